@@ -1,0 +1,3 @@
+"""Stateful Kubernetes workloads on one machine: API server, controllers, scheduler, node agent, DNS."""
+
+__version__ = "0.1.0"

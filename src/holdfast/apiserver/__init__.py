@@ -1,0 +1,1 @@
+"""HTTP in, objects out: discovery, OpenAPI, verbs, watch, patches, tables, authentication, admission, streams."""

@@ -1,0 +1,1 @@
+"""Puts the parts together: data directory, certificates, kubeconfig; starts, supervises and stops them in order."""

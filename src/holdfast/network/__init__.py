@@ -1,0 +1,1 @@
+"""Addresses, pod networks and, in `dns`, names."""

@@ -1,0 +1,1 @@
+"""Pods to nodes: filters, scores, one binding."""

@@ -1,0 +1,1 @@
+"""The same parts on simulated time, with seeded faults and checkers."""

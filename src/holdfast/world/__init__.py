@@ -1,0 +1,59 @@
+"""The outside as arguments: the clock and chance, real here, simulated in `holdfast.simulation`.
+
+Nothing else in holdfast reads a clock or rolls dice by itself: it is handed a `World`.
+Tasks may use `asyncio.sleep` and asyncio's timers: they follow the event loop's time, which the
+simulation replaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time and waiting, from one source."""
+
+    def now(self) -> datetime:
+        """The wall time, aware, in UTC."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment; never runs backwards. Only differences mean anything."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns after that many seconds of this clock."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a part of holdfast may know of the outside beyond its own connections and files."""
+
+    clock: Clock
+    random: random.Random
+
+    def new_uid(self) -> str:
+        """A random version 4 UUID, as objects carry in `metadata.uid`."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+
+def real_world() -> World:
+    """The machine's clock and the kernel's randomness."""
+    return World(clock=SystemClock(), random=random.SystemRandom())
