@@ -19,7 +19,7 @@ def show(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one field, in the words of A57: `FieldError("spec.x", "FieldValueRequired", "Required value")`."""
+    """One thing wrong with one field, worded as A57: the message is everything behind `field: `."""
 
     field: str
     reason: str

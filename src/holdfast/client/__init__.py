@@ -67,7 +67,7 @@ class Client(Protocol):
     async def create(
         self, resource: Resource, manifest: Manifest, namespace: str = "", *, name: str = "", subresource: str = ""
     ) -> Manifest:
-        """POST. The namespace is the argument's, else the manifest's. `name` goes with `subresource` (binding, eviction)."""
+        """POST. The namespace is the argument's, else the manifest's. `name` goes with `subresource` (binding)."""
 
     async def update(self, resource: Resource, manifest: Manifest, *, subresource: str = "") -> Manifest:
         """PUT, of `metadata.name` in `metadata.namespace`; conditional if it carries a resourceVersion."""
@@ -104,4 +104,4 @@ class Client(Protocol):
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
-        """Changes after `resource_version`, bookmarks included. Ends when the server ends it; raises Expired for 410."""
+        """Changes after `resource_version`, with bookmarks. Ends when the server ends it; raises Expired for 410."""

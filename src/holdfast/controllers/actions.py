@@ -87,7 +87,7 @@ Action = Create | Update | Patch | Delete | Emit
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now, in order. An action that fails ends the list (not `status`) and the step is retried with back-off."""
+    """What to do now, in order. A failed action ends the list, not `status`, and the step is retried."""
 
     reason: str
     """Why, in a few words: the log line."""

@@ -59,7 +59,7 @@ class Page:
     """How many entries follow."""
 
 
-class RevisionMismatch(Exception):  # noqa: N818
+class RevisionMismatch(Exception):
     """The key's latest revision is not the expected one: read `latest`, decide again."""
 
     def __init__(self, key: str, latest: Entry | None) -> None:
@@ -68,7 +68,7 @@ class RevisionMismatch(Exception):  # noqa: N818
         self.latest = latest
 
 
-class Compacted(Exception):  # noqa: N818
+class Compacted(Exception):
     """The revision asked for is older than the history that is kept: list, then watch from there."""
 
     def __init__(self, revision: int, oldest: int) -> None:
@@ -77,7 +77,7 @@ class Compacted(Exception):  # noqa: N818
         self.oldest = oldest
 
 
-class FutureRevision(Exception):  # noqa: N818
+class FutureRevision(Exception):
     """The revision asked for has not been committed yet."""
 
 

@@ -157,7 +157,10 @@ class ExecResult:
 
 
 class Process(Protocol):
-    """A program started by `exec`, or a container attached to. Streams are None where not asked for; with a tty there is no stderr."""
+    """A program started by `exec`, or a container attached to.
+
+    Streams are None where not asked for; with a tty there is no stderr.
+    """
 
     stdin: asyncio.StreamWriter | None
     stdout: asyncio.StreamReader | None
@@ -183,7 +186,7 @@ class Usage:
     memory_rss_bytes: int = 0
 
 
-class RuntimeFailure(Exception):  # noqa: N818
+class RuntimeFailure(Exception):
     """The runtime could not do it. `reason` is a waiting reason of N-D such as `CreateContainerError`."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -232,7 +235,7 @@ class Runtime(Protocol):
         """Raises RuntimeFailure."""
 
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
-        """Sends the signal (default: the image's, else SIGTERM), then SIGKILL after the grace. Returns when it has ended."""
+        """Sends the signal (default: the image's, else SIGTERM), SIGKILL after the grace; returns when it has ended."""
 
     async def remove_container(self, container_id: str) -> None:
         """Removes an ended container's root filesystem and records; its log file stays the agent's."""
@@ -263,4 +266,3 @@ class Runtime(Protocol):
     async def images(self) -> Sequence[ImageRecord]: ...
 
     async def remove_image(self, reference: str) -> None: ...
-
