@@ -1,0 +1,40 @@
+# Every target bootstraps what it needs: a virtual environment in .venv and, as root on Debian, the system packages.
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test check format bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   the whole story in under a minute, on a cluster of its own"
+	@echo "make test   unit, simulation and container tests"
+	@echo "make check  format, lint, types, import rules"
+	@echo "make bench  start-up, memory, ordered sets (prints JSON)"
+	@echo "make clean  removes what the targets above made"
+
+$(STAMP): pyproject.toml requirements.lock scripts/bootstrap
+	@scripts/bootstrap
+
+demo: $(STAMP)
+	@$(BIN)/holdfast demo
+
+test: $(STAMP)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
+	$(BIN)/pytest -q -m live
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,189 @@
+"""The cluster's own certificate authority, and everything signed by it.
+
+Made once, at the first start; keys are 0600 and never leave the data directory. P-256 throughout: cheap
+to make and to serve with.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .home import Home
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+LIFETIME = timedelta(days=3650)
+
+SERVICE_NAMES = (
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and its key, as files."""
+
+    certificate: Path
+    key: Path
+
+    @property
+    def exists(self) -> bool:
+        return self.certificate.exists() and self.key.exists()
+
+
+def pair(home: Home, name: str) -> KeyPair:
+    """Where the certificate called `name` lives: `ca`, `apiserver`, `admin`, `apiserver-client`, `node-NAME`."""
+    if name == "ca":
+        return KeyPair(home.ca_certificate, home.pki / "ca.key")
+    return KeyPair(home.pki / f"{name}.crt", home.pki / f"{name}.key")
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Writes a file that only its owner may read, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    temporary.replace(path)
+
+
+def ensure(home: Home, now: datetime, node_names: Sequence[str], service_address: str) -> None:
+    """Makes whatever is missing: authority, serving certificate, clients, nodes, the admin's token."""
+    if not home.admin_token.exists():
+        write_private(home.admin_token, secrets.token_urlsafe(32).encode() + b"\n")
+    wanted = ["apiserver", "admin", "apiserver-client", *(f"node-{name}" for name in node_names)]
+    if pair(home, "ca").exists and all(pair(home, name).exists for name in wanted):
+        return
+    authority = _Authority(home, now)
+    addresses = ["127.0.0.1", "::1", service_address]
+    authority.issue("apiserver", "kube-apiserver", "", server_names=[*SERVICE_NAMES, *addresses])
+    authority.issue("admin", "kubernetes-admin", "system:masters")
+    authority.issue("apiserver-client", "kube-apiserver-kubelet-client", "system:masters")
+    for name in node_names:
+        authority.issue(f"node-{name}", f"system:node:{name}", "system:nodes", server_names=[name, "127.0.0.1", "::1"])
+
+
+class _Authority:
+    """Loads or makes the authority; signs what is missing."""
+
+    def __init__(self, home: Home, now: datetime) -> None:
+        self._home = home
+        self._from = now - timedelta(minutes=5)
+        self._until = now + LIFETIME
+        files = pair(home, "ca")
+        if files.exists:
+            self._load(files)
+        else:
+            self._create(files)
+
+    def _load(self, files: KeyPair) -> None:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        self._certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        self._key: Any = load_pem_private_key(files.key.read_bytes(), None)
+
+    def _create(self, files: KeyPair) -> None:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("holdfast-ca", "")
+        builder = self._builder(name, name, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
+        self._certificate = self._sign(builder)
+        _save(files, self._certificate, self._key)
+
+    def issue(self, file: str, common_name: str, organization: str, server_names: Sequence[str] = ()) -> None:
+        """Signs a client certificate, or with `server_names` one for both sides, unless it exists."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
+        files = pair(self._home, file)
+        if files.exists:
+            return
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._builder(_name(common_name, organization), self._certificate.subject, key.public_key())
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        if server_names:
+            usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
+            builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_alternative, server_names))), False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        _save(files, self._sign(builder.add_extension(issuer, critical=False)), key)
+
+    def _builder(self, subject: x509.Name, issuer: x509.Name, public_key: Any) -> x509.CertificateBuilder:
+        from cryptography import x509
+
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._from)
+            .not_valid_after(self._until)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        )
+
+    def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        from cryptography.hazmat.primitives import hashes
+
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def _name(common_name: str, organization: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)] if organization else []
+    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _save(files: KeyPair, certificate: x509.Certificate, key: Any) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    encoded = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(files.key, encoded)
+    write_private(files.certificate, certificate.public_bytes(Encoding.PEM))

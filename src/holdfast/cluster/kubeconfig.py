@@ -1,0 +1,109 @@
+"""The kubeconfig of a cluster, and its context in the user's own."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+from .certificates import pair, write_private
+from .home import Home
+
+CONTEXT = "holdfast"
+
+
+def document(home: Home, url: str) -> dict[str, Any]:
+    """A kubeconfig with one context; credentials are inside, so that the file can be copied."""
+    admin = pair(home, "admin")
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": CONTEXT, "cluster": {"server": url, "certificate-authority-data": _base64(home.ca_certificate)}}
+        ],
+        "users": [
+            {
+                "name": CONTEXT,
+                "user": {
+                    "client-certificate-data": _base64(admin.certificate),
+                    "client-key-data": _base64(admin.key),
+                },
+            }
+        ],
+        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
+        "current-context": CONTEXT,
+    }
+
+
+def write(home: Home, url: str) -> None:
+    """Writes `$HOLDFAST_HOME/kubeconfig`. JSON is YAML, and takes no YAML library to write."""
+    import json
+
+    write_private(home.kubeconfig, json.dumps(document(home, url), indent=2).encode() + b"\n")
+
+
+def user_path() -> Path:
+    """The user's own kubeconfig: the first file of `$KUBECONFIG`, else `~/.kube/config`."""
+    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    return Path(first) if first else Path.home() / ".kube" / "config"
+
+
+def merge(own: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """The user's kubeconfig with our cluster, user and context put in; theirs stay, and stay current."""
+    merged = dict(own)
+    merged.setdefault("apiVersion", "v1")
+    merged.setdefault("kind", "Config")
+    for section in ("clusters", "users", "contexts"):
+        others = [entry for entry in own.get(section) or [] if entry.get("name") != CONTEXT]
+        merged[section] = others + ours[section]
+    if not merged.get("current-context"):
+        merged["current-context"] = CONTEXT
+    return merged
+
+
+def add_to_users_own(home: Home, url: str, path: Path) -> bool:
+    """Adds the context to `path`; whether it had to change. Raises ValueError if that file is no kubeconfig."""
+    import yaml
+
+    try:
+        own = yaml.safe_load(path.read_text()) or {}
+    except FileNotFoundError:
+        own = {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(own, dict):
+        raise ValueError(f"{path} is not a kubeconfig")
+    merged = merge(own, document(home, url))
+    if merged == own:
+        return False
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(path, yaml.safe_dump(merged, sort_keys=False).encode())
+    return True
+
+
+def remove_from_users_own(home: Home, path: Path) -> bool:
+    """Takes our context out of `path` again, if it is the one of this data directory; whether it was there."""
+    import yaml
+
+    try:
+        own = yaml.safe_load(path.read_text()) or {}
+    except (FileNotFoundError, yaml.YAMLError):
+        return False
+    authority = _base64(home.ca_certificate) if home.ca_certificate.exists() else ""
+    mine = any(
+        cluster.get("name") == CONTEXT and cluster.get("cluster", {}).get("certificate-authority-data") == authority
+        for cluster in own.get("clusters") or []
+    )
+    if not mine:
+        return False
+    for section in ("clusters", "users", "contexts"):
+        own[section] = [entry for entry in own.get(section) or [] if entry.get("name") != CONTEXT]
+    if own.get("current-context") == CONTEXT:
+        own["current-context"] = own["contexts"][0]["name"] if own["contexts"] else ""
+    write_private(path, yaml.safe_dump(own, sort_keys=False).encode())
+    return True
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,52 @@
+"""How one cluster was asked to be, kept in its data directory so that the next `up` makes the same one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+PARTS = ("controllers", "scheduler", "dns")
+"""What `--without` may name: parts that can run elsewhere, or be played by a test."""
+
+RUNTIMES = ("auto", "oci", "process", "simulated")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `holdfast up`, and what was chosen for those left open."""
+
+    port: int = 6443
+    runtime: str = "auto"
+    nodes: int = 1
+    store: str = "sqlite"
+    without: tuple[str, ...] = ()
+    service_cidr: str = "10.96.0.0/16"
+    pod_cidr: str = ""
+    """Empty until the first start has looked for a free one."""
+
+    def node_names(self) -> list[str]:
+        """The names of this machine's nodes: its host name, with a number where there are several."""
+        hostname = os.uname().nodename.split(".")[0].lower() or "node"
+        return [hostname if number == 0 else f"{hostname}-{number + 1}" for number in range(self.nodes)]
+
+    def changed(self, **given: object) -> Settings:
+        """These settings with the given ones that are not None."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def load(path: Path) -> Settings | None:
+    """What the last `up` left; None in a new data directory."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
+    except FileNotFoundError:
+        return None
+
+
+def save(path: Path, settings: Settings) -> None:
+    """By rename, so that a crash leaves the old ones or the new ones."""
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
+    temporary.replace(path)
