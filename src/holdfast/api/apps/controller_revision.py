@@ -1,0 +1,8 @@
+from ..resource import Resource
+
+CONTROLLER_REVISIONS = Resource(
+    group="apps",
+    version="v1",
+    kind="ControllerRevision",
+    plural="controllerrevisions",
+)

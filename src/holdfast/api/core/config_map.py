@@ -1,0 +1,9 @@
+from ..resource import Resource
+
+CONFIG_MAPS = Resource(
+    group="",
+    version="v1",
+    kind="ConfigMap",
+    plural="configmaps",
+    short_names=("cm",),
+)

@@ -1,0 +1,10 @@
+from ..resource import Resource
+
+ENDPOINTS = Resource(
+    group="",
+    version="v1",
+    kind="Endpoints",
+    plural="endpoints",
+    short_names=("ep",),
+    creates_on_update=True,
+)

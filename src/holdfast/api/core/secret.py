@@ -1,0 +1,8 @@
+from ..resource import Resource
+
+SECRETS = Resource(
+    group="",
+    version="v1",
+    kind="Secret",
+    plural="secrets",
+)

@@ -1,0 +1,10 @@
+from ..resource import Resource
+
+CLUSTER_ROLES = Resource(
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    kind="ClusterRole",
+    plural="clusterroles",
+    namespaced=False,
+    creates_on_update=True,
+)

@@ -1,0 +1,10 @@
+from ..resource import Resource
+
+CLUSTER_ROLE_BINDINGS = Resource(
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    kind="ClusterRoleBinding",
+    plural="clusterrolebindings",
+    namespaced=False,
+    creates_on_update=True,
+)

@@ -1,0 +1,9 @@
+from ..resource import Resource
+
+ROLE_BINDINGS = Resource(
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    kind="RoleBinding",
+    plural="rolebindings",
+    creates_on_update=True,
+)

@@ -1,0 +1,110 @@
+"""Every built-in kind, in the order discovery lists them (A19); a new kind is a file and a line here."""
+
+from __future__ import annotations
+
+from .apps.controller_revision import CONTROLLER_REVISIONS
+from .apps.daemon_set import DAEMON_SETS
+from .apps.deployment import DEPLOYMENTS
+from .apps.replica_set import REPLICA_SETS
+from .apps.stateful_set import STATEFUL_SETS
+from .coordination.lease import LEASES
+from .core.config_map import CONFIG_MAPS
+from .core.endpoints import ENDPOINTS
+from .core.event import EVENTS
+from .core.limit_range import LIMIT_RANGES
+from .core.namespace import NAMESPACES
+from .core.node import NODES
+from .core.persistent_volume import PERSISTENT_VOLUMES
+from .core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from .core.pod import PODS
+from .core.pod_template import POD_TEMPLATES
+from .core.replication_controller import REPLICATION_CONTROLLERS
+from .core.resource_quota import RESOURCE_QUOTAS
+from .core.secret import SECRETS
+from .core.service import SERVICES
+from .core.service_account import SERVICE_ACCOUNTS
+from .discovery.endpoint_slice import ENDPOINT_SLICES
+from .events.event import EVENTS as NEW_EVENTS
+from .policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
+from .rbac.cluster_role import CLUSTER_ROLES
+from .rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
+from .rbac.role import ROLES
+from .rbac.role_binding import ROLE_BINDINGS
+from .resource import Resource
+from .scheduling.priority_class import PRIORITY_CLASSES
+from .storage.csi_driver import CSI_DRIVERS
+from .storage.csi_node import CSI_NODES
+from .storage.storage_class import STORAGE_CLASSES
+from .storage.volume_attachment import VOLUME_ATTACHMENTS
+
+RESOURCES: tuple[Resource, ...] = (
+    CONFIG_MAPS,
+    ENDPOINTS,
+    EVENTS,
+    LIMIT_RANGES,
+    NAMESPACES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    POD_TEMPLATES,
+    REPLICATION_CONTROLLERS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    CONTROLLER_REVISIONS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    NEW_EVENTS,
+    POD_DISRUPTION_BUDGETS,
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    ROLE_BINDINGS,
+    ROLES,
+    CSI_DRIVERS,
+    CSI_NODES,
+    STORAGE_CLASSES,
+    VOLUME_ATTACHMENTS,
+    PRIORITY_CLASSES,
+    LEASES,
+    ENDPOINT_SLICES,
+)
+"""The core group first: where two groups have a resource of one name, clients take the first."""
+
+_BY_PLURAL = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
+_BY_KIND = {(resource.group, resource.version, resource.kind): resource for resource in RESOURCES}
+
+
+def lookup(group: str, version: str, plural: str) -> Resource | None:
+    """The resource behind `/apis/GROUP/VERSION/PLURAL`, the core group being empty."""
+    return _BY_PLURAL.get((group, version, plural))
+
+
+def by_kind(group: str, version: str, kind: str) -> Resource | None:
+    return _BY_KIND.get((group, version, kind))
+
+
+def by_api_version(api_version: str, kind: str) -> Resource | None:
+    """The resource a manifest or an owner reference names by `apiVersion` and `kind`."""
+    group, _, version = api_version.rpartition("/")
+    return by_kind(group, version, kind)
+
+
+def by_group_kind(group: str, kind: str) -> Resource | None:
+    """The resource of any served version: references are compared by group and kind only (A320)."""
+    return next((resource for resource in RESOURCES if (resource.group, resource.kind) == (group, kind)), None)
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """The versions of each group, preferred first, in discovery order; the core group is the empty name."""
+    versions: dict[str, dict[str, None]] = {}
+    for resource in RESOURCES:
+        versions.setdefault(resource.group, {})[resource.version] = None
+    return {group: tuple(names) for group, names in versions.items()}
+
+
+def in_group_version(group: str, version: str) -> tuple[Resource, ...]:
+    return tuple(resource for resource in RESOURCES if (resource.group, resource.version) == (group, version))

@@ -1,0 +1,11 @@
+from ..resource import Resource
+
+CSI_NODES = Resource(
+    group="storage.k8s.io",
+    version="v1",
+    kind="CSINode",
+    plural="csinodes",
+    namespaced=False,
+    allows_unconditional_update=False,
+    delete_returns_object=True,
+)
