@@ -1,4 +1,4 @@
-from ..resource import Resource
+from holdfast.api.resource import Resource
 
 CONTROLLER_REVISIONS = Resource(
     group="apps",

@@ -1,4 +1,4 @@
-from ..resource import SCALE, STATUS, Resource
+from holdfast.api.resource import SCALE, STATUS, Resource
 
 REPLICA_SETS = Resource(
     group="apps",

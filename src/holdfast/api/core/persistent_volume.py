@@ -1,4 +1,4 @@
-from ..resource import STATUS, Resource
+from holdfast.api.resource import STATUS, Resource
 
 PERSISTENT_VOLUMES = Resource(
     group="",

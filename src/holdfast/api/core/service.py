@@ -1,4 +1,4 @@
-from ..resource import STATUS, Resource, Subresource
+from holdfast.api.resource import STATUS, Resource, Subresource
 
 SERVICES = Resource(
     group="",

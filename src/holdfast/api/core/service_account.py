@@ -1,4 +1,4 @@
-from ..resource import Resource, Subresource
+from holdfast.api.resource import Resource, Subresource
 
 SERVICE_ACCOUNTS = Resource(
     group="",

@@ -1,4 +1,4 @@
-from ..resource import Resource
+from holdfast.api.resource import Resource
 
 EVENTS = Resource(
     group="events.k8s.io",

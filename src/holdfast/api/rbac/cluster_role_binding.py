@@ -1,4 +1,4 @@
-from ..resource import Resource
+from holdfast.api.resource import Resource
 
 CLUSTER_ROLE_BINDINGS = Resource(
     group="rbac.authorization.k8s.io",

@@ -1,4 +1,4 @@
-from ..resource import Resource
+from holdfast.api.resource import Resource
 
 PRIORITY_CLASSES = Resource(
     group="scheduling.k8s.io",

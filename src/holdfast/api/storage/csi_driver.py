@@ -1,4 +1,4 @@
-from ..resource import Resource
+from holdfast.api.resource import Resource
 
 CSI_DRIVERS = Resource(
     group="storage.k8s.io",
