@@ -1,0 +1,159 @@
+"""Starting, finding and stopping a cluster's processes from outside: what `holdfast up` and `down` do."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from holdfast.world import Clock
+
+from . import settings as saved
+from .home import Home
+from .locks import holder
+from .settings import Settings
+
+NOTIFY = "HOLDFAST_NOTIFY_FD"
+"""Environment variable: the descriptor on which a daemon being started tells of its progress, a JSON object a line."""
+
+Report = Callable[[str], None]
+
+
+class LaunchFailed(Exception):
+    """The cluster did not start or stop; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A daemon that is up."""
+
+    pid: int
+    url: str
+
+
+def daemon_lock(home: Home) -> Path:
+    return home.run / "daemon.lock"
+
+
+def agents_lock(home: Home) -> Path:
+    return home.run / "agents.lock"
+
+
+def running(home: Home) -> Running | None:
+    """The daemon of this data directory, if one is up and answers."""
+    facts = holder(daemon_lock(home))
+    if facts is None or "url" not in facts:
+        return None
+    return Running(pid=facts["pid"], url=facts["url"])
+
+
+def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report: Report) -> Running:
+    """Starts the daemon and returns when the API answers and the nodes are Ready. Raises LaunchFailed."""
+    home.make()
+    saved.save(home.settings, settings)
+    log = home.logs / "daemon.log"
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as progress:
+        daemon = _spawn(home, log, writing)
+        os.close(writing)
+        return _follow(daemon, progress.fileno(), log, clock, wait_s, report)
+
+
+def _spawn(home: Home, log: Path, notify: int) -> subprocess.Popen[bytes]:
+    """The daemon in a session of its own, so that nothing that happens to this terminal reaches it."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "holdfast.cluster.daemon", "--home", str(home.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=(notify,),
+            env={**os.environ, NOTIFY: str(notify)},
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _follow(
+    daemon: subprocess.Popen[bytes], progress: int, log: Path, clock: Clock, wait_s: float, report: Report
+) -> Running:
+    """Reads the daemon's lines until it is ready."""
+    deadline = clock.monotonic_s() + wait_s
+    pending = b""
+    while True:
+        ready, _, _ = select.select([progress], [], [], max(0.0, deadline - clock.monotonic_s()))
+        if not ready:
+            raise LaunchFailed(f"not ready after {wait_s:g} s; it goes on starting, its log is {log}")
+        data = os.read(progress, 65536)
+        if not data:
+            raise LaunchFailed(f"the daemon ended while starting (exit {daemon.wait()}):\n{_tail(log)}")
+        *lines, pending = (pending + data).split(b"\n")
+        for line in lines:
+            message = msgspec.json.decode(line)
+            if "error" in message:
+                raise LaunchFailed(message["error"])
+            if "step" in message:
+                report(message["step"])
+            if message.get("ready"):
+                return Running(pid=daemon.pid, url=message["url"])
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return f"(no log at {log})"
+
+
+def stop(home: Home, clock: Clock, *, timeout_s: float = 90) -> bool:
+    """Stops the pods, then the daemon; whether there was anything to stop. Raises LaunchFailed."""
+    stopped = False
+    for lock, what in ((daemon_lock(home), "the daemon"), (agents_lock(home), "the node agents")):
+        facts = holder(lock)
+        if facts is None:
+            continue
+        stopped = True
+        _end(facts["pid"], lock, what, clock, timeout_s)
+    return stopped
+
+
+def _end(pid: int, lock: Path, what: str, clock: Clock, timeout_s: float) -> None:
+    """Asks the process to end, and waits until it has let go of its lock."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if (holder(lock) or {}).get("pid") != pid:
+            return
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        ended, _, _ = select.select([descriptor], [], [], timeout_s)
+        if not ended:
+            raise LaunchFailed(f"{what} (pid {pid}) did not stop within {timeout_s:g} s")
+    finally:
+        os.close(descriptor)
+
+
+def purge(home: Home) -> None:
+    """Removes the data directory of a stopped cluster. Never reaches through a mount. Raises LaunchFailed."""
+    mounts = [mount for mount in _mount_points() if mount.startswith(f"{home.path}/")]
+    if mounts:
+        raise LaunchFailed(f"still mounted below {home.path}: {', '.join(mounts[:5])}")
+    shutil.rmtree(home.path, ignore_errors=False)
+
+
+def _mount_points() -> list[str]:
+    """Every mount point this process sees, octal escapes undone."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [line.split(" ")[4].encode().decode("unicode_escape") for line in file]

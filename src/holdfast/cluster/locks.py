@@ -1,0 +1,64 @@
+"""Which of a cluster's processes runs: a file that a process holds locked for as long as it lives.
+
+The kernel lets go of the lock however the process ends, so a stale file never looks alive, and a
+process id in it is never taken for somebody else's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class Held(Exception):
+    """Another process holds the lock."""
+
+
+class ProcessLock:
+    """Held by one process; beside it, what others may want to know of that process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Raises Held."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Held(str(self._path)) from None
+        self._descriptor = descriptor
+        self.describe()
+
+    def describe(self, **facts: Any) -> None:
+        """Replaces what `holder` tells about this process."""
+        data = msgspec.json.encode({"pid": os.getpid(), **facts})
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, data, 0)
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """What the process that holds the lock says of itself, at least `pid`; None if nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        facts: dict[str, Any] = msgspec.json.decode(os.pread(descriptor, 65536, 0) or b"{}")
+        return facts
+    finally:
+        os.close(descriptor)
+    return None
