@@ -75,6 +75,8 @@ class ApiError(Exception):
     retry_after_s: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
     """Members of the Status' metadata, such as the `continue` token of A100."""
+    has_details: bool = False
+    """Generic answers have `details` although there is nothing to say (A23, A61)."""
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
@@ -104,7 +106,7 @@ class ApiError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        if details:
+        if details or self.has_details:
             status["details"] = details
         status["code"] = self.code
         return status
