@@ -1,7 +1,11 @@
 """The closed set of things a controller may do to the cluster, as data.
 
-No choice is left to the act: names, uids and contents are in the action. `runner.perform` is the only
+No choice is left to the act: names, uids and contents are in the action. `runner.Performer` is the only
 place that turns one into a call.
+
+What the four that write have in common: failures in `ignore` count as success, failures in `quiet` are not
+reported, and `error` is how a failure's text goes on to whoever reports it next: `{error}` in it stands for
+the text itself.
 """
 
 from __future__ import annotations
@@ -10,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.api.errors import ApiError
 from holdfast.api.resource import Manifest, Resource
+
+Errors = tuple[type[ApiError], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An event to record about `subject` (the object the plan is for, if None). In a failure's
+    """An event to record about `subject` (the plan's subject, if None). In a failure's
     message `{error}` stands for the error's text."""
 
     type: str
@@ -32,7 +39,10 @@ class Create:
     on_success: Report | None = None
     on_failure: Report | None = None
     may_exist: bool = False
-    """AlreadyExists counts as success."""
+    """AlreadyExists counts as success, but is not reported as one."""
+    ignore: Errors = ()
+    quiet: Errors = ()
+    error: str = "{error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,11 @@ class Update:
     subresource: str = ""
     on_success: Report | None = None
     on_failure: Report | None = None
+    ignore: Errors = ()
+    quiet: Errors = ()
+    error: str = "{error}"
+    insists: bool = False
+    """Of a status: on Conflict the same status is written onto the object as it is by now, 5 tries (S132)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,9 @@ class Patch:
     subresource: str = ""
     on_success: Report | None = None
     on_failure: Report | None = None
+    ignore: Errors = ()
+    quiet: Errors = ()
+    error: str = "{error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,9 @@ class Delete:
     propagation: str = ""
     on_success: Report | None = None
     on_failure: Report | None = None
+    ignore: Errors = ()
+    quiet: Errors = ()
+    error: str = "{error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +103,60 @@ class Emit:
     report: Report
 
 
-Action = Create | Update | Patch | Delete | Emit
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Only a failure: what observation has shown already to be impossible for now."""
+
+    error: str
+    on_failure: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Goes on only if the object of that uid, read from the server now, exists and is not being deleted.
+
+    For what must not be decided on a view that may be old, such as adoption (S109).
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Every action is tried, in order; then the group fails with all their errors, joined in brackets if several."""
+
+    actions: Sequence[Action]
+    on_failure: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """Lists of actions, each in order, several lists at once: 1, then 2, 4, 8 … up to 500 (S46).
+
+    A failure ends its list; its wave is completed, later waves are left out, and the group fails with all errors.
+    """
+
+    lists: Sequence[Sequence[Action]]
+
+
+Action = Create | Update | Patch | Delete | Emit | Fail | Confirm | Each | Waves
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now, in order. A failed action ends the list, not `status`, and the step is retried."""
+    """What to do now, in order. A failed action ends the list, not `status` and `cleanup`, and the step is retried."""
 
     reason: str
     """Why, in a few words: the log line."""
     actions: Sequence[Action] = ()
     status: Update | None = None
-    """Written last, also when an action failed; left out if nothing changed."""
+    """Written after the actions, also when one failed; None if nothing changed."""
+    cleanup: Sequence[Action] = ()
+    """Last of all, also when something failed."""
+    subject: Manifest | None = None
+    """What the plan is for: whom reports are about that name no subject."""
     again_after_s: float | None = None
-    """When to look again although nothing happened."""
+    """When to look again although nothing happened; 0 is as soon as the view shows what was written."""
