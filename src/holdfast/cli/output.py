@@ -1,0 +1,53 @@
+"""What commands share in talking to a person: the data directory option, failures, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from holdfast.cluster.home import Home, default_home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Failure(Exception):
+    """Ends the command with one line on standard error and exit status 1."""
+
+
+def home_option(function: F) -> F:
+    """`--home DIR`, handed to the command as `home: Home`."""
+
+    def to_home(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Home:
+        return Home((value or default_home()).absolute())
+
+    option = click.option(
+        "--home",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        callback=to_home,
+        help="Data directory (default: $HOLDFAST_HOME, else /var/lib/holdfast as root, ~/.local/share/holdfast).",
+    )
+    return option(function)
+
+
+def output_option(function: F) -> F:
+    """`-o json`, handed to the command as `output`."""
+    option = click.option(
+        "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json is for programs."
+    )
+    return option(function)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def step(text: str) -> None:
+    """One line of progress."""
+    click.echo(click.style("  · ", dim=True) + text, err=True)

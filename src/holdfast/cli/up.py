@@ -1,0 +1,73 @@
+"""`holdfast up`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from holdfast.cluster import launch
+from holdfast.cluster import settings as saved
+from holdfast.cluster.home import Home
+from holdfast.cluster.settings import PARTS, RUNTIMES, Settings
+from holdfast.world import SystemClock
+
+from .output import Failure, home_option, step
+
+
+@click.command("up")
+@home_option
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API on loopback; 0 picks one. [6443]")
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="What runs the containers. [auto]")
+@click.option("--nodes", type=click.IntRange(0, 64), help="Number of nodes on this machine; 0 runs no agent. [1]")
+@click.option("--store", type=click.Choice(["sqlite", "memory"]), help="Where the state lives. [sqlite]")
+@click.option("--without", multiple=True, type=click.Choice(PARTS), help="A part not to run here; may be repeated.")
+@click.option("--no-merge", is_flag=True, help="Leave your own kubeconfig alone.")
+@click.option("--foreground", is_flag=True, help="Run the daemon here, its log on the terminal.")
+@click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds to wait until ready.")
+def command(home: Home, no_merge: bool, foreground: bool, wait_s: float, **given: Any) -> None:
+    """Start the cluster and return when it is ready.
+
+    The API answers on loopback with TLS; the kubeconfig is written to the data directory and added as context
+    `holdfast` to your own. A second `up` finds the first. What was chosen is remembered for the next start.
+    """
+    clock = SystemClock()
+    begin = clock.monotonic_s()
+    if found := launch.running(home):
+        _merge(home, found.url, no_merge)
+        click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
+        return
+    given["without"] = given["without"] or None
+    settings = (saved.load(home.settings) or Settings()).changed(**given)
+    if foreground:
+        _in_foreground(home, settings)
+        return
+    try:
+        started = launch.start(home, settings, clock, wait_s=wait_s, report=step)
+    except launch.LaunchFailed as error:
+        raise Failure(str(error)) from error
+    _merge(home, started.url, no_merge)
+    nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"
+    click.echo(f"holdfast is up at {started.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
+    click.echo(f"kubeconfig: {home.kubeconfig}" + ("" if no_merge else "   (context holdfast in your own)"))
+
+
+def _in_foreground(home: Home, settings: Settings) -> None:
+    from holdfast.cluster import daemon
+
+    home.make()
+    saved.save(home.settings, settings)
+    raise SystemExit(daemon.main(["--home", str(home.path)]))
+
+
+def _merge(home: Home, url: str, no_merge: bool) -> None:
+    """Adds the context to the user's kubeconfig; a kubeconfig that cannot be read is a warning, not a failure."""
+    if no_merge:
+        return
+    from holdfast.cluster import kubeconfig
+
+    path = kubeconfig.user_path()
+    try:
+        kubeconfig.add_to_users_own(home, url, path)
+    except (OSError, ValueError) as error:
+        click.echo(f"holdfast: left {path} alone: {error}", err=True)

@@ -1,0 +1,113 @@
+"""Locks that die with their process, remembered settings, and removal of a data directory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from holdfast.cluster import launch
+from holdfast.cluster import settings as saved
+from holdfast.cluster.home import Home, default_home
+from holdfast.cluster.locks import Held, ProcessLock, holder
+from holdfast.cluster.settings import Settings
+from holdfast.world import SystemClock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from holdfast.cluster.locks import ProcessLock
+lock = ProcessLock(Path(sys.argv[1])); lock.acquire(); lock.describe(url="https://here")
+print("held", flush=True); time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holding(tmp_path):
+    """A process that holds a lock."""
+    path = tmp_path / "daemon.lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    yield path, process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_lock_tells_who_holds_it_and_refuses_others(holding):
+    path, process = holding
+    assert holder(path) == {"pid": process.pid, "url": "https://here"}
+    with pytest.raises(Held):
+        ProcessLock(path).acquire()
+
+
+def test_a_killed_process_holds_nothing(holding):
+    path, process = holding
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert holder(path) is None
+    ProcessLock(path).acquire()
+
+
+def test_nobody_holds_a_lock_that_was_never_made(tmp_path):
+    assert holder(tmp_path / "none") is None
+
+
+def test_settings_are_remembered_and_only_given_ones_change(tmp_path):
+    path = tmp_path / "cluster.json"
+    assert saved.load(path) is None
+    saved.save(path, Settings(nodes=3, without=("dns",)))
+    assert saved.load(path).changed(port=0, nodes=None) == Settings(nodes=3, port=0, without=("dns",))
+
+
+def test_nodes_are_numbered_from_the_second_on():
+    first, second = Settings(nodes=2).node_names()
+    assert second == f"{first}-2"
+
+
+def test_the_data_directory_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "x"))
+    assert default_home() == tmp_path / "x"
+
+
+def test_stopping_what_does_not_run_stops_nothing(tmp_path):
+    home = Home(tmp_path / "home")
+    home.make()
+    assert launch.running(home) is None
+    assert launch.stop(home, SystemClock()) is False
+
+
+def test_a_stopped_process_is_waited_for(tmp_path):
+    home = Home(tmp_path / "home")
+    home.make()
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(launch.daemon_lock(home))], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    assert launch.running(home) == launch.Running(pid=process.pid, url="https://here")
+    begin = time.monotonic()
+    assert launch.stop(home, SystemClock()) is True
+    assert process.wait() == -signal.SIGTERM
+    assert time.monotonic() - begin < 10
+    process.stdout.close()
+
+
+def test_purge_removes_the_directory(tmp_path):
+    home = Home(tmp_path / "home")
+    home.make()
+    launch.purge(home)
+    assert not home.path.exists()
+
+
+@pytest.mark.live
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_purge_refuses_to_reach_through_a_mount(tmp_path):
+    home = Home(tmp_path / "home")
+    home.make()
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(home.volumes)], check=True)
+    try:
+        with pytest.raises(launch.LaunchFailed, match="still mounted"):
+            launch.purge(home)
+        assert home.volumes.exists()
+    finally:
+        subprocess.run(["umount", str(home.volumes)], check=True)
