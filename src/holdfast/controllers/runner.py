@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from holdfast.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from holdfast.api.resource import Manifest, Resource
@@ -53,6 +53,14 @@ class Controller(Protocol[T]):
         """What to do. Pure."""
 
 
+@runtime_checkable
+class Verifies(Protocol):
+    """A controller that decides nothing final, such as a deletion, on a view that may be old."""
+
+    async def verify(self, observed: Any, client: Client) -> Any | None:
+        """What was observed, with what has to be certain read from the server now. Raises ApiError: tried again."""
+
+
 class Failed(Exception):
     """Actions failed, with these errors. Several read as a list in brackets, each once (S147)."""
 
@@ -71,6 +79,7 @@ class Runner(Generic[T]):
         self.controller = controller
         self.queue = WorkQueue(world)
         self.events = EventRecorder(client, controller.name, world)
+        self._client = client
         self._informers = informers
         self._performer = Performer(client, self.events, world)
         self._own_writes = OwnWrites(informers, self.queue)
@@ -103,7 +112,7 @@ class Runner(Generic[T]):
             return  # comes again as soon as they are seen
         try:
             await self.reconcile(key)
-        except (StaleView, Failed) as error:
+        except (StaleView, Failed, ApiError) as error:
             log.info("failed controller=%s object=%s error=%r", self.controller.name, key, str(error))
             self.queue.retry(key)
         except Exception:
@@ -114,10 +123,20 @@ class Runner(Generic[T]):
 
     async def reconcile(self, key: str) -> None:
         """Observes, plans, acts. Raises Failed after everything that can be done has been done."""
+        observed = await self.observe(key)
+        if observed is not None:
+            await self.carry_out(key, self.controller.plan(observed))
+
+    async def observe(self, key: str) -> T | None:
+        """What the controller sees, with what it wants to have read live (see `Verifies`)."""
         observed = self.controller.observe(key)
-        if observed is None:
-            return
-        plan = self.controller.plan(observed)
+        if observed is None or not isinstance(self.controller, Verifies):
+            return observed
+        verified: T | None = await self.controller.verify(observed, self._client)
+        return verified
+
+    async def carry_out(self, key: str, plan: Plan) -> None:
+        """Acts on one plan for `key`. Raises Failed."""
         level = logging.INFO if plan.actions else logging.DEBUG
         log.log(level, "planned controller=%s object=%s reason=%r", self.controller.name, key, plan.reason)
         errors = await self._carry_out(plan, Step(key, plan.subject, self._own_writes))
