@@ -1,0 +1,165 @@
+"""Serves HTTP/1.1 on a socket: the public face of the server side.
+
+Cheap on purpose (a small answer costs one write and no task) and thin: it knows framing, order, limits
+and time-outs, nothing of what is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import weakref
+from collections.abc import Callable
+from ssl import SSLContext
+
+from .connection import Connection
+from .messages import (
+    DEFAULT_LIMITS,
+    Answer,
+    Body,
+    Handler,
+    Limits,
+    Request,
+    Response,
+    Streaming,
+    Upgrade,
+    chunk,
+)
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Answer",
+    "Body",
+    "Handler",
+    "Limits",
+    "Request",
+    "Response",
+    "Server",
+    "Streaming",
+    "Upgrade",
+    "chunk",
+    "serve",
+]
+
+SWEEP_S = 2.0
+"""How far behind its deadline a connection may be dropped."""
+
+
+def _too_large(request: Request) -> Response:
+    return Response(413, b"request entity too large\n", "text/plain; charset=utf-8")
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    return Response(500, b"internal error\n", "text/plain; charset=utf-8")
+
+
+class Server:
+    """A listening socket and its connections; made by `serve`."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        too_large: Callable[[Request], Response],
+        failed: Callable[[Request, Exception], Response],
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.too_large = too_large
+        self.failed = failed
+        self.closing = False
+        self.connections: set[Connection] = set()
+        self._upgraded: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._listener: asyncio.Server
+        self._loop = asyncio.get_running_loop()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._emptied = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 on a unix socket."""
+        name = self._listener.sockets[0].getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+    async def listen(self, host: str, port: int, sock: socket.socket | None, ssl: SSLContext | None) -> None:
+        def protocol() -> Connection:
+            return Connection(self)
+
+        handshake_s = self.limits.handshake_s if ssl else None
+        if sock is not None and sock.family == socket.AF_UNIX:
+            self._listener = await self._loop.create_unix_server(
+                protocol, sock=sock, ssl=ssl, ssl_handshake_timeout=handshake_s
+            )
+        elif sock is not None:
+            self._listener = await self._loop.create_server(
+                protocol, sock=sock, ssl=ssl, backlog=1024, ssl_handshake_timeout=handshake_s
+            )
+        else:
+            self._listener = await self._loop.create_server(
+                protocol, host, port, ssl=ssl, backlog=1024, ssl_handshake_timeout=handshake_s
+            )
+
+    async def close(self, deadline_s: float = 5.0) -> None:
+        """Stops listening, ends streams and idle connections, and gives answers under way `deadline_s` to finish."""
+        self.closing = True
+        self._listener.close()
+        for connection in tuple(self.connections):
+            connection.close()
+        for transport in tuple(self._upgraded):
+            transport.abort()
+        if self.connections:
+            try:
+                async with asyncio.timeout(deadline_s):
+                    await self._emptied.wait()
+            except TimeoutError:
+                for connection in tuple(self.connections):
+                    connection.abort()
+                await asyncio.sleep(0)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def opened(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        if self.closing:
+            connection.abort()
+        elif self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def closed(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if self.closing and not self.connections:
+            self._emptied.set()
+
+    def handed_over(self, transport: asyncio.Transport) -> None:
+        self._upgraded.add(transport)
+
+    def _sweep(self) -> None:
+        """Drops the connections that are past their deadline. One timer for all, and none without connections."""
+        now = self._loop.time()
+        late = [c for c in self.connections if c.deadline is not None and c.deadline <= now]
+        for connection in late:
+            connection.abort()
+        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep) if self.connections else None
+
+
+async def serve(
+    handler: Handler,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    sock: socket.socket | None = None,
+    ssl: SSLContext | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    too_large: Callable[[Request], Response] = _too_large,
+    failed: Callable[[Request, Exception], Response] = _failed,
+) -> Server:
+    """Listens and answers with `handler`.
+
+    An answer that the handler returns is sent at once; an awaitable gets a task, which is cancelled when
+    the client goes away (a write in flight is the handler's to shield). `too_large` answers a request whose
+    body passes the limit (it gets the request without body), `failed` one whose handler raised.
+    """
+    server = Server(handler, limits, too_large, failed)
+    await server.listen(host, port, sock, ssl)
+    return server
