@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from .messages import Answer, Body, Handler, Headers, Limits, Request, Response, Streaming, Upgrade
 from .reader import Phase, Refusal, RequestReader
@@ -91,9 +91,8 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._owner.limits.buffer_bytes)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        self._transport.set_write_buffer_limits(high=self._owner.limits.buffer_bytes)
         if tls := transport.get_extra_info("ssl_object"):
             self._certificate = tls.getpeercert() or None
             self._der = tls.getpeercert(True) if self._certificate else None
@@ -117,7 +116,10 @@ class Connection(asyncio.Protocol):
             self._set_deadline()
 
     def eof_received(self) -> bool:
-        """A client that only closed its sending half still gets its answers; a stream ends with it."""
+        """A client that only closed its sending half still gets its answers; a stream ends with it.
+
+        On a plain socket a client that has left looks the same, so its request runs on; TLS has no half-closing.
+        """
         if self._transport.get_extra_info("ssl_object") is not None:
             return False
         if self._body is not None or self._ended:

@@ -257,6 +257,6 @@ def _refusal_of(error: httptools.HttpParserError) -> Refusal:
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return Refusal(400, "unknown method")
     text = str(error)
-    if "version" in text.lower():
+    if text.startswith("Invalid HTTP version"):
         return Refusal(505, "unsupported protocol version")
     return Refusal(400, text or "malformed request")
