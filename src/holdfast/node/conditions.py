@@ -1,0 +1,97 @@
+"""The conditions of a pod that the agent owns (N25-N34). Pure."""
+
+from __future__ import annotations
+
+from holdfast.api.resource import Manifest
+from holdfast.api.times import format_time
+
+from .observed import Observed
+from .pod import TERMINAL_PHASES, Pod, Role
+
+OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+"""In the order they are generated (N25)."""
+
+Verdict = tuple[bool, str, str]
+"""Status, reason, message."""
+
+
+def conditions(
+    pod: Pod, observed: Observed, phase: str, lists: dict[str, list[Manifest]], old: Manifest
+) -> list[Manifest]:
+    """Ours in their order, then those of others as they were."""
+    before = {condition["type"]: condition for condition in pod.status.get("conditions") or ()}
+    before |= {condition["type"]: condition for condition in old.get("conditions") or () if condition["type"] in OWNED}
+    containers_ready = _containers_ready(pod, phase, lists)
+    verdicts: dict[str, Verdict] = {
+        "PodReadyToStartContainers": (observed.sandbox is not None and bool(observed.ips), "", ""),
+        "Initialized": _initialized(pod, phase, lists),
+        "Ready": _ready(pod, phase, containers_ready, before),
+        "ContainersReady": containers_ready,
+        "PodScheduled": (True, "", ""),
+    }
+    ours = [_condition(type, verdicts[type], before.get(type), observed, pod.generation) for type in OWNED]
+    return ours + [condition for type, condition in before.items() if type not in OWNED]
+
+
+def _condition(type: str, verdict: Verdict, before: Manifest | None, observed: Observed, generation: int) -> Manifest:
+    is_true, reason, message = verdict
+    status = "True" if is_true else "False"
+    since = format_time(observed.now)
+    if before is not None and before.get("status") == status and before.get("lastTransitionTime"):
+        since = before["lastTransitionTime"]  # N26
+    condition: Manifest = {"type": type, "status": status, "lastProbeTime": None, "lastTransitionTime": since}
+    if generation:
+        condition["observedGeneration"] = generation
+    if reason:
+        condition["reason"] = reason
+    if message:
+        condition["message"] = message
+    return condition
+
+
+def _initialized(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Verdict:
+    if phase == "Succeeded":
+        return True, "PodCompleted", ""
+    if not pod.init_containers or any(
+        "waiting" not in entry["state"] or "terminated" in entry["lastState"] for entry in lists["containerStatuses"]
+    ):
+        return True, "", ""
+    incomplete = []
+    for container, entry in zip(pod.init_containers, lists["initContainerStatuses"], strict=True):
+        is_done = entry.get("started") if container.role is Role.SIDECAR else entry["ready"]
+        if not is_done:
+            incomplete.append(container.name)
+    if incomplete:
+        return False, "ContainersNotInitialized", f"containers with incomplete status: {_listed(incomplete)}"
+    return True, "", ""
+
+
+def _containers_ready(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Verdict:
+    if phase in TERMINAL_PHASES:
+        return False, "PodCompleted" if phase == "Succeeded" else "PodFailed", ""  # N16
+    entries = {entry["name"]: entry for entry in lists["initContainerStatuses"] + lists["containerStatuses"]}
+    unready = [c.name for c in (*pod.sidecars, *pod.app_containers) if not entries[c.name]["ready"]]
+    if unready:
+        return False, "ContainersNotReady", f"containers with unready status: {_listed(unready)}"
+    return True, "", ""
+
+
+def _ready(pod: Pod, phase: str, containers_ready: Verdict, before: dict[str, Manifest]) -> Verdict:
+    if not containers_ready[0] or phase in TERMINAL_PHASES:
+        return containers_ready
+    clauses = []
+    for gate in pod.spec.get("readinessGates") or ():
+        type = gate["conditionType"]
+        if type not in before:
+            clauses.append(f'corresponding condition of pod readiness gate "{type}" does not exist.')
+        elif before[type].get("status") != "True":
+            clauses.append(
+                f'the status of pod readiness gate "{type}" is not "True", but {before[type].get("status", "")}'
+            )
+    if clauses:
+        return False, "ReadinessGatesNotReady", ", ".join(clauses)
+    return True, "", ""
+
+
+def _listed(names: list[str]) -> str:
+    return f"[{' '.join(names)}]"
