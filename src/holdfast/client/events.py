@@ -7,12 +7,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from holdfast.api.core.event import EVENTS
 from holdfast.api.errors import ApiError, NotFound
 from holdfast.api.resource import Manifest
+from holdfast.api.times import format_time
 from holdfast.world import World
 
 from . import Client, PatchType
@@ -151,7 +152,7 @@ class EventRecorder:
 
     async def _count_or_create(self, key: tuple[str, ...], message: str, occurrence: _Occurrence) -> None:
         namespace = occurrence.subject["metadata"].get("namespace") or "default"
-        at = _rfc3339(occurrence.at)
+        at = format_time(occurrence.at)
         known = self._written.get(key)
         if known is not None:
             self._written.move_to_end(key)
@@ -200,10 +201,6 @@ def _reference(occurrence: _Occurrence) -> Manifest:
     if occurrence.field_path:
         reference["fieldPath"] = occurrence.field_path
     return reference
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _remember(cache: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:

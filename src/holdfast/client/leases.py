@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 from holdfast.api.coordination.lease import LEASES
 from holdfast.api.errors import ApiError, Conflict, NotFound
 from holdfast.api.resource import Manifest
+from holdfast.api.times import format_micro_time
 from holdfast.world import World
 
 from . import Client
@@ -84,10 +84,6 @@ class LeaseKeeper:
                 **spec,
                 "holderIdentity": self._holder,
                 "leaseDurationSeconds": self._duration_s,
-                "renewTime": _micro_time(self._world.clock.now()),
+                "renewTime": format_micro_time(self._world.clock.now()),
             },
         }
-
-
-def _micro_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -156,6 +156,8 @@ class Plan:
     """Written after the actions, also when one failed; None if nothing changed."""
     cleanup: Sequence[Action] = ()
     """Last of all, also when something failed."""
+    before: Sequence[Action] = ()
+    """Done first of all. If one fails, nothing else is done, not even `status` and `cleanup`."""
     subject: Manifest | None = None
     """What the plan is for: whom reports are about that name no subject."""
     again_after_s: float | None = None

@@ -137,7 +137,7 @@ class Runner(Generic[T]):
 
     async def carry_out(self, key: str, plan: Plan) -> None:
         """Acts on one plan for `key`. Raises Failed."""
-        level = logging.INFO if plan.actions else logging.DEBUG
+        level = logging.INFO if plan.before or plan.actions or plan.cleanup else logging.DEBUG
         log.log(level, "planned controller=%s object=%s reason=%r", self.controller.name, key, plan.reason)
         errors = await self._carry_out(plan, Step(key, plan.subject, self._own_writes))
         if errors:
@@ -146,6 +146,11 @@ class Runner(Generic[T]):
             self.queue.add_after(key, plan.again_after_s)
 
     async def _carry_out(self, plan: Plan, step: Step) -> list[str]:
+        try:
+            for action in plan.before:
+                await self._performer.perform(action, step)
+        except Failed as failed:
+            return list(failed.errors)
         errors: list[str] = []
         status: list[Action] = [plan.status] if plan.status is not None else []
         for actions in (plan.actions, status, plan.cleanup):
