@@ -1,0 +1,172 @@
+"""The local provisioner at work: makes volumes' directories for claims, and takes them away again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.errors import NotFound
+from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
+from holdfast.api.storage.storage_class import STORAGE_CLASSES
+from holdfast.client import Client
+from holdfast.client.informer import Informers, key_of
+from holdfast.client.queue import WorkQueue
+from holdfast.controllers.actions import Plan
+from holdfast.controllers.runner import Controller, Runner
+from holdfast.world import Clock, World
+
+from .controller import BY_CLAIM, BY_CLASS, claim_key, claims_in, live_claim, pods_in, volumes_of
+from .effects import DirectoryWork, VolumeDirectories, Work
+from .provision import ObservedRequest, plan_provision, volume_name
+from .provisioners import LOCAL
+from .reclaim import ObservedRelease, plan_reclaim
+
+T = TypeVar("T")
+
+
+class DirectoryController(Controller[T], Protocol[T]):
+    """A controller whose plan includes work on a directory."""
+
+    def work(self, observed: T) -> Work:
+        """What to do. Pure."""
+
+
+class DirectoryRunner(Runner[T]):
+    """Runs a controller that works on directories between its API calls."""
+
+    def __init__(
+        self,
+        controller: DirectoryController[T],
+        client: Client,
+        informers: Informers,
+        world: World,
+        directories: VolumeDirectories,
+    ) -> None:
+        super().__init__(controller, client, informers, world)
+        self._decide = controller.work
+        self._directories = directories
+
+    async def reconcile(self, key: str) -> None:
+        observed = await self.observe(key)
+        if observed is None:
+            return
+        work = self._decide(observed)
+        await self.carry_out(key, replace(work.before, subject=work.subject))
+        if work.directory is not None:
+            outcome = await self._perform(work.directory)
+            await self.carry_out(key, replace(outcome, subject=work.subject))
+
+    async def _perform(self, work: DirectoryWork) -> Plan:
+        operation = getattr(self._directories, work.operation)
+        try:
+            await operation(work.path)
+        except OSError as error:
+            return work.failed(f"{error.strerror or error}: {work.path}")
+        return work.done
+
+
+class LocalProvisioner:
+    """Makes the volumes of claims that name a provisioner served here. Keys are claims."""
+
+    name = LOCAL
+    concurrency = 4
+
+    def __init__(self, root: str) -> None:
+        """`root` is the directory for volumes, absolute."""
+        self._root = root
+
+    def start(self, informers: Informers, queue: WorkQueue) -> None:
+        self._queue = queue
+        self._claims, self._volumes = claims_in(informers), volumes_of(informers)
+        self._classes = informers.of(STORAGE_CLASSES)
+        self._claims.subscribe(self._on_claim)
+        self._classes.subscribe(self._on_class)
+
+    def _on_claim(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is not None and not new["spec"].get("volumeName"):
+            self._queue.add(key_of(new))
+
+    def _on_class(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is not None:
+            for claim in self._claims.by_index(BY_CLASS, new["metadata"]["name"]):
+                self._queue.add(key_of(claim))
+
+    def observe(self, key: str) -> ObservedRequest | None:
+        claim = self._claims.get(key)
+        if claim is None:
+            return None
+        return ObservedRequest(
+            claim=claim,
+            storage_class=self._classes.get(binding.class_of(claim)),
+            exists=self._volumes.get(volume_name(claim)) is not None,
+            root=self._root,
+        )
+
+    def work(self, observed: ObservedRequest) -> Work:
+        return plan_provision(observed)
+
+    def plan(self, observed: ObservedRequest) -> Plan:
+        """What precedes the work on the directory."""
+        return plan_provision(observed).before
+
+
+class Reclaimer:
+    """Deletes or recycles released volumes. Keys are volumes."""
+
+    name = "persistentvolume-controller"
+    concurrency = 4
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def start(self, informers: Informers, queue: WorkQueue) -> None:
+        self._queue = queue
+        self._volumes, self._claims, self._pods = volumes_of(informers), claims_in(informers), pods_in(informers)
+        self._volumes.subscribe(self._on_volume)
+
+    def _on_volume(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is not None and (new.get("status") or {}).get("phase") in ("Released", "Failed"):
+            self._queue.add(key_of(new))
+
+    def observe(self, key: str) -> ObservedRelease | None:
+        volume = self._volumes.get(key)
+        if volume is None or not volume["spec"].get("claimRef"):
+            return None
+        return ObservedRelease(volume, self._users(claim_key(volume)), self._clock.now())
+
+    def _users(self, key: str) -> list[str]:
+        if self._claims.get(key) is not None:
+            return []  # pods of that name use the new claim
+        return [key_of(pod) for pod in self._pods.by_index(BY_CLAIM, key) if _runs(pod)]
+
+    async def verify(self, observed: ObservedRelease, client: Client) -> ObservedRelease | None:
+        """Data is deleted only for a volume that at the server is released, its claim gone."""
+        metadata, spec = observed.volume["metadata"], observed.volume["spec"]
+        try:
+            live = await client.get(PERSISTENT_VOLUMES, metadata["name"])
+        except NotFound:
+            return None
+        is_same = live["metadata"]["uid"] == metadata["uid"] and live["spec"].get("claimRef") == spec["claimRef"]
+        if not is_same or (live.get("status") or {}).get("phase") not in ("Released", "Failed"):
+            return None
+        claim = await live_claim(live, client)
+        is_claimed = (
+            claim is not None
+            and claim["metadata"]["uid"] == spec["claimRef"].get("uid")
+            and claim["spec"].get("volumeName") in (None, "", metadata["name"])
+        )
+        return None if is_claimed else replace(observed, volume=live)
+
+    def work(self, observed: ObservedRelease) -> Work:
+        return plan_reclaim(observed)
+
+    def plan(self, observed: ObservedRelease) -> Plan:
+        """What precedes the work on the directory."""
+        return plan_reclaim(observed).before
+
+
+def _runs(pod: Manifest) -> bool:
+    has_ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return bool(pod["spec"].get("nodeName")) and not has_ended

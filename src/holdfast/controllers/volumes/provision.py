@@ -1,0 +1,146 @@
+"""The local provisioner: which claim gets a volume now, and what the volume looks like (V38-V46).
+
+Volumes are directories that every node of this machine reaches, so they carry no node affinity (X8.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
+from holdfast.controllers.actions import Create, Emit, Plan, Report
+
+from .effects import DirectoryWork, Work
+from .plan import RESYNC_S, is_delayed
+from .provisioners import LOCAL, SERVED, csi_name
+
+FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRequest:
+    """All that the decision to provision reads."""
+
+    claim: Manifest
+    storage_class: Manifest | None
+    exists: bool
+    """Whether there is a volume of the name that the claim's would have."""
+    root: str
+    """The directory in which volumes are made."""
+
+
+def volume_name(claim: Manifest) -> str:
+    """Derived from the uid, so that a retry finds the volume instead of making a second one (V135)."""
+    return f"pvc-{claim['metadata']['uid']}"
+
+
+def plan_provision(observed: ObservedRequest) -> Work:
+    claim, storage_class = observed.claim, observed.storage_class
+    if why_not := _not_ours(observed):
+        return Work(claim, Plan(why_not))
+    assert storage_class is not None
+    if refusal := _refusal(claim):
+        message = f'failed to provision volume with StorageClass "{binding.class_of(claim)}": {refusal}'
+        return Work(claim, Plan(refusal, (Emit(Report("Warning", "ProvisioningFailed", message)),)))
+    volume = _volume(claim, storage_class, observed.root)
+    name = volume["metadata"]["name"]
+    return Work(
+        claim,
+        Plan("provisioning", (Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class))),)),
+        DirectoryWork(
+            "create",
+            volume["spec"]["hostPath"]["path"],
+            done=Plan(f"the directory of {name} is there", (_create(volume, claim),)),
+            failed=lambda error: Plan(error, (Emit(_failure(claim, error)),), again_after_s=RESYNC_S),
+        ),
+    )
+
+
+def _not_ours(observed: ObservedRequest) -> str:
+    """Why there is nothing to provision, empty if there is."""
+    claim, storage_class = observed.claim, observed.storage_class
+    provisioner = binding.annotation(claim, binding.STORAGE_PROVISIONER)
+    if provisioner not in SERVED:
+        return "another provisioner's"
+    if claim["metadata"].get("deletionTimestamp") or claim["spec"].get("volumeName"):
+        return "the claim needs no volume"
+    if observed.exists:
+        return "the volume exists"
+    if storage_class is None or csi_name(storage_class["provisioner"]) != provisioner:
+        return "the class is gone or has changed"
+    if is_delayed(storage_class) and not binding.annotation(claim, binding.SELECTED_NODE):
+        return "no node has been selected"
+    return ""
+
+
+def _refusal(claim: Manifest) -> str:
+    spec = claim["spec"]
+    if spec.get("dataSource") or spec.get("dataSourceRef"):
+        return "the local provisioner cannot fill a volume from a data source"  # never an empty volume instead (V43)
+    if binding.mode_of(claim) != "Filesystem":
+        return "the local provisioner makes no block volumes"
+    if spec.get("selector"):
+        return "claim.Spec.Selector is not supported"
+    return ""
+
+
+def _announcement(claim: Manifest, storage_class: Manifest) -> str:
+    metadata = claim["metadata"]
+    text = f'External provisioner is provisioning volume for claim "{metadata["namespace"]}/{metadata["name"]}"'
+    provisioner = storage_class["provisioner"]
+    if provisioner == LOCAL:
+        return text
+    return f"{text}: a local volume of this machine stands in for {provisioner}, the class' parameters are ignored"
+
+
+def _failure(claim: Manifest, error: str) -> Report:
+    message = f'failed to provision volume with StorageClass "{binding.class_of(claim)}": {error}'
+    return Report("Warning", "ProvisioningFailed", message)
+
+
+def _create(volume: Manifest, claim: Manifest) -> Create:
+    succeeded = f"Successfully provisioned volume {volume['metadata']['name']}"
+    return Create(
+        PERSISTENT_VOLUMES,
+        volume,
+        on_success=Report("Normal", "ProvisioningSucceeded", succeeded),
+        on_failure=_failure(claim, "{error}"),
+        may_exist=True,
+    )
+
+
+def _volume(claim: Manifest, storage_class: Manifest, root: str) -> Manifest:
+    """V39. Absent directories are an error at mount, never made anew: data would seem to be gone."""
+    name, metadata, spec = volume_name(claim), claim["metadata"], claim["spec"]
+    policy = storage_class.get("reclaimPolicy") or "Delete"
+    volume: Manifest = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": name,
+            "annotations": {binding.PROVISIONED_BY: csi_name(storage_class["provisioner"])},
+        },
+        "spec": {
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+            "accessModes": list(spec["accessModes"]),
+            "volumeMode": "Filesystem",
+            "persistentVolumeReclaimPolicy": policy,
+            "storageClassName": binding.class_of(claim),
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+                "resourceVersion": metadata["resourceVersion"],
+            },
+            "hostPath": {"path": f"{root}/{name}", "type": "Directory"},
+        },
+    }
+    if storage_class.get("mountOptions"):
+        volume["spec"]["mountOptions"] = list(storage_class["mountOptions"])
+    if policy == "Delete":
+        volume["metadata"]["finalizers"] = [FINALIZER]
+    return volume

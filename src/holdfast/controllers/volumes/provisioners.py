@@ -1,0 +1,32 @@
+"""Which provisioners' classes are served here with local volumes, and under which names."""
+
+from __future__ import annotations
+
+LOCAL = "holdfast.dev/local"
+
+_CSI_NAMES = {
+    "kubernetes.io/gce-pd": "pd.csi.storage.gke.io",
+    "kubernetes.io/aws-ebs": "ebs.csi.aws.com",
+    "kubernetes.io/azure-disk": "disk.csi.azure.com",
+    "kubernetes.io/azure-file": "file.csi.azure.com",
+    "kubernetes.io/cinder": "cinder.csi.openstack.org",
+    "kubernetes.io/vsphere-volume": "csi.vsphere.vmware.com",
+    "kubernetes.io/portworx-volume": "pxd.portworx.com",
+}
+
+SERVED = frozenset(
+    {
+        LOCAL,
+        "rancher.io/local-path",
+        "k8s.io/minikube-hostpath",
+        "pd.csi.storage.gke.io",
+        "ebs.csi.aws.com",
+        "disk.csi.azure.com",
+    }
+)
+"""Names, translated, for which the local provisioner makes volumes: tutorials written for a cloud run as they are."""
+
+
+def csi_name(provisioner: str) -> str:
+    """The CSI driver that took over an in-tree provisioner; any other name as it is (V46)."""
+    return _CSI_NAMES.get(provisioner, provisioner)

@@ -1,0 +1,150 @@
+"""What becomes of a released volume: kept, deleted or recycled (V53-V60).
+
+Policy and provisioner are read from the volume alone: its class may be long gone (V53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
+from holdfast.controllers.actions import Action, Delete, Emit, Patch, Plan, Report
+
+from .effects import DirectoryWork, Work
+from .plan import RESYNC_S, set_phase
+from .provision import FINALIZER
+from .provisioners import SERVED
+
+IN_TREE_FINALIZER = "kubernetes.io/pv-controller"
+
+REMOVING = Plan("removing the volume's data")
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRelease:
+    """All that the decision about a released volume reads."""
+
+    volume: Manifest
+    users: Sequence[str]
+    """Pods ("namespace/name") that run with the claim named in claimRef, though there is none of that name (V56)."""
+    now: datetime
+
+
+def plan_reclaim(observed: ObservedRelease) -> Work:
+    """For volumes in phase Released or Failed; nothing for any other."""
+    volume = observed.volume
+    if (volume.get("status") or {}).get("phase") not in ("Released", "Failed"):
+        return Work(volume, Plan("not released"))
+    match volume["spec"].get("persistentVolumeReclaimPolicy"):
+        case "Retain":
+            return Work(volume, Plan("released and kept"))
+        case "Delete":
+            return _plan_delete(observed)
+        case "Recycle":
+            return _plan_recycle(observed)
+        case _:
+            return Work(
+                volume,
+                _failed(
+                    volume, "VolumeUnknownReclaimPolicy", "Volume has an unrecognized reclaim policy", observed.now
+                ),
+            )
+
+
+def _plan_delete(observed: ObservedRelease) -> Work:
+    volume, now = observed.volume, observed.now
+    provisioner = binding.annotation(volume, binding.PROVISIONED_BY)
+    path = (volume["spec"].get("hostPath") or {}).get("path", "")
+    if provisioner is not None and (provisioner not in SERVED or not path):
+        return Work(volume, Plan(f"{provisioner} deletes it"))
+    if provisioner is None and (refusal := _no_deleter(volume, path)):
+        return Work(volume, _failed(volume, "VolumeFailedDelete", refusal, now))
+    if observed.users:
+        # Its claim was torn from it by force: the data goes when the last process has let go of it (V134).
+        return Work(volume, _tell_of_failed_delete(_users_of(observed)))
+    if provisioner is not None:
+        # An external provisioner leaves the phase alone (V53).
+        return Work(volume, REMOVING, DirectoryWork("remove", path, _forget(volume), _tell_of_failed_delete))
+    failed = partial(_failed, volume, "VolumeFailedDelete", now=now)
+    return Work(volume, REMOVING, DirectoryWork("remove", path, _forget(volume), failed))
+
+
+def _no_deleter(volume: Manifest, path: str) -> str:
+    """Why a volume made by hand cannot be deleted; empty if it can (V54)."""
+    if not path:
+        name = volume["metadata"]["name"]
+        return f'error getting deleter volume plugin for volume "{name}": no deletable volume plugin matched'
+    if not path.startswith("/tmp/") or path == "/tmp/":
+        return f"host_path deleter only supports /tmp/.+ but received provided {path}"
+    return ""
+
+
+def _users_of(observed: ObservedRelease) -> str:
+    return f"Volume is used by pods: {','.join(sorted(observed.users))}"
+
+
+def _forget(volume: Manifest) -> Plan:
+    """The object may go once the data is gone."""
+    metadata = volume["metadata"]
+    kept = [each for each in metadata.get("finalizers") or () if each not in (FINALIZER, IN_TREE_FINALIZER)]
+    actions: list[Action] = []
+    if not metadata.get("deletionTimestamp"):
+        actions.append(Delete(PERSISTENT_VOLUMES, "", metadata["name"], metadata["uid"]))
+    if kept != (metadata.get("finalizers") or []):
+        lock = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        patch = {"metadata": {**lock, "finalizers": kept or None}}
+        actions.insert(0, Patch(PERSISTENT_VOLUMES, "", metadata["name"], patch))
+    return Plan("the data is deleted", tuple(actions))
+
+
+def _tell_of_failed_delete(error: str) -> Plan:
+    return Plan(error, (Emit(Report("Warning", "VolumeFailedDelete", error)),), again_after_s=RESYNC_S)
+
+
+def _plan_recycle(observed: ObservedRelease) -> Work:
+    volume, now = observed.volume, observed.now
+    path = (volume["spec"].get("hostPath") or {}).get("path", "")
+    if observed.users:
+        message = _users_of(observed)
+        return Work(
+            volume, Plan(message, (Emit(Report("Normal", "VolumeFailedRecycle", message)),), again_after_s=RESYNC_S)
+        )
+    if not path:
+        return Work(volume, _failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now))
+    return Work(
+        volume,
+        Plan("emptying the volume"),
+        DirectoryWork(
+            "empty",
+            path,
+            _recycled(volume, now),
+            failed=lambda error: _failed(volume, "VolumeFailedRecycle", f"Recycle failed: {error}", now),
+        ),
+    )
+
+
+def _recycled(volume: Manifest, now: datetime) -> Plan:
+    """Free for any claim, as if it were new."""
+    metadata = volume["metadata"]
+    lock = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    patch = {
+        "metadata": {**lock, "annotations": {binding.BOUND_BY_CONTROLLER: None}},
+        "spec": {"claimRef": None},
+    }
+    recycled = Report("Normal", "VolumeRecycled", "Volume recycled")
+    write = Patch(PERSISTENT_VOLUMES, "", metadata["name"], patch, on_success=recycled)
+    return Plan("recycled", (write, set_phase(volume, "Available", now)))
+
+
+def _failed(volume: Manifest, reason: str, message: str, now: datetime) -> Plan:
+    """Phase Failed with the reason; looked at again with every resync (V54)."""
+    status = volume.get("status") or {}
+    report = Report("Warning", reason, message)
+    if status.get("phase") == "Failed" and status.get("message") == message:
+        return Plan(message, (Emit(report),), again_after_s=RESYNC_S)
+    return Plan(message, (set_phase(volume, "Failed", now, message, report),), again_after_s=RESYNC_S)

@@ -1,0 +1,97 @@
+"""Directories of volumes on a real filesystem: N201, V44, V136, V141."""
+
+import os
+import stat
+
+import pytest
+
+from holdfast.controllers.volumes.directories import LocalDirectories
+
+
+@pytest.fixture
+def root(tmp_path):
+    made = tmp_path / "volumes"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def directories(root):
+    return LocalDirectories([str(root)])
+
+
+async def test_a_new_directory_is_writable_for_everyone_and_made_once(directories, root):
+    for _ in range(2):
+        await directories.create(str(root / "pvc-1"))
+    assert stat.S_IMODE(os.stat(root / "pvc-1").st_mode) == 0o777
+
+
+async def test_what_exists_is_kept_by_create(directories, root):
+    await directories.create(str(root / "pvc-1"))
+    (root / "pvc-1" / "file").write_text("data")
+    (root / "pvc-1").chmod(0o700)
+    await directories.create(str(root / "pvc-1"))
+    assert (root / "pvc-1" / "file").read_text() == "data"
+    assert stat.S_IMODE(os.stat(root / "pvc-1").st_mode) == 0o700
+
+
+async def test_removing_takes_everything_and_absence_is_success(directories, root):
+    (root / "pvc-1" / "deep" / "er").mkdir(parents=True)
+    (root / "pvc-1" / ".hidden").write_text("x")
+    for _ in range(2):
+        await directories.remove(str(root / "pvc-1"))
+    assert list(root.iterdir()) == []
+
+
+async def test_links_are_removed_and_never_followed(directories, root, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (root / "pvc-1").mkdir()
+    (root / "pvc-1" / "link").symlink_to(outside)
+    (root / "pvc-2").symlink_to(outside)
+    await directories.remove(str(root / "pvc-1"))
+    with pytest.raises(NotADirectoryError):
+        await directories.remove(str(root / "pvc-2"))
+    assert (outside / "precious").exists()
+
+
+@pytest.mark.parametrize("path", ["{root}", "{root}/", "{root}/../outside", "{root}/..", "/etc/passwd", "{root}/a/.."])
+async def test_nothing_outside_the_root_is_touched(directories, root, tmp_path, path):
+    (tmp_path / "outside").mkdir()
+    for operation in (directories.remove, directories.create):
+        with pytest.raises(PermissionError):
+            await operation(path.format(root=root))
+    assert (tmp_path / "outside").exists()
+
+
+async def test_a_directory_reached_through_a_link_inside_the_root_is_refused(directories, root, tmp_path):
+    outside = tmp_path / "outside" / "victim"
+    outside.mkdir(parents=True)
+    (root / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(PermissionError):
+        await directories.remove(str(root / "link" / "victim"))
+    assert outside.exists()
+
+
+async def test_a_directory_with_a_mount_below_is_left_whole(root, tmp_path):
+    (root / "pvc 1" / "mnt").mkdir(parents=True)
+    (root / "pvc 1" / "file").write_text("x")
+    escaped = str(root / "pvc 1" / "mnt").replace(" ", "\\040")
+    table = tmp_path / "mountinfo"
+    table.write_text(f"36 35 8:1 / {escaped} rw - ext4 /dev/sda rw\n")
+    with pytest.raises(OSError, match="still mounted"):
+        await LocalDirectories([str(root)], table).remove(str(root / "pvc 1"))
+    assert (root / "pvc 1" / "file").exists()
+
+
+async def test_emptying_keeps_the_directory_its_mode_and_owner(directories, tmp_path):
+    shared = tmp_path / "shared"
+    (shared / "sub").mkdir(parents=True)
+    (shared / ".dot").write_text("x")
+    shared.chmod(0o2775)
+    before = os.stat(shared)
+    await directories.empty(str(shared))
+    after = os.stat(shared)
+    assert list(shared.iterdir()) == []
+    assert (before.st_ino, before.st_mode, before.st_uid) == (after.st_ino, after.st_mode, after.st_uid)
