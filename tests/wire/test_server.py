@@ -573,6 +573,9 @@ async def test_the_first_bytes_of_a_stream_leave_with_its_head(start, dial):
                 writes.append(data)
                 real.write(data)
 
+            def is_closing(self) -> bool:
+                return False
+
         body.transport = Counting()
         body.write(b"first")
         body.end()

@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         if reader.wants_continue:
             reader.wants_continue = False
-            self._transport.write(_CONTINUE)
+            self._write(_CONTINUE)
 
     def _answer(self, request: Request) -> None:
         request.peer_certificate, request.peer_der = self._certificate, self._der
@@ -241,17 +241,17 @@ class Connection(asyncio.Protocol):
         if self._request.method == "HEAD":
             body = b""
         if len(body) <= JOIN_BYTES:
-            self._transport.write(head + body)
+            self._write(head + body)
             self._finished()
         else:
-            self._transport.write(head)
+            self._write(head)
             self._rest = memoryview(body)
             self._send_rest()
 
     def _send_rest(self) -> None:
         rest = self._rest
         while rest is not None and not self._write_paused:
-            self._transport.write(rest[:SLICE_BYTES])
+            self._write(rest[:SLICE_BYTES])
             rest = self._rest = rest[SLICE_BYTES:] if len(rest) > SLICE_BYTES else None
         if rest is None:
             self._finished()
@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
         head = self._head(streaming.status, streaming.content_type, streaming.headers)
         head += b"\r\n" if request.http10 else b"Transfer-Encoding: chunked\r\n\r\n"
         if request.method == "HEAD":
-            self._transport.write(head)
+            self._write(head)
             self._finished()
             return
         body = Body(self._transport, not request.http10, self._stream_ended, head, self._write_paused)
@@ -293,12 +293,16 @@ class Connection(asyncio.Protocol):
         self.deadline = None
         self._backlog.clear()
         transport = self._transport
-        transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % _lines(upgrade.headers))
+        self._write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % _lines(upgrade.headers))
         self._owner.closed(self)
         self._owner.handed_over(transport)
         transport.set_protocol(upgrade.start(transport, rest))
         if self._reading_paused:
             transport.resume_reading()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if not self._transport.is_closing():  # uvloop raises between a failure and connection_lost
+            self._transport.write(data)
 
     def _finished(self) -> None:
         """The answer is with the transport."""
@@ -323,7 +327,7 @@ class Connection(asyncio.Protocol):
         self._request = request or Request("", "", "", {})
         self._request.keep_alive = False
         head = self._head(response.status, response.content_type, response.headers)
-        self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(response.body), response.body))
+        self._write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(response.body), response.body))
         self._ended = True
         if self._transport.can_write_eof():
             self._transport.write_eof()

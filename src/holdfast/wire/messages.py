@@ -170,8 +170,8 @@ class Body:
             self._send(b"")
 
     def _send(self, data: bytes) -> None:
-        if self.closed:
-            return
+        if self.closed or self.transport.is_closing():
+            return  # uvloop raises when written to between a failure and connection_lost
         if self.head:
             data, self.head = self.head + data, b""
         self.transport.write(data)

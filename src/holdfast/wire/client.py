@@ -1,0 +1,396 @@
+"""An HTTP/1.1 client: kept-alive connections to one server, streamed answers, upgrades."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Self, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+Headers = Sequence[tuple[str, str]]
+Start = Callable[[asyncio.Transport, bytes], asyncio.Protocol]
+
+IDLE_S = 60.0
+"""Kept-alive connections older than this are not used again: the server may be about to close them."""
+MOST_IDLE = 32
+HIGH_WATER_BYTES = 256 << 10
+"""Reading from the socket stops while this much of a streamed body waits."""
+_REPEATABLE = frozenset({"GET", "HEAD"})
+
+
+class ConnectionFailed(Exception):
+    """No answer, or not a whole one: refused, broken, timed out, or not HTTP. The request may have taken effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    status: int
+    headers: dict[str, str]
+    """Lower-case names; the values of a repeated name are joined by ", "."""
+    body: bytes = b""
+
+
+class _Stale(ConnectionFailed):
+    """A kept-alive connection had ended before it answered anything."""
+
+
+class HttpStream:
+    """An answer whose body is read as it comes: iterate over it."""
+
+    def __init__(self, connection: _ClientConnection) -> None:
+        self._connection = connection
+        self.status = connection.status
+        self.headers = connection.headers
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """What has arrived since the last call, at least one byte. Raises ConnectionFailed if the end is missing."""
+        if data := await self._connection.read():
+            return data
+        raise StopAsyncIteration
+
+    async def read_all(self) -> bytes:
+        return b"".join([data async for data in self])
+
+
+class HttpClient:
+    """Requests to the server at `url` (only scheme, host and port count), on up to as many connections as are busy.
+
+    Every method raises ConnectionFailed, and nothing else of the network's. `timeout` is in seconds and
+    runs to the end of the answer, for streams and upgrades to the end of its head.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        ssl_context: SSLContext | None = None,
+        *,
+        unix_socket: str = "",
+        headers: Headers = (),
+        connect_timeout_s: float = 10.0,
+    ) -> None:
+        parts = urlsplit(url)
+        self._tls = ssl_context
+        if parts.scheme == "https" and ssl_context is None:
+            raise ValueError("https needs an SSL context")
+        if parts.scheme != "https":
+            self._tls = None
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or (443 if self._tls else 80)
+        self._unix_socket = unix_socket
+        self._fixed = _lines((("Host", parts.netloc.rpartition("@")[2] or "localhost"), *headers))
+        self._connect_timeout_s = connect_timeout_s
+        self._idle: list[_ClientConnection] = []
+        self._open: set[_ClientConnection] = set()
+
+    async def request(
+        self, method: str, target: str, headers: Headers = (), body: bytes = b"", timeout: float | None = None
+    ) -> HttpResponse:
+        """The whole answer. A GET or HEAD that meets an outworn connection is repeated once on a new one."""
+        async with _deadline(timeout):
+            connection = await self._send(method, target, headers, body)
+            try:
+                parts = []
+                while data := await connection.read():
+                    parts.append(data)
+            except BaseException:
+                connection.abort()
+                raise
+        response = HttpResponse(connection.status, connection.headers, b"".join(parts))
+        self._give_back(connection)
+        return response
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, target: str, headers: Headers = (), body: bytes = b"", timeout: float | None = None
+    ) -> AsyncIterator[HttpStream]:
+        """The answer as soon as its head is there."""
+        async with _deadline(timeout):
+            connection = await self._send(method, target, headers, body)
+        try:
+            yield HttpStream(connection)
+        finally:
+            if connection.is_complete:
+                self._give_back(connection)
+            else:
+                connection.abort()
+
+    async def upgrade(
+        self, method: str, target: str, headers: Headers, start: Start, timeout: float | None = None
+    ) -> HttpResponse:
+        """Asks to leave HTTP; `headers` name the protocol.
+
+        After a 101 the transport's protocol is what `start` returned, given the transport and the bytes
+        behind the head, for which `data_received` is not called. Any other status comes with its body and
+        `start` was not called.
+        """
+        async with _deadline(timeout):
+            connection = await self._connect()
+            connection.start = start
+            try:
+                await connection.send(method, self._head(method, target, headers, b""))
+                parts = []
+                while connection.status != 101 and (data := await connection.read()):
+                    parts.append(data)
+            except BaseException:
+                connection.abort()
+                raise
+        self._open.discard(connection)
+        if connection.status != 101:
+            connection.abort()
+        return HttpResponse(connection.status, connection.headers, b"".join(parts))
+
+    async def close(self) -> None:
+        """Drops every connection; requests under way fail."""
+        for connection in tuple(self._open):
+            connection.abort()
+        self._idle.clear()
+        await asyncio.sleep(0)
+
+    async def _send(self, method: str, target: str, headers: Headers, body: bytes) -> _ClientConnection:
+        """A connection on which the head of the answer has arrived."""
+        head = self._head(method, target, headers, body)
+        connection = self._take() or await self._connect()
+        while True:
+            try:
+                await connection.send(method, head + body)
+                return connection
+            except _Stale:
+                if method not in _REPEATABLE:
+                    raise
+                connection = await self._connect()
+            except BaseException:
+                connection.abort()
+                raise
+
+    def _head(self, method: str, target: str, headers: Headers, body: bytes) -> bytes:
+        length = b"Content-Length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
+        return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
+            method.encode(),
+            target.encode(),
+            self._fixed,
+            _lines(headers),
+            length,
+        )
+
+    def _take(self) -> _ClientConnection | None:
+        """The connection used last, if it is still good."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_lost and now - connection.idle_since < IDLE_S:
+                return connection
+            connection.abort()
+        return None
+
+    def _give_back(self, connection: _ClientConnection) -> None:
+        if connection.is_reusable and len(self._idle) < MOST_IDLE:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    async def _connect(self) -> _ClientConnection:
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> _ClientConnection:
+            return _ClientConnection(self._open)
+
+        hostname = self._host if self._tls else None
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                if self._unix_socket:
+                    _, connection = await loop.create_unix_connection(
+                        protocol, self._unix_socket, ssl=self._tls, server_hostname=hostname
+                    )
+                else:
+                    _, connection = await loop.create_connection(
+                        protocol, self._host, self._port, ssl=self._tls, server_hostname=hostname
+                    )
+        except TimeoutError as error:
+            raise ConnectionFailed(f"connecting to {self._address}: timed out") from error
+        except OSError as error:  # includes ssl.SSLError
+            raise ConnectionFailed(f"connecting to {self._address}: {error}") from error
+        return connection
+
+    @property
+    def _address(self) -> str:
+        return self._unix_socket or f"{self._host}:{self._port}"
+
+
+class _ClientConnection(asyncio.Protocol):
+    """One request at a time; the answer's body is taken with `read`."""
+
+    def __init__(self, open_connections: set[_ClientConnection]) -> None:
+        self._open = open_connections
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._waiter: asyncio.Future[None] | None = None
+        self._chunks: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._paused = False
+        self._error: ConnectionFailed | None = None
+        self._parser: httptools.HttpResponseParser
+        self._method = ""
+        self._uses = 0
+        self._has_head = False
+        self._ends_with_connection = False
+        self.start: Start | None = None
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.is_complete = False
+        self.is_reusable = False
+        self.is_lost = False
+        self.idle_since = 0.0
+
+    async def send(self, method: str, data: bytes) -> None:
+        """Sends a request and waits for the head of its answer."""
+        self._parser = httptools.HttpResponseParser(self)
+        self._method = method
+        self._uses += 1
+        self._has_head = self.is_complete = self.is_reusable = False
+        self.status = 0
+        if self.is_lost or self._transport.is_closing():
+            raise self._broken()
+        self._transport.write(data)
+        while not self._has_head:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; none at its end."""
+        while not self._chunks and not self.is_complete:
+            await self._wait()
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._waiting_bytes = 0
+        if self._paused and not self.is_lost:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def abort(self) -> None:
+        if not self.is_lost:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._error is not None:
+            return
+        if self.is_complete or not self._uses:
+            self.is_reusable = False
+            self._fail("unexpected data")
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._fail(f"malformed answer: {error}")
+        self._wake()
+
+    def _switch(self, rest: bytes) -> None:
+        if self.start is None or self.status != 101:
+            self._fail("unexpected switch of protocols")
+        else:
+            self._open.discard(self)
+            self._transport.set_protocol(self.start(self._transport, rest))
+
+    def _fail(self, text: str) -> None:
+        self._error = ConnectionFailed(text)
+        self.abort()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self.is_reusable = False
+        self._open.discard(self)
+        if self._has_head and self._ends_with_connection and exc is None and self._error is None:
+            self.is_complete = True
+        elif self._error is None:
+            self._error = self._broken(exc)
+        self._wake()
+
+    def _broken(self, cause: Exception | None = None) -> ConnectionFailed:
+        error = (_Stale if self._uses > 1 and not self.status else ConnectionFailed)("the connection was closed")
+        error.__cause__ = cause
+        return error
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            return
+        self.status = status
+        self._has_head = True
+        framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+        self._ends_with_connection = not framed and status not in (204, 304)
+        if self._method == "HEAD":
+            # llhttp does not know that no body follows, so this connection is not used again.
+            self.is_complete = True
+
+    def on_body(self, body: bytes) -> None:
+        self._chunks.append(body)
+        self._waiting_bytes += len(body)
+        if self._waiting_bytes > HIGH_WATER_BYTES and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._has_head and self._method != "HEAD":
+            self.is_complete = True
+            self.is_reusable = self._parser.should_keep_alive() and self.status != 101
+
+
+@asynccontextmanager
+async def _deadline(seconds: float | None) -> AsyncIterator[None]:
+    if seconds is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise ConnectionFailed(f"no answer within {seconds:g} s") from error
+
+
+def _lines(headers: Headers) -> bytes:
+    for name, value in headers:
+        if "\n" in value or "\r" in value or "\n" in name:
+            raise ValueError(f"line break in header {name!r}")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
