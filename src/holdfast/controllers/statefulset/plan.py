@@ -1,0 +1,82 @@
+"""One sync of a StatefulSet, from start to end (chapter 1). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
+from holdfast.api.resource import Manifest
+from holdfast.controllers.actions import Action, Delete, Plan
+
+from . import ordering, ownership, revisions, status, update, writes
+from .ordering import Replicas
+from .revisions import History
+from .status import Status
+from .views import Observed, Pod
+
+
+def plan(observed: Observed) -> Plan:
+    """What to do now for the set; nothing if all is as wanted (S2-S14)."""
+    statefulset = observed.statefulset
+    if statefulset.selector.matches_nothing:
+        return Plan("the selector cannot be understood")
+    claimed = ownership.claim(statefulset, observed.pods, observed.revisions)
+    history = revisions.decide(statefulset, claimed.revisions, observed.revision_named)
+    replicas = ordering.distribute(statefulset, claimed.pods)
+    counted = status.count(statefulset, replicas.pods, history, observed.now)
+    reason, actions = "being deleted", list[Action]()
+    if not statefulset.is_being_deleted:
+        reason, actions, counted = work(observed, replicas, history, counted)
+    counted = status.completed(statefulset, counted)
+    return Plan(
+        reason=reason or "all as wanted",
+        before=() if statefulset.is_being_deleted else (*claimed.before, *history.before),
+        actions=actions,
+        status=status.write(statefulset, counted, history.collisions),
+        cleanup=trim(observed, claimed.pods, history),
+        again_after_s=next_available_in_s(observed, replicas, counted),
+        subject=statefulset.manifest,
+    )
+
+
+def work(observed: Observed, replicas: Replicas, history: History, counted: Status) -> tuple[str, list[Action], Status]:
+    """Slots, then surplus pods, then the update; whatever waits ends it in an ordered set (S8-S11, S47)."""
+    slots = ordering.plan_slots(observed, replicas, history)
+    if slots.ends_here:
+        return slots.reason, [*slots.actions], counted
+    condemned = ordering.plan_condemned(observed, replicas)
+    reasons, actions = [slots.reason, condemned.reason], [*slots.actions, *condemned.actions]
+    if not condemned.ends_here and not observed.statefulset.is_updated_by_deletion:
+        outdated, reason = update.next_outdated(observed.statefulset, replicas.slots, history, observed.now)
+        reasons.append(reason)
+        if outdated is not None:
+            actions.append(writes.delete_pod(observed.statefulset, outdated))
+            if outdated.revision == history.current_name:
+                counted = counted.without_one_current()
+    return ", ".join(reason for reason in reasons if reason), actions, counted
+
+
+def trim(observed: Observed, pods: Iterable[Pod], history: History) -> list[Action]:
+    """Deletes the oldest revisions beyond the limit that no pod, and no update, stands on (S84, S85)."""
+    live = {history.current_name, history.update_name} | {pod.revision for pod in pods}
+    return [_delete(revision) for revision in revisions.superfluous(observed.statefulset, observed.revisions, live)]
+
+
+def _delete(revision: Manifest) -> Delete:
+    metadata = revision["metadata"]
+    return Delete(CONTROLLER_REVISIONS, metadata["namespace"], metadata["name"], metadata["uid"])
+
+
+def next_available_in_s(observed: Observed, replicas: Replicas, counted: Status) -> float | None:
+    """When the next ready pod becomes available (S14)."""
+    min_ready_s = observed.statefulset.min_ready_s
+    if min_ready_s == 0 or counted.ready_replicas == counted.available_replicas:
+        return None
+    after = timedelta(seconds=min_ready_s)
+    waits = [
+        (pod.ready_since + after - observed.now).total_seconds()
+        for pod in replicas.pods
+        if pod.ready_since is not None and pod.ready_since + after > observed.now
+    ]
+    return min([*waits, float(min_ready_s)])

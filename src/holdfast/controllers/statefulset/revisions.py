@@ -1,0 +1,194 @@
+"""The history of a set's template, as ControllerRevisions (chapter 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
+from holdfast.api.apps.stateful_set import STATEFUL_SETS
+from holdfast.api.resource import Manifest
+from holdfast.controllers.actions import Action, Create, Patch
+
+from .identity import owner_reference
+from .views import Find, StatefulSet
+
+HASH_LABEL = "controller.kubernetes.io/hash"
+
+_DIGITS = str.maketrans("0123456789", "456789bcdf")
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+_LONGEST_PREFIX = 223
+
+
+def data_of(template: Manifest) -> Manifest:
+    """What a revision records of a template: a patch that brings exactly it back (S65)."""
+    return {"spec": {"template": {**template, "$patch": "replace"}}}
+
+
+def template_of(revision: Manifest) -> Manifest:
+    """The template a revision brings back (S79)."""
+    return {name: value for name, value in revision["data"]["spec"]["template"].items() if name != "$patch"}
+
+
+def canonical(data: Any) -> bytes:
+    """The bytes that are hashed and compared (S68)."""
+    encoded = msgspec.json.encode(data, order="deterministic")
+    for character, escape in _ESCAPES:
+        encoded = encoded.replace(character, escape)
+    return encoded
+
+
+def hash_of(data: bytes, collisions: int) -> str:
+    """The suffix of the revision's name: FNV-1, 32 bit, over the data and the count, in letters of its own (S67)."""
+    value = 0x811C9DC5
+    for byte in data + str(collisions).encode():
+        value = (value * 0x01000193 & 0xFFFFFFFF) ^ byte
+    return str(value).translate(_DIGITS)
+
+
+def number_of(revision: Manifest) -> int:
+    return int(revision.get("revision", 0))
+
+
+def name_of(revision: Manifest) -> str:
+    return str(revision["metadata"]["name"])
+
+
+def in_order(revisions: Sequence[Manifest]) -> list[Manifest]:
+    """Oldest first (S70)."""
+    return sorted(
+        revisions,
+        key=lambda revision: (
+            number_of(revision),
+            revision["metadata"].get("creationTimestamp", ""),
+            name_of(revision),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The revisions that matter in this sync, and what brings them about."""
+
+    current: Manifest
+    update: Manifest
+    collisions: int
+    before: tuple[Action, ...] = ()
+    """Creates the update revision, or makes an old one the newest; nothing else may go ahead without."""
+
+    @property
+    def current_name(self) -> str:
+        return name_of(self.current)
+
+    @property
+    def update_name(self) -> str:
+        return name_of(self.update)
+
+
+def decide(statefulset: StatefulSet, revisions: Sequence[Manifest], taken: Find) -> History:
+    """The current and the update revision (S72-S78).
+
+    `revisions` are the set's, oldest first; `taken` finds any of the namespace by name.
+    """
+    collisions = int(statefulset.stored_status.get("collisionCount") or 0)
+    update, before, collisions = _update_revision(statefulset, revisions, taken, collisions)
+    wanted = statefulset.stored_status.get("currentRevision", "")
+    current = next((revision for revision in revisions if name_of(revision) == wanted), update)
+    return History(current, update, collisions, before)
+
+
+def _update_revision(
+    statefulset: StatefulSet, revisions: Sequence[Manifest], taken: Find, collisions: int
+) -> tuple[Manifest, tuple[Action, ...], int]:
+    data = data_of(statefulset.template)
+    if revisions and revisions[-1].get("data") == data:
+        return revisions[-1], (), collisions
+    number = number_of(revisions[-1]) + 1 if revisions else 1
+    encoded = canonical(data)
+    for revision in reversed(revisions):
+        if canonical(revision.get("data")) == encoded:
+            return (
+                (revision, (), collisions) if revision is revisions[-1] else _renumbered(revision, number, collisions)
+            )
+    if revisions and means(statefulset, revisions[-1], encoded):
+        return revisions[-1], (), collisions
+    return _created(statefulset, data, encoded, number, taken, collisions)
+
+
+def _renumbered(revision: Manifest, number: int, collisions: int) -> tuple[Manifest, tuple[Action, ...], int]:
+    metadata = revision["metadata"]
+    patch = {"metadata": {"uid": metadata["uid"]}, "revision": number}
+    action = Patch(CONTROLLER_REVISIONS, metadata["namespace"], metadata["name"], patch)
+    return {**revision, "revision": number}, (action,), collisions
+
+
+def means(statefulset: StatefulSet, revision: Manifest, encoded: bytes) -> bool:
+    """Whether the revision's template, defaulted as by today's server, is the set's (S81).
+
+    Otherwise a server that learns a new default would restart every pod of every set.
+    """
+    data = revision.get("data")
+    if not isinstance(data, dict) or not isinstance((data.get("spec") or {}).get("template"), dict):
+        return False
+    spec = {**statefulset.spec, "template": template_of(revision)}
+    restored = msgspec.json.decode(msgspec.json.encode({**statefulset.manifest, "spec": spec}))
+    STATEFUL_SETS.default(restored)
+    return canonical(data_of(restored["spec"]["template"])) == encoded
+
+
+def _created(
+    statefulset: StatefulSet,
+    data: Manifest,
+    encoded: bytes,
+    number: int,
+    taken: Find,
+    collisions: int,
+) -> tuple[Manifest, tuple[Action, ...], int]:
+    """A new revision, under the first name that is free; one of the same data that has the name is used (S76, S77)."""
+    first_hash = hash_of(encoded, collisions)
+    while True:
+        name = f"{statefulset.name[:_LONGEST_PREFIX]}-{hash_of(encoded, collisions)}"
+        holder = taken(name)
+        if holder is None:
+            break
+        if canonical(holder.get("data")) == encoded:
+            return holder, (), collisions
+        collisions += 1
+    revision = build(statefulset, name, first_hash, data, number)
+    return revision, (Create(CONTROLLER_REVISIONS, revision),), collisions
+
+
+def build(statefulset: StatefulSet, name: str, hash: str, data: Manifest, number: int) -> Manifest:
+    """A revision of the set's present template (S66)."""
+    template_metadata = statefulset.template.get("metadata") or {}
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": statefulset.namespace,
+        "labels": {**(template_metadata.get("labels") or {}), HASH_LABEL: hash},
+        "ownerReferences": [owner_reference(statefulset)],
+    }
+    if annotations := statefulset.manifest["metadata"].get("annotations"):
+        metadata["annotations"] = annotations
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata,
+        "data": data,
+        "revision": number,
+    }
+
+
+def superfluous(statefulset: StatefulSet, revisions: Sequence[Manifest], live: set[str]) -> list[Manifest]:
+    """The oldest of the revisions that nobody uses, as many as are beyond the limit (S84)."""
+    limit = statefulset.revision_history_limit
+    history = [revision for revision in revisions if name_of(revision) not in live]
+    return history[: len(history) - limit] if 0 <= limit < len(history) else []

@@ -1,0 +1,91 @@
+"""What a set's status says (chapter 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from holdfast.api.apps.stateful_set import STATEFUL_SETS
+from holdfast.api.resource import Manifest
+from holdfast.controllers.actions import Update
+
+from .revisions import History
+from .views import Pod, StatefulSet
+
+_COMPARED = (
+    "replicas",
+    "readyReplicas",
+    "availableReplicas",
+    "currentReplicas",
+    "updatedReplicas",
+    "currentRevision",
+    "updateRevision",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Computed anew in each sync (S126)."""
+
+    replicas: int
+    ready_replicas: int
+    available_replicas: int
+    current_replicas: int
+    updated_replicas: int
+    current_revision: str
+    update_revision: str
+
+    def without_one_current(self) -> Status:
+        """After a pod of the current revision was deleted for the update (S96, S107)."""
+        return replace(self, current_replicas=self.current_replicas - 1)
+
+
+def count(statefulset: StatefulSet, pods: Iterable[Pod], history: History, now: datetime) -> Status:
+    """The counts over all claimed pods, in slots and condemned alike (S127, S128)."""
+    created = [pod for pod in pods if pod.is_created]
+    staying = [pod.revision for pod in created if not pod.is_terminating]
+    return Status(
+        replicas=len(created),
+        ready_replicas=sum(pod.is_ready for pod in created),
+        available_replicas=sum(pod.is_available(statefulset.min_ready_s, now) for pod in created),
+        current_replicas=staying.count(history.current_name),
+        updated_replicas=staying.count(history.update_name),
+        current_revision=history.current_name,
+        update_revision=history.update_name,
+    )
+
+
+def completed(statefulset: StatefulSet, status: Status) -> Status:
+    """The status once every pod is updated and ready: the update revision becomes the current one (S133)."""
+    if statefulset.is_updated_by_deletion:
+        return status
+    if not status.updated_replicas == status.ready_replicas == status.replicas == statefulset.replicas:
+        return status
+    return replace(status, current_revision=status.update_revision, current_replicas=status.updated_replicas)
+
+
+def write(statefulset: StatefulSet, status: Status, collisions: int) -> Update | None:
+    """The write through the status subresource; None if nothing that counts changed (S131, S132)."""
+    wanted = as_json(status, statefulset.generation, collisions)
+    stored = statefulset.stored_status
+    is_observed = int(stored.get("observedGeneration") or 0) >= statefulset.generation
+    if is_observed and all((wanted.get(name) or None) == (stored.get(name) or None) for name in _COMPARED):
+        return None
+    manifest = {**statefulset.manifest, "status": wanted}
+    return Update(STATEFUL_SETS, manifest, subresource="status", insists=True)
+
+
+def as_json(status: Status, generation: int, collisions: int) -> Manifest:
+    """The JSON shape: two counts always, the rest unless empty (S130, S134)."""
+    written: Manifest = {"replicas": status.replicas, "availableReplicas": status.available_replicas}
+    rest = {
+        "observedGeneration": generation,
+        "readyReplicas": status.ready_replicas,
+        "currentReplicas": status.current_replicas,
+        "updatedReplicas": status.updated_replicas,
+        "currentRevision": status.current_revision,
+        "updateRevision": status.update_revision,
+    }
+    written |= {name: value for name, value in rest.items() if value}
+    return {**written, "collisionCount": collisions}

@@ -1,0 +1,40 @@
+"""Which revision a pod gets, and which pod goes next for a new one (chapter 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from holdfast.api.resource import Manifest
+
+from .revisions import History
+from .views import Pod, StatefulSet
+
+
+def revision_for(statefulset: StatefulSet, ordinal: int, history: History) -> Manifest:
+    """The revision that a missing pod is made from (S89, S92-S94)."""
+    if statefulset.is_updated_by_deletion:
+        return history.update
+    staying = statefulset.partition
+    if not statefulset.has_partition:
+        staying = int(statefulset.stored_status.get("currentReplicas") or 0)
+    return history.current if ordinal - statefulset.start < staying else history.update
+
+
+def next_outdated(
+    statefulset: StatefulSet, slots: Mapping[int, Pod], history: History, now: datetime
+) -> tuple[Pod | None, str]:
+    """The pod to delete so that it comes back updated, and why, or why none (S96, S97).
+
+    From the highest slot down to the partition: an outdated pod goes, whether it is well or not; one that is up
+    to date, or leaving, has to be available before the next lower one is looked at.
+    """
+    for ordinal in reversed(statefulset.slots[statefulset.partition :]):
+        pod = slots.get(ordinal)
+        if pod is None or pod.has_ended:
+            return None, f"waiting for pod {ordinal} to be replaced before the next is updated"
+        if pod.revision != history.update_name and not pod.is_terminating:
+            return pod, f"pod {ordinal} is outdated"
+        if pod.is_unavailable(statefulset.min_ready_s, now):
+            return None, f"waiting for pod {ordinal} to be available before the next is updated"
+    return None, ""
