@@ -26,8 +26,17 @@ class Column:
     name: str
     type: str = "string"
     format: str = ""
-    description: str = ""
     priority: int = 0
+    documents: str = ""
+    """The schema's field that the column shows and whose text describes it, as `core.v1.PodStatus.podIP`."""
+    text: str = ""
+    """A description of its own, where the column shows no one field."""
+
+    @property
+    def description(self) -> str:
+        from .descriptions import description_of
+
+        return self.text or description_of(self.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,9 @@ def name_cells(manifest: Manifest, now: datetime) -> list[Any]:
     return [manifest["metadata"]["name"], age(manifest["metadata"].get("creationTimestamp"), now)]
 
 
-NAME_COLUMNS = (Column("Name", format="name"), Column("Age"))
+NAME = Column("Name", format="name", documents="meta.v1.ObjectMeta.name")
+AGE = Column("Age", documents="meta.v1.ObjectMeta.creationTimestamp")
+NAME_COLUMNS = (NAME, AGE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
