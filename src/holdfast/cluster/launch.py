@@ -157,3 +157,9 @@ def _mount_points() -> list[str]:
     """Every mount point this process sees, octal escapes undone."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return [line.split(" ")[4].encode().decode("unicode_escape") for line in file]
+
+
+def agents_pid(home: Home) -> int | None:
+    """The process that runs the node agents, if it is up."""
+    facts = holder(agents_lock(home))
+    return None if facts is None else int(facts["pid"])
