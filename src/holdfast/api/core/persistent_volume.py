@@ -1,4 +1,185 @@
-from holdfast.api.resource import STATUS, Resource
+"""PersistentVolumes (V1, V7, V12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from holdfast.api import names
+from holdfast.api.conditions import is_terminating
+from holdfast.api.errors import FieldError, forbidden, required, show
+from holdfast.api.field_rules import immutable, named, only, supported
+from holdfast.api.meaning import same
+from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
+from holdfast.api.structure import Member, Shape, difference, fields, texts
+from holdfast.api.table import age
+
+from .claim_validation import ACCESS_MODES, VOLUME_MODES, exclusive_access_mode, positive_storage
+from .path_validation import no_backsteps
+from .placement_validation import validate_node_selector
+from .volume_table import access_modes
+from .volume_validation import Rule, csi, host_path, nfs, validate_sources
+
+CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+_SOURCES = (
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+)
+_HOST_PATH = Shape((*texts("path"), Member("Type", "type")))
+_NFS = Shape((*texts("server", "path"), Member("ReadOnly", "readOnly", False)))
+_LOCAL = Shape((*texts("path"), *fields("fsType")))
+_STRUCTURE = Shape(
+    (
+        Member("GCEPersistentDisk", "gcePersistentDisk"),
+        Member("AWSElasticBlockStore", "awsElasticBlockStore"),
+        Member("HostPath", "hostPath", shape=_HOST_PATH),
+        *fields("glusterfs"),
+        Member("NFS", "nfs", shape=_NFS),
+        Member("RBD", "rbd"),
+        *fields("quobyte"),
+        Member("ISCSI", "iscsi"),
+        *fields("flexVolume", "cinder"),
+        Member("CephFS", "cephfs"),
+        *fields("fc", "flocker", "azureFile", "vsphereVolume", "azureDisk", "photonPersistentDisk"),
+        *fields("portworxVolume", "scaleIO"),
+        Member("Local", "local", shape=_LOCAL),
+        Member("StorageOS", "storageos"),
+        *fields("csi"),
+    )
+)
+
+
+def storage_class_of(volume: Manifest) -> str:
+    annotation = volume["metadata"].get("annotations", {}).get(CLASS_ANNOTATION)
+    return str(annotation if annotation is not None else volume["spec"].get("storageClassName", ""))
+
+
+def default(volume: Manifest) -> None:
+    spec = volume.setdefault("spec", {})
+    spec["persistentVolumeReclaimPolicy"] = spec.get("persistentVolumeReclaimPolicy") or "Retain"
+    spec.setdefault("volumeMode", "Filesystem")
+    if "hostPath" in spec:
+        spec["hostPath"].setdefault("type", "")
+    status = volume.setdefault("status", {})
+    status["phase"] = status.get("phase") or "Pending"
+
+
+def prepare_create(volume: Manifest) -> None:
+    """The creation time must be set by now: it is also that of the first phase."""
+    volume["status"] = {"phase": "Pending"}
+    if created := volume["metadata"].get("creationTimestamp"):
+        volume["status"]["lastPhaseTransitionTime"] = created
+
+
+def validate(volume: Manifest) -> list[FieldError]:
+    return [*_spec("spec", volume["spec"])]
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    now, then = new["spec"], old["spec"]
+    before = {kind: then[kind] for kind in _SOURCES if kind in then}
+    after = {kind: now[kind] for kind in _SOURCES if kind in now}
+    errors = []
+    if not same(after, before):
+        field = "spec.persistentvolumesource"
+        changed = difference(_STRUCTURE, before, after)
+        errors.append(forbidden(field, f"{field} is immutable after creation\n{changed}"))
+    errors += immutable("volumeMode", now.get("volumeMode"), then.get("volumeMode"))
+    if then.get("nodeAffinity") and not same(now.get("nodeAffinity"), then["nodeAffinity"]):
+        errors += immutable("spec.nodeAffinity", now.get("nodeAffinity"), then["nodeAffinity"])
+    return errors
+
+
+def _spec(field: str, spec: Manifest) -> Iterator[FieldError]:
+    modes, capacity = spec.get("accessModes", ()), spec.get("capacity", {})
+    if not modes:
+        yield required(f"{field}.accessModes")
+    yield from only(f"{field}.accessModes", modes, ACCESS_MODES)
+    yield from exclusive_access_mode(f"{field}.accessModes", modes)
+    if not capacity:
+        yield required(f"{field}.capacity")
+    if list(capacity) != ["storage"]:
+        yield _unsupported_capacity(f"{field}.capacity", capacity)
+    elif capacity:
+        yield from positive_storage(f"{field}.capacity[storage]", capacity)
+    policy = spec.get("persistentVolumeReclaimPolicy", "")
+    yield from supported(f"{field}.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
+    yield from _affinity(f"{field}.nodeAffinity", spec)
+    yield from validate_sources(field, spec, _RULES, _SOURCES)
+    if spec.get("hostPath", {}).get("path") == "/" and policy == "Recycle":
+        refusal = "may not be 'recycle' for a hostPath mount of '/'"
+        yield forbidden(f"{field}.persistentVolumeReclaimPolicy", refusal)
+    if name := spec.get("storageClassName"):
+        yield from named(f"{field}.storageClassName", name, names.dns_subdomain)
+    if "volumeMode" in spec:
+        yield from supported(f"{field}.volumeMode", spec["volumeMode"], VOLUME_MODES)
+
+
+def _unsupported_capacity(field: str, capacity: dict[str, str]) -> FieldError:
+    """Upstream shows the whole list, null if there is none."""
+    refusal = f'Unsupported value: {show(capacity or None)}: supported values: "storage"'
+    return FieldError(field, "FieldValueNotSupported", refusal)
+
+
+def _affinity(field: str, spec: Manifest) -> Iterator[FieldError]:
+    affinity = spec.get("nodeAffinity")
+    if affinity is None:
+        if "local" in spec:
+            yield required(field, "Local volume requires node affinity")
+    elif "required" not in affinity:
+        yield required(f"{field}.required", "must specify required node constraints")
+    else:
+        yield from validate_node_selector(f"{field}.required", affinity["required"])
+
+
+def _local(field: str, source: Manifest) -> Iterator[FieldError]:
+    if not source.get("path"):
+        yield required(f"{field}.path")
+    else:
+        yield from no_backsteps(f"{field}.path", source["path"])
+
+
+_RULES: Mapping[str, Rule] = {"hostPath": host_path, "nfs": nfs, "local": _local, "csi": csi}
+
+
+def cells(volume: Manifest, now: datetime) -> list[Any]:
+    spec, status = volume["spec"], volume.get("status", {})
+    claim = spec.get("claimRef")
+    return [
+        volume["metadata"]["name"],
+        spec.get("capacity", {}).get("storage", "0"),
+        access_modes(spec.get("accessModes", ())),
+        spec.get("persistentVolumeReclaimPolicy", ""),
+        "Terminating" if is_terminating(volume) else status.get("phase", ""),
+        f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else "",
+        storage_class_of(volume),
+        spec.get("volumeAttributesClassName") or "<unset>",
+        status.get("reason", ""),
+        age(volume["metadata"].get("creationTimestamp"), now),
+        spec.get("volumeMode") or "<unset>",
+    ]
+
 
 PERSISTENT_VOLUMES = Resource(
     group="",
@@ -8,6 +189,24 @@ PERSISTENT_VOLUMES = Resource(
     namespaced=False,
     short_names=("pv",),
     subresources=(STATUS,),
+    default=default,
+    prepare_create=prepare_create,
+    validate=validate,
+    validate_update=validate_update,
+    columns=(
+        NAME,
+        Column("Capacity", documents="core.v1.PersistentVolumeSpec.capacity"),
+        Column("Access Modes", documents="core.v1.PersistentVolumeSpec.accessModes"),
+        Column("Reclaim Policy", documents="core.v1.PersistentVolumeSpec.persistentVolumeReclaimPolicy"),
+        Column("Status", documents="core.v1.PersistentVolumeStatus.phase"),
+        Column("Claim", documents="core.v1.PersistentVolumeSpec.claimRef"),
+        Column("StorageClass", text="StorageClass of the pv"),
+        Column("VolumeAttributesClass", text="VolumeAttributesClass of the pv"),
+        Column("Reason", documents="core.v1.PersistentVolumeStatus.reason"),
+        AGE,
+        Column("VolumeMode", priority=1, documents="core.v1.PersistentVolumeSpec.volumeMode"),
+    ),
+    cells=cells,
     initial_status={"phase": "Pending"},
     delete_returns_object=True,
 )

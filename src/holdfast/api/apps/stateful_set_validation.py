@@ -1,0 +1,175 @@
+"""What is wrong with a StatefulSet, and what may not change in one (S165-S178, S135)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from holdfast.api import names
+from holdfast.api.core.claim_validation import validate_claim_spec
+from holdfast.api.core.pod_validation import validate_template
+from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
+from holdfast.api.field_rules import at_most_100_percent, count_or_percent, named, not_negative, supported
+from holdfast.api.meaning import same
+from holdfast.api.resource import Manifest
+from holdfast.api.selector_validation import validate_label_selector
+from holdfast.api.selectors import selector_from_manifest
+
+_MUTABLE = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+_REFUSAL = (
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+)
+
+
+def validate(stateful_set: Manifest) -> list[FieldError]:
+    """All that is wrong with a new set."""
+    spec = stateful_set["spec"]
+    errors = [*_spec(spec, check_template=True)]
+    if name := spec.get("serviceName"):
+        errors += named("spec.serviceName", name, names.dns_label)
+    for i, claim in enumerate(spec.get("volumeClaimTemplates", ())):
+        errors += validate_claim_spec(f"spec.volumeClaimTemplates[{i}].spec", claim.get("spec", {}))
+    return errors
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    """A template that is invalid by today's rules does not hold an update up, if it was so before (S178)."""
+    template_was_valid = not [*_template(old["spec"])]
+    errors = [*_spec(new["spec"], check_template=template_was_valid)]
+    fixed, then = ({k: v for k, v in s["spec"].items() if k not in _MUTABLE} for s in (new, old))
+    if not same(_without_claim_kinds(fixed), _without_claim_kinds(then)):
+        errors.append(forbidden("spec", _REFUSAL))
+    return errors
+
+
+def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    status, then = new.get("status", {}), old.get("status", {})
+    counts = {name: status.get(name, 0) for name in ("replicas", *_COUNTS)}
+    errors: list[FieldError] = []
+    for name, count in counts.items():
+        errors += not_negative(f"status.{name}", count)
+    errors += not_negative("status.observedGeneration", status.get("observedGeneration"))
+    errors += not_negative("status.collisionCount", status.get("collisionCount"))
+    for name in _COUNTS:
+        if counts[name] > counts["replicas"]:
+            errors.append(invalid(f"status.{name}", counts[name], "cannot be greater than status.replicas"))
+    if counts["availableReplicas"] > counts["readyReplicas"]:
+        field, count = "status.availableReplicas", counts["availableReplicas"]
+        errors.append(invalid(field, count, "cannot be greater than status.readyReplicas"))
+    collisions = status.get("collisionCount", 0)
+    if collisions < then.get("collisionCount", 0):
+        errors.append(invalid("status.collisionCount", collisions, "cannot be decremented"))
+    return errors
+
+
+_COUNTS = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+
+
+def warnings(stateful_set: Manifest) -> list[str]:
+    if stateful_set["spec"].get("revisionHistoryLimit", 0) >= 0:
+        return []
+    return ["spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"]
+
+
+def _spec(spec: Manifest, check_template: bool) -> Iterator[FieldError]:
+    policy = spec.get("podManagementPolicy", "")
+    if not policy:
+        yield required("spec.podManagementPolicy")
+    elif policy not in ("OrderedReady", "Parallel"):
+        yield invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")
+    yield from _strategy("spec.updateStrategy", spec.get("updateStrategy", {}))
+    yield from _retention("spec.persistentVolumeClaimRetentionPolicy", spec)
+    for number in ("replicas", "minReadySeconds"):
+        yield from not_negative(f"spec.{number}", spec.get(number))
+    yield from not_negative("spec.ordinals.start", spec.get("ordinals", {}).get("start"))
+    yield from _selector(spec)
+    if check_template:
+        yield from _template(spec)
+    yield from _restrictions(spec.get("template", {}).get("spec", {}))
+
+
+def _strategy(field: str, strategy: Manifest) -> Iterator[FieldError]:
+    kind, rolling = strategy.get("type", ""), strategy.get("rollingUpdate")
+    if not kind:
+        yield required(field)
+    elif kind == "OnDelete":
+        if rolling is not None:
+            refusal = "only allowed for updateStrategy 'RollingUpdate'"
+            yield invalid(f"{field}.rollingUpdate", _rolling_structure(rolling), refusal)
+    elif kind == "RollingUpdate":
+        if rolling is not None:
+            yield from not_negative(f"{field}.rollingUpdate.partition", rolling.get("partition"))
+            if "maxUnavailable" in rolling:
+                yield from _max_unavailable(f"{field}.rollingUpdate.maxUnavailable", rolling["maxUnavailable"])
+    else:
+        shown = {"Type": kind, "RollingUpdate": _rolling_structure(rolling)}
+        yield invalid(field, shown, "must be 'RollingUpdate' or 'OnDelete'")
+
+
+def _rolling_structure(rolling: Manifest | None) -> dict[str, Any] | None:
+    if rolling is None:
+        return None
+    return {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+
+
+def _max_unavailable(field: str, value: int | str) -> Iterator[FieldError]:
+    yield from count_or_percent(field, value)
+    if value in (0, "0%"):
+        yield invalid(field, value, "cannot be 0")
+    yield from at_most_100_percent(field, value)
+
+
+def _retention(field: str, spec: Manifest) -> Iterator[FieldError]:
+    policy = spec.get("persistentVolumeClaimRetentionPolicy", {})
+    for when in ("whenDeleted", "whenScaled"):
+        yield from supported(f"{field}.{when}", policy.get(when, ""), ("Retain", "Delete"))
+
+
+def _selector(spec: Manifest) -> Iterator[FieldError]:
+    """An empty selector would own every pod, none would own no pod: neither matches any template (S166, S167)."""
+    selector = spec.get("selector")
+    if selector is None:
+        yield required("spec.selector")
+    else:
+        errors = [*validate_label_selector("spec.selector", selector)]
+        yield from errors
+        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+            yield invalid("spec.selector", {}, "empty selector is invalid for statefulset")
+            return
+        if errors:
+            return
+    labels = spec.get("template", {}).get("metadata", {}).get("labels")
+    if not selector_from_manifest(selector).matches(labels):
+        refusal = "`selector` does not match template `labels`"
+        yield invalid("spec.template.metadata.labels", labels, refusal)
+
+
+def _template(spec: Manifest) -> Iterator[FieldError]:
+    claims = [claim.get("metadata", {}).get("name", "") for claim in spec.get("volumeClaimTemplates", ())]
+    yield from validate_template("spec.template", spec.get("template", {}), more_volumes=claims, ignore_host_name=True)
+
+
+def _restrictions(pod_spec: Manifest) -> Iterator[FieldError]:
+    if pod_spec.get("restartPolicy") != "Always":
+        yield not_supported("spec.template.spec.restartPolicy", pod_spec.get("restartPolicy", ""), ("Always",))
+    if "activeDeadlineSeconds" in pod_spec:
+        refusal = "activeDeadlineSeconds in StatefulSet is not Supported"
+        yield forbidden("spec.template.spec.activeDeadlineSeconds", refusal)
+
+
+def _without_claim_kinds(spec: Manifest) -> Manifest:
+    """apiVersion and kind of a claim template say nothing (S38)."""
+    claims = [
+        {name: value for name, value in claim.items() if name not in ("apiVersion", "kind", "status")}
+        for claim in spec.get("volumeClaimTemplates", ())
+    ]
+    return {**spec, "volumeClaimTemplates": claims}
