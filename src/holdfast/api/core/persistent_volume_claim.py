@@ -79,20 +79,15 @@ def _with_what_may_change(new: Manifest, old: Manifest) -> Manifest:
     now, then = new["spec"], old["spec"]
     kept = dict(now)
     if not then.get("volumeName"):
-        kept["volumeName"] = ""
-    if ("storageClassName" not in then and storage_class_of(old) is None) or (
-        storage_class_of(old) == now.get("storageClassName") and "storageClassName" not in then
-    ):
+        kept.pop("volumeName", None)
+    if "storageClassName" not in then and storage_class_of(old) in (None, now.get("storageClassName")):
         kept.pop("storageClassName", None)
     if old.get("status", {}).get("phase") == "Bound":
         requests = then.get("resources", {}).get("requests", {})
         if "storage" in requests and "storage" in now.get("resources", {}).get("requests", {}):
             asked = {**now["resources"]["requests"], "storage": requests["storage"]}
             kept["resources"] = {**now["resources"], "requests": asked}
-        for name in ("volumeAttributesClassName",):
-            kept.pop(name, None)
-            if name in then:
-                kept[name] = then[name]
+        kept["volumeAttributesClassName"] = then.get("volumeAttributesClassName")
     return kept
 
 

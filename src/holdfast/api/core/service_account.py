@@ -1,3 +1,7 @@
+"""ServiceAccounts."""
+
+from __future__ import annotations
+
 from holdfast.api.resource import Resource, Subresource
 
 SERVICE_ACCOUNTS = Resource(

@@ -33,6 +33,57 @@ def class_of(manifest: Manifest) -> str:
     return legacy if legacy is not None else manifest["spec"].get("storageClassName") or ""
 
 
+def claims_of(pod: Manifest) -> list[tuple[str, bool]]:
+    """The claims a pod uses: (name, whether it is made for one of the pod's ephemeral volumes)."""
+    found = []
+    for volume in pod["spec"].get("volumes") or ():
+        if reference := volume.get("persistentVolumeClaim"):
+            found.append((reference["claimName"], False))
+        elif volume.get("ephemeral"):
+            found.append((f"{pod['metadata']['name']}-{volume['name']}", True))
+    return found
+
+
+def claim_keys(pod: Manifest) -> list[str]:
+    """`namespace/name` of each claim a pod uses: an index of pods."""
+    namespace = pod["metadata"].get("namespace", "")
+    return [f"{namespace}/{name}" for name, _ in claims_of(pod)]
+
+
+def claim_key(volume: Manifest) -> str:
+    """`namespace/name` of the claim a volume is for; empty if it is for none."""
+    reference = volume["spec"].get("claimRef")
+    return f"{reference.get('namespace', '')}/{reference['name']}" if reference else ""
+
+
+def claim_reference(claim: Manifest) -> Manifest:
+    """A complete claimRef (V18)."""
+    metadata = claim["metadata"]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+    }
+
+
+def locked(manifest: Manifest, patch: Manifest) -> Manifest:
+    """A merge patch that fails unless the object is still the version decided upon."""
+    metadata = manifest["metadata"]
+    lock = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    return {**patch, "metadata": {**patch.get("metadata", {}), **lock}}
+
+
+def reservation(volume: Manifest, claim: Manifest) -> Manifest:
+    """The patch that reserves a volume. The annotation says that not the admin chose the claim (V18)."""
+    patch: Manifest = {"spec": {"claimRef": claim_reference(claim)}}
+    if not volume["spec"].get("claimRef"):
+        patch["metadata"] = {"annotations": {BOUND_BY_CONTROLLER: "yes"}}
+    return locked(volume, patch)
+
+
 def requested_bytes(claim: Manifest) -> int:
     return whole(claim["spec"]["resources"]["requests"]["storage"])
 
