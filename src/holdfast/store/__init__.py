@@ -81,6 +81,10 @@ class FutureRevision(Exception):
     """The revision asked for has not been committed yet."""
 
 
+class StoreFailed(Exception):
+    """The store cannot be opened, or a commit failed: nothing more is accepted. Stop, restart, recover."""
+
+
 class Store(Protocol):
     """What every backend offers. Used from one event loop."""
 
