@@ -2,9 +2,9 @@
 
 import pytest
 
+from holdfast.api.storage import binding
 from holdfast.controllers.volumes.protection import (
     ProtectedClaim,
-    claims_of,
     plan_claim_protection,
     plan_volume_protection,
 )
@@ -55,4 +55,6 @@ def test_the_claims_of_a_pod_include_those_of_ephemeral_volumes():
         {"name": "b", "ephemeral": {"volumeClaimTemplate": {}}},
         {"name": "c", "emptyDir": {}},
     ]
-    assert claims_of({"metadata": {"name": "web-0"}, "spec": {"volumes": volumes}}) == ["data", "web-0-b"]
+    pod = {"metadata": {"name": "web-0", "namespace": "default"}, "spec": {"volumes": volumes}}
+    assert binding.claims_of(pod) == [("data", False), ("web-0-b", True)]
+    assert binding.claim_keys(pod) == ["default/data", "default/web-0-b"]

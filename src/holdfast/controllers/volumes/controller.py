@@ -19,7 +19,7 @@ from holdfast.controllers.actions import Plan
 from holdfast.world import Clock
 
 from .plan import ObservedClaim, ObservedVolume, plan_claim, plan_volume
-from .protection import ProtectedClaim, claims_of, plan_claim_protection, plan_volume_protection
+from .protection import ProtectedClaim, plan_claim_protection, plan_volume_protection
 
 BY_CLASS = "storage class"
 BY_CLAIM = "claim"
@@ -28,22 +28,11 @@ NO_CLASS_NAMED = "\0"
 """In the index of unbound claims: those that leave the choice of a class to the cluster (V8)."""
 
 
-def claim_key(volume: Manifest) -> str:
-    """`namespace/name` of the claim a volume is for; empty if it is for none."""
-    reference = volume["spec"].get("claimRef")
-    return f"{reference.get('namespace', '')}/{reference['name']}" if reference else ""
-
-
-def claim_keys(pod: Manifest) -> list[str]:
-    namespace = pod["metadata"].get("namespace", "")
-    return [f"{namespace}/{name}" for name in claims_of(pod)]
-
-
 def volumes_of(informers: Informers) -> Informer:
     """The volumes, to be found by class and by the claim they are for."""
     volumes = informers.of(PERSISTENT_VOLUMES)
     volumes.add_index(BY_CLASS, lambda volume: (binding.class_of(volume),))
-    volumes.add_index(BY_CLAIM, lambda volume: filter(None, (claim_key(volume),)))
+    volumes.add_index(BY_CLAIM, lambda volume: filter(None, (binding.claim_key(volume),)))
     return volumes
 
 
@@ -58,7 +47,7 @@ def claims_in(informers: Informers) -> Informer:
 def pods_in(informers: Informers) -> Informer:
     """The pods, to be found by the claims they use."""
     pods = informers.of(PODS)
-    pods.add_index(BY_CLAIM, claim_keys)
+    pods.add_index(BY_CLAIM, binding.claim_keys)
     return pods
 
 
@@ -95,7 +84,7 @@ class ClaimBinder:
         for volume in (old, new):
             if volume is None:
                 continue
-            if key := claim_key(volume):
+            if key := binding.claim_key(volume):
                 self._queue.add(key)
             self._add(self._claims.by_index(BY_VOLUME, volume["metadata"]["name"]))
         if new is not None and not new["spec"].get("claimRef") and new.get("status", {}).get("phase") == "Available":
@@ -172,7 +161,7 @@ class VolumePhases:
         volume = self._volumes.get(key)
         if volume is None:
             return None
-        return ObservedVolume(volume, self._claims.get(claim_key(volume)), self._clock.now())
+        return ObservedVolume(volume, self._claims.get(binding.claim_key(volume)), self._clock.now())
 
     async def verify(self, observed: ObservedVolume, client: Client) -> ObservedVolume:
         """A volume is released only if its claim is gone for certain: its data may be deleted next."""
@@ -214,7 +203,7 @@ class ClaimProtection:
 
     def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
         if new is None and old is not None:
-            for key in claim_keys(old):
+            for key in binding.claim_keys(old):
                 self._queue.add(key)
 
     def observe(self, key: str) -> ProtectedClaim | None:
@@ -229,7 +218,9 @@ class ClaimProtection:
         if observed.is_used or not metadata.get("deletionTimestamp"):
             return observed
         pods = (await client.list(PODS, metadata["namespace"])).items
-        return replace(observed, is_used=any(_has_node(pod) and metadata["name"] in claims_of(pod) for pod in pods))
+        return replace(
+            observed, is_used=any(_has_node(pod) and key_of(observed.claim) in binding.claim_keys(pod) for pod in pods)
+        )
 
     def plan(self, observed: ProtectedClaim) -> Plan:
         return plan_claim_protection(observed)

@@ -17,7 +17,7 @@ from holdfast.controllers.actions import Plan
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.world import Clock, World
 
-from .controller import BY_CLAIM, BY_CLASS, claim_key, claims_in, live_claim, pods_in, volumes_of
+from .controller import BY_CLAIM, BY_CLASS, claims_in, live_claim, pods_in, volumes_of
 from .effects import DirectoryWork, VolumeDirectories, Work
 from .provision import ObservedRequest, plan_provision, volume_name
 from .provisioners import LOCAL
@@ -134,7 +134,7 @@ class Reclaimer:
         volume = self._volumes.get(key)
         if volume is None or not volume["spec"].get("claimRef"):
             return None
-        return ObservedRelease(volume, self._users(claim_key(volume)), self._clock.now())
+        return ObservedRelease(volume, self._users(binding.claim_key(volume)), self._clock.now())
 
     def _users(self, key: str) -> list[str]:
         if self._claims.get(key) is not None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
@@ -182,23 +181,11 @@ def _bind(volume: Manifest, claim: Manifest, now: datetime) -> Plan:
 
 
 def _volume_side(volume: Manifest, claim: Manifest) -> Patch | None:
-    """The complete claimRef. The annotation says that the controller, not the admin, chose the claim."""
     reference = volume["spec"].get("claimRef") or {}
     metadata = claim["metadata"]
     if reference.get("uid") == metadata["uid"] and binding.is_reserved_for(volume, claim):
         return None
-    complete = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "namespace": metadata["namespace"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "resourceVersion": metadata["resourceVersion"],
-    }
-    patch: Manifest = {"spec": {"claimRef": complete}}
-    if not reference:
-        patch["metadata"] = {"annotations": {binding.BOUND_BY_CONTROLLER: "yes"}}
-    return _patch_volume(volume, patch)
+    return _patch_volume(volume, binding.reservation(volume, claim))
 
 
 def _claim_side(volume: Manifest, claim: Manifest) -> Manifest:
@@ -313,7 +300,7 @@ def set_phase(volume: Manifest, phase: str, now: datetime, message: str = "", re
 
 def _patch_volume(volume: Manifest, patch: Manifest) -> Patch:
     """Conditional on the version decided upon: two claims may want the volume at once (V27)."""
-    return Patch(PERSISTENT_VOLUMES, "", volume["metadata"]["name"], _locked(volume, patch))
+    return Patch(PERSISTENT_VOLUMES, "", volume["metadata"]["name"], binding.locked(volume, patch))
 
 
 def _patch_claim(claim: Manifest, patch: Manifest, on_success: Report | None = None) -> Patch:
@@ -322,7 +309,7 @@ def _patch_claim(claim: Manifest, patch: Manifest, on_success: Report | None = N
         PERSISTENT_VOLUME_CLAIMS,
         metadata["namespace"],
         metadata["name"],
-        _locked(claim, patch),
+        binding.locked(claim, patch),
         on_success=on_success,
     )
 
@@ -338,9 +325,3 @@ def _status_of_claim(claim: Manifest, status: Manifest, on_success: Report | Non
         subresource="status",
         on_success=on_success,
     )
-
-
-def _locked(manifest: Manifest, patch: Manifest) -> dict[str, Any]:
-    metadata = manifest["metadata"]
-    lock = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-    return {**patch, "metadata": {**patch.get("metadata", {}), **lock}}

@@ -20,17 +20,6 @@ class ProtectedClaim:
     """Whether a pod that has a node refers to it, in whatever phase the pod is (V50)."""
 
 
-def claims_of(pod: Manifest) -> list[str]:
-    """The claims that a pod uses, by name; those of its ephemeral volumes among them."""
-    names = []
-    for volume in pod["spec"].get("volumes") or ():
-        if reference := volume.get("persistentVolumeClaim"):
-            names.append(reference["claimName"])
-        elif volume.get("ephemeral"):
-            names.append(f"{pod['metadata']['name']}-{volume['name']}")
-    return names
-
-
 def plan_claim_protection(observed: ProtectedClaim) -> Plan:
     claim = observed.claim
     if not claim["metadata"].get("deletionTimestamp"):

@@ -113,7 +113,7 @@ def _create(volume: Manifest, claim: Manifest) -> Create:
 
 def _volume(claim: Manifest, storage_class: Manifest, root: str) -> Manifest:
     """V39. Absent directories are an error at mount, never made anew: data would seem to be gone."""
-    name, metadata, spec = volume_name(claim), claim["metadata"], claim["spec"]
+    name, spec = volume_name(claim), claim["spec"]
     policy = storage_class.get("reclaimPolicy") or "Delete"
     volume: Manifest = {
         "apiVersion": "v1",
@@ -128,14 +128,7 @@ def _volume(claim: Manifest, storage_class: Manifest, root: str) -> Manifest:
             "volumeMode": "Filesystem",
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": binding.class_of(claim),
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": metadata["namespace"],
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-                "resourceVersion": metadata["resourceVersion"],
-            },
+            "claimRef": binding.claim_reference(claim),
             "hostPath": {"path": f"{root}/{name}", "type": "Directory"},
         },
     }

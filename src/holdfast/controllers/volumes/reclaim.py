@@ -96,8 +96,7 @@ def _forget(volume: Manifest) -> Plan:
     if not metadata.get("deletionTimestamp"):
         actions.append(Delete(PERSISTENT_VOLUMES, "", metadata["name"], metadata["uid"]))
     if kept != (metadata.get("finalizers") or []):
-        lock = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-        patch = {"metadata": {**lock, "finalizers": kept or None}}
+        patch = binding.locked(volume, {"metadata": {"finalizers": kept or None}})
         actions.insert(0, Patch(PERSISTENT_VOLUMES, "", metadata["name"], patch))
     return Plan("the data is deleted", tuple(actions))
 
@@ -131,11 +130,8 @@ def _plan_recycle(observed: ObservedRelease) -> Work:
 def _recycled(volume: Manifest, now: datetime) -> Plan:
     """Free for any claim, as if it were new."""
     metadata = volume["metadata"]
-    lock = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-    patch = {
-        "metadata": {**lock, "annotations": {binding.BOUND_BY_CONTROLLER: None}},
-        "spec": {"claimRef": None},
-    }
+    freed = {"metadata": {"annotations": {binding.BOUND_BY_CONTROLLER: None}}, "spec": {"claimRef": None}}
+    patch = binding.locked(volume, freed)
     recycled = Report("Normal", "VolumeRecycled", "Volume recycled")
     write = Patch(PERSISTENT_VOLUMES, "", metadata["name"], patch, on_success=recycled)
     return Plan("recycled", (write, set_phase(volume, "Available", now)))

@@ -1,0 +1,278 @@
+"""The scheduler at work: what wakes a pod, one attempt at a time, bindings in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from holdfast.api.core.node import NODES
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from holdfast.api.core.pod import PODS
+from holdfast.api.errors import ApiError, Conflict, NotFound
+from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
+from holdfast.api.storage.storage_class import STORAGE_CLASSES
+from holdfast.api.times import format_time
+from holdfast.client import Client, PatchType
+from holdfast.client.events import EventRecorder
+from holdfast.client.informer import Informers, key_of
+from holdfast.world import World
+
+from .filters import is_ready
+from .plan import Assign, Unschedulable, decide
+from .queue import SchedulingQueue
+from .view import ClusterView, has_ended
+from .volumes import Reservation, StorageView
+
+log = logging.getLogger(__name__)
+
+NAME = "default-scheduler"
+BIND_LIMIT_S = 600.0
+"""So long a pod waits for its volumes before that is told (V37)."""
+
+PENDING, BY_CLAIM, BY_CLASS = "pending", "claim", "storage class"
+
+
+class Scheduler:
+    """Gives a node to each pod that asks for this scheduler. `run` until cancelled; to start over, make it anew."""
+
+    def __init__(self, client: Client, informers: Informers, world: World) -> None:
+        self.queue = SchedulingQueue()
+        self.events = EventRecorder(client, NAME, world)
+        self._client = client
+        self._world = world
+        self._informers = informers
+        self._view = ClusterView()
+        self._binding: set[str] = set()
+        self._waits_since_s: dict[str, float] = {}
+
+    async def run(self) -> None:
+        with self._informers.collecting() as subscriptions:
+            self._start(self._informers)
+        try:
+            await self._informers.wait_synced()
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self.events.run(), name=f"{NAME} events")
+                self._group.create_task(self._work(), name=NAME)
+        finally:
+            self.queue.close()
+            for end in subscriptions:
+                end()
+
+    # What wakes
+
+    def _start(self, informers: Informers) -> None:
+        self._pods, self._nodes = informers.of(PODS), informers.of(NODES)
+        self._claims, self._volumes = informers.of(PERSISTENT_VOLUME_CLAIMS), informers.of(PERSISTENT_VOLUMES)
+        self._classes = informers.of(STORAGE_CLASSES)
+        self._pods.add_index(BY_CLAIM, binding.claim_keys)
+        self._volumes.add_index(BY_CLASS, lambda volume: (binding.class_of(volume),))
+        self._storage = StorageView(
+            claim=lambda namespace, name: self._claims.get(f"{namespace}/{name}"),
+            volume=self._volumes.get,
+            volumes_of_class=lambda name: self._volumes.by_index(BY_CLASS, name),
+            storage_class=self._classes.get,
+            users=self._users,
+        )
+        self._nodes.subscribe(self._on_node)
+        self._pods.subscribe(self._on_pod)
+        self._claims.subscribe(self._on_claim)
+        self._volumes.subscribe(self._on_volume)
+        self._classes.subscribe(lambda old, new: self.queue.wake_all())
+
+    def _users(self, namespace: str, claim: str) -> Sequence[Manifest]:
+        pods = self._pods.by_index(BY_CLAIM, f"{namespace}/{claim}")
+        return [
+            pod
+            for pod in pods
+            if not has_ended(pod) and (pod["spec"].get("nodeName") or self._view.assumed_node(pod["metadata"]["uid"]))
+        ]
+
+    def _on_node(self, old: Manifest | None, new: Manifest | None) -> None:
+        node = new or old
+        assert node is not None
+        self._view.set_node(node["metadata"]["name"], new)
+        if new is not None and (old is None or _matters(old) != _matters(new)):
+            self.queue.wake_all()
+
+    def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
+        pod = new or old
+        assert pod is not None
+        key = key_of(pod)
+        self._view.set_pod(pod["metadata"]["uid"], new)
+        if new is not None and _wants_node(new):
+            if old is None or not _wants_node(old) or _asks(old) != _asks(new):
+                self.queue.add(key, new["spec"].get("priority") or 0)
+            return
+        self.queue.forget(key)
+        self._waits_since_s.pop(pod["metadata"]["uid"], None)
+        if _leaves_room(old, new):
+            self.queue.wake_all()
+
+    def _on_claim(self, old: Manifest | None, new: Manifest | None) -> None:
+        claim = new or old
+        assert claim is not None
+        self._wake_users_of(key_of(claim))
+
+    def _on_volume(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is None:
+            return
+        if key := binding.claim_key(new):
+            self._wake_users_of(key)
+        elif (new.get("status") or {}).get("phase") == "Available":
+            self.queue.wake_all()
+
+    def _wake_users_of(self, claim: str) -> None:
+        for pod in self._pods.by_index(BY_CLAIM, claim):
+            self.queue.wake(key_of(pod))
+
+    # One attempt
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._attempt(key)
+            except ApiError as error:
+                log.info("failed pod=%s error=%r", key, str(error))
+                self.queue.retry(key)
+            except Exception:
+                log.exception("crashed pod=%s", key)
+                self.queue.retry(key)
+
+    async def _attempt(self, key: str) -> None:
+        pod = self._pods.get(key)
+        if pod is None or not _wants_node(pod):
+            self.queue.forget(key)
+            return
+        uid = pod["metadata"]["uid"]
+        if uid in self._binding:
+            return
+        preferred = self._view.assumed_node(uid)
+        self._view.forget(pod)
+        match decide(pod, self._view.nodes, self._storage, self._world.random, preferred):
+            case Unschedulable(message):
+                log.info("unschedulable pod=%s reason=%r", key, message)
+                self.queue.park(key)
+                await self._refuse(pod, message)
+            case Assign(node, reservation, waits_for_volumes=True):
+                self._view.assume(pod, node)
+                self._wait(pod, key)
+                await self._reserve(reservation, node)
+            case Assign(node):
+                self._view.assume(pod, node)
+                self._binding.add(uid)
+                self._group.create_task(self._bind(pod, node), name=f"bind {key}")
+
+    async def _refuse(self, pod: Manifest, message: str) -> None:
+        self.events.record(pod, "Warning", "FailedScheduling", message)
+        condition = _scheduled_condition(pod)
+        if (condition.get("reason"), condition.get("message")) == ("Unschedulable", message):
+            return
+        is_flip = condition.get("status") != "False"
+        at = format_time(self._world.clock.now()) if is_flip else condition.get("lastTransitionTime")
+        refused = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": at,
+        }
+        metadata = pod["metadata"]
+        patch = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [refused]}}
+        try:
+            await self._client.patch(
+                PODS,
+                metadata["name"],
+                patch,
+                metadata["namespace"],
+                type=PatchType.STRATEGIC,
+                subresource="status",
+            )
+        except (NotFound, Conflict):
+            return  # the pod is gone: its deletion is on its way here
+
+    def _wait(self, pod: Manifest, key: str) -> None:
+        uid, now_s = pod["metadata"]["uid"], self._world.clock.monotonic_s()
+        since_s = self._waits_since_s.setdefault(uid, now_s)
+        if now_s - since_s >= BIND_LIMIT_S:
+            message = 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
+            self.events.record(pod, "Warning", "FailedScheduling", message)
+            self._waits_since_s[uid] = now_s
+        self.queue.wait(key, BIND_LIMIT_S)
+
+    async def _reserve(self, reservation: Reservation, node: str) -> None:
+        """Tells the volume binder what was chosen (V37). Written already is written."""
+        for claim, volume in reservation.matches:
+            if not binding.is_reserved_for(volume, claim):
+                patch = binding.reservation(volume, claim)
+                await self._client.patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], patch)
+        for claim in reservation.provisions:
+            if binding.annotation(claim, binding.SELECTED_NODE) == node:
+                continue
+            metadata = claim["metadata"]
+            patch = binding.locked(claim, {"metadata": {"annotations": {binding.SELECTED_NODE: node}}})
+            await self._client.patch(PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"])
+
+    async def _bind(self, pod: Manifest, node: str) -> None:
+        """Never raises. The view keeps the assumption until the pod is seen with its node."""
+        metadata = pod["metadata"]
+        key = key_of(pod)
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "target": {"kind": "Node", "name": node},
+        }
+        try:
+            await self._client.create(
+                PODS, manifest, metadata["namespace"], name=metadata["name"], subresource="binding"
+            )
+        except ApiError as error:
+            log.info("not bound pod=%s node=%s error=%r", key, node, str(error))
+            self._view.forget(pod)
+            self.queue.retry(key)  # the next attempt finds out whether the pod has a node or is gone
+        else:
+            log.info("bound pod=%s node=%s", key, node)
+            self.events.record(pod, "Normal", "Scheduled", f"Successfully assigned {key} to {node}")
+        finally:
+            self._binding.discard(metadata["uid"])
+
+
+def _wants_node(pod: Manifest) -> bool:
+    """N229: a pod that is on its way out is not bound any more."""
+    spec = pod["spec"]
+    return (
+        not spec.get("nodeName")
+        and (spec.get("schedulerName") or NAME) == NAME
+        and not spec.get("schedulingGates")
+        and not pod["metadata"].get("deletionTimestamp")
+        and not has_ended(pod)
+    )
+
+
+def _asks(pod: Manifest) -> tuple[object, ...]:
+    """What a decision reads of the pod itself; its own refusal in its status must not wake it."""
+    return pod["spec"], pod["metadata"].get("labels"), pod["metadata"]["uid"]
+
+
+def _matters(node: Manifest) -> tuple[object, ...]:
+    """What a decision reads of a node: not its heartbeats."""
+    status = node.get("status") or {}
+    return node["metadata"].get("labels"), node["spec"], status.get("allocatable"), is_ready(node)
+
+
+def _leaves_room(old: Manifest | None, new: Manifest | None) -> bool:
+    """Whether resources, a port or an identity became free, or a pod appeared that others want to be near."""
+    if old is None:
+        return False
+    if new is None or has_ended(new):
+        return bool(old["spec"].get("nodeName")) and not has_ended(old)
+    return not old["spec"].get("nodeName") or old["metadata"].get("labels") != new["metadata"].get("labels")
+
+
+def _scheduled_condition(pod: Manifest) -> Manifest:
+    conditions: Iterable[Manifest] = (pod.get("status") or {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == "PodScheduled"), {})

@@ -1,0 +1,116 @@
+"""Nodes and what already runs on them, kept up with every change of a pod rather than counted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from holdfast.api.resource import Manifest
+
+from .requests import Amounts, HostPort, add, amounts, host_ports, requests_of
+
+
+@dataclass(slots=True)
+class NodeView:
+    """One node as filters and scores see it."""
+
+    manifest: Manifest
+    allocatable: Amounts = field(default_factory=dict)
+    requested: Amounts = field(default_factory=dict)
+    ports: dict[str, list[HostPort]] = field(default_factory=dict)
+    """By pod uid."""
+    pods: dict[str, Manifest] = field(default_factory=dict)
+    """By uid: every pod on the node that has not ended, terminating ones included (N224)."""
+    guarded: dict[str, Manifest] = field(default_factory=dict)
+    """Those of the pods that do not want certain others near."""
+
+    @property
+    def name(self) -> str:
+        name: str = self.manifest["metadata"]["name"]
+        return name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.manifest["metadata"].get("labels") or {}
+
+
+def has_ended(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+class ClusterView:
+    """All nodes. A pod counts for the node it has, or for the one it is assumed to get."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeView] = {}
+        self._node_of: dict[str, str] = {}
+        self._pods: dict[str, Manifest] = {}
+        self._assumed: dict[str, str] = {}
+
+    @property
+    def nodes(self) -> list[NodeView]:
+        """Nodes that exist, by name: what is decided does not depend on the order of events."""
+        return [self._nodes[name] for name in sorted(self._nodes) if self._nodes[name].manifest]
+
+    def set_node(self, name: str, manifest: Manifest | None) -> None:
+        """A node that is gone is remembered as long as pods name it: it may come back."""
+        view = self._nodes.setdefault(name, NodeView({}))
+        view.manifest = manifest or {}
+        view.allocatable = amounts(((manifest or {}).get("status") or {}).get("allocatable"))
+        self._forget_if_empty(name)
+
+    def set_pod(self, uid: str, pod: Manifest | None) -> None:
+        """The pod as it is now; None when it is gone."""
+        if pod is None or has_ended(pod):
+            self._assumed.pop(uid, None)
+            self._place(uid, None, "")
+            return
+        bound_to = pod["spec"].get("nodeName") or ""
+        if bound_to:
+            self._assumed.pop(uid, None)
+        self._place(uid, pod, bound_to or self._assumed.get(uid, ""))
+
+    def assume(self, pod: Manifest, node: str) -> None:
+        """Counts the pod for the node until it is bound, gone, or `forget` is called."""
+        uid = pod["metadata"]["uid"]
+        self._assumed[uid] = node
+        self._place(uid, pod, node)
+
+    def forget(self, pod: Manifest) -> None:
+        """The pod will not be on the node it was assumed to get."""
+        uid = pod["metadata"]["uid"]
+        if self._assumed.pop(uid, None):
+            self._place(uid, None, "")
+
+    def assumed_node(self, uid: str) -> str:
+        return self._assumed.get(uid, "")
+
+    def _place(self, uid: str, pod: Manifest | None, node: str) -> None:
+        if before := self._node_of.pop(uid, ""):
+            view = self._nodes[before]
+            del view.pods[uid]
+            view.ports.pop(uid, None)
+            view.guarded.pop(uid, None)
+            add(view.requested, requests_of(self._pods.pop(uid)), -1)
+            self._forget_if_empty(before)
+        if pod is None or not node:
+            return
+        view = self._nodes.setdefault(node, NodeView({}))
+        view.pods[uid] = self._pods[uid] = pod
+        if ports := host_ports(pod):
+            view.ports[uid] = ports
+        if (pod["spec"].get("affinity") or {}).get("podAntiAffinity"):
+            view.guarded[uid] = pod
+        add(view.requested, requests_of(pod))
+        self._node_of[uid] = node
+
+    def _forget_if_empty(self, name: str) -> None:
+        view = self._nodes[name]
+        if not view.manifest and not view.pods:
+            del self._nodes[name]
+
+
+def running_pods(nodes: Iterable[NodeView]) -> Iterable[tuple[NodeView, Manifest]]:
+    for node in nodes:
+        for pod in node.pods.values():
+            yield node, pod
