@@ -1,0 +1,290 @@
+"""Request bodies into manifests: JSON, YAML and protobuf, checked against the schema (A45-A49, A62, A73-A75).
+
+What comes back fits its type: unknown fields and nulls are gone, quantities and times are canonical, kind and
+apiVersion are set. It is private to the caller and may be changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .errors import BadRequest, FieldError, Invalid, UnsupportedMediaType, show
+from .go_values import go_value, unstructured_refusal
+from .resource import Manifest, Resource
+from .schema import types
+from .schema.structs import conform
+from .schema.types import Type
+from .schema.walk import Walk, WrongType, parse_showing_repeats
+
+JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
+IGNORE, WARN, STRICT = "Ignore", "Warn", "Strict"
+
+_UNKNOWN_FORMAT = (
+    f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}, {PROTOBUF}"
+)
+_SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+_OPTIONS_SCHEME = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"
+_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+_KEYS = re.compile(rb'"\s*:')
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The kind an endpoint takes."""
+
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def type(self) -> Type:
+        found = types.type_of(self.group, self.version, self.kind)
+        if found is None:
+            raise LookupError(f"no definition of {self.api_version} {self.kind}")
+        return found
+
+
+def decode_body(
+    resource: Resource, body: bytes, content_type: str, field_validation: str = WARN
+) -> tuple[Manifest, list[str]]:
+    """The object in a body for `resource`, and the texts of warnings.
+
+    Raises BadRequest, and UnsupportedMediaType for any other content type.
+    """
+    return decode_kind(resource.group, resource.version, resource.kind, body, content_type, field_validation)
+
+
+def decode_kind(
+    group: str, version: str, kind: str, body: bytes, content_type: str, field_validation: str = WARN
+) -> tuple[Manifest, list[str]]:
+    """As decode_body, for kinds that are no resource: Scale, Binding, Eviction, TokenRequest, Status."""
+    wanted = Wanted(group, version, kind)
+    read = _readers().get(_media_type(content_type))
+    if read is None:
+        raise UnsupportedMediaType(_UNKNOWN_FORMAT)
+    return read(wanted, body, field_validation)
+
+
+def decode_options(body: bytes, content_type: str) -> Manifest:
+    """DeleteOptions, under any group's apiVersion (A48, A82); an empty body is none."""
+    media_type = _media_type(content_type)
+    if media_type not in _readers():
+        raise UnsupportedMediaType(_UNKNOWN_FORMAT)
+    if not body:
+        return {}
+    if media_type == PROTOBUF:
+        return _protobuf(Wanted("", "v1", "DeleteOptions"), body, IGNORE)[0]
+    document = _json_document(body, "DeleteOptions") if media_type == JSON else _yaml_document(body, "DeleteOptions")[0]
+    kind, api_version = document.get("kind") or "DeleteOptions", document.get("apiVersion") or "v1"
+    if kind != "DeleteOptions":
+        raise BadRequest(
+            f"no kind {show(kind)} is registered for version {show(api_version)} in scheme {show(_OPTIONS_SCHEME)}"
+        )
+    bare = {name: value for name, value in document.items() if name not in ("kind", "apiVersion")}
+    return _fitted(Wanted("", "v1", "DeleteOptions"), bare, bare, [], IGNORE)[0]
+
+
+def prune_and_check(
+    resource: Resource, manifest: Manifest, *, field_validation: str = WARN, strategic_patch: Manifest | None = None
+) -> tuple[Manifest, list[str]]:
+    """What a patch has led to, as decode_body would return it, and the texts of warnings (A75, A126).
+
+    Raises Invalid, which shows the whole document, or a strategic patch where there is one.
+    """
+    kind = Wanted(resource.group, resource.version, resource.kind).type
+    if (conformed := _conformed(kind, manifest)) is not None:
+        return conformed, []
+    walk = Walk()
+    try:
+        pruned = walk.struct(kind, manifest)
+    except WrongType as error:
+        text = str(error) if strategic_patch is None else unstructured_refusal(kind, manifest) or str(error)
+        raise _bad_patch(manifest, strategic_patch, text) from None
+    if walk.problems and field_validation == STRICT:
+        text = f"strict decoding error: {', '.join(walk.problems)}"
+        raise _bad_patch(manifest, strategic_patch, text)
+    return _conformed(kind, pruned) or pruned, walk.problems if field_validation == WARN else []
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower() or JSON
+
+
+_Reader = Callable[[Wanted, bytes, str], tuple[Manifest, list[str]]]
+
+
+def _readers() -> dict[str, _Reader]:
+    return {JSON: _json, YAML: _yaml, PROTOBUF: _protobuf}
+
+
+def _json(wanted: Wanted, body: bytes, field_validation: str) -> tuple[Manifest, list[str]]:
+    document = _json_document(body, wanted.kind)
+    _check_kind(wanted, document, body)
+    if field_validation == IGNORE or not _repeats_a_key(body, document):
+        return _fitted(wanted, document, document, [], field_validation)
+    return _fitted(wanted, None, parse_showing_repeats(body), [], field_validation)
+
+
+def _json_document(body: bytes, kind: str) -> Manifest:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        from .json_syntax import syntax_error
+
+        reason = syntax_error(body) or str(error)
+        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {reason}", body) from None
+    return _object(document, kind, body)
+
+
+def _object(document: Any, kind: str, body: bytes) -> Manifest:
+    """`null` counts as an empty object; kind and apiVersion are looked at before anything else."""
+    if document is None:
+        return {}
+    problem = ""
+    if not isinstance(document, dict):
+        problem = f"cannot unmarshal {_json_type(document)} into Go value of type {_TYPE_META}"
+    else:
+        for name in ("apiVersion", "kind"):
+            value = document.get(name)
+            if not isinstance(value, str | None):
+                problem = f"cannot unmarshal {_json_type(value)} into Go struct field .{name} of type string"
+    if problem:
+        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: json: {problem}", body)
+    result: Manifest = document
+    return result
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    return {str: "string", int: "number", float: "number", list: "array"}.get(type(value), "object")
+
+
+def _yaml(wanted: Wanted, body: bytes, field_validation: str) -> tuple[Manifest, list[str]]:
+    document, repeats = _yaml_document(body, wanted.kind)
+    _check_kind(wanted, document, body)
+    return _fitted(wanted, document, document, repeats, field_validation)
+
+
+def _yaml_document(body: bytes, kind: str) -> tuple[Manifest, list[str]]:
+    from .yaml import BrokenYaml, parse
+
+    try:
+        document, repeats = parse(body)
+    except BrokenYaml as error:
+        raise _unrecognized(kind, str(error), body) from None
+    return _object(document, kind, body), repeats
+
+
+def _protobuf(wanted: Wanted, body: bytes, field_validation: str) -> tuple[Manifest, list[str]]:
+    from .protobuf import MalformedProtobuf, decode_message, envelope
+    from .schema.messages import message_name
+
+    try:
+        outer = envelope(body)
+        if wanted.kind != "DeleteOptions":
+            _check_kind(wanted, {"apiVersion": outer.api_version, "kind": outer.kind}, body)
+        document = decode_message(message_name(wanted.type.definition_name), outer.raw)
+    except MalformedProtobuf as error:
+        raise _unrecognized(wanted.kind, str(error), body) from None
+    except LookupError:
+        raise UnsupportedMediaType(_UNKNOWN_FORMAT) from None
+    document["kind"], document["apiVersion"] = wanted.kind, wanted.api_version
+    return _fitted(wanted, document, document, [], IGNORE)
+
+
+def _fitted(
+    wanted: Wanted, document: Manifest | None, showing_repeats: Manifest, repeats: list[str], field_validation: str
+) -> tuple[Manifest, list[str]]:
+    """The fast way if nothing is unusual, else the slow one; `document` None skips the fast one."""
+    problems: list[str] = []
+    result = _conformed(wanted.type, document) if document is not None else None
+    if result is None:
+        result, problems = _walked(wanted, showing_repeats)
+    if field_validation == STRICT and (repeats or problems):
+        lines = ["yaml: unmarshal errors:\n  " + "\n  ".join(repeats)] if repeats else []
+        text = f"strict decoding error: {', '.join(lines + problems)}"
+        raise _cannot_be_handled(wanted, wanted.kind, wanted.version, text)
+    result["kind"], result["apiVersion"] = wanted.kind, wanted.api_version
+    return result, repeats + problems if field_validation != IGNORE else []
+
+
+def _walked(wanted: Wanted, document: Manifest) -> tuple[Manifest, list[str]]:
+    walk = Walk()
+    try:
+        pruned = walk.struct(wanted.type, document)
+    except WrongType as error:
+        raise _cannot_be_handled(wanted, wanted.kind, wanted.version, str(error)) from None
+    # Free-form parts may hold what a Struct cannot; the walk's result is right all the same.
+    return _conformed(wanted.type, pruned) or pruned, walk.problems
+
+
+def _conformed(kind: Type, document: Manifest) -> Manifest | None:
+    """None where something is unusual."""
+    try:
+        return conform(kind, document)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+def _repeats_a_key(body: bytes, document: Manifest) -> bool:
+    """Whether the text has more keys than what it was read into, without reading it again."""
+    if b"\\u0022" in body or b"\\u003" in body:  # an escaped quote or colon would be counted wrongly
+        return True
+    compact = msgspec.json.encode(document)
+    keys = compact.count(b'":')
+    if body.count(b'":') == keys and not any(space in body for space in (b" :", b"\t:", b"\n:", b"\r:")):
+        return False
+    return len(_KEYS.findall(body)) != len(_KEYS.findall(compact))
+
+
+def _check_kind(wanted: Wanted, document: Manifest, body: bytes) -> None:
+    """A missing kind or apiVersion is taken from the URL (A62)."""
+    api_version, kind = document.get("apiVersion") or wanted.api_version, document.get("kind") or wanted.kind
+    if api_version == wanted.api_version and kind == wanted.kind:
+        return
+    group, _, version = api_version.rpartition("/")
+    if "/" in group:
+        raise _unrecognized(wanted.kind, f"unexpected GroupVersion string: {api_version}", body)
+    if types.type_of(group, version, kind) is None:
+        detail = f"no kind {show(kind)} is registered for version {show(api_version)} in scheme {show(_SCHEME)}"
+    else:
+        target = wanted.group.partition(".")[0] or "core"
+        detail = f"converting ({version}.{kind}) to ({target}.{wanted.kind}): unknown conversion"
+    raise _cannot_be_handled(wanted, kind, version, detail)
+
+
+def _cannot_be_handled(wanted: Wanted, kind: str, version: str, detail: str) -> BadRequest:
+    return BadRequest(f'{kind} in version "{version}" cannot be handled as a {wanted.kind}: {detail}')
+
+
+def _unrecognized(kind: str, detail: str, body: bytes) -> BadRequest:
+    return BadRequest(f"the object provided is unrecognized (must be of type {kind}): {detail} ({_summary(body)})")
+
+
+def _summary(body: bytes) -> str:
+    if not body:
+        return "<empty>"
+    start = body[:30]
+    text = start.decode(errors="replace") if body[:1] == b"{" else start.hex()
+    return f"{text} ..." if len(body) > 30 else text
+
+
+def _bad_patch(manifest: Manifest, strategic_patch: Manifest | None, text: str) -> Invalid:
+    """A75: the refusal names no object, and shows what could not be decoded."""
+    if strategic_patch is None:
+        shown = msgspec.json.encode({name: manifest[name] for name in sorted(manifest)}).decode()
+    else:
+        shown = go_value(strategic_patch)
+    message = f"Invalid value: {show(shown)}: {text}"
+    cause = FieldError("patch", "FieldValueInvalid", message)
+    return Invalid(f' "" is invalid: {cause}', causes=(cause,))
