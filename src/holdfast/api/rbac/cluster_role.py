@@ -1,3 +1,4 @@
+from holdfast.api.names import path_segment_name
 from holdfast.api.resource import Resource
 
 CLUSTER_ROLES = Resource(
@@ -7,4 +8,5 @@ CLUSTER_ROLES = Resource(
     plural="clusterroles",
     namespaced=False,
     creates_on_update=True,
+    validate_name=path_segment_name,
 )

@@ -1,3 +1,4 @@
+from holdfast.api.names import path_segment_name
 from holdfast.api.resource import Resource
 
 CLUSTER_ROLE_BINDINGS = Resource(
@@ -7,4 +8,5 @@ CLUSTER_ROLE_BINDINGS = Resource(
     plural="clusterrolebindings",
     namespaced=False,
     creates_on_update=True,
+    validate_name=path_segment_name,
 )

@@ -1,3 +1,4 @@
+from holdfast.api.names import path_segment_name
 from holdfast.api.resource import Resource
 
 ROLES = Resource(
@@ -6,4 +7,5 @@ ROLES = Resource(
     kind="Role",
     plural="roles",
     creates_on_update=True,
+    validate_name=path_segment_name,
 )

@@ -1,0 +1,131 @@
+"""The verbs as one object, for requests from the network and for parts in this process alike.
+
+It knows neither HTTP nor who may do what: callers were let in before. Reading is synchronous. Of a write,
+everything up to the hand-over to the store happens without awaiting, so that what was decided on is still
+the latest when the store checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from holdfast.api.errors import NotFound
+from holdfast.api.resource import Manifest, Resource
+from holdfast.api.times import format_time
+from holdfast.store import Entry, Store
+from holdfast.world import World
+
+from .admission import Admission
+from .allocation import Allocation
+from .cache import Cache, ResourceCache, Stored
+from .call import Call
+from .options import DeleteOptions, ListOptions
+from .patches import Patch
+from .verbs import binding, collection, create, delete, eviction, patching, reading, scale, update
+from .views import Listed
+
+
+class Api:
+    """What the verbs share, and the verbs."""
+
+    def __init__(self, store: Store, world: World, cache: Cache, allocation: Allocation) -> None:
+        self.store = store
+        self.world = world
+        self.cache = cache
+        self.admission = Admission(cache, world)
+        self.allocation = allocation
+
+    # -- what the verbs build on
+
+    def objects(self, resource: Resource) -> ResourceCache:
+        return self.cache.of(resource)
+
+    def now(self) -> str:
+        return format_time(self.world.clock.now())
+
+    def latest(self, call: Call) -> Stored | None:
+        """The object as last assigned, which may be ahead of what readers see."""
+        objects = self.objects(call.resource)
+        entry = self.store.latest(objects.key(call.namespace, call.name))
+        if entry is None:
+            return None
+        cached = objects.objects.get(entry.key)
+        return cached if cached is not None and cached.revision == entry.revision else self._stored(entry)
+
+    def _stored(self, entry: Entry) -> Stored:
+        return Stored(entry.key, entry.value, entry.revision, self.cache.decoded, self.cache.announced(entry.revision))
+
+    def unsaved(self, call: Call, manifest: Manifest) -> Stored:
+        """An answer that was not stored, or no longer is."""
+        key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
+        return Stored(key, self.cache.decoded.encode(manifest), 0, self.cache.decoded, manifest)
+
+    async def write(self, call: Call, manifest: Manifest, expected: int) -> Stored:
+        """Stores `manifest`, which becomes shared, under its own name. Raises RevisionMismatch."""
+        key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
+        entry = await self.store.write(key, self._encoder(manifest), expected=expected)
+        return Stored(key, entry.value, entry.revision, self.cache.decoded, manifest)
+
+    async def remove(self, call: Call, last: Manifest, expected: int) -> Stored:
+        """Removes the object; watchers see `last`. Raises RevisionMismatch."""
+        last = {**last, "metadata": {**last["metadata"]}}
+        key = self.objects(call.resource).key(call.namespace, last["metadata"]["name"])
+        change = await self.store.delete(key, self._encoder(last), expected=expected)
+        return Stored(key, change.value, change.revision, self.cache.decoded, last)
+
+    def _encoder(self, manifest: Manifest) -> Any:
+        """Encodes once; the cache is told what the bytes mean."""
+
+        def encode(revision: int) -> bytes:
+            manifest["metadata"]["resourceVersion"] = str(revision)
+            self.cache.announce(revision, manifest)
+            return self.cache.decoded.encode(manifest)
+
+        return encode
+
+    # -- the verbs
+
+    def get(self, call: Call) -> Stored:
+        return reading.get(self, call)
+
+    def list(self, call: Call, options: ListOptions) -> Listed:
+        return reading.listed(self, call, options)
+
+    async def create(self, call: Call, manifest: Manifest) -> Stored:
+        return await create.create(self, call, manifest)
+
+    async def update(self, call: Call, manifest: Manifest) -> tuple[Stored, bool]:
+        """The object, and whether it was created (A77)."""
+        return await update.update(self, call, manifest)
+
+    async def patch(self, call: Call, change: Patch) -> Stored:
+        return await patching.patch(self, call, change)
+
+    async def delete(self, call: Call, options: DeleteOptions) -> delete.Outcome:
+        return await delete.delete(self, call, options)
+
+    async def delete_collection(self, call: Call, selection: ListOptions, options: DeleteOptions) -> Listed:
+        return await collection.delete_collection(self, call, selection, options)
+
+    def get_scale(self, call: Call) -> Manifest:
+        return scale.get(self, call)
+
+    async def update_scale(self, call: Call, manifest: Manifest) -> Manifest:
+        return await scale.put(self, call, manifest)
+
+    async def patch_scale(self, call: Call, change: Patch) -> Manifest:
+        return await scale.patch(self, call, change)
+
+    async def create_below(self, call: Call, manifest: Manifest) -> Manifest:
+        """POST to a subresource. Raises NotFound for one that takes none."""
+        act = BELOW.get(call.subresource)
+        if act is None:
+            raise NotFound("the server could not find the requested resource", has_details=True)
+        return await act(self, call, manifest)
+
+
+BELOW: dict[str, Callable[[Api, Call, Manifest], Awaitable[Manifest]]] = {
+    "binding": binding.bind,
+    "eviction": eviction.evict,
+}

@@ -1,0 +1,66 @@
+"""From a request's credentials to its user (A216, A222)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from holdfast.api.errors import Unauthorized
+
+from .user import ANONYMOUS, AUTHENTICATED, User
+
+
+def authenticate(headers: Mapping[str, str], certificate: Mapping[str, Any] | None, tokens: Mapping[str, User]) -> User:
+    """A verified client certificate first, then a bearer token; anonymous without either.
+
+    Raises Unauthorized for credentials that are not good (A59).
+    """
+    if certificate and (user := _of_certificate(certificate)):
+        return user
+    authorization = headers.get("authorization", "")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and (token := token.strip()):
+        return _of_token(token, tokens)
+    return ANONYMOUS
+
+
+def _of_certificate(certificate: Mapping[str, Any]) -> User | None:
+    """The common name is the user, each organization a group."""
+    fields = [pair for part in certificate.get("subject", ()) for pair in part]
+    name = next((value for key, value in fields if key == "commonName"), "")
+    groups = tuple(value for key, value in fields if key == "organizationName")
+    return User(name, (*groups, AUTHENTICATED)) if name else None
+
+
+def _of_token(token: str, tokens: Mapping[str, User]) -> User:
+    given = token.encode()
+    found = None
+    for known, user in tokens.items():
+        if hmac.compare_digest(known.encode(), given):
+            found = user
+    if found is None:
+        raise Unauthorized("Unauthorized")
+    return found if AUTHENTICATED in found.groups else User(found.name, (*found.groups, AUTHENTICATED), found.uid)
+
+
+def impersonated(user: User, headers: Mapping[str, str], may: Callable[[User, str, str, str], None]) -> User:
+    """The user that the Impersonate-* headers ask for, or the same one.
+
+    `may(user, group, resource, name)` raises Forbidden unless the verb impersonate is allowed there.
+    """
+    name = headers.get("impersonate-user", "")
+    if not name:
+        return user
+    groups = tuple(group.strip() for group in headers.get("impersonate-group", "").split(",") if group.strip())
+    if name.startswith("system:serviceaccount:") and name.count(":") == 3:
+        _, _, namespace, account = name.split(":")
+        may(user, "", "serviceaccounts", account)
+        groups = groups or ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
+    else:
+        may(user, "", "users", name)
+    for group in groups:
+        may(user, "", "groups", group)
+    if AUTHENTICATED not in groups and name != ANONYMOUS.name:
+        groups = (*groups, AUTHENTICATED)
+    return User(name, groups, headers.get("impersonate-uid", ""))

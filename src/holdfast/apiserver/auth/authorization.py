@@ -1,0 +1,140 @@
+"""Whether a user may do what a request asks: RBAC over the stored roles and bindings (A223-A225, A231)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.api.errors import Forbidden
+from holdfast.api.resource import Manifest
+from holdfast.apiserver.cache import ResourceCache
+
+from .user import UNAUTHENTICATED, User
+
+PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+DISCOVERY_PATHS = ("/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz")
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What is asked for: `resource` may carry a subresource; `path` is set where it is no resource."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""
+
+    @property
+    def full_resource(self) -> str:
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+class Authorizer:
+    """Denies what no rule allows. Answers are remembered until a role or a binding changes."""
+
+    def __init__(
+        self,
+        roles: ResourceCache,
+        role_bindings: ResourceCache,
+        cluster_roles: ResourceCache,
+        cluster_role_bindings: ResourceCache,
+    ) -> None:
+        self._roles = roles
+        self._role_bindings = role_bindings
+        self._cluster_roles = cluster_roles
+        self._cluster_role_bindings = cluster_role_bindings
+        self._answers: dict[tuple[User, Attributes], bool] = {}
+        for cache in (roles, role_bindings, cluster_roles, cluster_role_bindings):
+            cache.follow(lambda event: self._answers.clear())
+
+    def allows(self, user: User, asked: Attributes) -> bool:
+        if user.is_master:
+            return True
+        key = (user, asked)
+        if (answer := self._answers.get(key)) is None:
+            if len(self._answers) > 10_000:
+                self._answers.clear()
+            answer = self._answers[key] = _is_open(user, asked) or any(
+                _covers(rule, asked) for rule in self.rules(user, asked.namespace)
+            )
+        return answer
+
+    def check(self, user: User, asked: Attributes) -> None:
+        """Raises Forbidden, worded as A58."""
+        if not self.allows(user, asked):
+            raise refusal(user, asked)
+
+    def rules(self, user: User, namespace: str) -> Iterator[Manifest]:
+        """Every rule that applies to the user, cluster-wide and in the namespace."""
+        for binding in self._cluster_role_bindings.select():
+            yield from self._rules_of(user, binding.manifest, "")
+        if namespace:
+            for binding in self._role_bindings.select(namespace):
+                yield from self._rules_of(user, binding.manifest, namespace)
+
+    def _rules_of(self, user: User, binding: Manifest, namespace: str) -> Sequence[Manifest]:
+        if not any(_is_subject(subject, user) for subject in binding.get("subjects") or ()):
+            return ()
+        reference = binding.get("roleRef") or {}
+        if reference.get("kind") == "ClusterRole":
+            role = self._cluster_roles.get("", reference.get("name", ""))
+        else:
+            role = self._roles.get(namespace, reference.get("name", ""))
+        return (role.manifest.get("rules") or ()) if role else ()
+
+
+def _is_open(user: User, asked: Attributes) -> bool:
+    """What upstream's default roles open to everyone, and what our own parts on other processes need."""
+    if asked.path:
+        paths = PUBLIC_PATHS if UNAUTHENTICATED in user.groups else DISCOVERY_PATHS
+        return asked.verb == "get" and any(asked.path == path or asked.path.startswith(f"{path}/") for path in paths)
+    return "system:nodes" in user.groups and user.name.startswith("system:node:")
+
+
+def _is_subject(subject: Manifest, user: User) -> bool:
+    kind, name = subject.get("kind"), subject.get("name", "")
+    if kind == "User":
+        return bool(name == user.name)
+    if kind == "Group":
+        return name in user.groups
+    return bool(user.name == f"system:serviceaccount:{subject.get('namespace', '')}:{name}")
+
+
+def _covers(rule: Manifest, asked: Attributes) -> bool:
+    if not _holds(rule.get("verbs"), asked.verb):
+        return False
+    if asked.path:
+        return any(_matches_path(pattern, asked.path) for pattern in rule.get("nonResourceURLs") or ())
+    resources = rule.get("resources") or ()
+    names = rule.get("resourceNames") or ()
+    return (
+        _holds(rule.get("apiGroups"), asked.group)
+        and (_holds(resources, asked.full_resource) or f"*/{asked.subresource}" in resources)
+        and (not names or (bool(asked.name) and asked.name in names))
+    )
+
+
+def _holds(values: Sequence[Any] | None, value: str) -> bool:
+    return bool(values) and ("*" in values or value in values)  # type: ignore[operator]
+
+
+def _matches_path(pattern: str, path: str) -> bool:
+    return pattern == path or (pattern.endswith("*") and path.startswith(pattern[:-1]))
+
+
+def refusal(user: User, asked: Attributes) -> Forbidden:
+    """Why not, in upstream's words (A58)."""
+    if asked.path:
+        return Forbidden(f'forbidden: User "{user.name}" cannot {asked.verb} path "{asked.path}"', has_details=True)
+    qualified = f"{asked.resource}.{asked.group}" if asked.group else asked.resource
+    subject = f'{qualified} "{asked.name}"' if asked.name else qualified
+    where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
+    message = (
+        f'{subject} is forbidden: User "{user.name}" cannot {asked.verb} resource "{asked.full_resource}" '
+        f'in API group "{asked.group}" {where}'
+    )
+    return Forbidden(message, name=asked.name, group=asked.group, kind=asked.resource)

@@ -1,0 +1,52 @@
+"""`/version`, and `/livez`, `/readyz`, `/healthz` with their checks (A26, A27)."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import holdfast
+
+KUBERNETES = "v1.36.2"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+Check = Callable[[], bool]
+NAMES = ("healthz", "livez", "readyz")
+
+
+def version() -> dict[str, Any]:
+    """The Kubernetes version whose behaviour this is."""
+    machine = platform.machine()
+    return {
+        "major": "1",
+        "minor": "36",
+        "emulationMajor": "1",
+        "emulationMinor": "36",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
+        "gitVersion": f"{KUBERNETES}+holdfast",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": f"python{platform.python_version()}",
+        "compiler": f"holdfast/{holdfast.__version__}",
+        "platform": f"linux/{MACHINES.get(machine, machine)}",
+    }
+
+
+def report(
+    endpoint: str, checks: Mapping[str, Check], *, only: str = "", excluded: Collection[str] = (), verbose: bool = False
+) -> tuple[int, str] | None:
+    """Status and text of a health endpoint; None if `only` names no check."""
+    if only and only not in checks:
+        return None
+    chosen = {name: check for name, check in checks.items() if name not in excluded and (not only or name == only)}
+    results = {name: check() for name, check in chosen.items()}
+    is_well = all(results.values())
+    if is_well and not verbose:
+        return 200, "ok"
+    lines = [f"[+]{name} ok" if well else f"[-]{name} failed: reason withheld" for name, well in results.items()]
+    lines += [f"[+]{name} excluded: ok" for name in checks if name in excluded]
+    lines.append(f"{endpoint} check {'passed' if is_well else 'failed'}\n")
+    return (200 if is_well else 500), "\n".join(lines)

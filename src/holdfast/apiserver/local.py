@@ -1,0 +1,156 @@
+"""The client of parts in the API server's own process: the verbs themselves, with nothing encoded twice or decoded.
+
+It reads its own writes: what a call has answered, the next one and every watch has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from holdfast.api.errors import Expired, NotFound
+from holdfast.api.resource import Manifest, Resource
+from holdfast.client import ObjectList, PatchType, WatchEvent
+
+from .api import Api
+from .auth.user import User
+from .bodies import copied, decoded_locally
+from .call import Call
+from .options import DeleteOptions, ListOptions, WriteOptions
+from .patches import Patch
+from .selection import seen, select, within
+
+TRUSTED = WriteOptions(field_validation="Ignore")
+
+
+class LocalClient:
+    """Implements `holdfast.client.Client`. It may do everything: it is part of the server."""
+
+    def __init__(self, api: Api, user: User) -> None:
+        self._api = api
+        self._user = user
+
+    def _call(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Call:
+        namespace = namespace if resource.namespaced else ""
+        return Call(self._user, resource, namespace, name, subresource, TRUSTED)
+
+    async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
+        call = self._call(resource, namespace, name, subresource)
+        if subresource == "scale":
+            return self._api.get_scale(call)
+        return self._api.get(call).manifest
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+    ) -> ObjectList:
+        options = ListOptions(
+            label_selector=label_selector,
+            field_selector=field_selector,
+            resource_version=resource_version,
+            limit=limit,
+            continue_token=continue_token,
+        )
+        found = self._api.list(self._call(resource, namespace, ""), options)
+        return ObjectList([one.manifest for one in found.items], str(found.revision), found.continue_token)
+
+    async def create(
+        self, resource: Resource, manifest: Manifest, namespace: str = "", *, name: str = "", subresource: str = ""
+    ) -> Manifest:
+        metadata = manifest.get("metadata") or {}
+        namespace = namespace or metadata.get("namespace", "")
+        call = self._call(resource, namespace, name or metadata.get("name", ""), subresource)
+        if subresource:
+            return await self._api.create_below(call, copied(manifest))
+        return (await self._api.create(call, decoded_locally(resource, manifest))).manifest
+
+    async def update(self, resource: Resource, manifest: Manifest, *, subresource: str = "") -> Manifest:
+        metadata = manifest["metadata"]
+        call = self._call(resource, metadata.get("namespace", ""), metadata["name"], subresource)
+        if subresource == "scale":
+            return await self._api.update_scale(call, copied(manifest))
+        stored, _ = await self._api.update(call, decoded_locally(resource, manifest))
+        return stored.manifest
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Any,
+        namespace: str = "",
+        *,
+        type: PatchType = PatchType.MERGE,
+        subresource: str = "",
+    ) -> Manifest:
+        call = self._call(resource, namespace, name, subresource)
+        change = Patch(str(type), patch)
+        if subresource == "scale":
+            return await self._api.patch_scale(call, change)
+        return (await self._api.patch(call, change)).manifest
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        grace_period_s: int | None = None,
+        propagation: str = "",
+    ) -> Manifest:
+        options = DeleteOptions(grace_period_s, propagation, uid, resource_version)
+        return (await self._api.delete(self._call(resource, namespace, name), options)).stored.manifest
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[WatchEvent]:
+        selection = select(resource, namespace, label_selector, field_selector)
+        objects = self._api.objects(resource)
+        news = asyncio.Event()
+        unfollow = objects.follow(lambda event: news.set())
+        try:
+            if resource_version in ("", "0"):
+                position = self._api.cache.revision
+                for stored in list(objects.select(selection.namespace)):
+                    if (not selection.name or stored.name == selection.name) and selection.matches(stored):
+                        yield WatchEvent("ADDED", stored.manifest)
+                metadata = {"resourceVersion": str(position)}
+                bookmark = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+                yield WatchEvent("BOOKMARK", bookmark)
+            else:
+                position = int(resource_version)
+            while True:
+                if position < objects.oldest:
+                    raise Expired(f"too old resource version: {position} ({objects.oldest})")
+                news.clear()
+                for event in objects.since(position):
+                    position = event.revision
+                    if within(selection, event) and (shown := seen(selection, event)):
+                        yield WatchEvent(shown[0], shown[1].manifest)
+                await news.wait()
+        finally:
+            unfollow()
+
+
+async def exists(client: LocalClient, resource: Resource, name: str, namespace: str = "") -> bool:
+    """Whether there is such an object."""
+    try:
+        await client.get(resource, name, namespace)
+    except NotFound:
+        return False
+    return True

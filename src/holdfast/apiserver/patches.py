@@ -1,0 +1,77 @@
+"""A patch as a value: what it says, and what it makes of an object (A122-A127)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from holdfast.api import decode
+from holdfast.api.errors import BadRequest, UnsupportedMediaType
+from holdfast.api.json_syntax import syntax_error
+from holdfast.api.resource import Manifest, Resource
+
+from .bodies import APPLY, SCALES, unknown_format
+from .call import Call
+from .negotiation import content_type
+
+JSON_PATCH = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+ACCEPTED = (JSON_PATCH, MERGE, STRATEGIC)
+GO_TYPES = {list: "array", dict: "object", str: "string", bool: "bool", int: "number", float: "number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    media_type: str
+    content: Any
+    field_validation: str = ""
+
+    def apply(self, call: Call, old: Manifest) -> Manifest:
+        """What `old`, which is not changed, becomes: decoded, private to the caller. Raises Invalid, BadRequest."""
+        resource = SCALES if call.subresource == "scale" else call.resource
+        patched = self._patched(resource, old)
+        strategic = self.content if self.media_type == STRATEGIC else None
+        new, warnings = decode.prune_and_check(
+            resource, patched, field_validation=self.field_validation or decode.WARN, strategic_patch=strategic
+        )
+        call.warnings += warnings
+        return new
+
+    def _patched(self, resource: Resource, old: Manifest) -> Manifest:
+        from .patch.json import json_patch
+        from .patch.merge import merge_patch
+        from .patch.strategic import strategic_merge
+
+        match self.media_type:
+            case "application/json-patch+json":
+                return json_patch(old, self.content)
+            case "application/merge-patch+json":
+                return merge_patch(old, self.content)
+            case _:
+                return strategic_merge(old, self.content, resource)
+
+
+def parse_patch(media_type: str, body: bytes, field_validation: str) -> Patch:
+    """Raises UnsupportedMediaType, BadRequest."""
+    kind = content_type(media_type) if media_type else ""
+    if kind == APPLY:
+        raise unknown_format(", ".join(ACCEPTED))
+    if kind not in ACCEPTED:
+        raise UnsupportedMediaType("415: Unsupported Media Type", has_details=True)
+    try:
+        content = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"error decoding patch: {syntax_error(body) or error}") from None
+    if kind == JSON_PATCH and not isinstance(content, list):
+        raise _wrong(content, "[]handlers.jsonPatchOp")
+    if kind != JSON_PATCH and not isinstance(content, dict):
+        raise _wrong(content, "map[string]interface {}")
+    return Patch(kind, content, field_validation)
+
+
+def _wrong(content: Any, wanted: str) -> BadRequest:
+    found = GO_TYPES.get(type(content), "null")
+    return BadRequest(f"error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}")

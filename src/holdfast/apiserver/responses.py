@@ -1,0 +1,75 @@
+"""From what was decided to the bytes of an answer: media type, indentation, warnings, Status (A11, A12, A51, A64)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from holdfast.api.errors import ApiError
+from holdfast.wire.messages import Headers, Response
+
+from .negotiation import JSON, PLAIN, YAML, Form
+
+DYNAMIC = (("Cache-Control", "no-cache, private"),)
+TEXT = "text/plain; charset=utf-8"
+TEXT_HEADERS = (("Cache-Control", "no-cache, private"), ("X-Content-Type-Options", "nosniff"))
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How this client wants bodies written."""
+
+    form: Form = PLAIN
+    pretty: bool = False
+
+
+def encoded(
+    status: int, body: bytes, style: Style, warnings: Sequence[str] = (), headers: Headers = DYNAMIC
+) -> Response:
+    """An answer whose JSON exists already."""
+    if warnings:
+        headers = [*headers, *(("Warning", f'299 - "{_escaped(text)}"') for text in dict.fromkeys(warnings))]
+    if style.form.media_type == YAML:
+        return Response(status, _yaml(body), YAML, headers)
+    if style.pretty:
+        body = msgspec.json.format(body, indent=2)
+    return Response(status, body, JSON, headers)
+
+
+def document(status: int, content: Any, style: Style = Style(), warnings: Sequence[str] = ()) -> Response:
+    return encoded(status, msgspec.json.encode(content), style, warnings)
+
+
+def text(status: int, content: str) -> Response:
+    return Response(status, content.encode(), TEXT, TEXT_HEADERS)
+
+
+def not_found_page() -> Response:
+    """What is neither an API path nor known otherwise (A23)."""
+    return text(404, "404 page not found\n")
+
+
+def refusal(error: ApiError, style: Style = Style(), warnings: Sequence[str] = ()) -> Response:
+    """A Status, whatever was asked for; a table of an error is the error (A42, A60)."""
+    code = error.code or 500
+    headers: Headers = DYNAMIC
+    if error.retry_after_s:
+        headers = (*DYNAMIC, ("Retry-After", str(error.retry_after_s)))
+    return encoded(code, msgspec.json.encode(error.status()), style, warnings, headers)
+
+
+def _escaped(warning: str) -> str:
+    """Inside the quoted string of a Warning header; no line may end there."""
+    escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(character if character.isprintable() else " " for character in escaped)
+
+
+def _yaml(body: bytes) -> bytes:
+    import yaml
+
+    content = msgspec.json.decode(body)
+    written: str = yaml.safe_dump(content, sort_keys=True, default_flow_style=False, allow_unicode=True)
+    return written.encode()

@@ -1,0 +1,139 @@
+"""The API server as one object: store in, requests and in-process clients out.
+
+It opens no socket and reads no clock of its own: `holdfast.cluster` gives `handler` to `wire.http.serve`, the
+simulation only takes clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast.api import registry
+from holdfast.api.core.event import EVENTS
+from holdfast.api.core.service import SERVICES
+from holdfast.api.events.event import EVENTS as NEW_EVENTS
+from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
+from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
+from holdfast.api.rbac.role import ROLES
+from holdfast.api.rbac.role_binding import ROLE_BINDINGS
+from holdfast.api.resource import Resource
+from holdfast.store import Store
+from holdfast.wire.messages import Answer, Request, Response
+from holdfast.world import World
+
+from . import bootstrap, handling, health, views
+from .allocation import Allocation
+from .api import Api
+from .auth.authorization import Authorizer
+from .auth.user import User, component
+from .cache import Cache
+from .discovery import Discovery
+from .local import LocalClient
+from .negotiation import Form
+from .watching import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+DEFAULT_NODE_PORTS = (30000, 32767)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What an API server is told from outside."""
+
+    tokens: Mapping[str, User] = field(default_factory=dict)
+    """Bearer token to user."""
+    service_cidr: str = "10.96.0.0/16"
+    node_ports: tuple[int, int] = DEFAULT_NODE_PORTS
+    """First and last node port."""
+    address: str = "127.0.0.1:6443"
+    """`HOST:PORT` under which clients reach this server."""
+    bootstraps: bool = True
+    """Whether to make the objects that every cluster has."""
+
+
+class ApiServer:
+    def __init__(self, store: Store, world: World, config: Config | None = None) -> None:
+        self.store = store
+        self.world = world
+        self.config = config or Config()
+        self.streams: handling.Streams | None = None
+        """Set by the composition: what reaches through to the nodes."""
+        self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
+        self.discovery = Discovery(self.config.address)
+        self.cache: Cache
+        self.api: Api
+        self.authorizer: Authorizer
+        self._hubs: dict[int, Hub] = {}
+        self._plain: dict[int, views.PlainView] = {}
+        self._is_open = False
+        self._handler = handling.Handler(self)
+
+    async def open(self) -> None:
+        """Fills the cache from the store, which must be open, and makes what is missing of a cluster's own objects."""
+        stored = [resource for resource in registry.RESOURCES if resource is not NEW_EVENTS]
+        self.cache = Cache(self.store, stored)
+        self.cache.add(NEW_EVENTS, EVENTS)
+        of = self.cache.of
+        self.authorizer = Authorizer(
+            of(ROLES),
+            of(ROLE_BINDINGS),
+            of(CLUSTER_ROLES),
+            of(CLUSTER_ROLE_BINDINGS),
+        )
+        chance = self.world.random
+        allocation = Allocation(of(SERVICES), self.config.service_cidr, self.config.node_ports, chance)
+        self.api = Api(self.store, self.world, self.cache, allocation)
+        self._is_open = True
+        if self.config.bootstraps:
+            await bootstrap.ensure(self.client("apiserver"), allocation.first_address, self.config.address)
+
+    async def close(self) -> None:
+        """Ends every watch. The store is its owner's to close."""
+        self._is_open = False
+        for hub in self._hubs.values():
+            hub.close()
+        self._hubs.clear()
+        self.cache.close()
+
+    def client(self, name: str) -> LocalClient:
+        """For a part in this process, `name` being what it is called in `system:NAME`."""
+        return LocalClient(self.api, component(name))
+
+    # -- HTTP
+
+    @property
+    def handler(self) -> Callable[[Request], Answer | Awaitable[Answer]]:
+        """For `wire.http.serve`, together with `too_large` and `failed`."""
+        return self._handler
+
+    too_large = staticmethod(handling.too_large)
+    failed = staticmethod(handling.failed)
+
+    def openapi(self, request: Request) -> Response | None:
+        """None if the path names no document."""
+        from . import openapi
+
+        return openapi.handle(request)
+
+    # -- what the handler shares between requests
+
+    def hub(self, resource: Resource) -> Hub:
+        """The watches of a resource, from the first one on."""
+        objects = self.cache.of(resource)
+        if (hub := self._hubs.get(id(objects))) is None:
+            hub = self._hubs[id(objects)] = Hub(self.cache, objects, self.world.random)
+        return hub
+
+    def plain(self, resource: Resource) -> views.PlainView:
+        if (view := self._plain.get(id(resource))) is None:
+            view = self._plain[id(resource)] = views.PlainView(resource)
+        return view
+
+    def view_of(self, resource: Resource, form: Form, include: str, *, is_list: bool) -> views.View:
+        if not form.shape:
+            return self.plain(resource)
+        return views.view_of(resource, form, include, self.world.clock, is_list=is_list)

@@ -1,0 +1,70 @@
+"""POST on a collection (A65-A71)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.api.resource import Manifest
+from holdfast.apiserver.cache import Stored
+from holdfast.apiserver.call import Call
+from holdfast.apiserver.options import PlainError
+from holdfast.store import ABSENT, RevisionMismatch
+
+from . import strategy
+
+if TYPE_CHECKING:
+    from holdfast.apiserver.api import Api
+
+NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+MAX_PREFIX = 58
+TRIES = 8
+NOT_UNIQUE = ", the server was not able to generate a unique name for the object"
+
+
+async def create(api: Api, call: Call, manifest: Manifest) -> Stored:
+    """The stored object. `manifest` is private to the call, decoded and pruned.
+
+    Raises AlreadyExists, Invalid, Forbidden, NotFound for its namespace, BadRequest.
+    """
+    metadata = strategy.metadata_of(manifest)
+    strategy.check_namespace(call, metadata)
+    if metadata.get("resourceVersion"):
+        raise PlainError("resourceVersion should not be set on objects to be created")
+    call.name = metadata.get("name") or ""
+    call.resource.default(manifest)
+    if not call.name and (prefix := metadata.get("generateName")):
+        call.name = metadata["name"] = _free_name(api, call, prefix)
+    return await make(api, call, manifest)
+
+
+async def make(api: Api, call: Call, manifest: Manifest) -> Stored:
+    """Admits, prepares, validates and stores a new object that has its name."""
+    resource = call.resource
+    api.admission.admit(call, manifest, None)
+    resource.default(manifest)
+    strategy.begin(api, call, manifest)
+    with api.allocation.of(call, manifest, None) as allocated:
+        if errors := strategy.new_errors(call, manifest):
+            raise call.invalid(errors)
+        api.admission.check(call, manifest, None)
+        call.warnings += resource.warnings(manifest)
+        if api.latest(call) is not None:
+            raise call.already_exists(call.name)
+        if call.options.dry_run:
+            return api.unsaved(call, manifest)
+        try:
+            stored = await api.write(call, manifest, ABSENT)
+        except RevisionMismatch:
+            raise call.already_exists(call.name) from None
+        allocated.keep()
+        return stored
+
+
+def _free_name(api: Api, call: Call, prefix: str) -> str:
+    """A name that nobody has (A67). Raises AlreadyExists if chance is against it."""
+    random = api.world.random
+    for _ in range(TRIES):
+        name = prefix[:MAX_PREFIX] + "".join(random.choice(NAME_LETTERS) for _ in range(5))
+        if api.store.latest(api.objects(call.resource).key(call.namespace, name)) is None:
+            return name
+    raise call.already_exists(name, NOT_UNIQUE)

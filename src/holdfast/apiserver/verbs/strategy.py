@@ -1,0 +1,146 @@
+"""What creating and updating have in common for all kinds: metadata, status, generation (A65-A79, A151).
+
+All of it is done to a manifest that is private to the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from holdfast.api.errors import BadRequest, FieldError
+from holdfast.api.metadata import validate_metadata, validate_metadata_update
+from holdfast.api.resource import Manifest
+from holdfast.apiserver.call import Call
+from holdfast.apiserver.options import PlainError, revision
+
+if TYPE_CHECKING:
+    from holdfast.apiserver.api import Api
+
+SERVER_SET = ("selfLink", "managedFields")
+KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+"""Members of metadata that an update takes from the stored object, whatever the client says (A79)."""
+
+
+def metadata_of(manifest: Manifest) -> Manifest:
+    """A copy of the metadata, put in place."""
+    metadata = manifest["metadata"] = {**(manifest.get("metadata") or {})}
+    return metadata
+
+
+def check_namespace(call: Call, metadata: Manifest) -> None:
+    """The URL's namespace is the object's. Raises BadRequest (A65)."""
+    given = metadata.get("namespace") or ""
+    if given and call.resource.namespaced and given != call.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    if call.resource.namespaced:
+        metadata["namespace"] = call.namespace
+
+
+def check_name(call: Call, metadata: Manifest) -> None:
+    """The URL's name is the object's. Raises BadRequest (A76)."""
+    name = metadata.get("name") or ""
+    if not name:
+        raise BadRequest(f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided")
+    if name != call.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
+
+
+def check_revision(call: Call, metadata: Manifest, current: int) -> None:
+    """A resourceVersion in the body is a condition. Raises Conflict, PlainError."""
+    text = metadata.get("resourceVersion") or ""
+    try:
+        wanted = revision(text)
+    except ValueError as error:
+        raise PlainError(str(error)) from None
+    if not wanted and not call.resource.allows_unconditional_update:
+        from holdfast.api.errors import invalid
+
+        raise call.invalid([invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+    if wanted and wanted != current:
+        raise call.conflict()
+
+
+def check_uid(api: Api, call: Call, metadata: Manifest, old: Manifest) -> None:
+    """A uid in a PUT body is a condition. Raises Conflict, with the words of upstream's store."""
+    wanted, actual = metadata.get("uid") or "", old["metadata"]["uid"]
+    if wanted and wanted != actual:
+        key = api.objects(call.resource).key(call.namespace, call.name).replace("/core/", "/", 1)
+        raise call.conflict(
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+            f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
+        )
+
+
+def begin(api: Api, call: Call, manifest: Manifest) -> None:
+    """Metadata and status of a new object."""
+    resource = call.resource
+    metadata = metadata_of(manifest)
+    for member in (*SERVER_SET, *KEPT, "resourceVersion"):
+        metadata.pop(member, None)
+    metadata["uid"] = api.world.new_uid()
+    metadata["creationTimestamp"] = api.now()
+    if resource.has_generation:
+        metadata["generation"] = 1
+    if resource.has_status and not resource.keeps_status_on_create:
+        manifest.pop("status", None)
+        if resource.initial_status is not None:
+            manifest["status"] = resource.initial_status
+    resource.prepare_create(manifest)
+
+
+def new_errors(call: Call, manifest: Manifest) -> list[FieldError]:
+    return [*validate_metadata(manifest, call.resource), *call.resource.validate(manifest)]
+
+
+def carry_over(call: Call, new: Manifest, old: Manifest) -> None:
+    """What an update may not say: the server's part of metadata, and status."""
+    then = old["metadata"]
+    metadata = metadata_of(new)
+    for member in SERVER_SET:
+        metadata.pop(member, None)
+    if not metadata.get("uid"):
+        metadata["uid"] = then["uid"]
+    for member in KEPT[1:]:
+        if member in then:
+            metadata[member] = then[member]
+        else:
+            metadata.pop(member, None)
+    metadata["resourceVersion"] = then["resourceVersion"]
+
+
+def keep_status(call: Call, new: Manifest, old: Manifest) -> None:
+    if not call.resource.has_status:
+        return
+    if "status" in old:
+        new["status"] = old["status"]
+    else:
+        new.pop("status", None)
+
+
+def bump_generation(call: Call, new: Manifest, old: Manifest) -> None:
+    """One more if what the kind counts has changed (A78)."""
+    resource = call.resource
+    if resource.has_generation and resource.generation_of(new) != resource.generation_of(old):
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def update_errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
+    resource = call.resource
+    errors = validate_metadata_update(new, old)
+    if not errors:
+        errors += validate_metadata(new, resource)
+    if resource.validates_updates_whole:
+        errors += resource.validate(new)
+    return [*errors, *resource.validate_update(new, old)]
+
+
+def is_gone(new: Manifest, old: Manifest) -> bool:
+    """Whether an update has taken the last thing that kept a deleted object (A87, A257)."""
+    then = old["metadata"]
+    return bool(
+        then.get("deletionTimestamp")
+        and not then.get("deletionGracePeriodSeconds")
+        and not new["metadata"].get("finalizers")
+        and not (new["kind"] == "Namespace" and (new.get("spec") or {}).get("finalizers"))
+    )

@@ -1,0 +1,96 @@
+"""What `/status`, `/finalize`, `/ephemeralcontainers` and `/resize` let through of a body (A151, A155, A156)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from holdfast.api.errors import FieldError
+from holdfast.api.metadata import validate_metadata, validate_metadata_update
+from holdfast.api.resource import Manifest
+from holdfast.apiserver.call import Call
+
+from . import strategy
+
+KEPT_METADATA = {"Pod": ("ownerReferences",), "Deployment": ("labels",)}
+"""What a write through /status may not change of an object's metadata, by kind (A151)."""
+
+
+def merge(call: Call, new: Manifest, old: Manifest) -> None:
+    """Leaves in `new` only what the subresource may change."""
+    _MERGE[call.subresource](call, new, old)
+
+
+def errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
+    found = validate_metadata_update(new, old)
+    if not found:
+        found += validate_metadata(new, call.resource)
+    if call.subresource == "status":
+        return [*found, *call.resource.validate_status_update(new, old)]
+    if call.subresource in ("ephemeralcontainers", "resize"):
+        return [*found, *call.resource.validate(new)]
+    return found
+
+
+def _status(call: Call, new: Manifest, old: Manifest) -> None:
+    status = new.get("status")
+    _restore(new, old)
+    for member in KEPT_METADATA.get(call.resource.kind, ()):
+        _keep(new["metadata"], old["metadata"], member)
+    if status or call.resource.initial_status is not None:
+        new["status"] = status or {}
+    else:
+        new.pop("status", None)
+
+
+def _finalize(call: Call, new: Manifest, old: Manifest) -> None:
+    finalizers = (new.get("spec") or {}).get("finalizers")
+    _restore(new, old)
+    spec = {**(old.get("spec") or {})}
+    spec.pop("finalizers", None)
+    new["spec"] = {**spec, "finalizers": finalizers} if finalizers else spec
+
+
+def _ephemeral_containers(call: Call, new: Manifest, old: Manifest) -> None:
+    added = (new.get("spec") or {}).get("ephemeralContainers")
+    _restore(new, old)
+    if added:
+        new["spec"] = {**old["spec"], "ephemeralContainers": added}
+    call.resource.default(new)
+    strategy.bump_generation(call, new, old)
+
+
+def _resize(call: Call, new: Manifest, old: Manifest) -> None:
+    wanted = {one.get("name"): one for one in (new.get("spec") or {}).get("containers") or ()}
+    _restore(new, old)
+    containers = []
+    for container in old["spec"]["containers"]:
+        resized = {**container}
+        for member in ("resources", "resizePolicy"):
+            if value := wanted.get(container["name"], {}).get(member):
+                resized[member] = value
+        containers.append(resized)
+    new["spec"] = {**old["spec"], "containers": containers}
+    strategy.bump_generation(call, new, old)
+
+
+_MERGE: Mapping[str, Callable[[Call, Manifest, Manifest], None]] = {
+    "status": _status,
+    "finalize": _finalize,
+    "ephemeralcontainers": _ephemeral_containers,
+    "resize": _resize,
+}
+
+
+def _restore(new: Manifest, old: Manifest) -> None:
+    """Everything but metadata from the stored object."""
+    metadata = new["metadata"]
+    new.clear()
+    new.update(old)
+    new["metadata"] = metadata
+
+
+def _keep(new: Manifest, old: Manifest, member: str) -> None:
+    if member in old:
+        new[member] = old[member]
+    else:
+        new.pop(member, None)

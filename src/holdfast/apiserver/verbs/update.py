@@ -1,0 +1,99 @@
+"""PUT on an object and its subresources, and what every write of an existing object shares (A76-A80, A87, A151)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from holdfast.api.resource import Manifest
+from holdfast.apiserver.cache import Stored
+from holdfast.apiserver.call import Call
+from holdfast.store import RevisionMismatch
+
+from . import create, strategy, subresources
+
+if TYPE_CHECKING:
+    from holdfast.apiserver.api import Api
+
+TRIES = 5
+
+Check = Callable[["Api", Call, Manifest, Manifest], None]
+
+
+async def update(api: Api, call: Call, manifest: Manifest) -> tuple[Stored, bool]:
+    """The stored object, and whether it was created. `manifest` is private to the call.
+
+    Raises Conflict for a stale resourceVersion or another uid, NotFound, Invalid, BadRequest.
+    """
+    metadata = strategy.metadata_of(manifest)
+    strategy.check_name(call, metadata)
+    strategy.check_namespace(call, metadata)
+    call.resource.default(manifest)
+    given = dict(metadata)
+    if api.latest(call) is None and call.resource.creates_on_update and not call.subresource:
+        if given.get("resourceVersion"):
+            raise call.not_found()
+        return await create.make(api, call, manifest), True
+
+    def revised(old: Stored) -> Manifest:
+        strategy.check_uid(api, call, given, old.manifest)
+        strategy.check_revision(call, given, old.revision)
+        new = {**manifest, "metadata": {**given}}
+        settle(api, call, new, old.manifest)
+        return new
+
+    return await replace(api, call, revised), False
+
+
+async def replace(api: Api, call: Call, revised: Callable[[Stored], Manifest], *, check: Check | None = None) -> Stored:
+    """Stores what `revised` makes of the latest state, again if somebody else was faster (A122).
+
+    Nothing is written if nothing changed (A2); the object goes if the change took the last finalizer (A87).
+    `check(api, call, new, old)` refuses what is wrong, the kind's own rules if it is None.
+    """
+    check = check or finish
+    for _ in range(TRIES):
+        old = api.latest(call)
+        if old is None:
+            raise call.not_found()
+        new = revised(old)
+        if new == old.manifest:
+            return old
+        with api.allocation.of(call, new, old.manifest) as allocated:
+            check(api, call, new, old.manifest)
+            if call.options.dry_run:
+                return api.unsaved(call, new)
+            try:
+                if strategy.is_gone(new, old.manifest):
+                    await api.remove(call, old.manifest, old.revision)
+                    allocated.keep()
+                    return api.unsaved(call, new)
+                stored = await api.write(call, new, old.revision)
+            except RevisionMismatch:
+                continue
+            allocated.keep()
+            return stored
+    raise call.conflict()
+
+
+def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
+    """Makes of a client's idea of an object what it may become: admission, defaults, what is kept."""
+    strategy.carry_over(call, new, old)
+    if call.subresource:
+        subresources.merge(call, new, old)
+        return
+    strategy.keep_status(call, new, old)
+    api.admission.admit(call, new, old)
+    call.resource.default(new)
+    call.resource.prepare_update(new, old)
+    strategy.bump_generation(call, new, old)
+
+
+def finish(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
+    """Refuses what is wrong. Raises Invalid, Forbidden."""
+    errors = subresources.errors(call, new, old) if call.subresource else strategy.update_errors(call, new, old)
+    if errors:
+        raise call.invalid(errors)
+    api.admission.check(call, new, old)
+    if not call.subresource:
+        call.warnings += call.resource.warnings(new)
