@@ -1,0 +1,1 @@
+"""EndpointSlices, and Endpoints for older readers: the pods behind each service that has a selector."""
