@@ -1,0 +1,117 @@
+"""The node agents' process as the daemon sees it: found or started, watched, started again, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from holdfast import __version__
+from holdfast.world import Clock
+
+from .home import Home
+from .launch import agents_lock
+from .locks import holder
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+RESTART_AFTER_S = 1.0
+STOP_WITHIN_S = 80.0
+
+
+def description(settings: Settings, url: str) -> dict[str, Any]:
+    """What a process of agents must be doing to be taken over as it is."""
+    names = settings.node_names()
+    return {"version": __version__, "url": url, "runtime": settings.runtime, "nodes": names, "pods": settings.pod_cidr}
+
+
+class AgentsProcess:
+    """Containers belong to the agents, not to the daemon: a daemon that comes back finds them at work."""
+
+    def __init__(self, home: Home, settings: Settings, url: str, clock: Clock) -> None:
+        self._home = home
+        self._wanted = description(settings, url)
+        self._clock = clock
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Keeps one such process alive, until cancelled; that leaves it alive."""
+        while not self._stopping:
+            pid = self._found() or self._spawn()
+            await _ended(pid)
+            if not self._stopping:
+                log.error("agents ended pid=%s restarting_after_s=%s", pid, RESTART_AFTER_S)
+                await self._clock.sleep(RESTART_AFTER_S)
+
+    def _found(self) -> int | None:
+        """A process that already does what is wanted. One that does something else is killed: it loses nothing."""
+        facts = holder(agents_lock(self._home))
+        if facts is None:
+            return None
+        pid = int(facts.pop("pid"))
+        if facts == self._wanted:
+            log.info("agents adopted pid=%s", pid)
+            return pid
+        log.info("agents replaced pid=%s", pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return None
+
+    def _spawn(self) -> int:
+        descriptor = os.open(self._home.logs / "agents.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "holdfast.cluster.agents", "--home", str(self._home.path), self._wanted["url"]],
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                cwd="/",
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+        process.returncode = 0  # reaped by `_ended`, or by init once we are gone
+        return process.pid
+
+    async def stop(self) -> None:
+        """Has it stop the pods within their grace periods and end."""
+        self._stopping = True
+        facts = holder(agents_lock(self._home))
+        if facts is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(facts["pid"], signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_WITHIN_S):
+                    await _ended(facts["pid"])
+            except TimeoutError:
+                log.error("agents did not stop pid=%s within_s=%s", facts["pid"], STOP_WITHIN_S)
+                os.kill(facts["pid"], signal.SIGKILL)
+
+
+async def _ended(pid: int) -> None:
+    """Returns once the process has ended, a child of ours or not."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    _reap(pid)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

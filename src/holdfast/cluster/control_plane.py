@@ -1,0 +1,98 @@
+"""The controllers, the scheduler and DNS of one cluster, as tasks over one client and one set of informers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from holdfast.client import Client
+from holdfast.client.informer import Informers
+from holdfast.controllers.runner import Controller, Runner
+from holdfast.controllers.statefulset.controller import StatefulSetController
+from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
+from holdfast.controllers.volumes.effects import VolumeDirectories
+from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer
+from holdfast.scheduler.controller import Scheduler
+from holdfast.world import World
+
+log = logging.getLogger(__name__)
+
+RESTART_AFTER_S = 1.0
+
+ClientFor = Callable[[str], Client]
+"""From a component's name to its client."""
+
+
+class Part(Protocol):
+    """A controller's runner, the scheduler, DNS: holds nothing that a restart would lose."""
+
+    async def run(self) -> None: ...
+
+
+class ControlPlane:
+    """Everything that acts on objects but the node agents. `run` until cancelled; to start over, make it anew."""
+
+    def __init__(
+        self,
+        client_for: ClientFor,
+        world: World,
+        *,
+        directories: VolumeDirectories,
+        volumes_root: str,
+        ca_certificate: str = "",
+        without: Collection[str] = (),
+    ) -> None:
+        self.informers = Informers(client_for("controller-manager"), world)
+        self._world = world
+        self._parts: list[Callable[[], Part]] = []
+        if "controllers" not in without:
+            client = client_for("controller-manager")
+            self._parts += controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
+        if "scheduler" not in without:
+            self._parts.append(lambda: Scheduler(client_for("scheduler"), self.informers, world))
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for make in self._parts:
+                group.create_task(self._keep_running(make))
+            group.create_task(self.informers.run())
+
+    async def _keep_running(self, make: Callable[[], Part]) -> None:
+        """A part that breaks is made anew; the others, and the API, do not notice."""
+        while True:
+            part = make()
+            try:
+                await part.run()
+            except Exception:
+                log.exception("part broke part=%s restarting_after_s=%s", part, RESTART_AFTER_S)
+            await self._world.clock.sleep(RESTART_AFTER_S)
+
+
+def controllers(
+    client: Client,
+    informers: Informers,
+    world: World,
+    directories: VolumeDirectories,
+    volumes_root: str,
+    ca_certificate: str,
+) -> list[Callable[[], Part]]:
+    """How to make one runner per controller."""
+    clock = world.clock
+    deciding: list[Callable[[], Controller[Any]]] = [
+        lambda: StatefulSetController(world),
+        lambda: ClaimBinder(clock),
+        lambda: VolumePhases(clock),
+        ClaimProtection,
+        VolumeProtection,
+    ]
+    on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
+
+    def decides(make: Callable[[], Controller[Any]]) -> Callable[[], Part]:
+        return lambda: Runner(make(), client, informers, world)
+
+    def acts_on_disk(make: Callable[[], Any]) -> Callable[[], Part]:
+        return lambda: DirectoryRunner(make(), client, informers, world, directories)
+
+    return [*map(decides, deciding), *map(acts_on_disk, on_disk)]
