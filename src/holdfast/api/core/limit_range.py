@@ -1,4 +1,76 @@
-from holdfast.api.resource import Resource
+"""LimitRanges: what containers, pods and claims of a namespace may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from holdfast.api import quantity
+from holdfast.api.errors import FieldError, duplicate, forbidden, invalid
+from holdfast.api.resource import NAME, Column, Manifest, Resource
+
+
+def default(limit_range: Manifest) -> None:
+    """A container's limit defaults to the most, its request to that limit or else the least (A269)."""
+    for limit in limit_range.setdefault("spec", {}).setdefault("limits", []):
+        if limit.get("type") != "Container":
+            continue
+        limits = {**limit.get("max", {}), **limit.get("default", {})}
+        requests = {**limit.get("min", {}), **limits, **limit.get("defaultRequest", {})}
+        if limits:
+            limit["default"] = limits
+        if requests:
+            limit["defaultRequest"] = requests
+
+
+def validate(limit_range: Manifest) -> list[FieldError]:
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for i, limit in enumerate(limit_range["spec"]["limits"]):
+        kind, at = limit.get("type", ""), f"spec.limits[{i}]"
+        if kind in seen:
+            errors.append(duplicate(f"{at}.type", kind))
+        seen.add(kind)
+        errors += _limit(at, limit)
+    return errors
+
+
+def _limit(field: str, limit: Manifest) -> Iterator[FieldError]:
+    if limit.get("type") == "Pod":
+        for member in ("default", "defaultRequest"):
+            if limit.get(member):
+                yield forbidden(f"{field}.{member}", "may not be specified when `type` is 'Pod'")
+    names = sorted({name for member in ("max", "min", "default", "defaultRequest") for name in limit.get(member, {})})
+    for name in names:
+        yield from _order(field, name, limit)
+
+
+def _order(field: str, name: str, limit: Manifest) -> Iterator[FieldError]:
+    """The least is not above any other bound, no default above the most."""
+    least, most = limit.get("min", {}).get(name), limit.get("max", {}).get(name)
+    request, usual = limit.get("defaultRequest", {}).get(name), limit.get("default", {}).get(name)
+    if least and most and quantity.compare(least, most) > 0:
+        yield invalid(f"{field}.min[{name}]", least, f"min value {least} is greater than max value {most}")
+    if request and least and quantity.compare(least, request) > 0:
+        refusal = f"min value {least} is greater than default request value {request}"
+        yield invalid(f"{field}.defaultRequest[{name}]", request, refusal)
+    if request and most and quantity.compare(request, most) > 0:
+        refusal = f"default request value {request} is greater than max value {most}"
+        yield invalid(f"{field}.defaultRequest[{name}]", request, refusal)
+    if request and usual and quantity.compare(request, usual) > 0:
+        refusal = f"default request value {request} is greater than default limit value {usual}"
+        yield invalid(f"{field}.defaultRequest[{name}]", request, refusal)
+    if usual and least and quantity.compare(least, usual) > 0:
+        # The value shown is the least, as upstream has it.
+        yield invalid(f"{field}.default[{name}]", least, f"min value {least} is greater than default value {usual}")
+    if usual and most and quantity.compare(usual, most) > 0:
+        yield invalid(f"{field}.default[{name}]", most, f"default value {usual} is greater than max value {most}")
+
+
+def cells(limit_range: Manifest, now: datetime) -> list[Any]:
+    return [limit_range["metadata"]["name"], limit_range["metadata"].get("creationTimestamp")]
+
 
 LIMIT_RANGES = Resource(
     group="",
@@ -6,5 +78,9 @@ LIMIT_RANGES = Resource(
     kind="LimitRange",
     plural="limitranges",
     short_names=("limits",),
+    default=default,
+    validate=validate,
+    columns=(NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp")),
+    cells=cells,
     creates_on_update=True,
 )

@@ -1,4 +1,62 @@
-from holdfast.api.resource import STATUS, Resource
+"""PodDisruptionBudgets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from holdfast.api.errors import FieldError, invalid
+from holdfast.api.field_rules import at_most_100_percent, count_or_percent, supported
+from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
+from holdfast.api.selector_validation import validate_label_selector
+from holdfast.api.table import age
+
+_COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+
+
+def default(budget: Manifest) -> None:
+    budget.setdefault("spec", {})
+    status = budget.setdefault("status", {})
+    for count in _COUNTS:
+        status.setdefault(count, 0)
+
+
+def validate(budget: Manifest) -> list[FieldError]:
+    spec = budget["spec"]
+    errors: list[FieldError] = []
+    if "minAvailable" in spec and "maxUnavailable" in spec:
+        errors.append(invalid("spec", _structure(spec), "minAvailable and maxUnavailable cannot be both set"))
+    for field in ("minAvailable", "maxUnavailable"):
+        if field in spec:
+            errors += count_or_percent(f"spec.{field}", spec[field])
+            errors += at_most_100_percent(f"spec.{field}", spec[field])
+    errors += validate_label_selector("spec.selector", spec.get("selector"))
+    if "unhealthyPodEvictionPolicy" in spec:
+        policies = ("AlwaysAllow", "IfHealthyBudget")
+        errors += supported("spec.unhealthyPodEvictionPolicy", spec["unhealthyPodEvictionPolicy"], policies)
+    return errors
+
+
+def _structure(spec: Manifest) -> Manifest:
+    """Upstream's message shows its internal structure."""
+    return {
+        "MinAvailable": spec.get("minAvailable"),
+        "Selector": spec.get("selector"),
+        "MaxUnavailable": spec.get("maxUnavailable"),
+        "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
+    }
+
+
+def cells(budget: Manifest, now: datetime) -> list[Any]:
+    spec = budget["spec"]
+    return [
+        budget["metadata"]["name"],
+        str(spec.get("minAvailable", "N/A")),
+        str(spec.get("maxUnavailable", "N/A")),
+        budget.get("status", {}).get("disruptionsAllowed", 0),
+        age(budget["metadata"].get("creationTimestamp"), now),
+    ]
+
 
 POD_DISRUPTION_BUDGETS = Resource(
     group="policy",
@@ -7,7 +65,17 @@ POD_DISRUPTION_BUDGETS = Resource(
     plural="poddisruptionbudgets",
     short_names=("pdb",),
     subresources=(STATUS,),
-    initial_status={},
+    default=default,
+    validate=validate,
+    columns=(
+        NAME,
+        Column("Min Available", text="The minimum number of pods that must be available."),
+        Column("Max Unavailable", text="The maximum number of pods that may be unavailable."),
+        Column("Allowed Disruptions", "integer", text="Calculated number of pods that may be disrupted at this time."),
+        AGE,
+    ),
+    cells=cells,
+    initial_status=dict.fromkeys(_COUNTS, 0),
     has_generation=True,
     allows_unconditional_update=False,
 )

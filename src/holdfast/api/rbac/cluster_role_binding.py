@@ -1,12 +1,29 @@
-from holdfast.api.names import path_segment_name
-from holdfast.api.resource import Resource
+"""ClusterRoleBindings: who has a role everywhere."""
+
+from __future__ import annotations
+
+from holdfast.api import names
+from holdfast.api.errors import FieldError
+from holdfast.api.resource import Manifest, Resource
+
+from .rules import GROUP, binding_cells, binding_columns, default_binding, validate_binding, validate_binding_update
+
+
+def validate(binding: Manifest) -> list[FieldError]:
+    return validate_binding(binding, ("ClusterRole",))
+
 
 CLUSTER_ROLE_BINDINGS = Resource(
-    group="rbac.authorization.k8s.io",
+    group=GROUP,
     version="v1",
     kind="ClusterRoleBinding",
     plural="clusterrolebindings",
     namespaced=False,
+    default=default_binding,
+    validate=validate,
+    validate_update=validate_binding_update,
+    validate_name=names.path_segment_name,
+    columns=binding_columns("clusterRoleBinding"),
+    cells=binding_cells,
     creates_on_update=True,
-    validate_name=path_segment_name,
 )

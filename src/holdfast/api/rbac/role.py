@@ -1,11 +1,31 @@
-from holdfast.api.names import path_segment_name
-from holdfast.api.resource import Resource
+"""Roles: what may be done in one namespace."""
+
+from __future__ import annotations
+
+from holdfast.api import names
+from holdfast.api.errors import FieldError
+from holdfast.api.resource import Manifest, Resource
+
+from .rules import GROUP, ROLE_COLUMNS, role_cells, validate_rules
+
+
+def default(role: Manifest) -> None:
+    role.setdefault("rules", [])
+
+
+def validate(role: Manifest) -> list[FieldError]:
+    return [*validate_rules(role["rules"], is_namespaced=True)]
+
 
 ROLES = Resource(
-    group="rbac.authorization.k8s.io",
+    group=GROUP,
     version="v1",
     kind="Role",
     plural="roles",
+    default=default,
+    validate=validate,
+    validate_name=names.path_segment_name,
+    columns=ROLE_COLUMNS,
+    cells=role_cells,
     creates_on_update=True,
-    validate_name=path_segment_name,
 )
