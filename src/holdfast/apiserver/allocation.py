@@ -25,17 +25,10 @@ HEADLESS = "None"
 
 @dataclass(slots=True)
 class Reservation:
-    """What one request has taken out; it goes back unless the request succeeds."""
+    """What one request has taken out, until it ends: what became an object is counted from the object by then."""
 
     addresses: list[str] = field(default_factory=list)
     ports: list[tuple[int, str]] = field(default_factory=list)
-    is_kept: bool = False
-
-    def keep(self) -> None:
-        self.is_kept = True
-
-
-NOTHING = Reservation()
 
 
 class Allocation:
@@ -77,27 +70,23 @@ class Allocation:
     # -- one request
 
     @contextmanager
-    def of(self, call: Call, new: Manifest, old: Manifest | None) -> Iterator[Reservation]:
+    def of(self, call: Call, new: Manifest, old: Manifest | None) -> Iterator[None]:
         """Fills in what a Service lacks and holds it until the request has come to its end.
 
         Raises Invalid for an address or a port that is taken or out of range, InternalError when none is left.
         """
         if call.resource is not self._services.resource or call.subresource:
-            yield NOTHING
+            yield
             return
         reservation = Reservation()
         try:
             self._fill(call, new, old, reservation)
-            yield reservation
+            yield
         finally:
-            # A kept reservation is by now counted from the stored object.
             for address in reservation.addresses:
                 _add(self._addresses, address, -1)
             for port in reservation.ports:
                 _add(self._used_ports, port, -1)
-
-    def release(self, call: Call, gone: Manifest) -> None:
-        """Nothing to do: the deletion itself is followed."""
 
     def _fill(self, call: Call, new: Manifest, old: Manifest | None, reservation: Reservation) -> None:
         spec = new.get("spec")
@@ -125,7 +114,7 @@ class Allocation:
             spec.setdefault("ipFamilies", ["IPv4"])
             spec.setdefault("ipFamilyPolicy", "SingleStack")
         else:
-            spec.setdefault("ipFamilies", ["IPv4"])
+            spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
             spec.setdefault("ipFamilyPolicy", "RequireDualStack")
 
     def _reserve(self, reservation: Reservation, address: str) -> None:
@@ -172,8 +161,20 @@ class Allocation:
             elif (number, protocol) not in own:
                 self._check_port(call, f"spec.ports[{index}].nodePort", number, protocol)
             if (number, protocol) not in own:
-                reservation.ports.append((number, protocol))
-                _add(self._used_ports, (number, protocol), 1)
+                self._reserve_port(reservation, number, protocol)
+        if spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
+            self._fill_health_check_port(spec, own, reservation)
+
+    def _fill_health_check_port(self, spec: Manifest, own: set[tuple[int, str]], reservation: Reservation) -> None:
+        number = spec.get("healthCheckNodePort")
+        if not number:
+            number = spec["healthCheckNodePort"] = self._free_port("TCP")
+        if (number, "TCP") not in own:
+            self._reserve_port(reservation, number, "TCP")
+
+    def _reserve_port(self, reservation: Reservation, number: int, protocol: str) -> None:
+        reservation.ports.append((number, protocol))
+        _add(self._used_ports, (number, protocol), 1)
 
     def _free_port(self, protocol: str) -> int:
         first, last = self._ports
@@ -204,8 +205,12 @@ def _addresses(service: Manifest) -> list[str]:
 
 
 def _node_ports(service: Manifest) -> list[tuple[int, str]]:
-    ports = (service.get("spec") or {}).get("ports") or ()
-    return [(port["nodePort"], port.get("protocol", "TCP")) for port in ports if port.get("nodePort")]
+    spec = service.get("spec") or {}
+    ports = [
+        (port["nodePort"], port.get("protocol", "TCP")) for port in spec.get("ports") or () if port.get("nodePort")
+    ]
+    health_check = spec.get("healthCheckNodePort")
+    return [*ports, (health_check, "TCP")] if health_check else ports
 
 
 def _add(counts: dict[Any, int], key: Any, change: int) -> None:

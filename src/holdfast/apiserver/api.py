@@ -20,6 +20,7 @@ from .admission import Admission
 from .allocation import Allocation
 from .cache import Cache, ResourceCache, Stored
 from .call import Call
+from .conversion import STORED_AS, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import binding, collection, create, delete, eviction, patching, reading, scale, update
@@ -50,26 +51,32 @@ class Api:
         entry = self.store.latest(objects.key(call.namespace, call.name))
         if entry is None:
             return None
-        cached = objects.objects.get(entry.key)
-        return cached if cached is not None and cached.revision == entry.revision else self._stored(entry)
+        found = objects.objects.get(entry.key)
+        if found is None or found.revision != entry.revision:
+            found = self._stored(entry, self.cache.announced(entry.revision))
+        if call.resource in STORED_AS:
+            return self._stored(entry, served(call.resource, found.manifest))
+        return found
 
-    def _stored(self, entry: Entry) -> Stored:
-        return Stored(entry.key, entry.value, entry.revision, self.cache.decoded, self.cache.announced(entry.revision))
+    def _stored(self, entry: Entry, manifest: Manifest | None) -> Stored:
+        return Stored(entry.key, entry.value, entry.revision, self.cache.decoded, manifest)
 
     def unsaved(self, call: Call, manifest: Manifest) -> Stored:
         """An answer that was not stored, or no longer is."""
+        manifest = stored(call.resource, manifest)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         return Stored(key, self.cache.decoded.encode(manifest), 0, self.cache.decoded, manifest)
 
     async def write(self, call: Call, manifest: Manifest, expected: int) -> Stored:
         """Stores `manifest`, which becomes shared, under its own name. Raises RevisionMismatch."""
+        manifest = stored(call.resource, manifest)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         entry = await self.store.write(key, self._encoder(manifest), expected=expected)
         return Stored(key, entry.value, entry.revision, self.cache.decoded, manifest)
 
     async def remove(self, call: Call, last: Manifest, expected: int) -> Stored:
         """Removes the object; watchers see `last`. Raises RevisionMismatch."""
-        last = {**last, "metadata": {**last["metadata"]}}
+        last = stored(call.resource, {**last, "metadata": {**last["metadata"]}})
         key = self.objects(call.resource).key(call.namespace, last["metadata"]["name"])
         change = await self.store.delete(key, self._encoder(last), expected=expected)
         return Stored(key, change.value, change.revision, self.cache.decoded, last)

@@ -7,6 +7,7 @@ answer sees it here. Nothing is decoded before somebody asks for a manifest.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from holdfast.api.resource import Manifest, Resource
-from holdfast.store import Change, Entry, Store
+from holdfast.store import Change, Compacted, Entry, Store
 
 HISTORY_EVENTS = 4096
 HISTORY_BYTES = 16 << 20
@@ -243,6 +244,10 @@ class ResourceCache:
         self._history_bytes = kept_bytes
 
 
+def _prefix(key: str) -> str:
+    return "/".join(key.split("/", 4)[:4]) + "/"
+
+
 class Cache:
     """The caches of all stored kinds, and the revision they stand at."""
 
@@ -254,6 +259,8 @@ class Cache:
         self._of: dict[int, ResourceCache] = {}
         self._written: dict[int, Manifest] = {}
         self._waiting: list[Callable[[int], None]] = []
+        self._loaded = self.revision
+        self._recovered: asyncio.Future[None] | None = None
         for resource in resources:
             cache = ResourceCache(resource, self.revision, self.decoded)
             cache.load(store.range(cache.prefix).entries)
@@ -273,6 +280,37 @@ class Cache:
     def all(self) -> Iterator[ResourceCache]:
         return iter(self._by_prefix.values())
 
+    async def recover(self) -> None:
+        """Fetches what the store still knows of the time before this cache, for watches begun then; once."""
+        if self._recovered is None:
+            self._recovered = asyncio.ensure_future(self._recover())
+        await asyncio.shield(self._recovered)
+
+    async def _recover(self) -> None:
+        oldest = self.store.oldest_revision
+        events: dict[str, list[Event]] = {prefix: [] for prefix in self._by_prefix}
+        if oldest < self._loaded:
+            changes = self.store.watch(ROOT, oldest)
+            try:
+                async for change in changes:
+                    if change.revision > self._loaded:
+                        break
+                    if (prefix := _prefix(change.key)) in events:
+                        events[prefix].append(self._event(change))
+                    if change.revision == self._loaded:
+                        break
+            except Compacted:
+                return
+        for prefix, found in events.items():
+            cache = self._by_prefix[prefix]
+            if cache.oldest == self._loaded:
+                cache.prepend(found, oldest)
+
+    def _event(self, change: Change) -> Event:
+        old = change.previous
+        before = Stored(old.key, old.value, old.revision, self.decoded) if old is not None else None
+        return Event(before, Stored(change.key, change.value, change.revision, self.decoded), change.is_delete)
+
     def announce(self, revision: int, manifest: Manifest) -> None:
         """Tells what the bytes of a coming change decode to, which the writer has just encoded."""
         self._written[revision] = manifest
@@ -290,8 +328,7 @@ class Cache:
         for change in changes:
             self.revision = change.revision
             manifest = self._written.pop(change.revision, None)
-            prefix = "/".join(change.key.split("/", 4)[:4]) + "/"
-            if cache := self._by_prefix.get(prefix):
+            if cache := self._by_prefix.get(_prefix(change.key)):
                 cache.apply(change, manifest)
         for callback in tuple(self._waiting):
             callback(self.revision)

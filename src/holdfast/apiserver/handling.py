@@ -212,7 +212,7 @@ class Handler:
         view = self._view(asked, is_list=True)
         return responses.encoded(200, view.many(self._server.api.list(asked.call, options)), asked.style)
 
-    def _watch(self, asked: Asked) -> Answer:
+    def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=True)
         if asked.route.name:
             options = of_one(options, asked.route.name)
@@ -229,7 +229,14 @@ class Handler:
         def start(body: Body) -> None:
             self._server.hub(call.resource).open(selection, view, options, after, body)
 
-        return Streaming(200, JSON, responses.DYNAMIC, start)
+        answer = Streaming(200, JSON, responses.DYNAMIC, start)
+        if after is not None and after < cache.of(call.resource).oldest:
+            return self._recovered(answer)
+        return answer
+
+    async def _recovered(self, answer: Answer) -> Answer:
+        await self._server.cache.recover()
+        return answer
 
     def _view(self, asked: Asked, *, is_list: bool) -> views.View:
         include = first(asked.query, "includeObject")

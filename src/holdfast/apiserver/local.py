@@ -17,6 +17,7 @@ from .api import Api
 from .auth.user import User
 from .bodies import copied, decoded_locally
 from .call import Call
+from .conversion import served
 from .options import DeleteOptions, ListOptions, WriteOptions
 from .patches import Patch
 from .selection import seen, select, within
@@ -39,7 +40,7 @@ class LocalClient:
         call = self._call(resource, namespace, name, subresource)
         if subresource == "scale":
             return self._api.get_scale(call)
-        return self._api.get(call).manifest
+        return served(resource, self._api.get(call).manifest)
 
     async def list(
         self,
@@ -60,7 +61,9 @@ class LocalClient:
             continue_token=continue_token,
         )
         found = self._api.list(self._call(resource, namespace, ""), options)
-        return ObjectList([one.manifest for one in found.items], str(found.revision), found.continue_token)
+        return ObjectList(
+            [served(resource, one.manifest) for one in found.items], str(found.revision), found.continue_token
+        )
 
     async def create(
         self, resource: Resource, manifest: Manifest, namespace: str = "", *, name: str = "", subresource: str = ""
@@ -70,7 +73,7 @@ class LocalClient:
         call = self._call(resource, namespace, name or metadata.get("name", ""), subresource)
         if subresource:
             return await self._api.create_below(call, copied(manifest))
-        return (await self._api.create(call, decoded_locally(resource, manifest))).manifest
+        return served(resource, (await self._api.create(call, decoded_locally(resource, manifest))).manifest)
 
     async def update(self, resource: Resource, manifest: Manifest, *, subresource: str = "") -> Manifest:
         metadata = manifest["metadata"]
@@ -78,7 +81,7 @@ class LocalClient:
         if subresource == "scale":
             return await self._api.update_scale(call, copied(manifest))
         stored, _ = await self._api.update(call, decoded_locally(resource, manifest))
-        return stored.manifest
+        return served(resource, stored.manifest)
 
     async def patch(
         self,
@@ -94,7 +97,7 @@ class LocalClient:
         change = Patch(str(type), patch)
         if subresource == "scale":
             return await self._api.patch_scale(call, change)
-        return (await self._api.patch(call, change)).manifest
+        return served(resource, (await self._api.patch(call, change)).manifest)
 
     async def delete(
         self,
@@ -108,7 +111,8 @@ class LocalClient:
         propagation: str = "",
     ) -> Manifest:
         options = DeleteOptions(grace_period_s, propagation, uid, resource_version)
-        return (await self._api.delete(self._call(resource, namespace, name), options)).stored.manifest
+        outcome = await self._api.delete(self._call(resource, namespace, name), options)
+        return served(resource, outcome.stored.manifest)
 
     async def watch(
         self,
@@ -128,12 +132,14 @@ class LocalClient:
                 position = self._api.cache.revision
                 for stored in list(objects.select(selection.namespace)):
                     if (not selection.name or stored.name == selection.name) and selection.matches(stored):
-                        yield WatchEvent("ADDED", stored.manifest)
+                        yield WatchEvent("ADDED", served(resource, stored.manifest))
                 metadata = {"resourceVersion": str(position)}
                 bookmark = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
                 yield WatchEvent("BOOKMARK", bookmark)
             else:
                 position = int(resource_version)
+                if position < objects.oldest:
+                    await self._api.cache.recover()
             while True:
                 if position < objects.oldest:
                     raise Expired(f"too old resource version: {position} ({objects.oldest})")
@@ -141,7 +147,7 @@ class LocalClient:
                 for event in objects.since(position):
                     position = event.revision
                     if within(selection, event) and (shown := seen(selection, event)):
-                        yield WatchEvent(shown[0], shown[1].manifest)
+                        yield WatchEvent(shown[0], served(resource, shown[1].manifest))
                 await news.wait()
         finally:
             unfollow()

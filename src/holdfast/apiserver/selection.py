@@ -10,6 +10,7 @@ from holdfast.api.resource import Manifest, Resource
 from holdfast.api.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
 
 from .cache import Event, Stored
+from .conversion import served
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
@@ -46,7 +47,7 @@ def field_of(resource: Resource, manifest: Manifest, name: str) -> str:
         return str(manifest["metadata"]["name"])
     if name == NAMESPACE:
         return str(manifest["metadata"].get("namespace", ""))
-    return resource.fields[name](manifest)
+    return resource.fields[name](served(resource, manifest))
 
 
 def select(resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Selection:

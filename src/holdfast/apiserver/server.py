@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.api import registry
-from holdfast.api.core.event import EVENTS
 from holdfast.api.core.service import SERVICES
-from holdfast.api.events.event import EVENTS as NEW_EVENTS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.rbac.role import ROLES
@@ -29,6 +27,7 @@ from .api import Api
 from .auth.authorization import Authorizer
 from .auth.user import User, component
 from .cache import Cache
+from .conversion import STORED_AS
 from .discovery import Discovery
 from .local import LocalClient
 from .negotiation import Form
@@ -74,9 +73,9 @@ class ApiServer:
 
     async def open(self) -> None:
         """Fills the cache from the store, which must be open, and makes what is missing of a cluster's own objects."""
-        stored = [resource for resource in registry.RESOURCES if resource is not NEW_EVENTS]
-        self.cache = Cache(self.store, stored)
-        self.cache.add(NEW_EVENTS, EVENTS)
+        self.cache = Cache(self.store, [resource for resource in registry.RESOURCES if resource not in STORED_AS])
+        for alias, resource in STORED_AS.items():
+            self.cache.add(alias, resource)
         of = self.cache.of
         self.authorizer = Authorizer(
             of(ROLES),
@@ -130,7 +129,7 @@ class ApiServer:
 
     def plain(self, resource: Resource) -> views.PlainView:
         if (view := self._plain.get(id(resource))) is None:
-            view = self._plain[id(resource)] = views.PlainView(resource)
+            view = self._plain[id(resource)] = views.plain(resource)
         return view
 
     def view_of(self, resource: Resource, form: Form, include: str, *, is_list: bool) -> views.View:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -16,6 +16,7 @@ from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.world import Clock
 
 from .cache import Stored
+from .conversion import STORED_AS, served
 from .negotiation import Form
 
 _encode = msgspec.json.Encoder().encode
@@ -61,7 +62,7 @@ class View(Protocol):
 def view_of(resource: Resource, form: Form, include: str, clock: Clock, *, is_list: bool) -> View:
     """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
     if not form.shape:
-        return PlainView(resource)
+        return plain(resource)
     if form.shape == "Table":
         if include not in ("", "Metadata", "Object", "None"):
             text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
@@ -74,6 +75,11 @@ def view_of(resource: Resource, form: Form, include: str, clock: Clock, *, is_li
         kind = f"*{_package(resource)}.{resource.kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})")
     return MetadataView(resource, form.version)
+
+
+def plain(resource: Resource) -> PlainView:
+    """The objects themselves."""
+    return ConvertedView(resource) if resource in STORED_AS else PlainView(resource)
 
 
 def _package(resource: Resource) -> str:
@@ -113,18 +119,17 @@ class PlainView:
 
 
 class ConvertedView(PlainView):
-    """Objects stored as another kind (A261)."""
+    """Objects that are stored as another kind."""
 
-    def __init__(self, resource: Resource, convert: Any) -> None:
+    def __init__(self, resource: Resource) -> None:
         super().__init__(resource)
         self.key = ("converted", resource.api_version)
-        self._convert = convert
 
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
-        return _encode(self._convert(stored.manifest))
+        return _encode(served(self._resource, stored.manifest))
 
     def _bare(self, stored: Stored) -> bytes:
-        converted = self._convert(stored.manifest)
+        converted = served(self._resource, stored.manifest)
         return _encode({name: part for name, part in converted.items() if name not in ("kind", "apiVersion")})
 
 
@@ -178,6 +183,7 @@ class TableView:
         return {**_meta("Table", self._version), "metadata": metadata, "columnDefinitions": columns, "rows": rows}
 
     def _row(self, manifest: Manifest) -> Manifest:
+        manifest = served(self._resource, manifest)
         row: Manifest = {"cells": self._resource.cells(manifest, self._clock.now())}
         if conditions := self._resource.row_conditions(manifest):
             row["conditions"] = conditions

@@ -43,7 +43,7 @@ async def make(api: Api, call: Call, manifest: Manifest) -> Stored:
     api.admission.admit(call, manifest, None)
     resource.default(manifest)
     strategy.begin(api, call, manifest)
-    with api.allocation.of(call, manifest, None) as allocated:
+    with api.allocation.of(call, manifest, None):
         if errors := strategy.new_errors(call, manifest):
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
@@ -53,11 +53,9 @@ async def make(api: Api, call: Call, manifest: Manifest) -> Stored:
         if call.options.dry_run:
             return api.unsaved(call, manifest)
         try:
-            stored = await api.write(call, manifest, ABSENT)
+            return await api.write(call, manifest, ABSENT)
         except RevisionMismatch:
             raise call.already_exists(call.name) from None
-        allocated.keep()
-        return stored
 
 
 def _free_name(api: Api, call: Call, prefix: str) -> str:

@@ -66,7 +66,6 @@ async def _perform(api: Api, call: Call, old: Stored, step: Step) -> Outcome:
         current = await api.write(call, step.marked, old.revision)
     if step.removes:
         current = await api.remove(call, current.manifest, current.revision)
-        api.allocation.release(call, current.manifest)
     return Outcome(current, step.removes)
 
 

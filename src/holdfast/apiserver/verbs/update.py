@@ -59,20 +59,17 @@ async def replace(api: Api, call: Call, revised: Callable[[Stored], Manifest], *
         new = revised(old)
         if new == old.manifest:
             return old
-        with api.allocation.of(call, new, old.manifest) as allocated:
+        with api.allocation.of(call, new, old.manifest):
             check(api, call, new, old.manifest)
             if call.options.dry_run:
                 return api.unsaved(call, new)
             try:
                 if strategy.is_gone(new, old.manifest):
                     await api.remove(call, old.manifest, old.revision)
-                    allocated.keep()
                     return api.unsaved(call, new)
-                stored = await api.write(call, new, old.revision)
+                return await api.write(call, new, old.revision)
             except RevisionMismatch:
                 continue
-            allocated.keep()
-            return stored
     raise call.conflict()
 
 
