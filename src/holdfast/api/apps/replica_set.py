@@ -1,4 +1,34 @@
-from holdfast.api.resource import SCALE, STATUS, Resource
+"""ReplicaSets: stored, defaulted and validated; the controller comes with the other workloads."""
+
+from __future__ import annotations
+
+from holdfast.api.core.pod_defaults import default_template
+from holdfast.api.errors import FieldError
+from holdfast.api.field_rules import not_negative
+from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
+
+from .workload_table import replicated_cells, replicated_columns
+from .workload_validation import validate_lasting_template, validate_selector, validate_selector_kept
+
+
+def default(replica_set: Manifest) -> None:
+    spec = replica_set.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    default_template(spec.setdefault("template", {}))
+    replica_set.setdefault("status", {}).setdefault("replicas", 0)
+
+
+def validate(replica_set: Manifest) -> list[FieldError]:
+    spec = replica_set["spec"]
+    errors: list[FieldError] = []
+    for field in ("replicas", "minReadySeconds"):
+        errors += not_negative(f"spec.{field}", spec.get(field))
+    return [*errors, *validate_selector(spec, "replicaset"), *validate_lasting_template(spec, "ReplicaSet")]
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    return [*validate_selector_kept(new, old)]
+
 
 REPLICA_SETS = Resource(
     group="apps",
@@ -8,6 +38,12 @@ REPLICA_SETS = Resource(
     short_names=("rs",),
     categories=("all",),
     subresources=(SCALE, STATUS),
+    default=default,
+    validate=validate,
+    validate_update=validate_update,
+    fields={"status.replicas": lambda replica_set: str(replica_set.get("status", {}).get("replicas", 0))},
+    columns=replicated_columns("apps.v1", "ReplicaSet"),
+    cells=replicated_cells,
     initial_status={"replicas": 0},
     has_generation=True,
 )

@@ -8,12 +8,12 @@ from typing import Any
 from holdfast.api import names
 from holdfast.api.core.claim_validation import validate_claim_spec
 from holdfast.api.core.pod_validation import validate_template
-from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
+from holdfast.api.errors import FieldError, forbidden, invalid, required
 from holdfast.api.field_rules import at_most_100_percent, count_or_percent, named, not_negative, supported
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
-from holdfast.api.selector_validation import validate_label_selector
-from holdfast.api.selectors import selector_from_manifest
+
+from .workload_validation import validate_lasting, validate_selector
 
 _MUTABLE = (
     "replicas",
@@ -91,10 +91,10 @@ def _spec(spec: Manifest, check_template: bool) -> Iterator[FieldError]:
     for number in ("replicas", "minReadySeconds"):
         yield from not_negative(f"spec.{number}", spec.get(number))
     yield from not_negative("spec.ordinals.start", spec.get("ordinals", {}).get("start"))
-    yield from _selector(spec)
+    yield from validate_selector(spec, "statefulset")
     if check_template:
         yield from _template(spec)
-    yield from _restrictions(spec.get("template", {}).get("spec", {}))
+    yield from validate_lasting(spec.get("template", {}).get("spec", {}), "StatefulSet")
 
 
 def _strategy(field: str, strategy: Manifest) -> Iterator[FieldError]:
@@ -134,36 +134,9 @@ def _retention(field: str, spec: Manifest) -> Iterator[FieldError]:
         yield from supported(f"{field}.{when}", policy.get(when, ""), ("Retain", "Delete"))
 
 
-def _selector(spec: Manifest) -> Iterator[FieldError]:
-    """An empty selector would own every pod, none would own no pod: neither matches any template (S166, S167)."""
-    selector = spec.get("selector")
-    if selector is None:
-        yield required("spec.selector")
-    else:
-        errors = [*validate_label_selector("spec.selector", selector)]
-        yield from errors
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            yield invalid("spec.selector", {}, "empty selector is invalid for statefulset")
-            return
-        if errors:
-            return
-    labels = spec.get("template", {}).get("metadata", {}).get("labels")
-    if not selector_from_manifest(selector).matches(labels):
-        refusal = "`selector` does not match template `labels`"
-        yield invalid("spec.template.metadata.labels", labels, refusal)
-
-
 def _template(spec: Manifest) -> Iterator[FieldError]:
     claims = [claim.get("metadata", {}).get("name", "") for claim in spec.get("volumeClaimTemplates", ())]
     yield from validate_template("spec.template", spec.get("template", {}), more_volumes=claims, ignore_host_name=True)
-
-
-def _restrictions(pod_spec: Manifest) -> Iterator[FieldError]:
-    if pod_spec.get("restartPolicy") != "Always":
-        yield not_supported("spec.template.spec.restartPolicy", pod_spec.get("restartPolicy", ""), ("Always",))
-    if "activeDeadlineSeconds" in pod_spec:
-        refusal = "activeDeadlineSeconds in StatefulSet is not Supported"
-        yield forbidden("spec.template.spec.activeDeadlineSeconds", refusal)
 
 
 def _without_claim_kinds(spec: Manifest) -> Manifest:

@@ -1,4 +1,46 @@
-from holdfast.api.resource import STATUS, Resource
+"""VolumeAttachments: stored, for tools that look for them; nothing here needs attaching."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from holdfast.api.errors import FieldError, invalid
+from holdfast.api.field_rules import present
+from holdfast.api.meaning import same
+from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
+from holdfast.api.table import age
+
+
+def default(attachment: Manifest) -> None:
+    attachment.setdefault("spec", {}).setdefault("source", {})
+    attachment.setdefault("status", {}).setdefault("attached", False)
+
+
+def validate(attachment: Manifest) -> list[FieldError]:
+    spec = attachment["spec"]
+    errors = [*present("spec.attacher", spec.get("attacher"))]
+    errors += present("spec.source", spec["source"])
+    return [*errors, *present("spec.nodeName", spec.get("nodeName"))]
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    if same(new["spec"], old["spec"]):
+        return []
+    return [invalid("spec", new["spec"], "field is immutable")]
+
+
+def cells(attachment: Manifest, now: datetime) -> list[Any]:
+    spec = attachment["spec"]
+    return [
+        attachment["metadata"]["name"],
+        spec.get("attacher", ""),
+        spec["source"].get("persistentVolumeName", ""),
+        spec.get("nodeName", ""),
+        attachment.get("status", {}).get("attached", False),
+        age(attachment["metadata"].get("creationTimestamp"), now),
+    ]
+
 
 VOLUME_ATTACHMENTS = Resource(
     group="storage.k8s.io",
@@ -7,7 +49,19 @@ VOLUME_ATTACHMENTS = Resource(
     plural="volumeattachments",
     namespaced=False,
     subresources=(STATUS,),
-    initial_status={},
+    default=default,
+    validate=validate,
+    validate_update=validate_update,
+    columns=(
+        NAME,
+        Column("Attacher", format="name", documents="storage.v1.VolumeAttachmentSpec.attacher"),
+        Column("PV", documents="storage.v1.VolumeAttachmentSource.persistentVolumeName"),
+        Column("Node", documents="storage.v1.VolumeAttachmentSpec.nodeName"),
+        Column("Attached", "boolean", documents="storage.v1.VolumeAttachmentStatus.attached"),
+        AGE,
+    ),
+    cells=cells,
+    initial_status={"attached": False},
     allows_unconditional_update=False,
     delete_returns_object=True,
 )
