@@ -64,6 +64,7 @@ class HttpStream:
 class HttpClient:
     """Requests to the server at `url` (only scheme, host and port count), on up to as many connections as are busy.
 
+    `server_hostname` is the name that the server's certificate must carry, if it is not the host of `url`.
     Every method raises ConnectionFailed, and nothing else of the network's. `timeout` is in seconds and
     runs to the end of the answer, for streams and upgrades to the end of its head.
     """
@@ -74,6 +75,7 @@ class HttpClient:
         ssl_context: SSLContext | None = None,
         *,
         unix_socket: str = "",
+        server_hostname: str = "",
         headers: Headers = (),
         connect_timeout_s: float = 10.0,
     ) -> None:
@@ -86,6 +88,7 @@ class HttpClient:
         self._host = parts.hostname or "localhost"
         self._port = parts.port or (443 if self._tls else 80)
         self._unix_socket = unix_socket
+        self._server_hostname = (server_hostname or self._host) if self._tls else None
         self._fixed = _lines((("Host", parts.netloc.rpartition("@")[2] or "localhost"), *headers))
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[_ClientConnection] = []
@@ -204,7 +207,7 @@ class HttpClient:
         def protocol() -> _ClientConnection:
             return _ClientConnection(self._open)
 
-        hostname = self._host if self._tls else None
+        hostname = self._server_hostname
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 if self._unix_socket:
