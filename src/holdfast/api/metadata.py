@@ -123,9 +123,15 @@ def _validate_owners(references: list[Manifest]) -> list[FieldError]:
             if controller:
                 detail = "Only one reference can have Controller set to true. "
                 detail += f'Found "true" in references for {controller} and {this}'
-                errors.append(invalid(field, references, detail))
+                errors.append(invalid(field, [_in_order(reference) for reference in references], detail))
             controller = controller or this
     return errors
+
+
+def _in_order(reference: Manifest) -> Manifest:
+    """Messages show the members in upstream's order."""
+    members = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+    return {member: reference[member] for member in members if member in reference}
 
 
 def _validate_owner(reference: Manifest, field: str) -> list[FieldError]:
