@@ -39,6 +39,11 @@ class Admission:
         self._cache = cache
         self._world = world
 
+    async def settle(self, call: Call, new: Manifest) -> None:
+        """Waits for what others make a moment after a namespace (A234)."""
+        if call.resource is PODS:
+            await pods.wait_for_account(self._cache, call, new)
+
     def admit(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """Changes `new` as the cluster wants it. Raises Forbidden, NotFound."""
         if old is None:

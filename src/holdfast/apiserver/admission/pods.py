@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.resource import Manifest
 from holdfast.api.scheduling.priority_class import PRIORITY_CLASSES
@@ -9,8 +12,31 @@ from holdfast.apiserver.cache import Cache
 from holdfast.apiserver.call import Call
 
 MIRROR = "kubernetes.io/config.mirror"
+DEFAULT = "default"
+ACCOUNT_COMES_WITHIN_S = 1.5
 EVICTED_AFTER_S = 300
 TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+async def wait_for_account(cache: Cache, call: Call, new: Manifest) -> None:
+    """Returns when the account `default` of a young namespace is there, or after a moment without it."""
+    spec = new.get("spec") or {}
+    if (spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT) != DEFAULT:
+        return
+    accounts = cache.of(SERVICE_ACCOUNTS)
+    if accounts.get(call.namespace, DEFAULT) is not None or cache.of(NAMESPACES).get("", call.namespace) is None:
+        return
+    news = asyncio.Event()
+    unfollow = accounts.follow(lambda event: news.set())
+    try:
+        async with asyncio.timeout(ACCOUNT_COMES_WITHIN_S):
+            while accounts.get(call.namespace, DEFAULT) is None:
+                news.clear()
+                await news.wait()
+    except TimeoutError:
+        return
+    finally:
+        unfollow()
 
 
 def service_account(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None:
@@ -18,7 +44,7 @@ def service_account(cache: Cache, call: Call, new: Manifest, old: Manifest | Non
     if old is not None or MIRROR in (new["metadata"].get("annotations") or {}):
         return
     spec = new.setdefault("spec", {})
-    name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT
     spec["serviceAccountName"] = spec["serviceAccount"] = name
     account = cache.of(SERVICE_ACCOUNTS).get(call.namespace, name)
     if account is None:

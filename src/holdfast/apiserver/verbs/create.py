@@ -40,6 +40,7 @@ async def create(api: Api, call: Call, manifest: Manifest) -> Stored:
 async def make(api: Api, call: Call, manifest: Manifest) -> Stored:
     """Admits, prepares, validates and stores a new object that has its name."""
     resource = call.resource
+    await api.admission.settle(call, manifest)
     api.admission.admit(call, manifest, None)
     resource.default(manifest)
     strategy.begin(api, call, manifest)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from holdfast.api.errors import FieldError
+from holdfast.api.core.quality_of_service import qos_class
+from holdfast.api.errors import FieldError, invalid
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.call import Call
@@ -26,9 +27,18 @@ def errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
         found += validate_metadata(new, call.resource)
     if call.subresource == "status":
         return [*found, *call.resource.validate_status_update(new, old)]
+    if call.subresource == "resize":
+        found += _class_errors(new, old)
     if call.subresource in ("ephemeralcontainers", "resize"):
-        return [*found, *call.resource.validate(new)]
+        found += call.resource.validate(new)
     return found
+
+
+def _class_errors(new: Manifest, old: Manifest) -> list[FieldError]:
+    before, after = qos_class(old), qos_class(new)
+    if before == after:
+        return []
+    return [invalid("spec", before, "Pod QOS Class may not change as a result of resizing")]
 
 
 def _status(call: Call, new: Manifest, old: Manifest) -> None:
