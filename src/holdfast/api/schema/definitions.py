@@ -6,6 +6,7 @@ what it names.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,12 @@ def definition(name: str) -> dict[str, Any] | None:
 def definition_names() -> list[str]:
     """The full names of all definitions."""
     return sorted(_definitions())
+
+
+@cache
+def fingerprint() -> str:
+    """A text that changes with the definitions."""
+    return hashlib.blake2b(_path().read_bytes(), digest_size=16).hexdigest()
 
 
 def definition_name(group: str, version: str, kind: str) -> str:
