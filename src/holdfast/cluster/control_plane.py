@@ -9,6 +9,10 @@ from typing import Any, Protocol
 
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
+from holdfast.controllers.garbage.controller import GarbageCollector
+from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
+from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
@@ -86,6 +90,14 @@ def controllers(
         lambda: VolumePhases(clock),
         ClaimProtection,
         VolumeProtection,
+        EndpointSliceController,
+        EndpointsController,
+        GarbageCollector,
+        lambda: NamespaceDeletion(clock),
+        lambda: NamespaceGifts(ca_certificate),
+        lambda: NodeLifecycle(clock),
+        lambda: TaintEviction(clock),
+        lambda: PodGarbageCollector(clock),
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 
