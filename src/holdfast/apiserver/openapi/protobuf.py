@@ -28,7 +28,7 @@ def _path_item(item: dict[str, Any]) -> bytes:
 def _operation(operation: dict[str, Any]) -> bytes:
     return b"".join(
         (
-            _text(4, operation["description"]),
+            _text(3, operation["description"]),
             _text(5, operation["operationId"]),
             _texts(6, operation["produces"]),
             _texts(7, operation["consumes"]),
