@@ -97,13 +97,15 @@ async def test_a_stale_version_is_a_conflict(web: Any) -> None:
     )
 
 
-async def test_creation_and_deletion_times_cannot_be_changed(web: Any) -> None:
+async def test_the_creation_time_is_kept_and_a_deletion_time_refused(web: Any) -> None:
     made = await web("POST", MAPS, config_map("a"))
     body = config_map("a", x="1")
-    body["metadata"] |= {"creationTimestamp": "2000-01-01T00:00:00Z", "deletionTimestamp": "2000-01-01T00:00:00Z"}
+    body["metadata"]["creationTimestamp"] = "2000-01-01T00:00:00Z"
     updated = await web("PUT", f"{MAPS}/a", body)
     assert updated["metadata"]["creationTimestamp"] == made["metadata"]["creationTimestamp"]
-    assert "deletionTimestamp" not in updated["metadata"]
+    body["metadata"]["deletionTimestamp"] = "2000-01-01T00:00:00Z"
+    refused = await web("PUT", f"{MAPS}/a", body)
+    assert (refused.code, refused["details"]["causes"][0]["field"]) == (422, "metadata.deletionTimestamp")
 
 
 async def test_only_some_kinds_are_created_by_update(web: Any) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.api.errors import InternalError, invalid
+from holdfast.api.errors import FieldError, InternalError, invalid
 from holdfast.api.resource import Manifest
 
 from .cache import Event, ResourceCache
@@ -95,6 +95,8 @@ class Allocation:
         spec = new["spec"] = {**spec}
         if spec.get("type") == "ExternalName":
             return
+        if errors := _family_errors(spec):
+            raise call.invalid(errors)
         self._fill_address(call, spec, set(_addresses(old)) if old else set(), reservation)
         self._fill_ports(call, spec, set(_node_ports(old)) if old else set(), reservation)
 
@@ -110,12 +112,9 @@ class Allocation:
             self._reserve(reservation, address)
         spec["clusterIP"] = address
         spec.setdefault("clusterIPs", [address])
-        if spec.get("selector") is not None or address != HEADLESS:
-            spec.setdefault("ipFamilies", ["IPv4"])
-            spec.setdefault("ipFamilyPolicy", "SingleStack")
-        else:
-            spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
-            spec.setdefault("ipFamilyPolicy", "RequireDualStack")
+        is_free = _serves_any_family(spec)
+        spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if is_free else ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "RequireDualStack" if is_free else "SingleStack")
 
     def _reserve(self, reservation: Reservation, address: str) -> None:
         reservation.addresses.append(address)
@@ -140,8 +139,7 @@ class Allocation:
         shown = spec.get("clusterIPs") or [address]
         detail = ""
         if parsed not in self._network:
-            detail = f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. "
-            detail += f"The range of valid IPs is {self._network}"
+            detail = f"failed to allocate IP {address}: the provided network does not match the current range"
         elif address in self._addresses:
             detail = f"failed to allocate IP {address}: provided IP is already allocated"
         if detail:
@@ -196,6 +194,25 @@ class Allocation:
             detail = "provided port is already allocated"
         if detail:
             raise call.invalid([invalid(where, number, detail)])
+
+
+def _serves_any_family(spec: Manifest) -> bool:
+    """A headless service without selector leads wherever its owner says."""
+    return spec.get("clusterIP") == HEADLESS and not spec.get("selector")
+
+
+def _family_errors(spec: Manifest) -> list[FieldError]:
+    """This cluster has IPv4 only."""
+    if _serves_any_family(spec):
+        return []
+    errors = []
+    if (policy := spec.get("ipFamilyPolicy")) == "RequireDualStack":
+        detail = "this cluster is not configured for dual-stack services"
+        errors.append(invalid("spec.ipFamilyPolicy", policy, detail))
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family == "IPv6":
+            errors.append(invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
+    return errors
 
 
 def _addresses(service: Manifest) -> list[str]:

@@ -15,6 +15,7 @@ from holdfast.api.resource import Manifest, Resource
 from .bodies import APPLY, SCALES, unknown_format
 from .call import Call
 from .negotiation import content_type
+from .options import invalid_patch
 
 JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
@@ -37,6 +38,7 @@ class Patch:
         new, warnings = decode.prune_and_check(
             resource, patched, field_validation=self.field_validation or decode.WARN, strategic_patch=strategic
         )
+        _check_kind(resource, new)
         call.warnings += warnings
         return new
 
@@ -52,6 +54,19 @@ class Patch:
                 return merge_patch(old, self.content)
             case _:
                 return strategic_merge(old, self.content, resource)
+
+
+def _check_kind(resource: Resource, new: Manifest) -> None:
+    """A patch may not make another kind of an object. Raises Invalid."""
+    api_version, kind = new.get("apiVersion"), new.get("kind")
+    if (api_version, kind) == (resource.api_version, resource.kind):
+        return
+    shown = msgspec.json.encode({name: new[name] for name in sorted(new)}).decode()
+    if api_version == resource.api_version:
+        target = f"{resource.group.partition('.')[0] or 'core'}.{resource.kind}"
+        raise invalid_patch(shown, f"converting ({resource.version}.{kind}) to ({target}): unknown conversion")
+    scheme = "pkg/api/legacyscheme/scheme.go:30"
+    raise invalid_patch(shown, f'no kind "{kind}" is registered for version "{api_version}" in scheme "{scheme}"')
 
 
 def parse_patch(media_type: str, body: bytes, field_validation: str) -> Patch:

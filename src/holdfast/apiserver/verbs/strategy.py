@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.api.errors import BadRequest, FieldError
+from holdfast.api.errors import BadRequest, FieldError, invalid
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.call import Call
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from holdfast.apiserver.api import Api
 
 SERVER_SET = ("selfLink", "managedFields")
-KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
-"""Members of metadata that an update takes from the stored object, whatever the client says (A79)."""
+OWN = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+"""Members of metadata that only the server sets."""
 
 
 def metadata_of(manifest: Manifest) -> Manifest:
@@ -54,8 +54,6 @@ def check_revision(call: Call, metadata: Manifest, current: int) -> None:
     except ValueError as error:
         raise PlainError(str(error)) from None
     if not wanted and not call.resource.allows_unconditional_update:
-        from holdfast.api.errors import invalid
-
         raise call.invalid([invalid("metadata.resourceVersion", 0, "must be specified for an update")])
     if wanted and wanted != current:
         raise call.conflict()
@@ -76,7 +74,7 @@ def begin(api: Api, call: Call, manifest: Manifest) -> None:
     """Metadata and status of a new object."""
     resource = call.resource
     metadata = metadata_of(manifest)
-    for member in (*SERVER_SET, *KEPT, "resourceVersion"):
+    for member in (*SERVER_SET, *OWN, "resourceVersion"):
         metadata.pop(member, None)
     metadata["uid"] = api.world.new_uid()
     metadata["creationTimestamp"] = api.now()
@@ -94,17 +92,17 @@ def new_errors(call: Call, manifest: Manifest) -> list[FieldError]:
 
 
 def carry_over(call: Call, new: Manifest, old: Manifest) -> None:
-    """What an update may not say: the server's part of metadata, and status."""
+    """The server's part of metadata, whatever the client says (A79). To set a deletion time is an error found later."""
     then = old["metadata"]
     metadata = metadata_of(new)
     for member in SERVER_SET:
         metadata.pop(member, None)
     if not metadata.get("uid"):
         metadata["uid"] = then["uid"]
-    for member in KEPT[1:]:
+    for member in OWN[1:]:
         if member in then:
             metadata[member] = then[member]
-        else:
+        elif member != "deletionTimestamp":
             metadata.pop(member, None)
     metadata["resourceVersion"] = then["resourceVersion"]
 
