@@ -1,25 +1,17 @@
 """An API server in this process, and the two clients of it."""
 
 import asyncio
-from dataclasses import dataclass
 
 import pytest
 
-from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.apiserver.auth.user import MASTERS, User
 from holdfast.apiserver.server import ApiServer, Config
-from holdfast.client import Client, Unreachable
+from holdfast.client import Unreachable
 from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
 from holdfast.store.memory import MemoryStore
 from holdfast.wire.http import serve
 from holdfast.world import real_world
-
-
-@dataclass
-class Cluster:
-    server: ApiServer
-    client: Client
 
 
 @pytest.fixture
@@ -55,15 +47,6 @@ async def remote(server):
 @pytest.fixture(params=["local", "remote"])
 async def client(request, local, remote):
     return {"local": local, "remote": remote}[request.param]
-
-
-def config_map(name, data=None, **metadata):
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": "default", **metadata},
-        "data": data or {},
-    }
 
 
 class Flaky:
@@ -117,8 +100,3 @@ class Flaky:
 @pytest.fixture
 def flaky(local):
     return Flaky(local)
-
-
-@pytest.fixture
-def maps():
-    return CONFIG_MAPS

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.errors import Expired
-from holdfast.client import ObjectList, WatchEvent
+from holdfast.client import ObjectList, Unreachable, WatchEvent
 from holdfast.client.informer import Informer, Informers
 
 
@@ -33,7 +33,7 @@ async def running(informer):
 
 async def until(condition):
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -169,11 +169,9 @@ async def test_a_server_that_came_back_with_another_history_is_listed_anew(world
         async def watch(self, *arguments, resource_version="", **options):
             if int(resource_version) > self.revision:
                 await asyncio.Event().wait()
-            while not self.is_down:
+            while not self.is_down:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             self.is_down = False
-            from holdfast.client import Unreachable
-
             raise Unreachable("down")
             yield
 

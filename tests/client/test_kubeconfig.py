@@ -76,5 +76,5 @@ def test_what_is_no_kubeconfig_is_refused(tmp_path, text, message):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(KubeconfigError, match="cannot read .*: No such file"):
+    with pytest.raises(KubeconfigError, match=r"cannot read .*: No such file"):
         read_kubeconfig(tmp_path / "none")
