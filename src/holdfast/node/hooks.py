@@ -11,7 +11,8 @@ from .probes.http import Request, fetch
 from .probes.prober import http_request
 from .runtime import Runtime, RuntimeFailure
 
-NO_TIMEOUT_S = 0.0
+LONGEST_S = 86_400.0
+"""A hook has no time limit of its own; the grace period ends a preStop."""
 
 
 class HookFailure(Exception):
@@ -32,7 +33,7 @@ async def run_hook(runtime: Runtime, handler: Manifest, target: Target) -> None:
 
 async def _exec(runtime: Runtime, command: list[str], target: Target) -> None:
     try:
-        result = await runtime.exec_sync(target.container_id, command, NO_TIMEOUT_S)
+        result = await runtime.exec_sync(target.container_id, command, LONGEST_S)
     except RuntimeFailure as error:
         raise HookFailure(error.message) from error
     except TimeoutError as error:

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from holdfast.api.resource import Manifest
-
 from holdfast.node.pod import Container
 
 

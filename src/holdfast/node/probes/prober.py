@@ -6,9 +6,9 @@ import asyncio
 from typing import Protocol
 
 from holdfast.api.resource import Manifest
-
 from holdfast.node.environment import expand
 from holdfast.node.runtime import Runtime, RuntimeFailure
+
 from . import Answer, Kind, Result, Target
 from .http import Request, get, in_go_words
 from .verdict import timing

@@ -1,0 +1,141 @@
+"""The volumes of all pods of this node: made ready, refreshed, taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from holdfast.api.resource import Manifest
+from holdfast.client import Client
+from holdfast.node.pod import Pod
+from holdfast.world import World
+
+from . import Mounted, MountFailure, Plugin, Source, atomic, volumes_of
+from .contents import KINDS, Lookup, contents, for_group
+from .directories import EmptyDir, HostPath, Local
+from .ownership import give_to_group
+from .removal import mounts_below, remove_tree
+from .sources import resolve
+
+
+class Volumes:
+    """Directories `<disk>/pods/<uid>/volumes/<name>`, those in memory under `<memory>` in place of `<disk>`."""
+
+    def __init__(
+        self,
+        client: Client,
+        lookup: Lookup,
+        world: World,
+        disk: Path,
+        memory: Path,
+        node: Callable[[], Manifest],
+        plugins: Mapping[str, Plugin] | None = None,
+    ) -> None:
+        """`node` is the Node object as last read; `plugins` adds kinds or replaces them."""
+        self._client = client
+        self._lookup = lookup
+        self._world = world
+        self._disk = disk
+        self._memory = memory
+        self._node = node
+        self._empty_in_memory = EmptyDir(is_in_memory=True)
+        self._plugins: dict[str, Plugin] = {
+            "emptyDir": EmptyDir(is_in_memory=False),
+            "hostPath": HostPath(),
+            "local": Local(),
+            **(plugins or {}),
+        }
+
+    async def mount(self, pod: Pod) -> dict[str, Mounted]:
+        """Makes every volume some container uses ready, by name. Idempotent.
+
+        Raises MountFailure for the first that cannot be had.
+        """
+        mounted = {}
+        for volume in volumes_of(pod):
+            source = await resolve(self._client, pod, volume, self._node())
+            mounted[source.name] = Mounted(source, await self._set_up(pod, source))
+        return mounted
+
+    async def refresh(self, pod: Pod) -> None:
+        """Brings the files of configMap, secret, downwardAPI and projected volumes up to date (V103).
+
+        Raises MountFailure.
+        """
+        for volume in volumes_of(pod):
+            if any(kind in volume for kind in KINDS):
+                await self._set_up(pod, await resolve(self._client, pod, volume, self._node()))
+
+    async def unmount(self, pod_uid: str) -> None:
+        """Takes everything away and removes the directories. Raises OSError: try again (V82, N201)."""
+        for base in (self._disk, self._memory):
+            top = base / "pods" / pod_uid / "volumes"
+            for point in mounts_below(top):
+                await self._detach(Path(point))
+            remove_tree(top)
+
+    async def _detach(self, point: Path) -> None:
+        for plugin in self._plugins.values():
+            await plugin.unmount(point)
+            if not mounts_below(point):
+                return
+
+    async def _set_up(self, pod: Pod, source: Source) -> Path:
+        if source.kind in KINDS:
+            return await self._write(pod, source)
+        plugin = self._plugin(source)
+        path = await plugin.mount(pod, source, self._directory(pod.uid, source))
+        gid = (pod.spec.get("securityContext") or {}).get("fsGroup")
+        if gid is not None and plugin.has_ownership:
+            policy = (pod.spec.get("securityContext") or {}).get("fsGroupChangePolicy") or "Always"
+            # A large tree takes long: other pods must not wait for it.
+            await asyncio.to_thread(give_to_group, path, int(gid), is_read_only=source.is_read_only, policy=policy)
+        return path
+
+    async def _write(self, pod: Pod, source: Source) -> Path:
+        allocatable = (self._node().get("status") or {}).get("allocatable") or {}
+        files = await contents(pod, source, self._lookup, allocatable)
+        gid = (pod.spec.get("securityContext") or {}).get("fsGroup")
+        if gid is not None:
+            files = for_group(files)
+        directory = self._directory(pod.uid, source)
+        try:
+            atomic.write(
+                directory,
+                files,
+                gid=gid,
+                now=self._world.clock.now(),
+                random=self._world.random,
+            )
+        except OSError as error:
+            raise MountFailure(source.name, str(error)) from error
+        return directory
+
+    def _plugin(self, source: Source) -> Plugin:
+        if source.kind == "emptyDir" and source.details.get("medium") == "Memory":
+            return self._empty_in_memory
+        plugin = self._plugins.get(source.kind)
+        if plugin is None:
+            raise MountFailure(source.spec_name, f'no volume plugin matched: "{source.kind}" is not supported')
+        return plugin
+
+    def _directory(self, pod_uid: str, source: Source) -> Path:
+        in_memory = source.kind in KINDS or self._plugin(source).is_in_memory
+        return (self._memory if in_memory else self._disk) / "pods" / pod_uid / "volumes" / source.name
+
+
+class ImaginedVolumes:
+    """For containers that do not run: claims must be bound as ever, but nothing is made on this machine."""
+
+    def __init__(self, client: Client, node: Callable[[], Manifest]) -> None:
+        self._client = client
+        self._node = node
+
+    async def mount(self, pod: Pod) -> dict[str, Mounted]:
+        sources = [await resolve(self._client, pod, volume, self._node()) for volume in volumes_of(pod)]
+        return {source.name: Mounted(source, Path("/") / source.name) for source in sources}
+
+    async def refresh(self, pod: Pod) -> None: ...
+
+    async def unmount(self, pod_uid: str) -> None: ...

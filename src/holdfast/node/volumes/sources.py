@@ -1,0 +1,109 @@
+"""From a pod's volume to what is to be mounted: claims are followed to their PersistentVolume (V76-V79)."""
+
+from __future__ import annotations
+
+from holdfast.api.core.node_affinity import volume_allows
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from holdfast.api.errors import ApiError, NotFound
+from holdfast.api.resource import Manifest
+from holdfast.client import Client
+from holdfast.node.pod import Pod
+
+from . import MountFailure, Source
+
+
+async def resolve(client: Client, pod: Pod, volume: Manifest, node: Manifest) -> Source:
+    """What stands behind one volume of the pod. Raises MountFailure."""
+    name = volume["name"]
+    kind = next((key for key in volume if key != "name"), "emptyDir")
+    details: Manifest = volume.get(kind) or {}
+    if kind == "persistentVolumeClaim":
+        return await _claimed(client, pod, name, details["claimName"], bool(details.get("readOnly")), node)
+    if kind == "ephemeral":
+        return await _claimed(client, pod, name, f"{pod.name}-{name}", False, node)
+    return Source(name, kind, details, is_read_only=bool(details.get("readOnly")))
+
+
+async def _claimed(client: Client, pod: Pod, name: str, claim_name: str, is_read_only: bool, node: Manifest) -> Source:
+    def refuse(message: str) -> MountFailure:
+        return MountFailure(name, f"error processing PVC {pod.namespace}/{claim_name}: {message}", is_unresolved=True)
+
+    try:
+        claim = await client.get(PERSISTENT_VOLUME_CLAIMS, claim_name, pod.namespace)
+    except ApiError as error:
+        raise refuse(f"failed to fetch PVC from API server: {error}") from error
+    volume_name = (claim.get("spec") or {}).get("volumeName")
+    if (claim.get("status") or {}).get("phase") != "Bound" or not volume_name:
+        raise refuse("PVC is not bound")
+    if is_foreign(claim, pod, name):
+        raise refuse(f"PVC {claim_name} was not created for pod {pod.namespace}/{pod.name} (pod is not owner)")
+    try:
+        volume = await client.get(PERSISTENT_VOLUMES, volume_name)
+    except NotFound as error:
+        raise refuse(f'failed to fetch PV "{volume_name}": {error}') from error
+    except ApiError as error:
+        raise refuse(str(error)) from error
+    reference = volume["spec"].get("claimRef") or {}
+    if reference.get("uid") != claim["metadata"]["uid"]:
+        raise refuse(
+            f'PV "{volume_name}" is bound to PVC with uid "{reference.get("uid", "")}" instead of '
+            f'"{claim["metadata"]["uid"]}": PV.Spec.ClaimRef.UID is not equal to PVC.UID'
+        )
+    _check_mode(pod, name, volume)
+    _check_affinity(name, volume, node)
+    kind, details = volume_source(volume)
+    return Source(name, kind, details, is_read_only=is_read_only, persistent_volume=volume, claim=claim)
+
+
+def is_foreign(claim: Manifest, pod: Pod, volume_name: str) -> bool:
+    """Whether an ephemeral volume's claim belongs to somebody else (V110)."""
+    volume = next(volume for volume in pod.spec["volumes"] if volume["name"] == volume_name)
+    if "ephemeral" not in volume:
+        return False
+    owners = claim["metadata"].get("ownerReferences") or ()
+    return not any(owner.get("controller") and owner.get("uid") == pod.uid for owner in owners)
+
+
+_NOT_SOURCES = frozenset(
+    {
+        "accessModes",
+        "capacity",
+        "claimRef",
+        "mountOptions",
+        "nodeAffinity",
+        "persistentVolumeReclaimPolicy",
+        "storageClassName",
+        "volumeAttributesClassName",
+        "volumeMode",
+    }
+)
+
+
+def volume_source(volume: Manifest) -> tuple[str, Manifest]:
+    """The kind of a PersistentVolume and what stands under it."""
+    for key, value in volume["spec"].items():
+        if key not in _NOT_SOURCES:
+            return key, value or {}
+    return "", {}
+
+
+def _check_mode(pod: Pod, name: str, volume: Manifest) -> None:
+    mode = volume["spec"].get("volumeMode") or "Filesystem"
+    for container in pod.containers():
+        for field, wanted in (("volumeMounts", "Filesystem"), ("volumeDevices", "Block")):
+            used = any(entry["name"] == name for entry in container.manifest.get(field) or ())
+            if used and mode != wanted:
+                raise MountFailure(
+                    name, f"volume {name} has volumeMode {mode}, but is specified in {field}", is_unresolved=True
+                )
+
+
+def _check_affinity(name: str, volume: Manifest, node: Manifest) -> None:
+    if not volume_allows(volume, node):
+        volume_name = volume["metadata"]["name"]
+        raise MountFailure(
+            name,
+            f'MountVolume.NodeAffinity check failed for volume "{volume_name}" : no matching NodeSelectorTerms',
+            is_unresolved=True,
+        )
