@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -394,7 +395,7 @@ async def test_after_its_end_a_runner_leaves_nothing_behind_and_another_takes_ov
         task = asyncio.ensure_future(Runner(controller, client, informers, world).run())
         if not generation:
             await client.create(CONFIG_MAPS, config_map("wish"))
-        await until(lambda made=f"default/made-{generation}", seen=informers.of(CONFIG_MAPS): seen.get(made))
+        await until(partial(informers.of(CONFIG_MAPS).get, f"default/made-{generation}"))
         task.cancel()
         await asyncio.wait((task,))
         assert informers.of(CONFIG_MAPS)._handlers == []

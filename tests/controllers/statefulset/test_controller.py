@@ -1,0 +1,387 @@
+"""The controller on a real API server in this process: what wakes a set, and whole lives of sets."""
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
+from holdfast.api.apps.stateful_set import STATEFUL_SETS
+from holdfast.api.core.event import EVENTS
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from holdfast.api.core.pod import PODS
+from holdfast.api.core.service_account import SERVICE_ACCOUNTS
+from holdfast.api.errors import NotFound
+from holdfast.apiserver.server import ApiServer
+from holdfast.client import PatchType
+from holdfast.client.informer import Informers
+from holdfast.controllers.runner import Runner
+from holdfast.controllers.statefulset.controller import StatefulSetController
+from holdfast.store.memory import MemoryStore
+from holdfast.world import real_world
+
+READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+
+
+class Cluster:
+    """The server, its client, and the controller, which may crash and come back."""
+
+    def __init__(self, server):
+        self.server = server
+        self.client = server.client("test")
+        self.world = real_world()
+        self.runner = None
+        self._tasks = []
+
+    def start(self):
+        informers = Informers(self.client, self.world)
+        self.runner = Runner(StatefulSetController(self.world), self.client, informers, self.world)
+        self._tasks += [asyncio.ensure_future(informers.run()), asyncio.ensure_future(self.runner.run())]
+
+    async def stop(self):
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks.clear()
+
+    async def apply(self, name="web", replicas=2, **spec):
+        template = {
+            "metadata": {"labels": {"app": name}},
+            "spec": {"containers": [{"name": "main", "image": "app:1"}], "terminationGracePeriodSeconds": 0},
+        }
+        whole = {"replicas": replicas, "serviceName": name, "selector": {"matchLabels": {"app": name}}, **spec}
+        manifest = {"metadata": {"name": name, "namespace": "default"}, "spec": {"template": template, **whole}}
+        return await self.client.create(STATEFUL_SETS, manifest)
+
+    async def patch(self, patch, name="web", resource=STATEFUL_SETS):
+        return await self.client.patch(resource, name, patch, "default")
+
+    async def set(self, name="web"):
+        return await self.client.get(STATEFUL_SETS, name, "default")
+
+    async def pods(self):
+        return {one["metadata"]["name"]: one for one in (await self.client.list(PODS, "default")).items}
+
+    async def delete(self, resource, name, **options):
+        return await self.client.delete(resource, name, "default", **options)
+
+    async def messages(self):
+        await self.runner.events.flush()
+        return {event["message"] for event in (await self.client.list(EVENTS, "default")).items}
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while True:
+                result = await condition()
+                if result:
+                    return result
+                await asyncio.sleep(0.002)
+
+    async def settled(self, name="web"):
+        """Returns once the set is as wanted."""
+
+        async def is_so():
+            one = await self.set(name)
+            status, wanted = one["status"], one["spec"]["replicas"]
+            return (
+                status.get("observedGeneration") == one["metadata"]["generation"]
+                and (status["replicas"], status.get("updatedReplicas", 0)) == (wanted, wanted)
+                and status["availableReplicas"] == wanted
+                and status.get("currentRevision") == status.get("updateRevision")
+            )
+
+        await self.until(is_so)
+
+    async def play_nodes(self):
+        """Every pod becomes ready; every terminating one leaves."""
+        async with aclosing(self.client.watch(PODS, resource_version="0")) as events:
+            async for event in events:
+                if event.type in ("ADDED", "MODIFIED"):
+                    await self._play(event.object)
+
+    async def _play(self, pod):
+        metadata = pod["metadata"]
+        try:
+            if "deletionTimestamp" in metadata:
+                await self.delete(PODS, metadata["name"], grace_period_s=0)
+            elif pod["status"]["phase"] == "Pending":
+                await self.client.patch(
+                    PODS,
+                    metadata["name"],
+                    {"status": {"phase": "Running", "conditions": [READY]}},
+                    metadata["namespace"],
+                    subresource="status",
+                )
+        except NotFound:
+            pass
+
+
+@pytest.fixture
+async def cluster():
+    world = real_world()
+    store = MemoryStore(world.clock)
+    await store.open()
+    server = ApiServer(store, world)
+    await server.open()
+    cluster = Cluster(server)
+    await cluster.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})
+    cluster.start()
+    yield cluster
+    await cluster.stop()
+    await server.close()
+    await store.close()
+
+
+@asynccontextmanager
+async def nodes(cluster):
+    task = asyncio.ensure_future(cluster.play_nodes())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def goes_quiet(cluster):
+    """S202."""
+    await asyncio.sleep(0.02)
+    await cluster.runner.events.flush()
+    revision = cluster.server.store.revision
+    await asyncio.sleep(0.05)
+    return cluster.server.store.revision == revision
+
+
+CLAIMS = [
+    {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+]
+
+
+@pytest.mark.parametrize("management", ["OrderedReady", "Parallel"])
+async def test_a_set_comes_up_is_updated_scaled_and_goes_quiet(cluster, management):
+    async with nodes(cluster):
+        await cluster.apply(replicas=3, podManagementPolicy=management, volumeClaimTemplates=CLAIMS)
+        await cluster.settled()
+        assert set(await cluster.pods()) == {"web-0", "web-1", "web-2"}
+        container = {"name": "main", "image": "app:2"}
+        await cluster.patch({"spec": {"template": {"spec": {"containers": [container]}}}})
+        await cluster.settled()
+        images = {pod["spec"]["containers"][0]["image"] for pod in (await cluster.pods()).values()}
+        assert images == {"app:2"}
+        await cluster.patch({"spec": {"replicas": 1}})
+        await cluster.settled()
+        assert set(await cluster.pods()) == {"web-0"}
+        claims = (await cluster.client.list(PERSISTENT_VOLUME_CLAIMS, "default")).items
+        assert len(claims) == 3
+        assert await goes_quiet(cluster)
+    assert "Create Pod web-2 in StatefulSet web successful" in await cluster.messages()
+
+
+async def test_s68_the_revision_has_the_name_it_has_on_any_cluster(cluster):
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "nginx:1.27"}]},
+    }
+    await cluster.apply(replicas=0, template=template)
+    await cluster.settled()
+    (revision,) = (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items
+    assert revision["metadata"]["name"] == "web-6578754d74"
+
+
+async def test_s151_a_pods_change_and_end_wake_its_set(cluster):
+    async with nodes(cluster):
+        await cluster.apply()
+        await cluster.settled()
+        uid = (await cluster.pods())["web-0"]["metadata"]["uid"]
+        await cluster.delete(PODS, "web-0", grace_period_s=0)
+
+        async def is_back():
+            pod = (await cluster.pods()).get("web-0")
+            return pod is not None and pod["metadata"]["uid"] != uid
+
+        await cluster.until(is_back)
+
+
+async def test_s122_a_pod_whose_owner_is_taken_away_is_adopted_again(cluster):
+    async with nodes(cluster):
+        await cluster.apply()
+        await cluster.settled()
+        uid = (await cluster.pods())["web-0"]["metadata"]["uid"]
+        await cluster.patch({"metadata": {"ownerReferences": None}}, "web-0", PODS)
+
+        async def is_owned():
+            return (await cluster.pods())["web-0"]["metadata"].get("ownerReferences")
+
+        await cluster.until(is_owned)
+        assert (await cluster.pods())["web-0"]["metadata"]["uid"] == uid
+
+
+async def test_s110_s122_a_pod_whose_labels_are_taken_away_is_released_and_comes_back_with_them(cluster):
+    async with nodes(cluster):
+        await cluster.apply()
+        await cluster.settled()
+        pod = (await cluster.pods())["web-0"]
+        await cluster.patch({"metadata": {"labels": {"app": None}}}, "web-0", PODS)
+
+        async def is_counted(replicas):
+            return (await cluster.set())["status"]["replicas"] == replicas
+
+        await cluster.until(lambda: is_counted(1))
+        assert "ownerReferences" not in (await cluster.pods())["web-0"]["metadata"]
+        await cluster.patch({"metadata": {"labels": {"app": "web"}}}, "web-0", PODS)
+        await cluster.until(lambda: is_counted(2))
+        assert (await cluster.pods())["web-0"]["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert not [text for text in await cluster.messages() if "already exists" in text]
+
+
+async def test_s151_a_change_of_controller_wakes_the_old_one(cluster):
+    async with nodes(cluster):
+        await cluster.apply()
+        await cluster.settled()
+        other = {"apiVersion": "v1", "kind": "Other", "name": "o", "uid": "o", "controller": True}
+        await cluster.patch({"metadata": {"ownerReferences": [other]}}, "web-1", PODS)
+
+        async def is_uncounted():
+            return (await cluster.set())["status"]["replicas"] == 1
+
+        await cluster.until(is_uncounted)
+
+
+async def test_s28_an_orphan_is_taken_by_the_set_of_its_name_only(cluster):
+    async with nodes(cluster):
+        for name in ("a", "b"):
+            labels = {"app": "both"}
+            template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "app:1"}]}}
+            await cluster.apply(name, 0, template=template, selector={"matchLabels": labels})
+            await cluster.settled(name)
+        await cluster.patch({"spec": {"replicas": 1}}, "b")
+        await cluster.settled("b")
+        await cluster.client.patch(PODS, "b-0", {"metadata": {"ownerReferences": None}}, "default")
+
+        async def owners():
+            return (await cluster.pods())["b-0"]["metadata"].get("ownerReferences")
+
+        (owner,) = await cluster.until(owners)
+        assert owner["name"] == "b"
+
+
+async def test_s58_the_end_of_a_claim_wakes_the_set_that_waits_for_it(cluster):
+    finalizer = {"metadata": {"finalizers": ["example.com/held"]}}
+    async with nodes(cluster):
+        retention = {"whenScaled": "Delete", "whenDeleted": "Retain"}
+        await cluster.apply(
+            volumeClaimTemplates=CLAIMS, persistentVolumeClaimRetentionPolicy=retention, podManagementPolicy="Parallel"
+        )
+        await cluster.settled()
+        await cluster.patch(finalizer, "data-web-1", PERSISTENT_VOLUME_CLAIMS)
+        await cluster.patch({"spec": {"replicas": 1}})
+
+        async def is_gone():
+            return "web-1" not in await cluster.pods()
+
+        await cluster.until(is_gone)
+        await cluster.patch({"spec": {"replicas": 2}})
+        await asyncio.sleep(0.05)
+        assert "web-1" not in await cluster.pods()
+        claim = await cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data-web-1")
+        await cluster.patch({"metadata": {"finalizers": None}}, "data-web-1", PERSISTENT_VOLUME_CLAIMS)
+        await cluster.settled()
+        fresh = await cluster.client.get(PERSISTENT_VOLUME_CLAIMS, "data-web-1", "default")
+        assert fresh["metadata"]["uid"] != claim["metadata"]["uid"]
+
+
+async def test_s33_a_claim_that_is_being_deleted_is_waited_for_and_made_anew(cluster):
+    async with nodes(cluster):
+        claim = {
+            "metadata": {"name": "data-web-0", "namespace": "default", "finalizers": ["example.com/held"]},
+            "spec": CLAIMS[0]["spec"],
+        }
+        await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim)
+        await cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data-web-0")
+        await cluster.apply(replicas=1, volumeClaimTemplates=CLAIMS)
+
+        async def has_failed():
+            return any("is being deleted" in text for text in await cluster.messages())
+
+        await cluster.until(has_failed)
+        assert not await cluster.pods()
+        await cluster.patch({"metadata": {"finalizers": None}}, "data-web-0", PERSISTENT_VOLUME_CLAIMS)
+        await cluster.settled()
+    assert (
+        "Create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted" in await cluster.messages()
+    )
+
+
+async def test_s56_a_new_claim_gets_its_owner(cluster):
+    async with nodes(cluster):
+        retention = {"whenScaled": "Retain", "whenDeleted": "Delete"}
+        made = await cluster.apply(volumeClaimTemplates=CLAIMS, persistentVolumeClaimRetentionPolicy=retention)
+        await cluster.settled()
+        claims = (await cluster.client.list(PERSISTENT_VOLUME_CLAIMS, "default")).items
+        owners = [claim["metadata"]["ownerReferences"][0]["uid"] for claim in claims]
+        assert owners == [made["metadata"]["uid"]] * 2
+        assert await goes_quiet(cluster)
+
+
+async def test_s14_a_set_with_min_ready_seconds_looks_again_by_itself(cluster):
+    await cluster.apply(replicas=1, minReadySeconds=1)
+
+    async def exists():
+        return "web-0" in await cluster.pods()
+
+    await cluster.until(exists)
+    since = cluster.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"status": {"phase": "Running", "conditions": [{**READY, "lastTransitionTime": since}]}}
+    await cluster.client.patch(PODS, "web-0", ready, "default", subresource="status")
+
+    async def is_available():
+        return (await cluster.set())["status"]["availableReplicas"] == 1
+
+    await cluster.until(is_available)
+
+
+async def test_s110_a_taken_name_is_silent_and_tried_again(cluster):
+    spec = {"containers": [{"name": "c", "image": "app:1"}]}
+    stranger = {"metadata": {"name": "web-0", "namespace": "default", "labels": {"app": "other"}}, "spec": spec}
+    await cluster.client.create(PODS, stranger)
+    await cluster.apply(replicas=1)
+
+    async def has_failed():
+        return cluster.runner.queue._failures.get("default/web", 0) > 2
+
+    await cluster.until(has_failed)
+    assert await cluster.messages() == set()
+    await cluster.delete(PODS, "web-0", grace_period_s=0)
+    async with nodes(cluster):
+        await cluster.settled()
+
+
+async def test_s74_undo_by_the_revisions_patch_brings_the_old_revision_back(cluster):
+    """S183: the patch is the revision's own data."""
+    async with nodes(cluster):
+        await cluster.apply(replicas=1)
+        await cluster.settled()
+        (first,) = (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items
+        await cluster.patch({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}})
+        await cluster.settled()
+        await cluster.client.patch(STATEFUL_SETS, "web", first["data"], "default", type=PatchType.STRATEGIC)
+        await cluster.settled()
+        revisions = (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items
+        numbers = {one["metadata"]["name"]: one["revision"] for one in revisions}
+        assert numbers[first["metadata"]["name"]] == 3
+        assert (await cluster.set())["status"]["updateRevision"] == first["metadata"]["name"]
+
+
+async def test_a_controller_that_crashes_at_any_moment_leaves_a_set_that_its_successor_finishes(cluster):
+    async with nodes(cluster):
+        await cluster.apply(replicas=6, volumeClaimTemplates=CLAIMS)
+        for _ in range(8):
+            await cluster.stop()
+            cluster.start()
+            await asyncio.sleep(0.004)
+        await cluster.settled()
+        assert len(await cluster.pods()) == 6
+        assert await goes_quiet(cluster)
