@@ -1,0 +1,72 @@
+"""Who has which address: a file per address, so that it survives anything but its release."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+_LAST = ".last"
+
+
+class NoAddressLeft(Exception):
+    """Every address of the node is in use."""
+
+
+class Addresses:
+    """The addresses of one node. The network's first is the gateway's, the last is its broadcast address."""
+
+    def __init__(self, network: IPv4Network, directory: Path) -> None:
+        self._network = network
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def held(self) -> dict[str, IPv4Address]:
+        """Pod uid to address."""
+        found = {}
+        for path in self._directory.iterdir():
+            if not path.name.startswith("."):
+                found[path.read_text()] = IPv4Address(path.name)
+        return found
+
+    def take(self, pod_uid: str) -> IPv4Address:
+        """The pod's address, the same one each time. Raises NoAddressLeft."""
+        held = self.held()
+        if pod_uid in held:
+            return held[pod_uid]
+        address = self._next(set(held.values()))
+        self._write(str(address), pod_uid)
+        self._write(_LAST, str(address))
+        return address
+
+    def release(self, pod_uid: str) -> None:
+        """Nothing if it has none."""
+        address = self.held().get(pod_uid)
+        if address is not None:
+            (self._directory / str(address)).unlink(missing_ok=True)
+
+    def keep_only(self, pod_uids: Collection[str]) -> list[str]:
+        """Releases the addresses of all other pods; their uids."""
+        gone = [uid for uid in self.held() if uid not in pod_uids]
+        for uid in gone:
+            self.release(uid)
+        return gone
+
+    def _next(self, used: Collection[IPv4Address]) -> IPv4Address:
+        """The one after the last given out: an address comes back as late as possible, whoever remembers it."""
+        first, size = int(self._network.network_address) + 2, self._network.num_addresses - 3
+        try:
+            start = int(IPv4Address((self._directory / _LAST).read_text())) - first + 1
+        except (OSError, ValueError):
+            start = 0
+        for step in range(size):
+            candidate = IPv4Address(first + (start + step) % size)
+            if candidate not in used:
+                return candidate
+        raise NoAddressLeft(f"no address left in {self._network}")
+
+    def _write(self, name: str, text: str) -> None:
+        temporary = self._directory / f".{name}.new"
+        temporary.write_text(text)
+        os.replace(temporary, self._directory / name)

@@ -1,0 +1,99 @@
+"""Links, addresses and routes of pods, made through netlink (R80-R84). Blocking: to be called off the event loop.
+
+Every function may be repeated: what is there already is left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from typing import Any
+
+from holdfast.world import linux
+
+POD_SIDE = "eth0"
+_SCOPE_LINK = 253
+
+
+def link_name(cluster: str, pod_uid: str) -> str:
+    """The machine's side of a pod's link: at most 15 characters, not shared by two pods or clusters."""
+    return f"hf{hashlib.sha256(f'{cluster}/{pod_uid}'.encode()).hexdigest()[:10]}"
+
+
+def attach(name: str, netns_path: str, address: IPv4Address, gateway: IPv4Address) -> None:
+    """Links the network namespace pinned at `netns_path` to this one and routes `address` to it."""
+    with _netlink() as netlink:
+        if not netlink.link_lookup(ifname=name):
+            peer = {"ifname": POD_SIDE, "net_ns_fd": netns_path}
+            netlink.link("add", ifname=name, kind="veth", peer=peer)
+    linux.in_network_namespace(netns_path, lambda: _set_up_inside(address, gateway))
+    with _netlink() as netlink:
+        index = netlink.link_lookup(ifname=name)[0]
+        netlink.link("set", index=index, state="up")
+        netlink.route("replace", dst=f"{address}/32", oif=index, prefsrc=str(gateway), scope=_SCOPE_LINK)
+
+
+def _set_up_inside(address: IPv4Address, gateway: IPv4Address) -> None:
+    """Runs in the pod's network namespace."""
+    with _netlink() as netlink:
+        loopback, link = (netlink.link_lookup(ifname=name)[0] for name in ("lo", POD_SIDE))
+        netlink.link("set", index=loopback, state="up")
+        with _already_there():
+            netlink.addr("add", index=link, address=str(address), prefixlen=32)
+        netlink.link("set", index=link, state="up")
+        netlink.route("replace", dst=f"{gateway}/32", oif=link, scope=_SCOPE_LINK)
+        netlink.route("replace", dst="default", gateway=str(gateway), oif=link)
+
+
+def detach(name: str) -> None:
+    """Removes a pod's link with everything on it; nothing if there is none."""
+    with _netlink() as netlink:
+        for index in netlink.link_lookup(ifname=name):
+            with contextlib.suppress(_error()):
+                netlink.link("del", index=index)
+
+
+def names() -> set[str]:
+    """The links of this kind that there are, of whatever cluster."""
+    with _netlink() as netlink:
+        found = (link.get_attr("IFLA_IFNAME") for link in netlink.get_links())
+        return {name for name in found if name and name.startswith("hf") and len(name) == 12}
+
+
+def add_gateway(address: IPv4Address) -> None:
+    """Puts the node's own address on the loopback link, where it answers whatever link is asked on."""
+    with _netlink() as netlink, _already_there():
+        netlink.addr("add", index=netlink.link_lookup(ifname="lo")[0], address=str(address), prefixlen=32)
+
+
+def remove_gateway(address: IPv4Address) -> None:
+    with _netlink() as netlink, contextlib.suppress(_error()):
+        netlink.addr("del", index=netlink.link_lookup(ifname="lo")[0], address=str(address), prefixlen=32)
+
+
+@contextlib.contextmanager
+def _netlink() -> Iterator[Any]:
+    """A netlink socket in the calling thread's network namespace."""
+    from pyroute2.iproute.linux import IPRoute
+
+    with IPRoute() as netlink:
+        yield netlink
+
+
+@contextlib.contextmanager
+def _already_there() -> Iterator[None]:
+    try:
+        yield
+    except _error() as error:
+        if error.code != errno.EEXIST:  # type: ignore[attr-defined]
+            raise
+
+
+def _error() -> type[Exception]:
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    kind: type[Exception] = NetlinkError
+    return kind
