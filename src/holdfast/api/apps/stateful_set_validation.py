@@ -66,7 +66,7 @@ def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
         field, count = "status.availableReplicas", counts["availableReplicas"]
         errors.append(invalid(field, count, "cannot be greater than status.readyReplicas"))
     collisions = status.get("collisionCount", 0)
-    if collisions < then.get("collisionCount", 0):
+    if "collisionCount" in then and ("collisionCount" not in status or collisions < then["collisionCount"]):
         errors.append(invalid("status.collisionCount", collisions, "cannot be decremented"))
     return errors
 
