@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .duplex import ByteStream
+from .pipe import Pipe
 
 
 class Kind(IntEnum):
@@ -240,23 +239,12 @@ class SpdyStream:
         self.headers = headers
         self.is_reset = False
         """The other side has given it up."""
-        self._waiting = bytearray()
-        self._has_ended = False
+        self.incoming = Pipe(MOST_WAITING_BYTES)
         self._sent_end = False
-        self._changed = asyncio.Event()
-        self._taken = asyncio.Event()
 
     async def read(self) -> bytes:
         """What has arrived, at least one byte; none at the end."""
-        while not self._waiting:
-            if self._has_ended:
-                return b""
-            self._changed.clear()
-            await self._changed.wait()
-        data = bytes(self._waiting)
-        self._waiting.clear()
-        self._taken.set()
-        return data
+        return await self.incoming.get()
 
     async def write(self, data: bytes) -> None:
         """Returns when there is room for more. Raises ConnectionError once the stream or the connection has ended."""
@@ -282,25 +270,12 @@ class SpdyStream:
 
     @property
     def is_over(self) -> bool:
-        return self._has_ended and self._sent_end
-
-    # The connection's
-
-    async def receive(self, data: bytes, is_last: bool) -> None:
-        if self._has_ended:
-            return
-        self._waiting += data
-        self._has_ended = is_last
-        self._changed.set()
-        while len(self._waiting) > MOST_WAITING_BYTES and not self._has_ended:
-            self._taken.clear()
-            await self._taken.wait()
+        return self.incoming.has_ended and self._sent_end
 
     def lose(self) -> None:
-        """Nothing goes or comes any more."""
-        self.is_reset = self._has_ended = self._sent_end = True
-        self._changed.set()
-        self._taken.set()
+        """The connection's: nothing goes or comes any more."""
+        self.is_reset = self._sent_end = True
+        self.incoming.end()
 
 
 class SpdyConnection:
@@ -338,7 +313,9 @@ class SpdyConnection:
                 self._take_stream(event)
             case Data():
                 if stream := self._streams.get(event.stream_id):
-                    await stream.receive(event.data, event.is_last)
+                    await stream.incoming.put(event.data)
+                    if event.is_last:
+                        stream.incoming.end()
                     self.forget_if_over(stream)
             case Reset():
                 if stream := self._streams.pop(event.stream_id, None):
@@ -355,7 +332,8 @@ class SpdyConnection:
         else:
             self._last_id = event.stream_id
             stream = self._streams[event.stream_id] = SpdyStream(self, event.stream_id, event.headers)
-            stream._has_ended = event.is_last
+            if event.is_last:
+                stream.incoming.end()
             # A181: at once, since clients drop what arrives before it.
             self.stream.write_now(self._session.reply(event.stream_id))
             self._opened(stream)
@@ -371,8 +349,6 @@ class SpdyConnection:
         if stream.is_over:
             self._streams.pop(stream.id, None)
 
-    def close(self) -> None:
-        """Sends GOAWAY behind everything written, then ends the connection."""
-        with contextlib.suppress(ConnectionError):
-            self.stream.write_now(Session.go_away(self._last_id))
-        self.stream.close()
+    def go_away(self) -> None:
+        """Tells the other side, behind everything written, that it may close."""
+        self.stream.write_now(Session.go_away(self._last_id))

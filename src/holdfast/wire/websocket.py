@@ -24,6 +24,9 @@ _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MOST_MESSAGE_BYTES = 1 << 20
 """A longer message ends the connection with 1009. Clients of Kubernetes send 32 KiB at most."""
 
+CLOSE_WITHIN_S = 5.0
+"""How long the other side may take to answer a close frame."""
+
 
 class BadHandshake(Exception):
     """The request is no proper WebSocket handshake."""
@@ -170,14 +173,8 @@ class WebSocket:
         if self._frames.state is ConnectionState.OPEN:
             self._stream.write_now(self._frames.send(CloseConnection(code, reason[:100] or None)))
 
-    async def finish(self, code: int = 1000, reason: str = "", within_s: float = 5.0) -> None:
-        """Closes and waits for the other side to have seen it; what still comes is dropped."""
-        self.close(code, reason)
-        self._messages.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while await self.receive() is not None:
-                    pass
+    def end(self) -> None:
+        """Ends the connection, whether or not the other side has answered the close frame."""
         self._stream.close()
 
     def abort(self) -> None:

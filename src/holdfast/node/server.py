@@ -1,0 +1,435 @@
+"""The agent's HTTPS endpoint: logs, exec, attach and port-forward, under the kubelet's own URLs.
+
+Only the API server calls it, with its client certificate; who may do what was decided there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from holdfast.api.errors import ApiError, BadRequest, Forbidden, InternalError, MethodNotAllowed, NotFound
+from holdfast.wire import http
+from holdfast.wire.duplex import Duplex
+from holdfast.wire.http import Answer, Request, Response, Upgrade
+from holdfast.wire.pumping import streamed
+
+from .logs import LogOptions, read_log
+from .streaming import ContainerView, PodSource, PodView
+
+if TYPE_CHECKING:
+    from holdfast.wire.websocket import WebSocket
+
+    from .runtime import Process, Runtime
+    from .streaming.channels import Subprotocol
+    from .streaming.command import Wanted
+    from .streaming.outcome import Status
+
+log = logging.getLogger(__name__)
+
+Query = Mapping[str, Sequence[str]]
+Session = Callable[[Duplex], Coroutine[Any, Any, None]]
+Certificate = dict[str, Any] | None
+
+WAITING_TEXTS = {
+    "ErrImagePull": "trying and failing to pull image",
+    "ImagePullBackOff": "image can't be pulled",
+    "ErrImageNeverPull": "image can't be pulled",
+}
+"""What a waiting reason is called in answers (A161, N174)."""
+
+
+def is_api_server(certificate: Certificate) -> bool:
+    """Whether the (verified) certificate is of the group that the API server presents itself in."""
+    if certificate is None:
+        return False
+    return any(
+        name == "organizationName" and value == "system:masters"
+        for part in certificate.get("subject", ())
+        for name, value in part
+    )
+
+
+class AgentServer:
+    """Serves the pods that `source` knows, through `runtime`."""
+
+    def __init__(
+        self, source: PodSource, runtime: Runtime, *, is_trusted: Callable[[Certificate], bool] = is_api_server
+    ) -> None:
+        self._source = source
+        self._runtime = runtime
+        self._is_trusted = is_trusted
+        self._sessions: set[asyncio.Task[None]] = set()
+        self._server: http.Server
+
+    async def listen(self, host: str, port: int, ssl: SSLContext | None) -> int:
+        """The port. `ssl` should require client certificates of the cluster's authority."""
+        self._server = await http.serve(self.handle, host=host, port=port, ssl=ssl, failed=_failed)
+        return self._server.port
+
+    async def close(self) -> None:
+        await self._server.close()
+        for session in self._sessions:
+            session.cancel()
+        if self._sessions:
+            await asyncio.wait(self._sessions)
+
+    def handle(self, request: Request) -> Answer | Awaitable[Answer]:
+        try:
+            return self._route(request)
+        except ApiError as error:
+            return _refusal(error)
+
+    def _route(self, request: Request) -> Answer:
+        if request.path == "/healthz":
+            return Response(200, b"ok", "text/plain; charset=utf-8")
+        if not self._is_trusted(request.peer_certificate):
+            raise Forbidden("forbidden: only the API server may do this")
+        if request.method not in ("GET", "POST"):
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        query = _parse_query(request.query)
+        match [unquote(part) for part in request.path.split("/")]:
+            case ["", "containerLogs", namespace, name, container]:
+                return self._logs(request, query, self._pod(namespace, name), container)
+            case ["", "exec", namespace, name, container]:
+                return self._exec(request, query, self._pod(namespace, name), container)
+            case ["", "attach", namespace, name, container]:
+                return self._attach(request, query, self._pod(namespace, name), container)
+            case ["", "portForward", namespace, name]:
+                return self._forward(request, query, self._pod(namespace, name))
+        raise NotFound("the server could not find the requested resource")
+
+    def _pod(self, namespace: str, name: str) -> PodView:
+        pod = self._source.find_pod(namespace, name)
+        if pod is None:
+            raise NotFound(f'pods "{name}" not found', name=name, kind="pods")
+        return pod
+
+    # Logs
+
+    def _logs(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
+        container = _container(pod, name)
+        options = _log_options(query)
+        if _flag(query, "previous"):
+            if not container.previous_log_path:
+                raise BadRequest(f'previous terminated container "{name}" in pod "{pod.name}" not found')
+            path, run_id = container.previous_log_path, ""
+        else:
+            if not container.log_path:
+                raise BadRequest(_waiting_text(pod, name, container))
+            path, run_id = container.log_path, container.log_id
+
+        def is_running() -> bool:
+            return bool(run_id) and self._source.is_running(run_id)
+
+        pieces = read_log(path, options, is_running)
+        if request.upgrade == "websocket":
+            return self._logs_in_messages(request, pieces)
+        return streamed(200, "text/plain", (), pieces)
+
+    def _logs_in_messages(self, request: Request, pieces: AsyncGenerator[bytes, None]) -> Answer:
+        from .streaming import channels
+
+        subprotocol = _choose_subprotocol(request, channels.LOG, channels.LOG_DEFAULT)
+
+        async def session(socket: WebSocket) -> None:
+            await channels.send_log(socket, subprotocol, pieces)
+
+        return self._websocket(request, subprotocol, session)
+
+    # Commands
+
+    def _exec(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
+        from .streaming import outcome
+
+        command = query.get("command", ())
+        if not command:
+            raise BadRequest("you must specify at least one command for the container")
+        container_id = _running(pod, name)
+        wanted = _wanted(query)
+
+        def start() -> Awaitable[Process]:
+            return self._runtime.exec(
+                container_id, command, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr, tty=wanted.tty
+            )
+
+        return self._command(
+            request, wanted, start, "executing command in", lambda exit_code: outcome.of_exit(exit_code, command)
+        )
+
+    def _attach(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
+        from .streaming import outcome
+
+        container_id = _running(pod, name)
+        wanted = _wanted(query)
+
+        def start() -> Awaitable[Process]:
+            return self._runtime.attach(
+                container_id, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr, tty=wanted.tty
+            )
+
+        return self._command(request, wanted, start, "attaching to", lambda exit_code: outcome.SUCCESS)
+
+    def _command(
+        self,
+        request: Request,
+        wanted: Wanted,
+        start: Callable[[], Awaitable[Process]],
+        doing: str,
+        tell: Callable[[int], Status],
+    ) -> Answer:
+        from .streaming import channels, spdy_command
+        from .streaming.command import serve_command
+
+        if request.upgrade == "websocket":
+            subprotocol = _choose_subprotocol(request, channels.COMMAND, channels.V1)
+
+            async def in_messages(socket: WebSocket) -> None:
+                client = channels.WebSocketCommandClient(socket, subprotocol, wanted)
+                async with asyncio.TaskGroup() as group:
+                    reading = group.create_task(client.run())
+                    await serve_command(client, start, doing, tell)
+                    reading.cancel()
+
+            return self._websocket(request, subprotocol, in_messages, reads=True)
+
+        version = _choose_version(request, spdy_command.choose_version, spdy_command.VERSIONS)
+
+        async def in_streams(duplex: Duplex) -> None:
+            client = spdy_command.SpdyCommandClient(duplex, version, wanted)
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(client.run())
+                if await client.ready():
+                    await serve_command(client, start, doing, tell)
+                reading.cancel()
+
+        return self._upgrade(_spdy_headers(version), in_streams)
+
+    # Ports
+
+    def _forward(self, request: Request, query: Query, pod: PodView) -> Answer:
+        from holdfast.wire.websocket import MessageStream, offered_subprotocols
+
+        from .streaming import channels, forward
+
+        target = forward.Target(pod.namespace, pod.name, pod.uid, lambda port: self._runtime.dial(pod.uid, port))
+        if request.upgrade != "websocket":
+            version = _choose_version(request, forward.choose_version, (forward.SPDY_VERSION,))
+            return self._upgrade(_spdy_headers(version), lambda duplex: forward.SpdyForwarder(duplex, target).run())
+        if forward.TUNNEL in offered_subprotocols(request):
+
+            async def in_tunnel(socket: WebSocket) -> None:
+                await forward.SpdyForwarder(MessageStream(socket), target).run()
+
+            return self._websocket(request, channels.Subprotocol(forward.TUNNEL), in_tunnel, reads=True)
+        subprotocol = _choose_subprotocol(request, channels.FORWARD, channels.FORWARD_DEFAULT)
+        ports = _ports(query)
+
+        async def in_channels(socket: WebSocket) -> None:
+            await forward.ChannelForwarder(socket, subprotocol, target, ports).run()
+
+        return self._websocket(request, subprotocol, in_channels, reads=True)
+
+    # Sessions
+
+    def _websocket(
+        self,
+        request: Request,
+        subprotocol: Subprotocol,
+        session: Callable[[WebSocket], Coroutine[Any, Any, None]],
+        *,
+        reads: bool = False,
+    ) -> Answer:
+        """`reads` says that the session itself receives messages; otherwise they are received and dropped."""
+        from holdfast.wire.websocket import BadHandshake, WebSocket, accept_headers, offered_subprotocols
+
+        offered = offered_subprotocols(request)
+        try:
+            headers = accept_headers(request, subprotocol.name if offered else "")
+        except BadHandshake as error:
+            raise BadRequest(str(error)) from error
+
+        async def run(duplex: Duplex) -> None:
+            socket = WebSocket(duplex)
+            if reads:
+                await session(socket)
+            else:
+                await _until_either_ends(socket, session)
+
+        return self._upgrade(headers, run)
+
+    def _upgrade(self, headers: http.Headers, session: Session) -> Upgrade:
+        async def run(duplex: Duplex) -> None:
+            try:
+                await session(duplex)
+            except Exception:  # the edge: one session must not take the agent down
+                log.exception("a streaming session failed")
+            finally:
+                duplex.close()
+
+        def start(transport: asyncio.Transport, received: bytes) -> asyncio.Protocol:
+            duplex = Duplex(transport, received)
+            task = asyncio.get_running_loop().create_task(run(duplex))
+            self._sessions.add(task)
+            task.add_done_callback(self._sessions.discard)
+            return duplex
+
+        return Upgrade(headers, start)
+
+
+async def _until_either_ends(socket: WebSocket, session: Callable[[WebSocket], Coroutine[Any, Any, None]]) -> None:
+    """For a session that only sends: somebody has to answer pings and notice the client's leaving."""
+    from holdfast.wire.websocket import CLOSE_WITHIN_S
+
+    async def receive() -> None:
+        while await socket.receive() is not None:
+            pass
+
+    async with asyncio.TaskGroup() as group:
+        receiving = group.create_task(receive())
+        sending = group.create_task(session(socket))
+        await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+        sending.cancel()
+        socket.close()
+        await asyncio.wait((receiving,), timeout=CLOSE_WITHIN_S)
+        receiving.cancel()
+
+
+# From requests to what they ask
+
+
+def _parse_query(query: str) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _flag(query: Query, name: str) -> bool:
+    values = query.get(name)
+    return values is not None and values[0].lower() not in ("0", "false")
+
+
+def _wanted(query: Query) -> Wanted:
+    """The kubelet's names for the streams (A164): with a tty there is no stderr."""
+    from .streaming.command import Wanted
+
+    tty = _flag(query, "tty")
+    wanted = Wanted(_flag(query, "input"), _flag(query, "output"), _flag(query, "error") and not tty, tty)
+    if not (wanted.stdin or wanted.stdout or wanted.stderr):
+        raise BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    return wanted
+
+
+def _log_options(query: Query) -> LogOptions:
+    """What the API server has validated."""
+
+    def first(name: str) -> str:
+        values = query.get(name)
+        return values[0] if values else ""
+
+    def number(name: str) -> int | None:
+        return int(first(name)) if first(name) else None
+
+    try:
+        return LogOptions(
+            follow=_flag(query, "follow"),
+            timestamps=_flag(query, "timestamps"),
+            since=datetime.fromisoformat(first("sinceTime")) if first("sinceTime") else None,
+            tail_lines=number("tailLines"),
+            limit_bytes=number("limitBytes"),
+            stream={"Stdout": "stdout", "Stderr": "stderr"}.get(first("stream"), ""),
+        )
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _ports(query: Query) -> list[int]:
+    ports = []
+    for text in (part for value in query.get("port", ()) for part in value.split(",")):
+        if not text.isdecimal() or not 0 < int(text) < 65536:
+            raise BadRequest(f'unable to parse "{text}" as a port')
+        ports.append(int(text))
+    if not ports:
+        raise BadRequest('query parameter "port" is required')
+    return ports
+
+
+def _container(pod: PodView, name: str) -> ContainerView:
+    container = pod.containers.get(name)
+    if container is None:
+        raise BadRequest(f"container {name} is not valid for pod {pod.name}")
+    return container
+
+
+def _running(pod: PodView, name: str) -> str:
+    if not (container_id := _container(pod, name).running_id):
+        raise BadRequest(f'container not found ("{name}")')
+    return container_id
+
+
+def _waiting_text(pod: PodView, name: str, container: ContainerView) -> str:
+    subject = f'container "{name}" in pod "{pod.name}"'
+    if not container.waiting_reason:
+        return f"{subject} is not available"
+    return f"{subject} is waiting to start: {WAITING_TEXTS.get(container.waiting_reason, container.waiting_reason)}"
+
+
+def _choose_subprotocol(request: Request, supported: Sequence[Subprotocol], default: Subprotocol) -> Subprotocol:
+    from holdfast.wire.websocket import offered_subprotocols
+
+    from .streaming.channels import choose
+
+    offered = offered_subprotocols(request)
+    chosen = choose(offered, supported, default)
+    if chosen is None:
+        raise Forbidden(f"unable to upgrade: none of the subprotocols {', '.join(offered)} is supported")
+    return chosen
+
+
+def _choose_version(request: Request, choose: Callable[[str], str], supported: Sequence[str]) -> str:
+    """The stream protocol version of a SPDY upgrade (A176)."""
+    if request.upgrade != "spdy/3.1":
+        raise BadRequest("Upgrade request required")
+    offered = request.headers.get("x-stream-protocol-version", "")
+    if not offered:
+        raise BadRequest("unable to upgrade: missing upgrade headers in request: X-Stream-Protocol-Version")
+    version = choose(offered)
+    if not version:
+        raise _NoCommonVersion(
+            f"unable to upgrade: unable to negotiate protocol: client supports [{offered}], "
+            f"server accepts [{' '.join(supported)}]",
+            accepted=supported,
+        )
+    return version
+
+
+def _spdy_headers(version: str) -> list[tuple[str, str]]:
+    return [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", version)]
+
+
+class _NoCommonVersion(Forbidden):
+    def __init__(self, message: str, accepted: Sequence[str]) -> None:
+        super().__init__(message)
+        self.accepted = accepted
+
+
+# Refusals
+
+
+def _refusal(error: ApiError) -> Response:
+    headers: list[tuple[str, str]] = []
+    if isinstance(error, _NoCommonVersion):
+        headers = [("X-Accepted-Stream-Protocol-Versions", version) for version in error.accepted]
+    return Response(error.code, msgspec.json.encode(error.status()), "application/json", headers)
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    return _refusal(InternalError(f"Internal error occurred: {error}"))
