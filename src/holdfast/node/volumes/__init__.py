@@ -1,7 +1,8 @@
 """A pod's volumes: found out (`sources`), made ready on this machine, given to its group (`ownership`).
 
 A volume kind is a `Plugin`; a new one (a file system over the network, a volume with a size) is a new file
-and an entry in the `plugins` of `pod_volumes.Volumes`. Data that Kubernetes wants in memory lies under the agent's run directory.
+and an entry in the `plugins` of `pod_volumes.Volumes`. Data that Kubernetes wants in memory lies under the
+agent's run directory.
 """
 
 from __future__ import annotations

@@ -1,0 +1,136 @@
+"""From a container of the manifest to what the runtime is asked to run. Pure.
+
+Source: rules N141, N143, N178; Kubernetes, pkg/kubelet/kuberuntime and cm/helpers_linux.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.api import quantity
+from holdfast.api.resource import Manifest
+
+from .environment import ConfigError, expand_all
+from .pod import Container, Pod
+from .runtime import ContainerResources, ContainerSpec, ImageRecord, Mount, User
+
+PERIOD_US = 100_000
+LEAST_QUOTA_US = 1_000
+LEAST_SHARES = 2
+MOST_SHARES = 262_144
+PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What was made ready for one run."""
+
+    attempt: int
+    variables: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    image: ImageRecord
+    log_path: str
+    memory_capacity_bytes: int
+
+
+def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpec:
+    """One run of the container. Raises ConfigError where the pod's wishes cannot be met (N44)."""
+    manifest = container.manifest
+    security = manifest.get("securityContext") or {}
+    capabilities = security.get("capabilities") or {}
+    variables = dict(parts.variables)
+    if manifest.get("tty"):
+        variables.setdefault("TERM", "xterm")
+    return ContainerSpec(
+        pod_uid=pod.uid,
+        name=container.name,
+        attempt=parts.attempt,
+        image=container.image,
+        command=expand_all(manifest.get("command") or (), variables),
+        args=expand_all(manifest.get("args") or (), variables),
+        working_dir=str(manifest.get("workingDir") or ""),
+        env=variables,
+        mounts=parts.mounts,
+        user=user(pod, container, parts.image),
+        privileged=bool(security.get("privileged")),
+        read_only_root=bool(security.get("readOnlyRootFilesystem")),
+        add_capabilities=tuple(capabilities.get("add") or ()),
+        drop_capabilities=tuple(capabilities.get("drop") or ()),
+        no_new_privileges=security.get("allowPrivilegeEscalation") is False,
+        resources=resources(pod, container, parts.memory_capacity_bytes),
+        log_path=parts.log_path,
+        stdin=bool(manifest.get("stdin")),
+        stdin_once=bool(manifest.get("stdinOnce")),
+        tty=bool(manifest.get("tty")),
+    )
+
+
+def user(pod: Pod, container: Container, image: ImageRecord) -> User:
+    """Whom it runs as: the container's wish over the pod's (N178). Raises ConfigError."""
+    of_pod = pod.spec.get("securityContext") or {}
+    of_container = container.manifest.get("securityContext") or {}
+    uid = of_container.get("runAsUser", of_pod.get("runAsUser"))
+    gid = of_container.get("runAsGroup", of_pod.get("runAsGroup"))
+    if of_container.get("runAsNonRoot", of_pod.get("runAsNonRoot")):
+        _refuse_root(pod, container, uid, image)
+    groups = [int(group) for group in of_pod.get("supplementalGroups") or ()]
+    if of_pod.get("fsGroup") is not None:
+        groups.append(int(of_pod["fsGroup"]))
+    return User(None if uid is None else int(uid), None if gid is None else int(gid), tuple(dict.fromkeys(groups)))
+
+
+def _refuse_root(pod: Pod, container: Container, uid: int | None, image: ImageRecord) -> None:
+    where = f'(pod: "{pod.full_name}", container: {container.name})'
+    if uid is not None:
+        if uid == 0:
+            raise ConfigError(f"container's runAsUser breaks non-root policy {where}")
+        return
+    name = image.user.partition(":")[0]
+    if name in ("", "0"):
+        raise ConfigError(f"container has runAsNonRoot and image will run as root {where}")
+    if not name.isdigit():
+        raise ConfigError(
+            f"container has runAsNonRoot and image has non-numeric user ({name}), "
+            f"cannot verify user is non-root {where}"
+        )
+
+
+def resources(pod: Pod, container: Container, memory_capacity_bytes: int) -> ContainerResources:
+    """Limits as the kernel takes them (N141)."""
+    declared = container.manifest.get("resources") or {}
+    limits, requests = declared.get("limits") or {}, declared.get("requests") or {}
+    cpu_limit, cpu_request = limits.get("cpu"), requests.get("cpu", limits.get("cpu"))
+    shares = LEAST_SHARES if cpu_request is None else quantity.milli(cpu_request) * 1024 // 1000
+    memory = quantity.whole(limits["memory"]) if "memory" in limits else 0
+    quota = max(LEAST_QUOTA_US, quantity.milli(cpu_limit) * PERIOD_US // 1000) if cpu_limit is not None else None
+    return ContainerResources(
+        memory_limit_bytes=memory or None,
+        cpu_quota_us=quota,
+        cpu_period_us=PERIOD_US,
+        cpu_shares=min(MOST_SHARES, max(LEAST_SHARES, shares)),
+        oom_score_adj=oom_score_adj(pod, requests, memory_capacity_bytes),
+    )
+
+
+def oom_score_adj(pod: Pod, requests: Manifest, memory_capacity_bytes: int) -> int:
+    """N143."""
+    qos = pod.status.get("qosClass")
+    if qos == "Guaranteed" or pod.spec.get("priorityClassName") == "system-node-critical":
+        return -997
+    if qos == "BestEffort":
+        return 1000
+    requested = quantity.whole(requests.get("memory") or "0")
+    if memory_capacity_bytes <= 0:
+        return 999
+    return min(999, max(3, 1000 - 1000 * requested // memory_capacity_bytes))
+
+
+def mount_of(entry: Manifest, host_path: str, *, is_read_only: bool) -> Mount:
+    """One volumeMount of the container."""
+    return Mount(
+        host_path=host_path,
+        container_path=entry["mountPath"],
+        read_only=is_read_only or bool(entry.get("readOnly")),
+        propagation=PROPAGATION.get(str(entry.get("mountPropagation") or ""), "private"),
+    )
