@@ -65,9 +65,9 @@ def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
     if counts["availableReplicas"] > counts["readyReplicas"]:
         field, count = "status.availableReplicas", counts["availableReplicas"]
         errors.append(invalid(field, count, "cannot be greater than status.readyReplicas"))
-    collisions = status.get("collisionCount", 0)
-    if "collisionCount" in then and ("collisionCount" not in status or collisions < then["collisionCount"]):
-        errors.append(invalid("status.collisionCount", collisions, "cannot be decremented"))
+    collisions, before = status.get("collisionCount"), then.get("collisionCount")
+    if before is not None and (collisions is None or collisions < before):
+        errors.append(invalid("status.collisionCount", collisions or 0, "cannot be decremented"))
     return errors
 
 
