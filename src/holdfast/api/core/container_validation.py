@@ -19,6 +19,7 @@ from holdfast.api.resource import Manifest
 
 from .environment_validation import validate_environment, validate_environment_from
 from .path_validation import descending_path
+from .pod_structure import CONTAINER_SECURITY_CONTEXT
 from .probe_validation import validate_lifecycle, validate_probes
 from .resource_validation import validate_resource_requirements
 
@@ -237,4 +238,4 @@ def _security_context(field: str, context: Manifest) -> Iterator[FieldError]:
         yield from supported(f"{field}.procMount", context["procMount"], ("Default", "Unmasked"))
     if context.get("allowPrivilegeEscalation") is False and context.get("privileged"):
         refusal = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-        yield invalid(field, context, refusal)
+        yield invalid(field, CONTAINER_SECURITY_CONTEXT.render(context), refusal)

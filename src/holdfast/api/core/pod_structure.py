@@ -39,6 +39,10 @@ _MOUNT = Shape(
     + fields("mountPropagation")
     + texts("subPathExpr")
 )
+CONTAINER_SECURITY_CONTEXT = Shape(
+    fields("capabilities", "privileged", "seLinuxOptions", "windowsOptions", "runAsUser", "runAsGroup", "runAsNonRoot")
+    + fields("readOnlyRootFilesystem", "allowPrivilegeEscalation", "procMount", "seccompProfile", "appArmorProfile")
+)
 _CONTAINER = Shape(
     texts("name", "image")
     + fields("command", "args")
@@ -50,7 +54,7 @@ _CONTAINER = Shape(
     + (Member("VolumeMounts", "volumeMounts", shape=_MOUNT),)
     + fields("volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
     + texts("terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy")
-    + fields("securityContext")
+    + (Member("SecurityContext", "securityContext", shape=CONTAINER_SECURITY_CONTEXT),)
     + flags("stdin", "stdinOnce", "tty")
 )
 _OF_THE_HOST = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
