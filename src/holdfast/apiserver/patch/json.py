@@ -40,7 +40,8 @@ def _apply(patched: _Patched, operation: Any) -> None:
         raise BadRequest(
             "error decoding patch: json: cannot unmarshal value into Go value of type handlers.jsonPatchOp"
         )
-    perform = _OPERATIONS.get(operation.get("op", ""))
+    name = operation.get("op")
+    perform = _OPERATIONS.get(name) if isinstance(name, str) else None
     if perform is None:
         raise _Unappliable
     perform(patched, operation)
