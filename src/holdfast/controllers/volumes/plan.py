@@ -20,7 +20,7 @@ from holdfast.api.storage import binding
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report
 
-from .provisioners import csi_name
+from .provisioners import SERVED, csi_name
 
 RESYNC_S = 15.0
 """How often a claim that waits is looked at again although nothing happened (V25)."""
@@ -119,7 +119,8 @@ def _plan_provisioning(observed: ObservedClaim) -> Plan:
         " correctly registered.",
     )
     if binding.annotation(claim, binding.STORAGE_PROVISIONER) == provisioner:
-        return _pending(claim, waiting)
+        # Served here, it comes at once, and the first event has told of it.
+        return _pending(claim, None if provisioner in SERVED else waiting)
     annotations = {binding.BETA_STORAGE_PROVISIONER: provisioner, binding.STORAGE_PROVISIONER: provisioner}
     patch = _patch_claim(claim, {"metadata": {"annotations": annotations}}, on_success=waiting)
     return Plan(f"{provisioner} is to provision the volume", (patch,))
@@ -220,7 +221,7 @@ def _pending(claim: Manifest, report: Report | None) -> Plan:
         actions.append(_status_of_claim(claim, {"phase": "Pending", "accessModes": None, "capacity": None}))
     if report:
         actions.append(Emit(report))
-    return Plan(report.message if report else "the volume does not exist", tuple(actions), again_after_s=RESYNC_S)
+    return Plan(report.message if report else "the volume does not exist yet", tuple(actions), again_after_s=RESYNC_S)
 
 
 def _lost(claim: Manifest, reason: str, message: str) -> Plan:

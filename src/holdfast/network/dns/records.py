@@ -1,0 +1,355 @@
+"""What the names below the cluster's domain mean: from services and endpoint slices to answers (D52-D63).
+
+Names are handled as tuples of lower-case labels. Every change costs as much as the object that changed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal
+
+from holdfast.api.resource import Manifest
+
+TTL_S = 5
+"""Also of negative answers, which the SOA carries: a pod that becomes ready is found within this time (D63)."""
+
+Name = tuple[str, ...]
+Type = Literal["A", "AAAA", "SRV", "CNAME", "PTR", "TXT", "SOA", "NS"]
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    name: Name
+    type: Type
+    data: tuple[Any, ...]
+    """A, AAAA: (address,). SRV: (priority, weight, port, target). CNAME, PTR, NS: (target,). TXT: (text,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`exists` False is NXDOMAIN; an existing name without records of the type is NODATA."""
+
+    exists: bool
+    records: Sequence[Record] = ()
+    additional: Sequence[Record] = ()
+
+
+NO_SUCH_NAME = Answer(False)
+NO_DATA = Answer(True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    name: str
+    protocol: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    is_headless: bool
+    addresses: tuple[str, ...]
+    alias: str
+    ports: tuple[_Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    label: str
+    """Host name, else the address with dashes (D54)."""
+    addresses: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Slice:
+    """The ready endpoints of one slice."""
+
+    service: tuple[str, str]
+    ports: tuple[_Port, ...]
+    endpoints: dict[str, list[_Endpoint]] = field(default_factory=dict)
+    """By label."""
+
+
+class Zone:
+    """All that is below one domain, such as `cluster.local`."""
+
+    def __init__(
+        self, domain: str, random: Random, pod_exists: Callable[[str, str], bool] = lambda namespace, ip: False
+    ) -> None:
+        """`pod_exists` says whether a pod of that namespace has that address (D58)."""
+        self.domain: Name = name_of(domain)
+        self._random = random
+        self._pod_exists = pod_exists
+        self._namespaces: set[str] = set()
+        self._services: dict[tuple[str, str], _Service] = {}
+        self._slices: dict[str, _Slice] = {}
+        self._slices_of: dict[tuple[str, str], dict[str, _Slice]] = {}
+        self._reverse: dict[str, dict[tuple[str, ...], Name]] = {}
+        """Address to names; each under the object and the name it is from."""
+
+    # Keeping it
+
+    def set_namespace(self, name: str, exists: bool) -> None:
+        (self._namespaces.add if exists else self._namespaces.discard)(name)
+
+    def set_service(self, key: str, service: Manifest | None) -> None:
+        namespace, _, name = key.partition("/")
+        for address in self._services.pop((namespace, name), _NONE).addresses:
+            self._drop_reverse(address, ("service", key))
+        if service is None:
+            return
+        made = self._services[namespace, name] = _service(service)
+        for address in made.addresses:
+            self._reverse.setdefault(address, {})["service", key] = self._service_name(namespace, name)
+
+    def set_slice(self, key: str, slice: Manifest | None) -> None:
+        old = self._slices.pop(key, None)
+        if old is not None:
+            del self._slices_of[old.service][key]
+            if not self._slices_of[old.service]:
+                del self._slices_of[old.service]
+            for endpoint in _all_of(old):
+                for address in endpoint.addresses:
+                    self._drop_reverse(address, ("slice", key, endpoint.label))
+        made = _slice(slice) if slice is not None else None
+        if made is None:
+            return
+        self._slices[key] = made
+        self._slices_of.setdefault(made.service, {})[key] = made
+        for endpoint in _all_of(made):
+            name = (endpoint.label, *self._service_name(*made.service))
+            for address in endpoint.addresses:
+                self._reverse.setdefault(address, {})["slice", key, endpoint.label] = name
+
+    def _drop_reverse(self, address: str, source: tuple[str, ...]) -> None:
+        names = self._reverse.get(address)
+        if names is not None:
+            names.pop(source, None)
+            if not names:
+                del self._reverse[address]
+
+    def _service_name(self, namespace: str, name: str) -> Name:
+        return (name, namespace, "svc", *self.domain)
+
+    # Answering
+
+    def contains(self, name: Name) -> bool:
+        """Whether the zone is authoritative for the name: then nobody else is asked (D60)."""
+        return name[-len(self.domain) :] == self.domain
+
+    def answer(self, name: Name, type: str) -> Answer:
+        """For a name that the zone contains. A CNAME is not followed here."""
+        below = name[: -len(self.domain)]
+        if not below:
+            return self._apex(name, type)
+        match below[-1]:
+            case "svc":
+                return self._below_svc(name, below[:-1], type)
+            case "pod":
+                return self._below_pod(name, below[:-1], type)
+        if below == ("dns-version",):
+            return _of_type(type, [Record(name, "TXT", ("1.1.0",))])
+        if below in (("dns",), ("ns", "dns")):
+            return NO_DATA
+        return NO_SUCH_NAME
+
+    def reverse(self, name: Name, type: str) -> Answer | None:
+        """For a name below in-addr.arpa or ip6.arpa; None if the address is none of the cluster's (D56)."""
+        address = address_of(name)
+        names = self._reverse.get(address) if address else None
+        if not names:
+            return None
+        return _of_type(type, [Record(name, "PTR", (target,)) for target in dict.fromkeys(names.values())])
+
+    def _apex(self, name: Name, type: str) -> Answer:
+        return _of_type(type, [Record(name, "SOA", ()), Record(name, "NS", (("ns", "dns", *self.domain),))])
+
+    def _below_svc(self, name: Name, labels: Name, type: str) -> Answer:
+        if not labels:
+            return NO_DATA
+        namespace = labels[-1]
+        if len(labels) == 1:
+            return NO_DATA if namespace in self._namespaces else NO_SUCH_NAME
+        key = (namespace, labels[-2])
+        service = self._services.get(key)
+        if service is None:
+            return NO_SUCH_NAME
+        match labels[:-2]:
+            case ():
+                return self._service_itself(name, key, service, type)
+            case (label,) if label.startswith("_"):
+                return self._protocol_node(service, key, label)
+            case (label,):
+                return self._endpoint(name, key, label, type)
+            case (port, protocol) if port.startswith("_") and protocol.startswith("_"):
+                return self._srv(name, key, service, port[1:], protocol[1:], type)
+        return NO_SUCH_NAME
+
+    def _service_itself(self, name: Name, key: tuple[str, str], service: _Service, type: str) -> Answer:
+        if service.alias:
+            return Answer(True, [Record(name, "CNAME", (name_of(service.alias),))])
+        endpoints = [each for slice in self._slices_of.get(key, {}).values() for each in _all_of(slice)]
+        if service.is_headless and not endpoints:
+            return NO_SUCH_NAME  # D53
+        if type == "SRV":
+            return self._srv(name, key, service, None, "", type)
+        addresses = (
+            [address for each in endpoints for address in each.addresses] if service.is_headless else service.addresses
+        )
+        return _of_type(type, self._shuffled(_addresses(name, addresses)))
+
+    def _protocol_node(self, service: _Service, key: tuple[str, str], label: str) -> Answer:
+        """`_tcp.web...` has no records but is the parent of some."""
+        ports = {*service.ports, *(port for slice in self._slices_of.get(key, {}).values() for port in slice.ports)}
+        return NO_DATA if any(f"_{port.protocol}" == label and port.name for port in ports) else NO_SUCH_NAME
+
+    def _endpoint(self, name: Name, key: tuple[str, str], label: str, type: str) -> Answer:
+        found = [each for slice in self._slices_of.get(key, {}).values() for each in slice.endpoints.get(label, ())]
+        if not found:
+            return NO_SUCH_NAME
+        addresses = dict.fromkeys(address for each in found for address in each.addresses)
+        return _of_type(type, self._shuffled(_addresses(name, addresses)))
+
+    def _srv(
+        self, name: Name, key: tuple[str, str], service: _Service, port: str | None, protocol: str, type: str
+    ) -> Answer:
+        """Of a headless service one for each ready endpoint, with the endpoint's port (D55, D73)."""
+        if service.is_headless:
+            targets = self._endpoint_targets(key, port, protocol)
+        else:
+            own = self._service_name(*key)
+            chosen = [each for each in service.ports if _is_asked_for(each, port, protocol)]
+            targets = [(own, each.number, service.addresses) for each in chosen]
+        if not targets:
+            return NO_SUCH_NAME
+        weight = max(1, 100 // len(targets))
+        records = self._shuffled([Record(name, "SRV", (0, weight, number, target)) for target, number, _ in targets])
+        additional = [record for target, _, addresses in targets for record in _addresses(target, addresses)]
+        return Answer(True, records, list(dict.fromkeys(additional))) if type in ("SRV", "ANY") else NO_DATA
+
+    def _endpoint_targets(
+        self, key: tuple[str, str], port: str | None, protocol: str
+    ) -> list[tuple[Name, int, tuple[str, ...]]]:
+        own = self._service_name(*key)
+        found = {}
+        for slice in self._slices_of.get(key, {}).values():
+            for each in slice.ports:
+                if not _is_asked_for(each, port, protocol):
+                    continue
+                for endpoint in _all_of(slice):
+                    target = (endpoint.label, *own)
+                    found[target, each.number] = (target, each.number, endpoint.addresses)
+        return list(found.values())
+
+    def _below_pod(self, name: Name, labels: Name, type: str) -> Answer:
+        if not labels:
+            return NO_DATA
+        if labels[-1] not in self._namespaces:
+            return NO_SUCH_NAME
+        if len(labels) == 1:
+            return NO_DATA
+        address = _undashed(labels[0]) if len(labels) == 2 else ""
+        if not address or not self._pod_exists(labels[1], address):
+            return NO_SUCH_NAME
+        return _of_type(type, _addresses(name, [address]))
+
+    def _shuffled(self, records: list[Record]) -> list[Record]:
+        self._random.shuffle(records)
+        return records
+
+
+_NONE = _Service(False, (), "", ())
+
+
+def name_of(text: str) -> Name:
+    """The labels of a name in lower case, without the root."""
+    return tuple(label for label in text.lower().split(".") if label)
+
+
+def address_of(name: Name) -> str:
+    """The address behind a reverse name; empty if it is none."""
+    labels = name[:-2][::-1]
+    try:
+        if name[-2:] == ("in-addr", "arpa") and len(labels) == 4:
+            return str(ipaddress.IPv4Address(".".join(labels)))
+        if name[-2:] == ("ip6", "arpa") and len(labels) == 32 and all(len(label) == 1 for label in labels):
+            return str(ipaddress.IPv6Address(int("".join(labels), 16)))
+    except ValueError:
+        return ""
+    return ""
+
+
+def _service(service: Manifest) -> _Service:
+    spec = service["spec"]
+    is_alias = spec.get("type") == "ExternalName"
+    addresses = spec.get("clusterIPs") or [spec.get("clusterIP") or ""]
+    ports = (
+        _Port(each.get("name") or "", (each.get("protocol") or "TCP").lower(), each["port"])
+        for each in spec.get("ports") or ()
+    )
+    return _Service(
+        is_headless=spec.get("clusterIP") == "None",
+        addresses=tuple(_plain(each) for each in addresses if each and each != "None"),
+        alias=spec.get("externalName", "") if is_alias else "",
+        ports=tuple(ports),
+    )
+
+
+def _slice(slice: Manifest) -> _Slice | None:
+    service = (slice["metadata"].get("labels") or {}).get(SERVICE_NAME)
+    if not service or slice.get("addressType") == "FQDN":
+        return None
+    ports = (
+        _Port(each.get("name") or "", (each.get("protocol") or "TCP").lower(), each["port"])
+        for each in slice.get("ports") or ()
+        if each.get("port")
+    )
+    made = _Slice((slice["metadata"]["namespace"], service), tuple(ports))
+    for endpoint in slice.get("endpoints") or ():
+        if (endpoint.get("conditions") or {}).get("ready") is False:
+            continue
+        addresses = tuple(_plain(each) for each in endpoint["addresses"])
+        label = (endpoint.get("hostname") or _dashed(addresses[0])).lower()
+        made.endpoints.setdefault(label, []).append(_Endpoint(label, addresses))
+    return made
+
+
+def _all_of(slice: _Slice) -> Iterable[_Endpoint]:
+    for endpoints in slice.endpoints.values():
+        yield from endpoints
+
+
+def _plain(address: str) -> str:
+    """The one way to write it: IPv6 has many."""
+    return str(ipaddress.ip_address(address)) if ":" in address else address
+
+
+def _dashed(address: str) -> str:
+    return address.replace(".", "-").replace(":", "-")
+
+
+def _undashed(label: str) -> str:
+    for separator in (".", ":"):
+        try:
+            return str(ipaddress.ip_address(label.replace("-", separator)))
+        except ValueError:
+            continue
+    return ""
+
+
+def _is_asked_for(port: _Port, name: str | None, protocol: str) -> bool:
+    """None asks for every port, those without a name among them."""
+    return name is None or (bool(name) and port.name == name and port.protocol == protocol)
+
+
+def _addresses(name: Name, addresses: Iterable[str]) -> list[Record]:
+    return [Record(name, "AAAA" if ":" in address else "A", (address,)) for address in addresses]
+
+
+def _of_type(type: str, records: Sequence[Record]) -> Answer:
+    """Those of the type asked for; NODATA if there are only others (D59)."""
+    return Answer(True, [record for record in records if type in (record.type, "ANY")])
