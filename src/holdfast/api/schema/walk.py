@@ -6,7 +6,6 @@ Used when `structs.conform` refuses. Wording and order are those of Kubernetes' 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator
@@ -179,7 +178,7 @@ def _base64(text: str) -> str:
     bare = text.replace("\r", "").replace("\n", "")
     try:
         base64.b64decode(bare, validate=True)
-    except binascii.Error:
+    except ValueError:
         match = re.match(r"[A-Za-z0-9+/]*", text)
         at = match.end() if match else 0
         at = at if at < len(text) and text[at] != "=" else len(text) // 4 * 4
