@@ -1,0 +1,156 @@
+"""Control groups of containers: whether limits work here, what was used, whether memory ran out.
+
+crun makes and removes the group of a container itself; the level of the pod and of the cluster is ours
+to remove (R34). What cannot be done here is reported as unknown, never as zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from holdfast.world import linux
+
+ROOT = Path("/sys/fs/cgroup")
+_CGROUP2_MAGIC = 0x63677270
+
+
+class Layout(StrEnum):
+    V2 = "v2"
+    V1 = "v1"
+    NONE = "none"
+    """Hidden, read-only or not permitted: crun runs with its cgroup manager disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Totals of one group; None where the layout does not tell."""
+
+    cpu_usage_ns: int | None
+    memory_working_set_bytes: int | None
+    memory_rss_bytes: int | None
+
+
+def find_layout(probe_name: str) -> Layout:
+    """Found by doing: a group named `probe_name` is made and removed (R30)."""
+    try:
+        version_2 = linux.filesystem_magic(str(ROOT)) == _CGROUP2_MAGIC
+    except OSError:
+        return Layout.NONE
+    controllers = [ROOT] if version_2 else [ROOT / name for name in ("memory", "cpu", "pids")]
+    for controller in controllers:
+        directory = controller / probe_name
+        try:
+            if not version_2 and not (controller / "cgroup.procs").exists():
+                return Layout.NONE
+            directory.mkdir(exist_ok=True)
+            directory.rmdir()
+        except OSError:
+            return Layout.NONE
+    return Layout.V2 if version_2 else Layout.V1
+
+
+class Groups:
+    """The groups of one cluster, all below `/<parent>` of each hierarchy."""
+
+    def __init__(self, parent: str, layout: Layout) -> None:
+        self.parent = parent
+        self.layout = layout
+
+    def path(self, pod_uid: str, container_id: str) -> str:
+        """The `cgroupsPath` of a container; empty where there are no groups."""
+        return "" if self.layout is Layout.NONE else f"/{self.parent}/{pod_uid}/{container_id}"
+
+    def oom_kills(self, path: str) -> int:
+        """Processes of the group killed for want of memory since it was made; the group must still be there (R62)."""
+        if not path or self.layout is Layout.NONE:
+            return 0
+        directory = self._directory("memory", path)
+        name = "memory.events" if self.layout is Layout.V2 else "memory.oom_control"
+        return _keyed(directory / name).get("oom_kill", 0)
+
+    def read(self, path: str) -> Reading | None:
+        """What the container has used; None if its group is gone (R63)."""
+        if not path or self.layout is Layout.NONE:
+            return None
+        memory = self._directory("memory", path)
+        if not memory.is_dir():
+            return None
+        stat = _keyed(memory / "memory.stat")
+        if self.layout is Layout.V2:
+            used = _number(memory / "memory.current")
+            cpu_us = _keyed(memory / "cpu.stat").get("usage_usec")
+            cpu_ns = None if cpu_us is None else cpu_us * 1000
+            inactive, rss = stat.get("inactive_file", 0), stat.get("anon")
+        else:
+            used = _number(memory / "memory.usage_in_bytes")
+            cpu_ns = _number(self._directory("cpuacct", path) / "cpuacct.usage")
+            inactive, rss = stat.get("total_inactive_file", 0), stat.get("total_rss")
+        working_set = None if used is None else max(0, used - inactive)
+        return Reading(cpu_ns, working_set, rss)
+
+    def processes(self, pod_uid: str) -> set[int]:
+        """Pids still in any group of the pod."""
+        pids: set[int] = set()
+        for top in self._tops():
+            for directory in _below(top / pod_uid):
+                pids.update(_pids(directory / "cgroup.procs"))
+        return pids
+
+    def remove_pod(self, pod_uid: str) -> None:
+        """Removes the pod's level in every hierarchy; groups that still hold processes stay."""
+        for top in self._tops():
+            for directory in _below(top / pod_uid):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+
+    def remove_all(self) -> None:
+        """Removes the cluster's level and whatever empty groups are below it."""
+        for top in self._tops():
+            for directory in _below(top):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+
+    def _directory(self, controller: str, path: str) -> Path:
+        base = ROOT if self.layout is Layout.V2 else ROOT / controller
+        return base / path.lstrip("/")
+
+    def _tops(self) -> Iterator[Path]:
+        if self.layout is Layout.V2:
+            yield ROOT / self.parent
+        elif self.layout is Layout.V1:
+            with os.scandir(ROOT) as entries:
+                yield from [Path(entry.path, self.parent) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _below(top: Path) -> list[Path]:
+    """`top` and every directory below it, deepest first."""
+    return [Path(path) for path, _, _ in os.walk(top, topdown=False)]
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _keyed(path: Path) -> dict[str, int]:
+    """A file of lines `name number`; empty if it is not there."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    pairs = (line.split() for line in lines)
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def _pids(path: Path) -> list[int]:
+    try:
+        return [int(line) for line in path.read_text().split()]
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,221 @@
+"""Root filesystems of containers: layers of an image under a private top, or this machine's own system.
+
+An image's root is one overlay, mounted by the agent. The root of the `host` image needs no mount of the
+agent: /usr, /etc and an empty /var are overlays that crun makes inside the container's own mount
+namespace, so they vanish with it, and nothing else of this machine is in it: no home directories, no
+/root, no data of other pods, and of /etc only what every user may read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.node.runtime import RuntimeFailure
+from holdfast.world import linux
+
+_LONGEST_OPTIONS = 4095
+_HOST_PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_EMPTY_DIRECTORIES = {
+    "dev": 0o755,
+    "home": 0o755,
+    "media": 0o755,
+    "mnt": 0o755,
+    "opt": 0o755,
+    "proc": 0o555,
+    "root": 0o700,
+    "run": 0o755,
+    "run/lock": 0o1777,
+    "srv": 0o755,
+    "sys": 0o555,
+    "tmp": 0o1777,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    path: str
+    mounts: tuple[dict[str, Any], ...] = ()
+    """For the container's configuration, before all other mounts."""
+    is_mounted: bool = False
+    """Whether `path` is a mount that `take_down` has to end."""
+    accounts: str = ""
+    """Where /etc/passwd and /etc/group are to be read; `path` itself when empty."""
+
+
+def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
+    """Mount options; `lower` is topmost first. Raises RuntimeFailure if they exceed a page (R24)."""
+    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+    if len(text) > _LONGEST_OPTIONS:
+        raise RuntimeFailure(
+            "CreateContainerError",
+            f"the image has too many layers for this data directory ({len(lower)}): use a shorter path",
+        )
+    return text
+
+
+def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
+    """The merged view of `layers` (topmost first) and a private top inside `directory`."""
+    root, upper, work = (directory / name for name in ("root", "upper", "work"))
+    for path in (root, upper, work):
+        path.mkdir(exist_ok=True)
+    upper.chmod(0o755)
+    if not os.path.ismount(root):
+        options = overlay_options(layers, str(upper), str(work))
+        linux.mount("overlay", str(root), "overlay", linux.MS_NODEV, options)
+    return Root(str(root), is_mounted=True)
+
+
+class HostSystem:
+    """This machine's programs as an image. `directory` keeps what all its containers share below."""
+
+    def __init__(self, directory: Path, hidden: Sequence[Path]) -> None:
+        self._directory = directory
+        self._hidden = [path.resolve() for path in hidden]
+        self._prepared = False
+
+    def make_root(self, directory: Path) -> Root:
+        """A root inside `directory`. Raises RuntimeFailure if the data directory lies within /usr or /etc."""
+        self._prepare()
+        root = directory / "root"
+        root.mkdir(exist_ok=True)
+        for name, mode in _EMPTY_DIRECTORIES.items():
+            with contextlib.suppress(FileExistsError):
+                (root / name).mkdir()
+                (root / name).chmod(mode)
+        mounts = [
+            self._overlay(directory, "etc", [str(self._directory / "etc-hidden"), "/etc"]),
+            self._overlay(directory, "var", [str(self._directory / "var"), str(self._directory / "empty")]),
+        ]
+        for name in _HOST_PROGRAMS:
+            source = Path("/", name)
+            if source.is_symlink():
+                with contextlib.suppress(FileExistsError):
+                    (root / name).symlink_to(os.readlink(source))
+            elif source.is_dir():
+                mounts.append(self._overlay(directory, name, [str(source), str(self._directory / "empty")]))
+        for mount in mounts:
+            (root / mount["destination"].lstrip("/")).mkdir(exist_ok=True)
+        return Root(str(root), tuple(mounts), accounts="/")
+
+    def _overlay(self, directory: Path, name: str, lower: list[str]) -> dict[str, Any]:
+        upper, work = directory / "upper" / name, directory / "work" / name
+        for path in (upper, work):
+            path.mkdir(parents=True, exist_ok=True)
+        upper.chmod(0o755)
+        return {
+            "destination": f"/{name}",
+            "type": "overlay",
+            "source": "overlay",
+            "options": ["nodev", *overlay_options(lower, str(upper), str(work)).split(",")],
+        }
+
+    def _prepare(self) -> None:
+        if self._prepared:
+            return
+        for hidden in self._hidden:
+            if hidden.parts[1:2] and hidden.parts[1] in (*_HOST_PROGRAMS, "etc"):
+                raise RuntimeFailure(
+                    "CreateContainerError",
+                    f"the image `host` cannot be used with data in {hidden}: choose a home outside /{hidden.parts[1]}",
+                )
+        self._directory.mkdir(parents=True, exist_ok=True)
+        (self._directory / "empty").mkdir(exist_ok=True)
+        _hide_private(Path("/etc"), self._directory / "etc-hidden")
+        _copy_skeleton(Path("/var"), self._directory / "var", self._hidden)
+        self._prepared = True
+
+
+def _hide_private(source: Path, target: Path) -> None:
+    """Makes `target` an overlay layer that hides everything below `source` that not everybody may read."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    target.chmod(0o755)
+    for parent, directories, files in os.walk(source):
+        for name in [*directories, *files]:
+            path = Path(parent, name)
+            status = path.lstat()
+            is_directory = stat.S_ISDIR(status.st_mode)
+            needed = 0o005 if is_directory else 0o004
+            if stat.S_ISLNK(status.st_mode) or status.st_mode & needed == needed:
+                continue
+            if is_directory:
+                directories.remove(name)
+            whiteout = target / path.relative_to(source)
+            _copy_parents(source, target, whiteout.parent)
+            os.mknod(whiteout, stat.S_IFCHR | 0o000, os.makedev(0, 0))
+
+
+def _copy_parents(source: Path, target: Path, directory: Path) -> None:
+    """A directory of an upper layer decides on mode and owner of the merged one: they are copied."""
+    if directory.is_dir():
+        return
+    _copy_parents(source, target, directory.parent)
+    status = (source / directory.relative_to(target)).stat()
+    directory.mkdir()
+    os.chown(directory, status.st_uid, status.st_gid)
+    directory.chmod(stat.S_IMODE(status.st_mode))
+
+
+def _copy_skeleton(source: Path, target: Path, hidden: Sequence[Path]) -> None:
+    """Directories two levels deep, without a single file: programs expect their own below /var/lib and /var/log."""
+    shutil.rmtree(target, ignore_errors=True)
+    for parent, directories, files in os.walk(source):
+        here = Path(parent)
+        copy = target / here.relative_to(source)
+        status = here.stat()
+        copy.mkdir(exist_ok=True)
+        os.chown(copy, status.st_uid, status.st_gid)
+        copy.chmod(stat.S_IMODE(status.st_mode))
+        for name in [*directories, *files]:
+            if (here / name).is_symlink():
+                (copy / name).symlink_to(os.readlink(here / name))
+        deep = len(here.relative_to(source).parts) >= 2
+        directories[:] = [] if deep else [name for name in directories if here / name not in hidden]
+
+
+def read_account_file(root: Root, name: str) -> str:
+    """The text of /etc/<name> of the root filesystem; empty if it has none."""
+    try:
+        descriptor = linux.open_inside(root.accounts or root.path, f"/etc/{name}")
+    except OSError:
+        return ""
+    with open(descriptor, encoding="utf-8", errors="replace") as file:
+        return file.read(1 << 20)
+
+
+def take_down(directory: Path) -> None:
+    """Ends the root's mount, if there is one, and removes `directory`; never descends into a mount (N201)."""
+    root = directory / "root"
+    if os.path.ismount(root):
+        linux.unmount(str(root))
+    remove_tree(directory)
+
+
+def remove_tree(directory: Path) -> None:
+    """Removes a tree. Raises OSError rather than delete through a mount (N201)."""
+    if not directory.exists():
+        return
+    below = f"{directory.resolve()}{os.sep}"
+    for target in mount_targets():
+        if f"{target}{os.sep}".startswith(below):
+            raise OSError(f"{target} is still mounted")
+    shutil.rmtree(directory)
+
+
+def mount_targets() -> list[str]:
+    """Every mount point that this process sees, in the order of mounting."""
+    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [_unescape(line.split(" ", 5)[4]) for line in file]
+
+
+def _unescape(text: str) -> str:
+    """mountinfo writes space, tab, newline and backslash as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

@@ -1,0 +1,258 @@
+"""The OCI configuration of a container: a pure function of what the pod wants and what the machine can (R15-R22)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.node.runtime import ContainerResources, ContainerSpec, ImageRecord, Mount, RuntimeFailure
+from holdfast.node.runtime.oci.users import Identity
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOFILE_LIMIT = 1_048_576
+"""Enough for anything, and below the values at which old MySQL versions lose themselves (N180)."""
+
+DEFAULT_CAPABILITIES = (
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+)
+
+MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node of this machine, for privileged containers."""
+
+    path: str
+    kind: str
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine allows; anything beyond is clamped, never a reason to fail a pod (R21)."""
+
+    capabilities: frozenset[str]
+    nofile_hard: int
+    oom_score_floor: int
+    """The lowest oom_score_adj a child may get; -1000 if any."""
+    has_cgroups: bool
+    devices: tuple[Device, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the pod's sandbox lends to each of its containers."""
+
+    namespaces: Mapping[str, str]
+    """OCI namespace type to the file it is pinned at; an empty path asks for a new one."""
+    hostname: str
+    shm: str
+    """Directory to appear as /dev/shm; empty for this machine's own."""
+    root: str
+    root_mounts: Sequence[Mapping[str, Any]]
+    """Mounts that are part of the root filesystem, before all others."""
+    cgroup: str
+    host_network: bool = False
+
+
+def command_line(spec: ContainerSpec, image: ImageRecord) -> list[str]:
+    """What to run: `command` drops the image's whole command, `args` its arguments only (N68)."""
+    if spec.command:
+        return [*spec.command, *spec.args]
+    words = [*image.entrypoint, *(spec.args or image.cmd)]
+    if not words:
+        raise RuntimeFailure("CreateContainerError", "no command specified")
+    return words
+
+
+def environment(spec: ContainerSpec, image: ImageRecord, home: str, hostname: str) -> dict[str, str]:
+    """The image's variables under the container's; PATH, HOME, HOSTNAME and TERM where nobody set them."""
+    result = {"PATH": DEFAULT_PATH}
+    result.update(text.partition("=")[::2] for text in image.env)
+    result.update(spec.env)
+    result.setdefault("HOSTNAME", hostname)
+    result.setdefault("HOME", home)
+    if spec.tty:
+        result.setdefault("TERM", "xterm")
+    return result
+
+
+def capabilities(spec: ContainerSpec, machine: Machine) -> list[str]:
+    """The set of the container, sorted; only what this machine itself holds."""
+    if spec.privileged:
+        return sorted(machine.capabilities)
+    wanted = set(DEFAULT_CAPABILITIES)
+    added, dropped = map(_capability_names, (spec.add_capabilities, spec.drop_capabilities))
+    if "CAP_ALL" in added:
+        wanted = set(machine.capabilities)
+    if "CAP_ALL" in dropped:
+        wanted = set()
+    wanted |= added - {"CAP_ALL"}
+    wanted -= dropped
+    return sorted(wanted & machine.capabilities)
+
+
+def _capability_names(names: Sequence[str]) -> set[str]:
+    """Kubernetes writes `NET_ADMIN`, the kernel `CAP_NET_ADMIN`; both are accepted, in any case."""
+    return {name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}" for name in names}
+
+
+def process(
+    spec: ContainerSpec, image: ImageRecord, identity: Identity, machine: Machine, hostname: str
+) -> dict[str, Any]:
+    """The first process; `exec` changes its `args` and `terminal` only, so that it has the same rights (R55)."""
+    held = capabilities(spec, machine)
+    nofile = min(NOFILE_LIMIT, machine.nofile_hard)
+    result: dict[str, Any] = {
+        "terminal": spec.tty,
+        "user": {
+            "uid": identity.uid,
+            "gid": identity.gid,
+            "additionalGids": list(identity.supplementary_gids),
+        },
+        "args": command_line(spec, image),
+        "env": [f"{name}={value}" for name, value in environment(spec, image, identity.home, hostname).items()],
+        "cwd": spec.working_dir or image.working_dir or "/",
+        "capabilities": {"bounding": held, "effective": held, "permitted": held},
+        "noNewPrivileges": spec.no_new_privileges and not spec.privileged,
+        "rlimits": [{"type": "RLIMIT_NOFILE", "hard": nofile, "soft": nofile}],
+    }
+    if spec.resources.oom_score_adj is not None:
+        result["oomScoreAdj"] = max(machine.oom_score_floor, min(1000, spec.resources.oom_score_adj))
+    return result
+
+
+def configuration(
+    spec: ContainerSpec, image: ImageRecord, identity: Identity, around: Surroundings, machine: Machine
+) -> dict[str, Any]:
+    """The whole config.json. Raises RuntimeFailure if there is no command to run."""
+    linux: dict[str, Any] = {
+        "namespaces": [
+            {"type": kind, "path": path} if path else {"type": kind} for kind, path in around.namespaces.items()
+        ],
+        "maskedPaths": [] if spec.privileged else list(MASKED_PATHS),
+        "readonlyPaths": [] if spec.privileged else list(READONLY_PATHS),
+        "rootfsPropagation": _root_propagation(spec.mounts),
+    }
+    if machine.has_cgroups:
+        linux["cgroupsPath"] = around.cgroup
+        linux["resources"] = resources(spec)
+    if spec.privileged:
+        linux["devices"] = [_device(device) for device in machine.devices]
+    return {
+        "ociVersion": "1.0.2",
+        "process": process(spec, image, identity, machine, around.hostname),
+        "root": {"path": around.root, "readonly": spec.read_only_root},
+        "mounts": [*_root_mounts(spec, around), *_base_mounts(spec, around, machine), *map(_bind, spec.mounts)],
+        "linux": linux,
+        "annotations": {"dev.holdfast.pod": spec.pod_uid, "dev.holdfast.container": spec.name},
+    }
+
+
+def resources(spec: ContainerSpec) -> dict[str, Any]:
+    """Limits and the device rules; swap is held to the memory limit (R62)."""
+    result: dict[str, Any] = {"devices": [{"allow": spec.privileged, "access": "rwm"}]}
+    limits: ContainerResources = spec.resources
+    if limits.memory_limit_bytes is not None:
+        result["memory"] = {"limit": limits.memory_limit_bytes, "swap": limits.memory_limit_bytes}
+    cpu: dict[str, int] = {}
+    if limits.cpu_shares is not None:
+        cpu["shares"] = max(2, min(262_144, limits.cpu_shares))
+    if limits.cpu_quota_us is not None:
+        cpu["quota"] = max(1000, limits.cpu_quota_us)
+        cpu["period"] = limits.cpu_period_us
+    if cpu:
+        result["cpu"] = cpu
+    return result
+
+
+def _root_mounts(spec: ContainerSpec, around: Surroundings) -> list[dict[str, Any]]:
+    extra = ["ro"] if spec.read_only_root else []
+    return [{**mount, "options": [*mount["options"], *extra]} for mount in around.root_mounts]
+
+
+def _base_mounts(spec: ContainerSpec, around: Surroundings, machine: Machine) -> list[dict[str, Any]]:
+    writable = "rw" if spec.privileged else "ro"
+    shm = around.shm or "/dev/shm"
+    mounts = [
+        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+        _mount(
+            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
+        ),
+        _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+        _mount("/dev/shm", "bind", shm, "bind", "nosuid", "noexec", "nodev"),
+    ]
+    if around.host_network:
+        # sysfs shows the network of whoever mounts it, and only its owner may mount it: the machine's own is bound.
+        mounts.append(_mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", writable))
+    else:
+        mounts.append(_mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", writable))
+        if machine.has_cgroups:
+            mounts.append(_mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", writable))
+    given = {mount.container_path.rstrip("/") for mount in spec.mounts}
+    return [mount for mount in mounts if mount["destination"] not in given]
+
+
+def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": kind, "source": source, "options": list(options)}
+
+
+def _bind(mount: Mount) -> dict[str, Any]:
+    propagation = {"private": "rprivate", "slave": "rslave", "shared": "rshared"}.get(
+        mount.propagation, mount.propagation
+    )
+    return _mount(
+        mount.container_path, "bind", mount.host_path, "rbind", propagation, "ro" if mount.read_only else "rw"
+    )
+
+
+def _root_propagation(mounts: Sequence[Mount]) -> str:
+    """A volume can pass mounts on only if the root does not cut them off."""
+    wanted = {mount.propagation.removeprefix("r") for mount in mounts}
+    if "shared" in wanted:
+        return "rshared"
+    return "rslave" if "slave" in wanted else "rprivate"
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {
+        "path": device.path,
+        "type": device.kind,
+        "major": device.major,
+        "minor": device.minor,
+        "fileMode": device.mode,
+        "uid": device.uid,
+        "gid": device.gid,
+    }
