@@ -183,3 +183,15 @@ async def server(store: MemoryStore, world: World) -> AsyncIterator[ApiServer]:
 @pytest.fixture
 def web(server: ApiServer) -> Web:
     return Web(server)
+
+
+@pytest.fixture
+def admin_token() -> str:
+    """Of a user in system:masters."""
+    return ADMIN
+
+
+@pytest.fixture
+def jane_token() -> str:
+    """Of a user without any rights of her own."""
+    return JANE

@@ -114,9 +114,9 @@ class ApiServer:
 
     def openapi(self, request: Request) -> Response | None:
         """None if the path names no document."""
-        from . import openapi
+        from .openapi import handle
 
-        return openapi.handle(request)
+        return handle(request)
 
     # -- what the handler shares between requests
 
