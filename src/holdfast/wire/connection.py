@@ -210,10 +210,16 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             result = self._failed(error)
         self._task = None
-        if not self._ended:
+        if self._ended:
+            return
+        try:
             self._carry_out(result)
-            if not self._answering:
-                self._advance()
+        except Exception:
+            log.exception("answer failed: %s %s", self._request.method, self._request.path)
+            self._transport.abort()
+            return
+        if not self._answering:
+            self._advance()
 
     def _failed(self, error: Exception) -> Response:
         log.error("request failed: %s %s", self._request.method, self._request.path, exc_info=error)

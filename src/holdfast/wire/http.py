@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import weakref
 from collections.abc import Callable
 from ssl import SSLContext
 
@@ -71,7 +70,7 @@ class Server:
         self.failed = failed
         self.closing = False
         self.connections: set[Connection] = set()
-        self._upgraded: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._upgraded: set[asyncio.Transport] = set()
         self._listener: asyncio.Server
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -134,6 +133,8 @@ class Server:
             self._emptied.set()
 
     def handed_over(self, transport: asyncio.Transport) -> None:
+        # Not weakly: uvloop's TLS transports cannot be.
+        self._upgraded = {other for other in self._upgraded if not other.is_closing()}
         self._upgraded.add(transport)
 
     def _sweep(self) -> None:
