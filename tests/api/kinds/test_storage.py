@@ -1,0 +1,169 @@
+"""Claims, volumes and classes (V1-V12)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS, storage_class_of
+from holdfast.api.core.volume_table import access_modes
+from holdfast.api.decode import decode_body
+from holdfast.api.resource import Manifest, Resource
+from holdfast.api.storage.storage_class import STORAGE_CLASSES, is_default
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+IMMUTABLE = (
+    "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName "
+    "for bound claims\n"
+)
+
+
+def made(resource: Resource, body: Manifest) -> Manifest:
+    manifest, _ = decode_body(resource, json.dumps(body).encode(), "application/json")
+    manifest["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    resource.default(manifest)
+    return manifest
+
+
+def claim(storage: str = "1Gi", status: Manifest | None = None, **spec: Any) -> Manifest:
+    asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage}}, **spec}
+    body = {"metadata": {"name": "a"}, "spec": asked, "status": status or {}}
+    return made(PERSISTENT_VOLUME_CLAIMS, body)
+
+
+def volume(**spec: Any) -> Manifest:
+    given = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}, **spec}
+    return made(PERSISTENT_VOLUMES, {"metadata": {"name": "a"}, "spec": given})
+
+
+def update_errors(new: Manifest, old: Manifest) -> list[str]:
+    return [str(error) for error in PERSISTENT_VOLUME_CLAIMS.validate_update(new, old)]
+
+
+BOUND = {"phase": "Bound", "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"]}
+
+
+def test_v6_a_claim_is_given_its_volume_once() -> None:
+    assert update_errors(claim(volumeName="pv-1"), claim()) == []
+    (error,) = update_errors(claim(volumeName="pv-2"), claim(volumeName="pv-1"))
+    assert error.startswith(IMMUTABLE)
+
+
+def test_v6_a_bound_claim_may_ask_for_more() -> None:
+    old = claim("2Gi", BOUND, volumeName="pv-1")
+    assert update_errors(claim("3Gi", BOUND, volumeName="pv-1"), old) == []
+
+
+def test_v6_a_claim_that_is_not_bound_may_not() -> None:
+    (error,) = update_errors(claim("3Gi"), claim("2Gi"))
+    assert error.startswith(IMMUTABLE)
+    assert '-   "storage": "2Gi"\n+   "storage": "3Gi"\n' in error
+
+
+@pytest.mark.parametrize(("storage", "allowed"), [("3Gi", True), ("2049Mi", True), ("2Gi", False), ("1Gi", False)])
+def test_v6_an_expansion_is_taken_back_to_just_above_what_there_is(storage: str, allowed: bool) -> None:
+    old = claim("4Gi", BOUND, volumeName="pv-1")
+    errors = update_errors(claim(storage, BOUND, volumeName="pv-1"), old)
+    assert errors == (
+        [] if allowed else ["spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"]
+    )
+
+
+def test_v6_a_claim_without_class_may_get_one_but_not_another() -> None:
+    assert update_errors(claim(storageClassName="fast"), claim()) == []
+    (error,) = update_errors(claim(storageClassName="slow"), claim(storageClassName="fast"))
+    assert error.startswith(IMMUTABLE)
+    (error,) = update_errors(claim(storageClassName="slow"), claim(storageClassName=""))
+    assert error.startswith(IMMUTABLE)
+
+
+def test_v8_the_old_annotation_wins_over_the_field() -> None:
+    assert storage_class_of(claim()) is None
+    assert storage_class_of(claim(storageClassName="")) == ""
+    annotated = claim(storageClassName="fast")
+    annotated["metadata"]["annotations"] = {"volume.beta.kubernetes.io/storage-class": "slow"}
+    assert storage_class_of(annotated) == "slow"
+    assert PERSISTENT_VOLUME_CLAIMS.warnings(annotated) == [
+        "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; "
+        'use "storageClassName" attribute instead'
+    ]
+
+
+def test_v12_capacity_and_modes_are_shown_once_there_is_a_volume() -> None:
+    cells = PERSISTENT_VOLUME_CLAIMS.cells(claim("2Gi", BOUND, volumeName="pv-1", storageClassName="fast"), NOW)
+    assert cells == ["a", "Bound", "pv-1", "2Gi", "RWO", "fast", "<unset>", "24h", "Filesystem"]
+    cells = PERSISTENT_VOLUME_CLAIMS.cells(claim("2Gi", BOUND), NOW)
+    assert cells[2:5] == ["", "", ""]
+
+
+def test_v12_what_is_being_deleted_is_terminating() -> None:
+    leaving = claim()
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert PERSISTENT_VOLUME_CLAIMS.cells(leaving, NOW)[1] == "Terminating"
+    going = volume()
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert PERSISTENT_VOLUMES.cells(going, NOW)[4] == "Terminating"
+
+
+def test_v5_modes_have_one_order() -> None:
+    assert access_modes(["ReadWriteMany", "ReadOnlyMany", "ReadWriteOnce", "ReadOnlyMany"]) == "RWO,ROX,RWX"
+
+
+def test_v1_a_volume_is_filled_in() -> None:
+    manifest = volume()
+    PERSISTENT_VOLUMES.prepare_create(manifest)
+    assert manifest["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert manifest["spec"]["hostPath"] == {"path": "/x", "type": ""}
+    assert manifest["status"] == {"phase": "Pending", "lastPhaseTransitionTime": "2026-01-01T00:00:00Z"}
+
+
+def test_v7_source_mode_and_affinity_are_fixed_the_rest_is_not() -> None:
+    old = volume(storageClassName="a")
+    changed = volume(
+        storageClassName="b",
+        capacity={"storage": "9Gi"},
+        persistentVolumeReclaimPolicy="Delete",
+        claimRef={"namespace": "x", "name": "y"},
+    )
+    assert PERSISTENT_VOLUMES.validate_update(changed, old) == []
+    (error,) = PERSISTENT_VOLUMES.validate_update(volume(hostPath={"path": "/y"}), old)
+    assert error.field == "spec.persistentvolumesource"
+    assert '-  "Path": "/x",\n+  "Path": "/y",\n' in error.message
+    (error,) = PERSISTENT_VOLUMES.validate_update(volume(volumeMode="Block"), old)
+    assert str(error) == 'volumeMode: Invalid value: "Block": field is immutable'
+
+
+def test_v12_a_volume_shows_its_claim() -> None:
+    bound = volume(claimRef={"namespace": "x", "name": "y"}, storageClassName="fast")
+    assert PERSISTENT_VOLUMES.cells(bound, NOW) == [
+        *["a", "1Gi", "RWO", "Retain", "Pending", "x/y", "fast", "<unset>", "", "24h", "Filesystem"]
+    ]
+
+
+def storage_class(**members: Any) -> Manifest:
+    return made(STORAGE_CLASSES, {"metadata": {"name": "fast"}, "provisioner": "example.com/none", **members})
+
+
+def test_v3_a_class_is_filled_in() -> None:
+    made_class = storage_class()
+    assert (made_class["reclaimPolicy"], made_class["volumeBindingMode"]) == ("Delete", "Immediate")
+
+
+def test_v3_only_expansion_and_topologies_may_change() -> None:
+    assert STORAGE_CLASSES.validate_update(storage_class(allowVolumeExpansion=True), storage_class()) == []
+    (error,) = STORAGE_CLASSES.validate_update(storage_class(parameters={"a": "b"}), storage_class())
+    assert str(error) == 'parameters: Invalid value: {"a":"b"}: field is immutable'
+
+
+def test_v9_a_default_class_is_shown_as_such() -> None:
+    chosen = storage_class()
+    assert not is_default(chosen)
+    chosen["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true"}
+    assert is_default(chosen)
+    assert STORAGE_CLASSES.cells(chosen, NOW) == [
+        *["fast (default)", "example.com/none", "Delete", "Immediate", False, "24h"]
+    ]
