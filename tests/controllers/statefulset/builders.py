@@ -23,9 +23,11 @@ from holdfast.controllers.actions import (
     Update,
     Waves,
 )
-from holdfast.controllers.statefulset import identity, revisions
+from holdfast.controllers.statefulset import identity, ownership, revisions
+from holdfast.controllers.statefulset.observed import Observed
 from holdfast.controllers.statefulset.plan import plan
-from holdfast.controllers.statefulset.views import Observed, Pod, StatefulSet
+from holdfast.controllers.statefulset.replicas import Replicas
+from holdfast.controllers.statefulset.views import Pod, StatefulSet
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 NAMESPACE = "default"
@@ -148,9 +150,12 @@ class Cluster:
 
     def observed(self) -> Observed:
         the_set = self.statefulset
+        pods = [Pod(pod) for pod in self.pods.values() if self._is_candidate(pod)]
+        members = [pod for pod in pods if ownership.is_member(the_set, pod)]
         return Observed(
             the_set,
-            [Pod(pod) for pod in self.pods.values() if self._is_candidate(pod)],
+            Replicas(the_set, self.claims.get, self.now, members),
+            [pod for pod in pods if pod not in members],
             revisions.in_order([one for one in self.revisions.values() if self._is_candidate(one, by_labels=True)]),
             self.claims.get,
             self.revisions.get,

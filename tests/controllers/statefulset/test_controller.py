@@ -35,7 +35,7 @@ class Cluster:
 
     def start(self):
         informers = Informers(self.client, self.world)
-        self.runner = Runner(StatefulSetController(self.world), self.client, informers, self.world)
+        self.runner = Runner(StatefulSetController(self.world, recounts=True), self.client, informers, self.world)
         self._tasks += [asyncio.ensure_future(informers.run()), asyncio.ensure_future(self.runner.run())]
 
     async def stop(self):

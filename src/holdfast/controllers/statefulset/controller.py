@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from functools import partial
 
 from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
@@ -18,23 +19,52 @@ from holdfast.controllers.actions import Plan
 from holdfast.world import World
 
 from .identity import controller_uid
+from .observed import Observed
+from .ownership import is_member
 from .plan import plan
+from .replicas import Replicas
 from .revisions import in_order
-from .views import Observed, Pod, StatefulSet
+from .views import Pod, StatefulSet, split_pod_name
 
 CONCURRENCY = 5
 
-_CLAIM_NAME = re.compile(r"(.+)-[0-9]+", re.ASCII | re.DOTALL)
+_CLAIM_NAME = re.compile(r"(.+)-([0-9]{1,10})", re.ASCII | re.DOTALL)
+
+
+class _Known:
+    """The pods that one set controls, sorted as they come and go."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self.replicas = replicas
+        self.others: dict[str, Pod] = {}
+
+    def put(self, pod: Pod) -> None:
+        if is_member(self.replicas.statefulset, pod):
+            self.others.pop(pod.name, None)
+            self.replicas.put(pod)
+        else:
+            self.remove(pod)
+            self.others[pod.name] = pod
+
+    def remove(self, pod: Pod) -> None:
+        self.others.pop(pod.name, None)
+        ordinal = pod.ordinal
+        if ordinal is not None and (present := self.replicas.get(ordinal)) and present.name == pod.name:
+            self.replicas.remove(ordinal)
 
 
 class StatefulSetController:
-    """Keys are sets. Nothing is kept that a restart would lose."""
+    """Keys are sets. What is kept of their pods is made from the informers alone, and anew for every generation."""
 
     name = "statefulset-controller"
     concurrency = CONCURRENCY
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, recounts: bool = False) -> None:
+        """With `recounts` every step checks what is kept against a full count; for tests and simulations."""
         self._world = world
+        self._recounts = recounts
+        self._known: dict[str, _Known] = {}
+        """By the set's uid."""
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
@@ -43,8 +73,9 @@ class StatefulSetController:
         self._revisions = informers.of(CONTROLLER_REVISIONS)
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
         self._sets.add_index("claims", _claim_prefixes)
-        for informer in (self._pods, self._revisions):
-            informer.add_index("controller", _controllers)
+        self._pods.add_index("controller", _controller)
+        self._pods.add_index("orphans of", _orphans_of)
+        self._revisions.add_index("controller", _controller_or_namespace)
         self._sets.subscribe(self._on_set)
         self._pods.subscribe(self._on_pod)
         self._claims.subscribe(self._on_claim)
@@ -54,15 +85,42 @@ class StatefulSetController:
         if manifest is None:
             return None
         statefulset = StatefulSet(manifest)
-        namespace = statefulset.namespace
+        known = self._up_to_date(statefulset)
+        orphans = [Pod(pod) for pod in self._pods.by_index("orphans of", key)]
         return Observed(
             statefulset,
-            [Pod(manifest) for manifest in _candidates(self._pods, statefulset)],
-            in_order(_matching(self._revisions, statefulset)),
-            partial(_named, self._claims, namespace),
-            partial(_named, self._revisions, namespace),
-            self._world.clock.now(),
+            known.replicas,
+            [*known.others.values(), *(pod for pod in orphans if statefulset.selector.matches(pod.labels))],
+            in_order(self._revisions_of(statefulset)),
+            known.replicas.claim_named,
+            partial(_named, self._revisions, statefulset.namespace),
+            known.replicas.now,
         )
+
+    def _up_to_date(self, statefulset: StatefulSet) -> _Known:
+        now = self._world.clock.now()
+        known = self._known.get(statefulset.uid)
+        if known is None or known.replicas.statefulset.generation != statefulset.generation:
+            known = self._known[statefulset.uid] = self._counted(statefulset, now)
+        known.replicas.advance(now)
+        if self._recounts:
+            kept, counted = known.replicas.summary(), self._counted(statefulset, now).replicas.summary()
+            assert kept == counted, f"kept {kept}, counted {counted}"
+        return known
+
+    def _counted(self, statefulset: StatefulSet, now: datetime) -> _Known:
+        claim_named = partial(_named, self._claims, statefulset.namespace)
+        known = _Known(Replicas(statefulset, claim_named, now))
+        for manifest in self._pods.by_index("controller", statefulset.uid):
+            known.put(Pod(manifest))
+        return known
+
+    def _revisions_of(self, statefulset: StatefulSet) -> list[Manifest]:
+        """Those of the set's selector that it controls, or nobody (S70)."""
+        owned = self._revisions.by_index("controller", statefulset.uid)
+        orphans = self._revisions.by_index("controller", f"nobody in {statefulset.namespace}")
+        matches = statefulset.selector.matches
+        return [one for one in (*owned, *orphans) if matches(one["metadata"].get("labels"))]
 
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
@@ -70,28 +128,38 @@ class StatefulSetController:
     # What wakes a set
 
     def _on_set(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is None and old is not None:
+            self._known.pop(old["metadata"]["uid"], None)
         self._wake(new or old)
 
     def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
         """Its set; of a pod that nobody controls, every set that might want it (S151-S153)."""
-        if old is not None and new is not None and controller_uid(old) != controller_uid(new):
+        before, after = controller_uid(old) if old else "", controller_uid(new) if new else ""
+        if old is not None and before != after:
+            if known := self._known.get(before):
+                known.remove(Pod(old))
             self._wake(self._set_of(old))
-        pod = new or old
-        assert pod is not None
-        if controller_uid(pod):
-            self._wake(self._set_of(pod))
-        elif new is not None and _may_be_wanted(old, new):
+        if new is None:
+            return
+        if after:
+            if known := self._known.get(after):
+                known.put(Pod(new))
+            self._wake(self._set_of(new))
+        elif _may_be_wanted(old, new):
             for manifest in self._sets.list(new["metadata"]["namespace"]):
                 if selector_from_manifest(manifest["spec"].get("selector")).matches(new["metadata"].get("labels")):
                     self._wake(manifest)
 
     def _on_claim(self, old: Manifest | None, new: Manifest | None) -> None:
-        """Only that one is gone: a slot may have waited for it (S58)."""
-        if new is not None or old is None:
+        """Its set looks at its pod again, but wakes only if the claim is gone: a slot may have waited for it (S58)."""
+        metadata = (new or old or {})["metadata"]
+        match = _CLAIM_NAME.fullmatch(metadata["name"])
+        if match is None:
             return
-        match = _CLAIM_NAME.fullmatch(old["metadata"]["name"])
-        if match is not None:
-            for manifest in self._sets.by_index("claims", f"{old['metadata']['namespace']}/{match[1]}"):
+        for manifest in self._sets.by_index("claims", f"{metadata['namespace']}/{match[1]}"):
+            if known := self._known.get(manifest["metadata"]["uid"]):
+                known.replicas.recheck(int(match[2]))
+            if new is None:
                 self._wake(manifest)
 
     def _set_of(self, pod: Manifest) -> Manifest | None:
@@ -108,9 +176,20 @@ class StatefulSetController:
             self._queue.add(key_of(manifest))
 
 
-def _controllers(manifest: Manifest) -> Iterable[str]:
-    """The uid of the controller; the namespace of what has none."""
-    return (controller_uid(manifest) or f"of nobody in {manifest['metadata']['namespace']}",)
+def _controller(manifest: Manifest) -> Iterable[str]:
+    uid = controller_uid(manifest)
+    return (uid,) if uid else ()
+
+
+def _controller_or_namespace(manifest: Manifest) -> Iterable[str]:
+    return (controller_uid(manifest) or f"nobody in {manifest['metadata']['namespace']}",)
+
+
+def _orphans_of(pod: Manifest) -> Iterable[str]:
+    """Of a pod that nobody controls, the key of the set that its name speaks of."""
+    metadata = pod["metadata"]
+    parent = split_pod_name(metadata["name"])[0]
+    return (f"{metadata['namespace']}/{parent}",) if parent and not controller_uid(pod) else ()
 
 
 def _claim_prefixes(manifest: Manifest) -> Iterable[str]:
@@ -118,20 +197,6 @@ def _claim_prefixes(manifest: Manifest) -> Iterable[str]:
     metadata = manifest["metadata"]
     for template in manifest["spec"].get("volumeClaimTemplates") or ():
         yield f"{metadata['namespace']}/{template['metadata']['name']}-{metadata['name']}"
-
-
-def _candidates(informer: Informer, statefulset: StatefulSet) -> list[Manifest]:
-    """What the set controls, and what nobody controls that its selector matches (S70, S108)."""
-    orphans = informer.by_index("controller", f"of nobody in {statefulset.namespace}")
-    matches = statefulset.selector.matches
-    return informer.by_index("controller", statefulset.uid) + [
-        manifest for manifest in orphans if matches(manifest["metadata"].get("labels"))
-    ]
-
-
-def _matching(informer: Informer, statefulset: StatefulSet) -> list[Manifest]:
-    matches = statefulset.selector.matches
-    return [one for one in _candidates(informer, statefulset) if matches(one["metadata"].get("labels"))]
 
 
 def _may_be_wanted(old: Manifest | None, new: Manifest) -> bool:

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from holdfast.controllers.actions import Action, Waves
 
 from . import claims, identity, revisions, update, writes
+from .observed import Observed
+from .replicas import Replicas
 from .revisions import History
-from .views import Observed, Pod, StatefulSet
-
-
-@dataclass(frozen=True, slots=True)
-class Replicas:
-    """The claimed pods, distributed (S6)."""
-
-    slots: Mapping[int, Pod]
-    condemned: Sequence[Pod]
-    """Pods outside the slots, from the highest ordinal down."""
-
-    @property
-    def pods(self) -> Iterable[Pod]:
-        """All that is counted."""
-        return (*self.slots.values(), *self.condemned)
-
-
-def distribute(statefulset: StatefulSet, pods: Iterable[Pod]) -> Replicas:
-    """Pods whose ordinal does not parse are in neither list."""
-    slots: dict[int, Pod] = {}
-    condemned: list[tuple[int, Pod]] = []
-    for pod in pods:
-        ordinal = pod.ordinal
-        if ordinal is None:
-            continue
-        if ordinal not in statefulset.slots:
-            condemned.append((ordinal, pod))
-        elif ordinal not in slots or pod.name == identity.pod_name(statefulset, ordinal):
-            slots[ordinal] = pod
-    condemned.sort(key=lambda entry: entry[0], reverse=True)
-    return Replicas(slots, [pod for _, pod in condemned])
+from .views import Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +23,9 @@ class Work:
     ends_here: bool = False
 
 
-def plan_slot(observed: Observed, ordinal: int, pod: Pod | None, history: History) -> Work:
+def plan_slot(observed: Observed, replicas: Replicas, ordinal: int, history: History) -> Work:
     """One slot, the steps of S41 in order; `ends_here` counts in ordered sets only."""
-    statefulset = observed.statefulset
+    statefulset, pod = observed.statefulset, replicas.get(ordinal)
     if pod is None or not pod.is_created:
         return _fill(observed, ordinal, history)
     if pod.has_ended:
@@ -61,7 +33,7 @@ def plan_slot(observed: Observed, ordinal: int, pod: Pod | None, history: Histor
             return Work(reason=f"waiting for pod {ordinal}, which has ended, to leave", ends_here=True)
         return Work([writes.delete_pod(statefulset, pod)], f"pod {ordinal} has ended", ends_here=True)
     pending = writes.complete_claims(observed, ordinal, pod) if pod.is_pending else []
-    if statefulset.is_ordered and (waits := _wait_reason(observed, ordinal, pod)):
+    if statefulset.is_ordered and (waits := _wait_reason(replicas, ordinal, pod)):
         return Work(pending, waits, ends_here=True)
     repair = writes.repair_pod(observed, ordinal, pod)
     reason = f"pod {ordinal} is not as it should be" if repair else f"pod {ordinal} waits for its claims"
@@ -81,13 +53,13 @@ def _fill(observed: Observed, ordinal: int, history: History) -> Work:
     return Work(actions, f"pod {ordinal} is missing", ends_here=True)
 
 
-def _wait_reason(observed: Observed, ordinal: int, pod: Pod) -> str:
+def _wait_reason(replicas: Replicas, ordinal: int, pod: Pod) -> str:
     """Why nothing further may happen in an ordered set; empty if nothing hinders (S41.4-6)."""
     if pod.is_terminating:
         return f"waiting for pod {ordinal} to leave"
     if not pod.is_ready:
         return f"waiting for pod {ordinal} to be ready"
-    if not pod.is_available(observed.statefulset.min_ready_s, observed.now):
+    if not replicas.is_available(ordinal):
         return f"waiting for pod {ordinal} to be available"
     return ""
 
@@ -95,14 +67,11 @@ def _wait_reason(observed: Observed, ordinal: int, pod: Pod) -> str:
 def plan_slots(observed: Observed, replicas: Replicas, history: History) -> Work:
     """All slots: ordered from the first up to the one that acts or waits, parallel all of them, in waves (S45, S46)."""
     if not observed.statefulset.is_ordered:
-        works = [
-            plan_slot(observed, ordinal, replicas.slots.get(ordinal), history) for ordinal in observed.statefulset.slots
-        ]
-        return _together(works)
+        return _together([plan_slot(observed, replicas, ordinal, history) for ordinal in replicas.wanting])
     actions: list[Action] = []
     reasons: list[str] = []
-    for ordinal in observed.statefulset.slots:
-        work = plan_slot(observed, ordinal, replicas.slots.get(ordinal), history)
+    for ordinal in _in_turn(replicas):
+        work = plan_slot(observed, replicas, ordinal, history)
         actions += work.actions
         reasons += [work.reason] if work.reason else []
         if work.ends_here:
@@ -110,35 +79,47 @@ def plan_slots(observed: Observed, replicas: Replicas, history: History) -> Work
     return Work(actions, ", ".join(reasons))
 
 
+def _in_turn(replicas: Replicas) -> Iterator[int]:
+    """The slots of an ordered set that act or wait, from the first on, up to the first that ends the work."""
+    stop, first = replicas.unfit.first, replicas.wanting.first
+    if first is not None and (stop is None or first < stop):
+        yield from (ordinal for ordinal in replicas.wanting if stop is None or ordinal < stop)
+    if stop is not None:
+        yield stop
+
+
 def plan_condemned(observed: Observed, replicas: Replicas) -> Work:
     """Pods beyond the slots: first the owners of all their claims, then the pods, highest first (S43-S46, S56)."""
     statefulset = observed.statefulset
-    owning = [writes.condemn_claims(observed, pod.ordinal or 0, pod) for pod in replicas.condemned]
-    if not statefulset.is_ordered:
-        deletions = [
-            Work([writes.delete_pod(statefulset, pod)]) for pod in replicas.condemned if not pod.is_terminating
-        ]
-        first, then = _together([Work(actions) for actions in owning]), _together(deletions)
-        reason = f"{len(deletions)} pods are surplus" if deletions else ""
-        return Work([*first.actions, *then.actions], reason)
-    actions: list[Action] = [action for actions in owning for action in actions]
     if not replicas.condemned:
         return Work()
-    work = _next_condemned(observed, replicas.condemned)
+    owning = [
+        Work(writes.condemn_claims(observed, ordinal, pod))
+        for ordinal in replicas.condemned_wanting
+        if (pod := replicas.get(ordinal))
+    ]
+    if not statefulset.is_ordered:
+        pods = [pod for ordinal in replicas.condemned if (pod := replicas.get(ordinal)) and not pod.is_terminating]
+        deletions = [Work([writes.delete_pod(statefulset, pod)]) for pod in pods]
+        reason = f"{len(deletions)} pods are surplus" if deletions else ""
+        return Work([*_together(owning).actions, *_together(deletions).actions], reason)
+    actions = [action for work in owning for action in work.actions]
+    work = _next_condemned(observed, replicas)
     return Work([*actions, *work.actions], work.reason, ends_here=True)
 
 
-def _next_condemned(observed: Observed, condemned: Sequence[Pod]) -> Work:
+def _next_condemned(observed: Observed, replicas: Replicas) -> Work:
     """One at a time, from the top, each gone before the next; of the broken ones only the lowest may go (S43, S44)."""
-    statefulset, now = observed.statefulset, observed.now
-    highest = condemned[0]
-    if highest.is_terminating:
-        return Work(reason=f"waiting for surplus pod {highest.ordinal} to leave")
-    if not highest.is_available(statefulset.min_ready_s, now):
-        broken = [pod for pod in condemned if pod.is_unavailable(statefulset.min_ready_s, now)]
-        if broken[-1] is not highest:
-            return Work(reason=f"surplus pod {highest.ordinal} is not available, and {broken[-1].ordinal} is neither")
-    return Work([writes.delete_pod(statefulset, highest)], f"pod {highest.ordinal} is surplus")
+    highest = replicas.condemned.first
+    pod = replicas.get(highest) if highest is not None else None
+    if highest is None or pod is None:
+        return Work()
+    if pod.is_terminating:
+        return Work(reason=f"waiting for surplus pod {highest} to leave")
+    lowest_broken = replicas.condemned_unavailable.first
+    if lowest_broken != highest and highest in replicas.condemned_unavailable:
+        return Work(reason=f"surplus pod {highest} is not available, and {lowest_broken} is neither")
+    return Work([writes.delete_pod(observed.statefulset, pod)], f"pod {highest} is surplus")
 
 
 def _together(works: Sequence[Work]) -> Work:

@@ -12,7 +12,7 @@ from holdfast.api.errors import Invalid, NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.controllers.actions import Action, Confirm, Each, Errors, Patch
 
-from .identity import controller_uid, owner_reference
+from .identity import controller_uid, owner_reference, pod_name
 from .views import Pod, StatefulSet, split_pod_name
 
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -20,10 +20,9 @@ STRATEGIC = "application/strategic-merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The set's own, those being adopted included, and the writes that make it so."""
+    """Which of the pods in question are the set's, those being adopted included, and the writes that make it so."""
 
     pods: Sequence[Pod]
-    revisions: Sequence[Manifest]
     before: tuple[Action, ...] = ()
 
 
@@ -46,7 +45,17 @@ def claim(statefulset: StatefulSet, pods: Sequence[Pod], revisions: Sequence[Man
     adopted_revisions: list[Action] = []
     if not statefulset.is_being_deleted:
         adopted_revisions = [_adopt(statefulset, CONTROLLER_REVISIONS, revision) for revision in orphans]
-    return Claimed(kept, revisions, _before(statefulset, adopted_revisions, adopted, released))
+    return Claimed(kept, _before(statefulset, adopted_revisions, adopted, released))
+
+
+def is_member(statefulset: StatefulSet, pod: Pod) -> bool:
+    """Whether there is no question that the pod is the set's: by owner, labels and exact name."""
+    return (
+        controller_uid(pod.manifest) == statefulset.uid
+        and is_match(statefulset, pod)
+        and pod.ordinal is not None
+        and pod.name == pod_name(statefulset, pod.ordinal)
+    )
 
 
 def is_match(statefulset: StatefulSet, pod: Pod) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
-
 from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Delete, Plan
 
 from . import ordering, ownership, revisions, status, update, writes
-from .ordering import Replicas
+from .observed import Observed
+from .replicas import Replicas
 from .revisions import History
 from .status import Status
-from .views import Observed, Pod
 
 
 def plan(observed: Observed) -> Plan:
@@ -21,10 +18,10 @@ def plan(observed: Observed) -> Plan:
     statefulset = observed.statefulset
     if statefulset.selector.matches_nothing:
         return Plan("the selector cannot be understood")
-    claimed = ownership.claim(statefulset, observed.pods, observed.revisions)
-    history = revisions.decide(statefulset, claimed.revisions, observed.revision_named)
-    replicas = ordering.distribute(statefulset, claimed.pods)
-    counted = status.count(statefulset, replicas.pods, history, observed.now)
+    claimed = ownership.claim(statefulset, observed.others, observed.revisions)
+    replicas = observed.replicas.with_pods(claimed.pods) if claimed.pods else observed.replicas
+    history = revisions.decide(statefulset, observed.revisions, observed.revision_named)
+    counted = status.count(replicas, history)
     reason, actions = "being deleted", list[Action]()
     if not statefulset.is_being_deleted:
         reason, actions, counted = work(observed, replicas, history, counted)
@@ -34,8 +31,8 @@ def plan(observed: Observed) -> Plan:
         before=() if statefulset.is_being_deleted else (*claimed.before, *history.before),
         actions=actions,
         status=status.write(statefulset, counted, history.collisions),
-        cleanup=trim(observed, claimed.pods, history),
-        again_after_s=next_available_in_s(observed, replicas, counted),
+        cleanup=trim(observed, {*replicas.labels, *(pod.revision for pod in claimed.pods)}, history),
+        again_after_s=next_available_in_s(replicas),
         subject=statefulset.manifest,
     )
 
@@ -48,7 +45,7 @@ def work(observed: Observed, replicas: Replicas, history: History, counted: Stat
     condemned = ordering.plan_condemned(observed, replicas)
     reasons, actions = [slots.reason, condemned.reason], [*slots.actions, *condemned.actions]
     if not condemned.ends_here and not observed.statefulset.is_updated_by_deletion:
-        outdated, reason = update.next_outdated(observed.statefulset, replicas.slots, history, observed.now)
+        outdated, reason = update.next_outdated(observed.statefulset, replicas, history)
         reasons.append(reason)
         if outdated is not None:
             actions.append(writes.delete_pod(observed.statefulset, outdated))
@@ -57,9 +54,9 @@ def work(observed: Observed, replicas: Replicas, history: History, counted: Stat
     return ", ".join(reason for reason in reasons if reason), actions, counted
 
 
-def trim(observed: Observed, pods: Iterable[Pod], history: History) -> list[Action]:
+def trim(observed: Observed, of_pods: set[str], history: History) -> list[Action]:
     """Deletes the oldest revisions beyond the limit that no pod, and no update, stands on (S84, S85)."""
-    live = {history.current_name, history.update_name} | {pod.revision for pod in pods}
+    live = {history.current_name, history.update_name} | of_pods
     return [_delete(revision) for revision in revisions.superfluous(observed.statefulset, observed.revisions, live)]
 
 
@@ -68,15 +65,10 @@ def _delete(revision: Manifest) -> Delete:
     return Delete(CONTROLLER_REVISIONS, metadata["namespace"], metadata["name"], metadata["uid"])
 
 
-def next_available_in_s(observed: Observed, replicas: Replicas, counted: Status) -> float | None:
-    """When the next ready pod becomes available (S14)."""
-    min_ready_s = observed.statefulset.min_ready_s
-    if min_ready_s == 0 or counted.ready_replicas == counted.available_replicas:
+def next_available_in_s(replicas: Replicas) -> float | None:
+    """When the next ready pod becomes available; of a pod of which that is not known, at the latest by then (S14)."""
+    min_ready_s = replicas.statefulset.min_ready_s
+    if min_ready_s == 0 or replicas.ready == replicas.available:
         return None
-    after = timedelta(seconds=min_ready_s)
-    waits = [
-        (pod.ready_since + after - observed.now).total_seconds()
-        for pod in replicas.pods
-        if pod.ready_since is not None and pod.ready_since + after > observed.now
-    ]
-    return min([*waits, float(min_ready_s)])
+    wait_s = replicas.next_available_in_s()
+    return float(min_ready_s) if wait_s is None else min(wait_s, float(min_ready_s))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Update
 
+from .replicas import Replicas
 from .revisions import History
-from .views import Pod, StatefulSet
+from .views import StatefulSet
 
 _COMPARED = (
     "replicas",
@@ -41,16 +40,14 @@ class Status:
         return replace(self, current_replicas=self.current_replicas - 1)
 
 
-def count(statefulset: StatefulSet, pods: Iterable[Pod], history: History, now: datetime) -> Status:
+def count(replicas: Replicas, history: History) -> Status:
     """The counts over all claimed pods, in slots and condemned alike (S127, S128)."""
-    created = [pod for pod in pods if pod.is_created]
-    staying = [pod.revision for pod in created if not pod.is_terminating]
     return Status(
-        replicas=len(created),
-        ready_replicas=sum(pod.is_ready for pod in created),
-        available_replicas=sum(pod.is_available(statefulset.min_ready_s, now) for pod in created),
-        current_replicas=staying.count(history.current_name),
-        updated_replicas=staying.count(history.update_name),
+        replicas=replicas.created,
+        ready_replicas=replicas.ready,
+        available_replicas=replicas.available,
+        current_replicas=replicas.staying[history.current_name],
+        updated_replicas=replicas.staying[history.update_name],
         current_revision=history.current_name,
         update_revision=history.update_name,
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-
 from holdfast.api.resource import Manifest
 
+from .replicas import Replicas
 from .revisions import History
 from .views import Pod, StatefulSet
 
@@ -21,20 +19,18 @@ def revision_for(statefulset: StatefulSet, ordinal: int, history: History) -> Ma
     return history.current if ordinal - statefulset.start < staying else history.update
 
 
-def next_outdated(
-    statefulset: StatefulSet, slots: Mapping[int, Pod], history: History, now: datetime
-) -> tuple[Pod | None, str]:
+def next_outdated(statefulset: StatefulSet, replicas: Replicas, history: History) -> tuple[Pod | None, str]:
     """The pod to delete so that it comes back updated, and why, or why none (S96, S97).
 
     From the highest slot down to the partition: an outdated pod goes, whether it is well or not; one that is up
     to date, or leaving, has to be available before the next lower one is looked at.
     """
-    for ordinal in reversed(statefulset.slots[statefulset.partition :]):
-        pod = slots.get(ordinal)
-        if pod is None or pod.has_ended:
-            return None, f"waiting for pod {ordinal} to be replaced before the next is updated"
-        if pod.revision != history.update_name and not pod.is_terminating:
-            return pod, f"pod {ordinal} is outdated"
-        if pod.is_unavailable(statefulset.min_ready_s, now):
-            return None, f"waiting for pod {ordinal} to be available before the next is updated"
-    return None, ""
+    ordinal = replicas.highest_not_updated(history.update_name)
+    if ordinal is None or ordinal - statefulset.start < statefulset.partition:
+        return None, ""
+    pod = replicas.get(ordinal)
+    if pod is None or pod.has_ended:
+        return None, f"waiting for pod {ordinal} to be replaced before the next is updated"
+    if pod.revision != history.update_name and not pod.is_terminating:
+        return pod, f"pod {ordinal} is outdated"
+    return None, f"waiting for pod {ordinal} to be available before the next is updated"

@@ -212,17 +212,3 @@ class Pod:
     def is_unavailable(self, min_ready_s: int, now: datetime) -> bool:
         """Not available, or terminating."""
         return self.is_terminating or not self.is_available(min_ready_s, now)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """All that a sync of one set depends on."""
-
-    statefulset: StatefulSet
-    pods: Sequence[Pod]
-    """Of the namespace: those the set controls, and those nobody controls that its selector matches."""
-    revisions: Sequence[Manifest]
-    """Those its selector matches that the set controls, or nobody, oldest first (S70)."""
-    claim_named: Find
-    revision_named: Find
-    now: datetime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import AlreadyExists, Conflict
@@ -9,21 +11,31 @@ from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Create, Delete, Each, Emit, Fail, Patch, Report, Update
 
 from . import claims, identity
-from .views import Observed, Pod, StatefulSet
+from .views import Find, Pod, StatefulSet
 
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-def create_pod(observed: Observed, ordinal: int, template: Manifest, revision: str) -> list[Action]:
+class Sees(Protocol):
+    """What decisions about one pod need to know."""
+
+    @property
+    def statefulset(self) -> StatefulSet: ...
+
+    @property
+    def claim_named(self) -> Find: ...
+
+
+def create_pod(seen: Sees, ordinal: int, template: Manifest, revision: str) -> list[Action]:
     """Claims, then the pod, then the claims' owners (S32, S56). If a claim fails, the pod is not tried."""
-    statefulset = observed.statefulset
+    statefulset = seen.statefulset
     manifest = identity.build_pod(statefulset, ordinal, template, revision)
     name = manifest["metadata"]["name"]
     failed, success = _failed("Create", statefulset, name), _succeeded("Create", statefulset, name)
-    creations = create_claims(observed, ordinal)
+    creations = create_claims(seen, ordinal)
     actions: list[Action] = [Each(creations, on_failure=failed)] if creations else []
     owners = claims.owners_of(statefulset, name, "", is_condemned=False)
-    owning = _own_claims(observed, ordinal, owners)
+    owning = _own_claims(seen, ordinal, owners)
     if not owning:
         pod = Create(PODS, manifest, on_success=success, on_failure=failed, quiet=(AlreadyExists,))
         return [*actions, pod]
@@ -43,35 +55,35 @@ def delete_pod(statefulset: StatefulSet, pod: Pod) -> Delete:
     )
 
 
-def complete_claims(observed: Observed, ordinal: int, pod: Pod) -> list[Action]:
+def complete_claims(seen: Sees, ordinal: int, pod: Pod) -> list[Action]:
     """For a pending pod: the claims that are missing, and the owners of all (S34)."""
-    creations = create_claims(observed, ordinal)
-    owners = claims.owners_of(observed.statefulset, pod.name, pod.uid, is_condemned=False)
-    owning = _own_claims(observed, ordinal, owners)
+    creations = create_claims(seen, ordinal)
+    owners = claims.owners_of(seen.statefulset, pod.name, pod.uid, is_condemned=False)
+    owning = _own_claims(seen, ordinal, owners)
     actions: list[Action] = [Each(creations)] if creations else []
     if owning:
-        actions.append(Each(owning, on_failure=_failed("Update", observed.statefulset, pod.name)))
+        actions.append(Each(owning, on_failure=_failed("Update", seen.statefulset, pod.name)))
     return actions
 
 
-def condemn_claims(observed: Observed, ordinal: int, pod: Pod) -> list[Action]:
+def condemn_claims(seen: Sees, ordinal: int, pod: Pod) -> list[Action]:
     """For a pod that will be deleted for good: its claims' owners, if they are not right (S56, S61)."""
-    owners = claims.owners_of(observed.statefulset, pod.name, pod.uid, is_condemned=True)
-    return _own_claims(observed, ordinal, owners) if not are_claims_right(observed, ordinal, owners) else []
+    owners = claims.owners_of(seen.statefulset, pod.name, pod.uid, is_condemned=True)
+    return _own_claims(seen, ordinal, owners) if not are_claims_right(seen, ordinal, owners) else []
 
 
-def repair_pod(observed: Observed, ordinal: int, pod: Pod) -> list[Action]:
+def repair_pod(seen: Sees, ordinal: int, pod: Pod) -> list[Action]:
     """Puts right what is off with a slot's pod: identity, volumes, claims' owners; nothing if all is well (S118, S119).
 
     A pending pod's claims were seen to already (`complete_claims`). On a conflict the step is tried again on a
     newer view.
     """
-    statefulset = observed.statefulset
+    statefulset = seen.statefulset
     name = identity.pod_name(statefulset, ordinal)
     owners = claims.owners_of(statefulset, pod.name, pod.uid, is_condemned=False)
     has_identity = identity.is_identity_right(statefulset, ordinal, pod)
     has_storage = claims.is_storage_right(statefulset, ordinal, pod)
-    has_owners = pod.is_pending or are_claims_right(observed, ordinal, owners)
+    has_owners = pod.is_pending or are_claims_right(seen, ordinal, owners)
     if has_identity and has_storage and has_owners:
         return []
     failed = _failed("Update", statefulset, name)
@@ -80,10 +92,10 @@ def repair_pod(observed: Observed, ordinal: int, pod: Pod) -> list[Action]:
     if not has_storage:
         volumes = claims.pod_volumes(statefulset, ordinal, manifest["spec"].get("volumes") or [])
         manifest = {**manifest, "spec": {**manifest["spec"], "volumes": volumes}}
-        if creations := create_claims(observed, ordinal):
+        if creations := create_claims(seen, ordinal):
             actions.append(Each(creations, on_failure=failed))
     if not has_owners:
-        actions.append(Each(_own_claims(observed, ordinal, owners), on_failure=failed))
+        actions.append(Each(_own_claims(seen, ordinal, owners), on_failure=failed))
     update = Update(
         PODS,
         manifest,
@@ -94,14 +106,14 @@ def repair_pod(observed: Observed, ordinal: int, pod: Pod) -> list[Action]:
     return [*actions, update]
 
 
-def create_claims(observed: Observed, ordinal: int) -> list[Action]:
+def create_claims(seen: Sees, ordinal: int) -> list[Action]:
     """The claims of an ordinal that are missing. One that is being deleted is a failure (S33)."""
-    statefulset = observed.statefulset
+    statefulset = seen.statefulset
     pod_name = identity.pod_name(statefulset, ordinal)
     actions: list[Action] = []
     for template in statefulset.claim_templates:
         name = claims.claim_name(template, statefulset, ordinal)
-        claim = observed.claim_named(name)
+        claim = seen.claim_named(name)
         if claim is None:
             actions.append(_create_claim(statefulset, pod_name, claims.build_claim(template, statefulset, ordinal)))
         elif "deletionTimestamp" in claim["metadata"]:
@@ -123,24 +135,24 @@ def _create_claim(statefulset: StatefulSet, pod_name: str, claim: Manifest) -> C
     )
 
 
-def are_claims_right(observed: Observed, ordinal: int, owners: claims.Owners) -> bool:
+def are_claims_right(seen: Sees, ordinal: int, owners: claims.Owners) -> bool:
     """Whether every claim of the ordinal that exists has the owners it should have."""
-    for name in claims.claim_names(observed.statefulset, ordinal):
-        claim = observed.claim_named(name)
+    for name in claims.claim_names(seen.statefulset, ordinal):
+        claim = seen.claim_named(name)
         if claim is not None and not claims.is_claim_right(claim, owners):
             return False
     return True
 
 
-def _own_claims(observed: Observed, ordinal: int, owners: claims.Owners) -> list[Action]:
+def _own_claims(seen: Sees, ordinal: int, owners: claims.Owners) -> list[Action]:
     actions: list[Action] = []
-    for name in claims.claim_names(observed.statefulset, ordinal):
-        claim = observed.claim_named(name)
+    for name in claims.claim_names(seen.statefulset, ordinal):
+        claim = seen.claim_named(name)
         failure = f"could not update claim {name} for delete policy ownerRefs: {{error}}"
         if claim is None:
             if reference := claims.wanted_reference(owners):
                 patch = {"metadata": {"ownerReferences": [reference]}}
-                namespace = observed.statefulset.namespace
+                namespace = seen.statefulset.namespace
                 actions.append(Patch(PERSISTENT_VOLUME_CLAIMS, namespace, name, patch, type=STRATEGIC, error=failure))
             continue
         if claims.has_unexpected_controller(claim, owners):
