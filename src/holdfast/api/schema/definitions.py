@@ -6,7 +6,6 @@ what it names.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -44,6 +43,8 @@ def definition_names() -> list[str]:
 @cache
 def fingerprint() -> str:
     """A text that changes with the definitions."""
+    import hashlib
+
     return hashlib.blake2b(_path().read_bytes(), digest_size=16).hexdigest()
 
 
