@@ -111,7 +111,7 @@ def selector_from_manifest(selector: Mapping[str, Any] | None) -> LabelSelector:
         operator = _MANIFEST_OPERATORS.get(expression.get("operator", ""))
         if operator is None:
             return NOTHING
-        requirements.append(Requirement(expression["key"], operator, tuple(expression.get("values") or ())))
+        requirements.append(Requirement(expression.get("key", ""), operator, tuple(expression.get("values") or ())))
     return _sorted(requirements)
 
 

@@ -71,11 +71,11 @@ def _shown(subsets: list[Manifest]) -> str:
 
 
 def _addresses(subset: Manifest) -> Iterator[str]:
-    addresses, ports = subset.get("addresses", ()), subset.get("ports", ())
+    addresses, ports = [address.get("ip", "") for address in subset.get("addresses", ())], subset.get("ports", ())
     if not ports:
-        yield from (address["ip"] for address in addresses)
+        yield from addresses
     for port in ports:
-        yield from (_joined(address["ip"], port["port"]) for address in addresses)
+        yield from (_joined(address, port.get("port", 0)) for address in addresses)
 
 
 def _joined(address: str, port: int) -> str:

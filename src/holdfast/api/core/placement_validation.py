@@ -65,13 +65,13 @@ def _spread_constraint(field: str, constraint: Manifest) -> Iterator[FieldError]
     if constraint.get("maxSkew", 0) <= 0:
         yield invalid(f"{field}.maxSkew", constraint.get("maxSkew", 0), "must be greater than zero")
     yield from _topology_key(f"{field}.topologyKey", constraint.get("topologyKey", ""))
-    actions = ("DoNotSchedule", "ScheduleAnyway")
-    yield from supported(f"{field}.whenUnsatisfiable", constraint.get("whenUnsatisfiable", ""), actions)
+    action = constraint.get("whenUnsatisfiable", "")
+    yield from supported(f"{field}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
     domains = constraint.get("minDomains")
     if domains is not None and domains <= 0:
         yield invalid(f"{field}.minDomains", domains, "must be greater than zero")
-    if domains is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
-        refusal = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {constraint['whenUnsatisfiable']}"
+    if domains is not None and action != "DoNotSchedule":
+        refusal = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
         yield invalid(f"{field}.minDomains", domains, refusal)
     for policy in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
         if policy in constraint:

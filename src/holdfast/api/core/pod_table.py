@@ -77,7 +77,7 @@ class Summary:
 def summarize(pod: Manifest) -> Summary:
     """The pod in one word and three numbers."""
     spec, status = pod.get("spec", {}), pod.get("status", {})
-    sidecars = {c["name"] for c in spec.get("initContainers", ()) if c.get("restartPolicy") == "Always"}
+    sidecars = {c.get("name", "") for c in spec.get("initContainers", ()) if c.get("restartPolicy") == "Always"}
     summary = Summary(_phase(pod), len(spec.get("containers", ())) + len(sidecars))
     inits = status.get("initContainerStatuses", [])
     initializing = _initializing(inits, sidecars, len(spec.get("initContainers", ())))
