@@ -5,8 +5,6 @@ Users read there which field they changed; tools match the first line only.
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +53,8 @@ class Shape:
 
 def difference(shape: Shape, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """A unified diff of both, three lines of context, without file names."""
+    import difflib
+
     lines = difflib.unified_diff(_lines(shape.render(old)), _lines(shape.render(new)), n=3)
     return "".join(list(lines)[2:])
 
@@ -99,6 +99,8 @@ def _plain(value: Any) -> Any:
 
 
 def _lines(value: Any) -> list[str]:
+    import json
+
     text = json.dumps(value, indent=1, ensure_ascii=False)
     for character, escaped in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")):
         text = text.replace(character, escaped)
