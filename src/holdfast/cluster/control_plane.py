@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from holdfast.client import Client
@@ -18,6 +18,7 @@ from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer
+from holdfast.network.dns.server import Address, DnsServer, host_resolvers
 from holdfast.scheduler.controller import Scheduler
 from holdfast.world import World
 
@@ -46,8 +47,10 @@ class ControlPlane:
         directories: VolumeDirectories,
         volumes_root: str,
         ca_certificate: str = "",
+        dns_addresses: Sequence[Address] = (),
         without: Collection[str] = (),
     ) -> None:
+        """`dns_addresses` are where cluster DNS answers; without any, none is run."""
         self.informers = Informers(client_for("controller-manager"), world)
         self._world = world
         self._parts: list[Callable[[], Part]] = []
@@ -56,6 +59,9 @@ class ControlPlane:
             self._parts += controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
         if "scheduler" not in without:
             self._parts.append(lambda: Scheduler(client_for("scheduler"), self.informers, world))
+        if "dns" not in without and dns_addresses:
+            upstreams = host_resolvers()
+            self._parts.append(lambda: DnsServer(self.informers, world, dns_addresses, upstreams=upstreams))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -22,10 +22,14 @@ from pathlib import Path
 import msgspec
 
 from holdfast.api.core.node import NODES
+from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
 from holdfast.apiserver.server import ApiServer, Config
+from holdfast.apiserver.streams import PodStreams
+from holdfast.apiserver.streams.dialing import NodeDialer
 from holdfast.controllers.volumes.bootstrap import create_standard_class
 from holdfast.controllers.volumes.directories import LocalDirectories
+from holdfast.network.pods import ranges
 from holdfast.store import Store
 from holdfast.wire.http import serve
 from holdfast.world import World, real_world
@@ -159,6 +163,8 @@ class Daemon:
         )
         server = ApiServer(store, self._world, config)
         await server.open()
+        dialer = self._dialer(server)
+        server.streams = PodStreams(dialer).handle
         if is_new:
             await create_standard_class(server.client("controller-manager"))
         http = await serve(
@@ -172,6 +178,7 @@ class Daemon:
             yield server
         finally:
             await server.close()
+            await dialer.close()
             await http.close()
             await store.close()
 
@@ -181,6 +188,20 @@ class Daemon:
         files = certificates.pair(self._home, "apiserver")
         return server_context(str(files.certificate), str(files.key), client_ca=str(self._home.ca_certificate))
 
+    def _dialer(self, server: ApiServer) -> NodeDialer:
+        """How logs, exec and the like reach the nodes: as the API server, by client certificate."""
+        from holdfast.wire.tls import client_context
+
+        files = certificates.pair(self._home, "apiserver-client")
+        context = client_context(str(self._home.ca_certificate), str(files.certificate), str(files.key))
+        nodes = server.cache.of(NODES)
+
+        def find(name: str) -> Manifest | None:
+            stored = nodes.objects.get(nodes.key("", name))
+            return None if stored is None else stored.manifest
+
+        return NodeDialer(find, context)
+
     def _control_plane(self, server: ApiServer) -> ControlPlane:
         volumes = str(self._home.volumes)
         return ControlPlane(
@@ -189,6 +210,7 @@ class Daemon:
             directories=LocalDirectories([volumes]),
             volumes_root=volumes,
             ca_certificate=self._home.ca_certificate.read_text(),
+            dns_addresses=[(self._settings.dns_address(), 53)] if os.geteuid() == 0 else [],
             without=self._settings.without,
         )
 
@@ -225,7 +247,7 @@ def _listen(port: int) -> socket.socket:
 
 def complete(settings: Settings, port: int) -> Settings:
     """The settings with everything chosen that was left open."""
-    return settings.changed(port=port, pod_cidr=settings.pod_cidr or None)
+    return settings.changed(port=port, pod_cidr=settings.pod_cidr or str(ranges.choose(ranges.routed())))
 
 
 def open_store(settings: Settings, home: Home, world: World) -> Store:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import msgspec
+
+from holdfast.network.pods import ranges
 
 PARTS = ("controllers", "scheduler", "dns")
 """What `--without` may name: parts that can run elsewhere, or be played by a test."""
@@ -31,6 +34,10 @@ class Settings:
         """The names of this machine's nodes: its host name, with a number where there are several."""
         hostname = os.uname().nodename.split(".")[0].lower() or "node"
         return [hostname if number == 0 else f"{hostname}-{number + 1}" for number in range(self.nodes)]
+
+    def dns_address(self) -> str:
+        """Where the pods' nameserver listens: the first node's own address among its pods'."""
+        return str(ranges.gateway(ranges.node_range(IPv4Network(self.pod_cidr), 0)))
 
     def changed(self, **given: object) -> Settings:
         """These settings with the given ones that are not None."""

@@ -48,14 +48,14 @@ class PodNetwork:
         await asyncio.to_thread(links.detach, links.link_name(self._cluster, pod_uid))
         self._addresses.release(pod_uid)
 
-    async def keep_only(self, pod_uids: Collection[str]) -> None:
+    async def recover(self, live: Collection[str]) -> None:
         """Takes away what pods have that do not exist any more."""
-        for uid in self._addresses.keep_only(pod_uids):
+        for uid in self._addresses.keep_only(live):
             await asyncio.to_thread(links.detach, links.link_name(self._cluster, uid))
 
     async def close(self) -> None:
         """Removes everything, of pods too."""
-        await self.keep_only(())
+        await self.recover(())
         await asyncio.to_thread(links.remove_gateway, self.gateway)
         try:
             await asyncio.to_thread(masquerade.remove, self._table)

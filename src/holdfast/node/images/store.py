@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import msgspec
 
-from holdfast.node.runtime import ImageRecord
+from holdfast.node.runtime import ImageMissing, ImageRecord
 
 from .archive import Archive, ArchivedImage, BadArchive
 from .references import HOST, InvalidReference, normalise
@@ -178,6 +178,16 @@ class ImageStore:
             shutil.rmtree(fresh, ignore_errors=True)
         _write(size_file, str(size).encode())
         return size
+
+    def pull(self, reference: str) -> ImageRecord:
+        """The image if it is here; there is no registry to fetch it from. Raises ImageMissing."""
+        if found := self.find(reference):
+            return found
+        message = (
+            f'failed to pull image "{reference}": no registry is configured on this node; '
+            "load the image from an archive: holdfast image load FILE"
+        )
+        raise ImageMissing("ErrImagePull", message)
 
     def remove(self, reference: str) -> None:
         """Forgets the name; without a name left, the image; without an image left, its layers. Raises KeyError."""
