@@ -1,0 +1,106 @@
+"""Who may do what (A51, A58, A59, A216, A222-A225, A231)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.apiserver.auth.authentication import authenticate
+from holdfast.apiserver.auth.user import User
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+CERTIFICATE = {
+    "subject": ((("organizationName", "system:masters"),), (("organizationName", "devs"),), (("commonName", "ada"),))
+}
+
+
+def test_a_certificate_names_user_and_groups() -> None:
+    user = authenticate({}, CERTIFICATE, {})
+    assert user == User("ada", ("system:masters", "devs", "system:authenticated"))
+
+
+def test_without_credentials_one_is_anonymous() -> None:
+    assert authenticate({}, None, {}).name == "system:anonymous"
+    assert authenticate({}, {}, {}).groups == ("system:unauthenticated",)
+
+
+async def test_a_bad_token_is_unauthorized(web: Any) -> None:
+    answer = await web("GET", "/api/v1/pods", token="nonsense")
+    assert (answer.code, answer["reason"], answer["message"]) == (401, "Unauthorized", "Unauthorized")
+    assert "details" not in answer.body
+
+
+async def test_anonymous_is_forbidden_not_unauthorized(web: Any) -> None:
+    answer = await web("GET", "/api/v1/pods", token="")
+    assert answer.code == 403
+    assert answer["message"] == (
+        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" at the cluster scope'
+    )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/readyz/ping", "/version"])
+async def test_health_and_version_are_public(web: Any, path: str) -> None:
+    assert (await web("GET", path, token="")).code == 200
+
+
+@pytest.mark.parametrize("path", ["/api", "/apis", "/apis/apps", "/api/v1", "/openapi/v3"])
+async def test_discovery_is_for_everyone_who_is_known(web: Any, jane_token: str, path: str) -> None:
+    assert (await web("GET", path, token=jane_token)).code == 200
+    assert (await web("GET", path, token="")).code == 403
+
+
+async def test_access_is_decided_before_existence(web: Any, jane_token: str) -> None:
+    answer = await web("GET", "/apis/apps/v1/namespaces/ns/statefulsets/none/scale", token=jane_token)
+    assert (answer.code, answer["details"]) == (403, {"name": "none", "group": "apps", "kind": "statefulsets"})
+
+
+async def grant(web: Any, rules: list[dict[str, Any]], user: str = "jane") -> None:
+    """A role in `ns` for the user."""
+    role = {"metadata": {"name": "r"}, "rules": rules}
+    assert (await web("POST", f"{RBAC}/namespaces/ns/roles", role)).code == 201
+    binding = {
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    assert (await web("POST", f"{RBAC}/namespaces/ns/rolebindings", binding)).code == 201
+
+
+async def test_a_role_allows_what_its_rules_say_where_it_is_bound(web: Any, jane_token: str) -> None:
+    path = "/api/v1/namespaces/ns/pods"
+    assert (await web("GET", path, token=jane_token)).code == 403
+    await grant(web, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}])
+    assert (await web("GET", path, token=jane_token)).code == 200
+    assert (await web("GET", "/api/v1/namespaces/default/pods", token=jane_token)).code == 403
+    assert (await web("GET", f"{path}/a/log", token=jane_token)).code == 403
+    assert (await web("DELETE", f"{path}/a", token=jane_token)).code == 403
+    await web("DELETE", f"{RBAC}/namespaces/ns/rolebindings/b")
+    assert (await web("GET", path, token=jane_token)).code == 403
+
+
+async def test_a_rule_by_name_covers_the_name_and_lists_of_it(web: Any, jane_token: str) -> None:
+    path = "/api/v1/namespaces/ns/secrets"
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["a"], "verbs": ["*"]}
+    await grant(web, [rule])
+    assert (await web("GET", f"{path}/a", token=jane_token)).code == 404
+    assert (await web("GET", f"{path}/b", token=jane_token)).code == 403
+    assert (await web("GET", path, token=jane_token)).code == 403
+    assert (await web("GET", f"{path}?fieldSelector=metadata.name%3Da", token=jane_token)).code == 200
+    assert (await web("POST", path, {"metadata": {"name": "a"}}, token=jane_token)).code == 403
+
+
+async def test_a_master_may_be_somebody_else(web: Any, jane_token: str) -> None:
+    headers = {"impersonate-user": "jane", "impersonate-group": "devs"}
+    answer = await web("GET", "/api/v1/pods", headers=headers)
+    assert (answer.code, answer["message"].split('"')[1]) == (403, "jane")
+    refused = await web("GET", "/api/v1/pods", headers={"impersonate-user": "ada"}, token=jane_token)
+    assert refused["message"] == (
+        'users "ada" is forbidden: User "jane" cannot impersonate resource "users" in API group "" at the cluster scope'
+    )
+
+
+async def test_the_default_roles_are_there(web: Any) -> None:
+    listed = await web("GET", f"{RBAC}/clusterroles")
+    names = {item["metadata"]["name"] for item in listed["items"]}
+    assert {"cluster-admin", "admin", "edit", "view", "system:discovery", "system:basic-user"} <= names
