@@ -421,3 +421,12 @@ def test_n12_a_container_that_ended_for_good_does_not_run_again() -> None:
 def test_a105_fields_that_pods_can_be_selected_by(field: str, expected: str) -> None:
     manifest = {**pod(nodeName="n1"), "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}}
     assert PODS.fields[field](manifest) == expected
+
+
+def test_a_volume_that_is_wrong_cannot_be_mounted() -> None:
+    mount = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    both = [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]
+    assert errors(mount, volumes=both) == [
+        "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
+        'spec.containers[0].volumeMounts[0].name: Not found: "v"',
+    ]

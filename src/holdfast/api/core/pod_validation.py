@@ -61,9 +61,10 @@ def validate_pod_spec(
 ) -> Iterator[FieldError]:
     claims = frozenset(more_volumes)
     volumes = [volume for volume in spec.get("volumes", ()) if volume.get("name") not in claims]
-    around = _surroundings(spec, volumes, claims)
+    volume_errors, valid = validate_volumes(f"{field}.volumes", volumes, pod_name)
+    yield from volume_errors
+    around = _surroundings(spec, volumes, claims | valid, claims)
     containers, init_containers = spec.get("containers", []), spec.get("initContainers", [])
-    yield from validate_volumes(f"{field}.volumes", volumes, pod_name)
     yield from validate_containers(f"{field}.containers", containers, around)
     yield from validate_init_containers(f"{field}.initContainers", init_containers, containers, around)
     ephemeral = spec.get("ephemeralContainers", [])
@@ -86,11 +87,12 @@ def validate_pod_spec(
     yield from _classes(field, spec)
 
 
-def _surroundings(spec: Manifest, volumes: list[Manifest], claims: frozenset[str]) -> Surroundings:
+def _surroundings(
+    spec: Manifest, volumes: list[Manifest], mountable: frozenset[str], claims: frozenset[str]
+) -> Surroundings:
     grace_period_s = spec.get("terminationGracePeriodSeconds", 30)
-    named_volumes = {volume.get("name", "") for volume in volumes}
     of_claims = {v.get("name", "") for v in volumes if "persistentVolumeClaim" in v or "ephemeral" in v}
-    return Surroundings(claims | named_volumes, claims | of_claims, grace_period_s)
+    return Surroundings(mountable, claims | of_claims, grace_period_s)
 
 
 def _host_network(field: str, spec: Manifest) -> Iterator[FieldError]:

@@ -60,19 +60,22 @@ _ORDER = (
 """Upstream looks at the sources in this order: the first is validated, each further one is one too many."""
 
 
-def validate_volumes(field: str, volumes: list[Manifest], pod_name: str) -> Iterator[FieldError]:
-    seen: set[str] = set()
+def validate_volumes(field: str, volumes: list[Manifest], pod_name: str) -> tuple[list[FieldError], frozenset[str]]:
+    """What is wrong with them, and the names of those that are right: only these can be mounted."""
+    found: list[FieldError] = []
+    valid: set[str] = set()
     for i, volume in enumerate(volumes):
         at, name = f"{field}[{i}]", volume.get("name", "")
         errors = [*validate_sources(at, volume, _SOURCES, _ORDER)]
         if "ephemeral" in volume and pod_name and name:
             errors += _ephemeral_claim_name(f"{at}.name", pod_name, name)
         errors += required_name(f"{at}.name", name, names.dns_label)
-        if name in seen:
+        if name in valid:
             errors.append(duplicate(f"{at}.name", name))
         if not errors:
-            seen.add(name)
-        yield from errors
+            valid.add(name)
+        found += errors
+    return found, frozenset(valid)
 
 
 Rule = Callable[[str, Manifest], Iterator[FieldError]]
