@@ -77,6 +77,7 @@ class Runner(Generic[T]):
 
     def __init__(self, controller: Controller[T], client: Client, informers: Informers, world: World) -> None:
         self.controller = controller
+        self._verifies = controller if isinstance(controller, Verifies) else None
         self.queue = WorkQueue(world)
         self.events = EventRecorder(client, controller.name, world)
         self._client = client
@@ -130,9 +131,9 @@ class Runner(Generic[T]):
     async def observe(self, key: str) -> T | None:
         """What the controller sees, with what it wants to have read live (see `Verifies`)."""
         observed = self.controller.observe(key)
-        if observed is None or not isinstance(self.controller, Verifies):
+        if observed is None or self._verifies is None:
             return observed
-        verified: T | None = await self.controller.verify(observed, self._client)
+        verified: T | None = await self._verifies.verify(observed, self._client)
         return verified
 
     async def carry_out(self, key: str, plan: Plan) -> None:

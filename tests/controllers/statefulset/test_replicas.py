@@ -1,12 +1,13 @@
 """What is kept pod by pod is what a full count finds."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.controllers.statefulset.replicas import Ordinals, Replicas
 from holdfast.controllers.statefulset.views import Pod
 
-from .builders import Cluster, claim, owner, statefulset
+from .builders import Cluster, claim, doing, owner, plan, statefulset
 
 IMAGES = ("app:1", "app:2")
 
@@ -61,15 +62,17 @@ def test_whatever_happens_what_is_kept_is_what_a_full_count_finds(data):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=300), st.booleans())
-def test_ordinals_know_their_first_one(changes, highest):
-    ordinals, expected = Ordinals(highest=highest), set()
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=300), st.booleans(), st.integers(0, 9))
+def test_ordinals_know_their_first_one(changes, highest, start):
+    untouched = range(start, 7)
+    ordinals, expected = Ordinals(highest=highest, untouched=untouched), set(untouched)
     for ordinal, is_member in changes:
         ordinals.put(ordinal, is_member)
         (expected.add if is_member else expected.discard)(ordinal)
         assert ordinals.first == (max if highest else min)(expected, default=None)
+        assert (ordinal in ordinals) == is_member
     assert list(ordinals) == sorted(expected, reverse=highest)
-    assert len(ordinals) == len(expected)
+    assert bool(ordinals) == bool(expected)
 
 
 def test_ordinals_that_come_and_go_behind_another_leave_nothing_behind():
@@ -79,3 +82,16 @@ def test_ordinals_that_come_and_go_behind_another_leave_nothing_behind():
         ordinals.put(7, True)
         ordinals.put(7, False)
     assert len(ordinals._heap) < 100
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_set_of_two_billion_is_no_burden(parallel):
+    cluster = Cluster(statefulset(2**31 - 1, parallel=parallel)).with_revision()
+    cluster.add(0)
+    cluster.add(1_000_000)
+    created = doing(plan(cluster.observed()))
+    assert created[:2] == (["create pod web-1", "create pod web-2"] if parallel else ["create pod web-1"])
+    assert len(created) <= 5000
+    cluster.change_image("app:2")
+    cluster.change(replicas=2)
+    assert doing(plan(cluster.observed()))[-1] == ("delete pod web-1000000" if parallel else "create pod web-1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from holdfast.controllers.actions import Action, Waves
 
@@ -12,6 +13,9 @@ from .observed import Observed
 from .replicas import Replicas
 from .revisions import History
 from .views import Pod
+
+MOST_SLOTS = 5000
+"""So many slots of a parallel set are planned in one sync; what was written wakes the set for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ def _wait_reason(replicas: Replicas, ordinal: int, pod: Pod) -> str:
 def plan_slots(observed: Observed, replicas: Replicas, history: History) -> Work:
     """All slots: ordered from the first up to the one that acts or waits, parallel all of them, in waves (S45, S46)."""
     if not observed.statefulset.is_ordered:
-        return _together([plan_slot(observed, replicas, ordinal, history) for ordinal in replicas.wanting])
+        works = (plan_slot(observed, replicas, ordinal, history) for ordinal in replicas.wanting)
+        return _together(list(islice((work for work in works if work.actions), MOST_SLOTS)))
     actions: list[Action] = []
     reasons: list[str] = []
     for ordinal in _in_turn(replicas):

@@ -1,7 +1,7 @@
 """The pods of a set, kept so that a change of one costs the same in a set of ten and of ten thousand.
 
 A plan asks questions: which ordinals want work, what holds up the rest, how many are there of each sort. The
-answers are kept up to date pod by pod; nothing here walks all ordinals but the constructor.
+answers are kept up to date pod by pod; slots that never had a pod are not even counted.
 """
 
 from __future__ import annotations
@@ -17,25 +17,34 @@ from .views import Find, Pod, StatefulSet
 
 
 class Ordinals:
-    """A set of ordinals that knows its lowest one, or its highest."""
+    """A set of ordinals that knows its lowest one, or its highest.
 
-    def __init__(self, *, highest: bool = False) -> None:
+    Those of `untouched` are members until they are first put: a set of a billion missing pods costs nothing.
+    """
+
+    def __init__(self, *, highest: bool = False, untouched: range = range(0)) -> None:
         self._sign = -1 if highest else 1
         self._members: set[int] = set()
         self._heap: list[int] = []
         """Signed; may hold ordinals that have left."""
+        self._untouched = untouched
+        self._touched: set[int] = set()
+        """Exceptions within `_untouched`."""
 
     def __contains__(self, ordinal: int) -> bool:
-        return ordinal in self._members
+        return ordinal in self._members or (ordinal in self._untouched and ordinal not in self._touched)
 
     def __iter__(self) -> Iterator[int]:
         """From the first on."""
-        return iter(sorted(self._members, reverse=self._sign < 0))
+        untouched = (ordinal for ordinal in self._untouched[:: self._sign] if ordinal not in self._touched)
+        return heapq.merge(sorted(self._members, reverse=self._sign < 0), untouched, reverse=self._sign < 0)
 
-    def __len__(self) -> int:
-        return len(self._members)
+    def __bool__(self) -> bool:
+        return self.first is not None
 
     def put(self, ordinal: int, is_member: bool) -> None:
+        if ordinal in self._untouched:
+            self._touched.add(ordinal)
         if not is_member:
             self._members.discard(ordinal)
         elif ordinal not in self._members:
@@ -47,11 +56,26 @@ class Ordinals:
     @property
     def first(self) -> int | None:
         """The lowest, or the highest; None if there is none."""
+        put, untouched = self._first_put(), self._first_untouched()
+        if put is None or untouched is None:
+            return untouched if put is None else put
+        return min(put, untouched, key=lambda ordinal: self._sign * ordinal)
+
+    def _first_put(self) -> int | None:
         while self._heap:
             ordinal = self._sign * self._heap[0]
             if ordinal in self._members:
                 return ordinal
             heapq.heappop(self._heap)
+        return None
+
+    def _first_untouched(self) -> int | None:
+        while self._untouched:
+            ordinal = self._untouched[0 if self._sign > 0 else -1]
+            if ordinal not in self._touched:
+                return ordinal
+            self._touched.discard(ordinal)
+            self._untouched = self._untouched[1:] if self._sign > 0 else self._untouched[:-1]
         return None
 
 
@@ -80,21 +104,19 @@ class Replicas:
         """Pods that are created and not terminating, by revision."""
         self.labels: Counter[str] = Counter()
         """All pods, by revision."""
-        self.wanting = Ordinals()
+        self.wanting = Ordinals(untouched=statefulset.slots)
         """Slots in which something is to be done: fill, delete, complete, repair."""
-        self.unfit = Ordinals()
+        self.unfit = Ordinals(untouched=statefulset.slots)
         """Slots that hold up an ordered set: without a pod that is available and stays."""
         self.condemned = Ordinals(highest=True)
         self.condemned_unavailable = Ordinals()
         self.condemned_wanting = Ordinals(highest=True)
         """Those whose claims have to change hands."""
-        self._not_updated = Ordinals(highest=True)
+        self._not_updated = Ordinals(highest=True, untouched=statefulset.slots)
         """Slots that are unfit or not of `_update_revision`."""
         self._update_revision = ""
         self._marks: dict[int, _Mark] = {}
         self._ripening: list[tuple[datetime, int]] = []
-        for ordinal in statefulset.slots:
-            self._judge_missing(ordinal)
         for pod in pods:
             self.put(pod)
 
@@ -117,8 +139,9 @@ class Replicas:
         """The highest slot that is missing, unfit, or of another revision."""
         if update_revision != self._update_revision:
             self._update_revision = update_revision
-            for ordinal in self.statefulset.slots:
-                self._judge_update(ordinal)
+            for ordinal in self._marks:
+                if ordinal in self.statefulset.slots:
+                    self._judge_update(ordinal)
         return self._not_updated.first
 
     def next_available_in_s(self) -> float | None:
