@@ -1,0 +1,88 @@
+"""What is served, in both forms (A15-A25)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+V2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+
+
+async def test_the_versions_of_the_core_group_name_the_servers_address(web: Any) -> None:
+    answer = await web("GET", "/api")
+    assert answer.body == {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "192.0.2.1:6443"}],
+    }
+
+
+async def test_what_is_listed_is_served(web: Any) -> None:
+    """A22."""
+    groups = (await web("GET", "/apis"))["groups"]
+    assert groups[0]["name"] == "apps"
+    for group in groups:
+        for version in group["versions"]:
+            listed = await web("GET", f"/apis/{version['groupVersion']}")
+            assert listed.code == 200
+            for resource in listed["resources"]:
+                if "/" not in resource["name"] and "list" in resource["verbs"]:
+                    path = f"/apis/{version['groupVersion']}/{resource['name']}"
+                    assert (await web("GET", path)).code == 200, path
+
+
+async def test_an_entry_has_what_clients_act_on(web: Any) -> None:
+    resources = {one["name"]: one for one in (await web("GET", "/apis/apps/v1"))["resources"]}
+    entry = resources["statefulsets"]
+    entry.pop("storageVersionHash")
+    assert entry == {
+        "name": "statefulsets",
+        "singularName": "statefulset",
+        "namespaced": True,
+        "kind": "StatefulSet",
+        "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+        "shortNames": ["sts"],
+        "categories": ["all"],
+    }
+    scale = resources["statefulsets/scale"]
+    assert (scale["group"], scale["version"], scale["kind"]) == ("autoscaling", "v1", "Scale")
+
+
+async def test_both_forms_list_the_same(web: Any) -> None:
+    aggregated = await web("GET", "/apis", headers={"accept": V2})
+    assert aggregated.content_type == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    for group in aggregated["items"]:
+        for version in group["versions"]:
+            plain = await web("GET", f"/apis/{group['metadata']['name']}/{version['version']}")
+            names = [one["name"] for one in plain["resources"] if "/" not in one["name"]]
+            assert [one["resource"] for one in version["resources"]] == names
+
+
+async def test_an_unchanged_document_is_not_sent_again(web: Any) -> None:
+    """A20."""
+    first = await web("GET", "/api", headers={"accept": V2})
+    (tag,) = first.headers["ETag"]
+    again = await web("GET", "/api", headers={"accept": V2, "if-none-match": tag})
+    assert (again.code, again.body) == (304, "")
+
+
+async def test_the_older_aggregated_form_differs_in_its_version_only(web: Any) -> None:
+    new, old = [await web("GET", "/apis", headers={"accept": V2.replace("v=v2", f"v={v}")}) for v in ("v2", "v2beta1")]
+    assert old["apiVersion"] == "apidiscovery.k8s.io/v2beta1"
+    assert old["items"] == new["items"]
+
+
+async def test_health_says_more_when_asked(web: Any, server: Any) -> None:
+    assert (await web("GET", "/readyz")).body == "ok"
+    verbose = await web("GET", "/readyz?verbose")
+    assert verbose.body == "[+]ping ok\n[+]store ok\nreadyz check passed\n"
+    server.checks["broken"] = lambda: False
+    failing = await web("GET", "/readyz")
+    assert failing.code == 500
+    assert "[-]broken failed: reason withheld" in failing.body
+    assert (await web("GET", "/readyz?exclude=broken")).code == 200
+    assert (await web("GET", "/readyz/nothing")).code == 404
+
+
+async def test_the_version_is_kubernetes_with_a_mark(web: Any) -> None:
+    version = await web("GET", "/version")
+    assert (version["major"], version["minor"], version["gitVersion"]) == ("1", "36", "v1.36.2+holdfast")
