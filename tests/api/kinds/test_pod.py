@@ -117,6 +117,34 @@ def test_defaults_do_not_change_what_is_defaulted() -> None:
     assert again == once
 
 
+def test_both_fields_of_the_pods_address_agree() -> None:
+    for given in (
+        {"podIP": "10.0.0.1"},
+        {"podIPs": [{"ip": "10.0.0.1"}]},
+        {"podIP": "10.0.0.1", "podIPs": [{"ip": "x"}]},
+    ):
+        manifest = {**pod(), "status": {**given}}
+        PODS.default(manifest)
+        assert manifest["status"] == {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}
+
+
+def test_a6_a_container_status_shows_what_upstream_always_shows() -> None:
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 1}}}
+    manifest = {**pod(), "status": {"containerStatuses": [ended]}}
+    PODS.default(manifest)
+    assert manifest["status"]["containerStatuses"] == [
+        {
+            "name": "main",
+            "ready": False,
+            "restartCount": 0,
+            "image": "",
+            "imageID": "",
+            "state": {"terminated": {"exitCode": 1, "startedAt": None, "finishedAt": None}},
+            "lastState": {},
+        }
+    ]
+
+
 def test_n1_the_status_that_a_client_sends_is_dropped() -> None:
     manifest = {**pod(), "status": {"phase": "Running"}}
     PODS.prepare_create(manifest)

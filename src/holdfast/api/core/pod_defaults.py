@@ -29,9 +29,35 @@ def default_pod(pod: Manifest) -> None:
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         spec["terminationGracePeriodSeconds"] = 1
     default_pod_spec(spec)
-    for condition in pod.get("status", {}).get("conditions", ()):
+    _default_status(pod.get("status", {}))
+
+
+def _default_status(status: Manifest) -> None:
+    """Both fields of the address agree, and what upstream always shows is there."""
+    if status.get("podIP"):
+        addresses = status.setdefault("podIPs", [{}])
+        if addresses[0].get("ip") != status["podIP"]:
+            status["podIPs"] = [{"ip": status["podIP"]}]
+    elif status.get("podIPs"):
+        status["podIP"] = status["podIPs"][0].get("ip", "")
+    for condition in status.get("conditions", ()):
         condition.setdefault("lastProbeTime", None)
         condition.setdefault("lastTransitionTime", None)
+    for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        for container in status.get(kind, ()):
+            _default_container_status(container)
+
+
+def _default_container_status(container: Manifest) -> None:
+    for field, value in (("ready", False), ("restartCount", 0), ("image", ""), ("imageID", "")):
+        container.setdefault(field, value)
+    for state in (container.setdefault("state", {}), container.setdefault("lastState", {})):
+        if "running" in state:
+            state["running"].setdefault("startedAt", None)
+        if "terminated" in state:
+            state["terminated"].setdefault("exitCode", 0)
+            state["terminated"].setdefault("startedAt", None)
+            state["terminated"].setdefault("finishedAt", None)
 
 
 def default_pod_spec(spec: Manifest) -> None:
