@@ -157,9 +157,15 @@ class Rounds:
 
     def _tick(self, run: _Run, probe: _Probe) -> None:
         """One turn of the probe's clock, which starts with the run and never shifts (N108)."""
-        probe.due_s = max(probe.due_s + probe.timing.period_s, self._world.clock.monotonic_s())
         if not self._ask_now(run, probe):
+            self._advance(probe)
             self._schedule(run, probe)
+
+    def _advance(self, probe: _Probe) -> None:
+        """Past ticks are over; one that was missed is made up for at once."""
+        now_s = self._world.clock.monotonic_s()
+        if probe.due_s <= now_s:
+            probe.due_s = max(probe.due_s + probe.timing.period_s, now_s)
 
     def _ask_now(self, run: _Run, probe: _Probe) -> bool:
         if probe.is_asking or probe.is_over or self._runs.get(run.target.container_id) is not run:
@@ -177,6 +183,7 @@ class Rounds:
             return False
         if probe.timer is not None:
             probe.timer.cancel()
+        self._advance(probe)
         probe.is_asking = True
         self._spawn(self._attempt(run, probe))
         return True

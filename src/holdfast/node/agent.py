@@ -1,0 +1,336 @@
+"""The node agent: one worker per pod of this node, the Node object, and the agent's own HTTPS endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from holdfast.api.core.config_map import CONFIG_MAPS
+from holdfast.api.core.node import NODES
+from holdfast.api.core.pod import PODS
+from holdfast.api.core.secret import SECRETS
+from holdfast.api.core.service import SERVICES
+from holdfast.api.resource import Manifest
+from holdfast.client import Client
+from holdfast.client.events import EventRecorder
+from holdfast.client.informer import Informers
+from holdfast.world import World
+
+from .config import AgentConfig
+from .files import ImaginedFiles, PodFiles, StateDirectory
+from .hosts import Resolver, parse_resolver
+from .image_pulls import ImagePulls
+from .lookup import ApiLookup
+from .node_status import imagined_machine, read_machine
+from .pod import Pod
+from .probes import Prober
+from .probes.prober import NetworkProber, ScriptedProber
+from .registration import Registration
+from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
+from .runtime.simulated import SimulatedRuntime
+from .shared import PodVolumes, Shared
+from .streaming import ContainerView, PodView
+from .volumes.pod_volumes import ImaginedVolumes, Volumes
+from .worker import PodWorker
+
+log = logging.getLogger(__name__)
+
+ORPHAN_GRACE_S = 1.0
+
+__all__ = ["Agent", "AgentConfig"]
+
+
+class Agent:
+    """Runs the pods of one node. Stopping it stops nothing but itself: containers go on, and are adopted again."""
+
+    def __init__(
+        self,
+        client: Client,
+        runtime: Runtime,
+        world: World,
+        config: AgentConfig,
+        *,
+        volumes: PodVolumes | None = None,
+        prober: Prober | None = None,
+    ) -> None:
+        self._client = client
+        self._runtime = runtime
+        self._world = world
+        self._config = config
+        self._volumes = volumes
+        self._prober = prober
+        self._workers: dict[str, PodWorker] = {}
+        self._names: dict[str, PodWorker] = {}
+        self._group: asyncio.TaskGroup
+        self._shared: Shared
+        self._stopped: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises RuntimeError if another agent uses the state directory (N203)."""
+        with _lock(self._config.state_dir):
+            await self._runtime.open()
+            try:
+                await self._run()
+            finally:
+                await self._runtime.close()
+
+    async def _run(self) -> None:
+        config, world, client = self._config, self._world, self._client
+        events = EventRecorder(client, "kubelet", world, host=config.node_name)
+        state = config.state_dir
+        machine = read_machine(str(state)) if state is not None else imagined_machine(config.node_name)
+        registration = Registration(client, self._runtime, world, config, machine, events)
+        informers = Informers(client, world)
+        async with asyncio.TaskGroup() as self._group:
+            self._shared = self._share(informers, events, registration)
+            self._runtime.on_exit(self._container_ended)
+            server = await self._serve(registration)
+            try:
+                self._group.create_task(informers.run(), name="informers")
+                self._group.create_task(events.run(), name="events")
+                self._follow_objects(informers, registration)
+                await registration.register()
+                self._group.create_task(registration.run(), name="registration")
+                await self._follow_pods(informers)
+                await asyncio.Event().wait()
+            finally:
+                await self._shared.images.close()
+                if server is not None:
+                    await server.close()
+
+    # -- composition ------------------------------------------------------------------------------
+
+    def _share(self, informers: Informers, events: EventRecorder, registration: Registration) -> Shared:
+        config = self._config
+        services = informers.of(SERVICES)
+        lookup = ApiLookup(self._client, self._world)
+        is_real = config.state_dir is not None
+        return Shared(
+            client=self._client,
+            runtime=self._runtime,
+            world=self._world,
+            config=config,
+            events=events,
+            images=ImagePulls(self._runtime, self._world),
+            files=_files(config),
+            volumes=self._volumes or self._make_volumes(lookup, registration),
+            lookup=lookup,
+            prober=self._prober or _prober(self._runtime),
+            resolver=_node_resolver(config.resolv_conf) if is_real else Resolver(),
+            node_hosts=_read("/etc/hosts") if is_real else "",
+            services=lambda: tuple(services.list()),
+            services_synced=services.wait_synced,
+            node=lambda: registration.node,
+            spawn=self._spawn,
+            orphans_gone=asyncio.Event(),
+        )
+
+    def _make_volumes(self, lookup: ApiLookup, registration: Registration) -> PodVolumes:
+        state = self._config.state_dir
+        if state is None:
+            return ImaginedVolumes(self._client, lambda: registration.node)
+        memory = self._config.run_dir or state / "run"
+        return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node)
+
+    async def _serve(self, registration: Registration) -> Any:
+        if not self._config.server_host:
+            return None
+        from .server import AgentServer
+
+        server = AgentServer(self, self._runtime)
+        registration.server_port = await server.listen(
+            self._config.server_host, self._config.server_port, self._config.server_tls
+        )
+        return server
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._group.create_task(coroutine)
+
+    # -- following the API ------------------------------------------------------------------------
+
+    def _follow_objects(self, informers: Informers, registration: Registration) -> None:
+        """What containers are made of, and this Node."""
+
+        def node_changed(old: Manifest | None, new: Manifest | None) -> None:
+            if new is not None:
+                registration.notice(new)
+            else:
+                registration.report_soon()
+
+        def content_changed(old: Manifest | None, new: Manifest | None) -> None:
+            if new is not None and (old is not None or self._shared.orphans_gone.is_set()):
+                self._content_changed(new)
+
+        informers.of(NODES, field_selector=f"metadata.name={self._config.node_name}").subscribe(node_changed)
+        informers.of(CONFIG_MAPS).subscribe(content_changed)
+        informers.of(SECRETS).subscribe(content_changed)
+
+    def _content_changed(self, manifest: Manifest) -> None:
+        """A ConfigMap or Secret: pods of its namespace may wait for it, or show it (V103)."""
+        for worker in self._workers.values():
+            if worker.pod.namespace == manifest["metadata"]["namespace"] and refers_to(worker.pod, manifest):
+                worker.retry()
+                self._spawn(worker.refresh_volumes())
+
+    async def _follow_pods(self, informers: Informers) -> None:
+        pods = informers.of(PODS, field_selector=f"spec.nodeName={self._config.node_name}")
+        pods.subscribe(self._pod_changed)
+        await pods.wait_synced()
+        await self._remove_orphans()  # not before the first list is through (N200)
+        self._shared.orphans_gone.set()
+
+    def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is None:
+            assert old is not None
+            if worker := self._workers.get(old["metadata"]["uid"]):
+                worker.removed()
+            return
+        pod = Pod(new)
+        if worker := self._workers.get(pod.uid):
+            worker.update(pod)
+            return
+        predecessor = self._names.get(pod.key)
+        worker = PodWorker(pod, self._shared, predecessor.finished if predecessor else None)
+        self._workers[pod.uid] = self._names[pod.key] = worker
+        self._group.create_task(self._work(worker), name=f"pod {pod.key}")
+
+    async def _work(self, worker: PodWorker) -> None:
+        try:
+            await worker.run()
+        except Exception:
+            # The agent goes on with every other pod; this one is picked up again by the next start.
+            log.exception("worker failed pod=%s", worker.pod.key)
+        finally:
+            self._workers.pop(worker.pod.uid, None)
+            if self._names.get(worker.pod.key) is worker:
+                del self._names[worker.pod.key]
+
+    def _container_ended(self, record: ContainerRecord) -> None:
+        if worker := self._workers.get(record.pod_uid):
+            worker.wake()
+
+    # -- what nobody wants any more ---------------------------------------------------------------
+
+    async def _remove_orphans(self) -> None:
+        """Containers, volumes and files of pods the API does not know (N139, N198)."""
+        in_runtime = {sandbox.pod_uid for sandbox in self._runtime.sandboxes()}
+        in_runtime |= {record.pod_uid for record in self._runtime.containers()}
+        for pod_uid in in_runtime | self._shared.files.known():
+            if pod_uid in self._workers:
+                continue
+            log.info("removing an orphan pod_uid=%s", pod_uid)
+            try:
+                await self._remove_orphan(pod_uid)
+            except (OSError, RuntimeFailure) as error:
+                log.warning("orphan not removed pod_uid=%s error=%s", pod_uid, error)
+
+    async def _remove_orphan(self, pod_uid: str) -> None:
+        await asyncio.gather(
+            *(
+                self._runtime.stop_container(record.id, ORPHAN_GRACE_S)
+                for record in self._runtime.containers(pod_uid)
+                if record.state is ContainerState.RUNNING
+            )
+        )
+        await self._runtime.remove_sandbox(pod_uid)
+        await self._shared.volumes.unmount(pod_uid)
+        self._shared.files.remove(pod_uid)
+
+    # -- for the agent's endpoint (streaming.PodSource) -------------------------------------------
+
+    def find_pod(self, namespace: str, name: str) -> PodView | None:
+        worker = self._names.get(f"{namespace}/{name}")
+        return pod_view(worker.pod, self._runtime) if worker else None
+
+    def is_running(self, container_id: str) -> bool:
+        return any(
+            record.id == container_id and record.state is ContainerState.RUNNING
+            for record in self._runtime.containers()
+        )
+
+
+def pod_view(pod: Pod, runtime: Runtime) -> PodView:
+    """The pod as logs, exec and attach see it."""
+    runs: dict[str, list[ContainerRecord]] = {}
+    for record in runtime.containers(pod.uid):
+        runs.setdefault(record.name, []).append(record)
+    waiting = {
+        entry["name"]: entry["state"]["waiting"].get("reason", "")
+        for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+        for entry in pod.status.get(field) or ()
+        if "waiting" in (entry.get("state") or {})
+    }
+    views = {}
+    for container in pod.containers():
+        started = [run for run in runs.get(container.name, ()) if run.started is not None]
+        latest = started[-1] if started else None
+        views[container.name] = ContainerView(
+            running_id=latest.id if latest and latest.state is ContainerState.RUNNING else "",
+            log_path=latest.log_path if latest else "",
+            log_id=latest.id if latest else "",
+            previous_log_path=started[-2].log_path if len(started) > 1 else "",
+            waiting_reason=waiting.get(container.name, ""),
+            stdin=bool(container.manifest.get("stdin")),
+            tty=bool(container.manifest.get("tty")),
+        )
+    return PodView(pod.namespace, pod.name, pod.uid, views)
+
+
+def refers_to(pod: Pod, manifest: Manifest) -> bool:
+    """Whether anything in the pod's spec names that ConfigMap or Secret; may say yes too often."""
+    return _names(pod.spec, manifest["metadata"]["name"])
+
+
+def _names(value: Any, name: str) -> bool:
+    if isinstance(value, dict):
+        return any(_names(member, name) for member in value.values())
+    if isinstance(value, list):
+        return any(_names(member, name) for member in value)
+    return bool(value == name)
+
+
+def _files(config: AgentConfig) -> PodFiles:
+    return StateDirectory(config.state_dir) if config.state_dir is not None else ImaginedFiles()
+
+
+def _prober(runtime: Runtime) -> Prober:
+    return ScriptedProber(runtime) if isinstance(runtime, SimulatedRuntime) else NetworkProber(runtime)
+
+
+def _node_resolver(path: Path) -> Resolver:
+    """The node's resolver; behind a local stub, the file of the real servers (N168)."""
+    own = parse_resolver(_read(path))
+    if own.nameservers and all(address.startswith("127.") for address in own.nameservers):
+        real = parse_resolver(_read("/run/systemd/resolve/resolv.conf"))
+        return real if real.nameservers else own
+    return own
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _lock(state: Path | None) -> Iterator[None]:
+    if state is None:
+        yield
+        return
+    state.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RuntimeError(f"another agent uses {state}") from error
+        yield
+    finally:
+        os.close(descriptor)

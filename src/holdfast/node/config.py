@@ -1,0 +1,40 @@
+"""What an agent has to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from ssl import SSLContext
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """One node."""
+
+    node_name: str
+    state_dir: Path | None = None
+    """Pods' directories and logs; None for containers that do not run: nothing is written."""
+    run_dir: Path | None = None
+    """For what must not hit the disk, such as Secrets: on a tmpfs. Default: `state_dir`/run."""
+    node_ip: str = "127.0.0.1"
+    hostname: str = ""
+    """The machine's, for hostNetwork pods and the Node's address; default: the node's name."""
+    cluster_dns: tuple[str, ...] = ()
+    """Nameservers of the pods; without one they use the node's."""
+    cluster_domain: str = "cluster.local"
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    is_control_plane: bool = False
+    """Whether the node carries the role that scripts select it by (N215)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    capacity: Mapping[str, str] = field(default_factory=dict)
+    """Quantities that replace what the machine has, such as `{"cpu": "4", "memory": "8Gi"}`."""
+    most_pods: int = 110
+    server_host: str = ""
+    """Where the agent's own endpoint listens (logs, exec); empty: it has none."""
+    server_port: int = 0
+    """0 picks one; the Node says which."""
+    server_tls: SSLContext | None = None
+    """Requires the API server's client certificate."""
+    resync_s: tuple[float, float] = (60.0, 90.0)
+    """A quiet pod is looked at again after a time between these (N80)."""

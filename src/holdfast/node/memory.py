@@ -1,0 +1,90 @@
+"""What a worker remembers of its pod's containers between two looks at the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from .backoff import Backoff
+from .files import PodFiles
+from .observed import Seen, Waiting
+from .plan import Memory
+from .pod import Container, Pod
+from .probes.rounds import Rounds
+from .runtime import ContainerRecord, ContainerState
+from .termination_message import MOST_LOG_LINES, message, share_bytes
+
+
+class ContainerMemory:
+    """Runs, back-offs and hooks of one pod; lost with the agent, and found again in runtime and status."""
+
+    def __init__(self, files: PodFiles) -> None:
+        self._files = files
+        self._runs: dict[str, list[ContainerRecord]] = {}
+        self.messages: dict[str, str] = {}
+        self.restarts = Backoff()
+        self.held: dict[str, datetime] = {}
+        self.failures: dict[str, Waiting] = {}
+        """Why the latest start of a container failed."""
+        self.backing_off: Mapping[str, Waiting] = {}
+        self.in_hook: set[str] = set()
+
+    def for_plan(self) -> Memory:
+        return Memory(self.restarts, self.held)
+
+    def seen(self, pod: Pod, records: Sequence[ContainerRecord], rounds: Rounds) -> dict[str, Seen]:
+        """Every container that ever ran, or failed to."""
+        current: dict[str, ContainerRecord] = {}
+        for record in records:
+            self._remember(pod, record)
+            if record.name not in current or record.attempt > current[record.name].attempt:
+                current[record.name] = record
+        names = self._runs.keys() | self.failures.keys() | self.backing_off.keys()
+        return {name: self._seen(name, current.get(name), rounds) for name in names}
+
+    def _seen(self, name: str, current: ContainerRecord | None, rounds: Rounds) -> Seen:
+        before = [run for run in self._runs.get(name, ()) if current is None or run.attempt < current.attempt]
+        id = current.id if current else ""
+        return Seen(
+            current=current,
+            previous=before[-1] if before else None,
+            waiting=self.backing_off.get(name) or self.failures.get(name),
+            is_started=rounds.is_started(id),
+            is_ready=rounds.is_ready(id),
+            is_in_hook=name in self.in_hook,
+            failed_probe=rounds.failed_probe(id),
+        )
+
+    def _remember(self, pod: Pod, record: ContainerRecord) -> None:
+        """The latest two runs of each container, with what they said at their end (N176)."""
+        runs = self._runs.setdefault(record.name, [])
+        known = next((position for position, run in enumerate(runs) if run.id == record.id), None)
+        if known is None:
+            runs.append(record)
+            runs.sort(key=lambda run: run.attempt)
+            del runs[:-2]
+        elif runs[known] is not record:
+            runs[known] = record
+        if record.state is ContainerState.EXITED and record.id not in self.messages:
+            self.messages[record.id] = self._message(pod, record)
+
+    def _message(self, pod: Pod, record: ContainerRecord) -> str:
+        container = pod.container(record.name)
+        policy = str((container.manifest if container else {}).get("terminationMessagePolicy") or "File")
+        most_bytes = share_bytes(sum(1 for _ in pod.containers()))
+        file = self._files.termination_message(pod.uid, record.name, record.attempt, most_bytes)
+        log = self._files.log_end(record.log_path, MOST_LOG_LINES)
+        return message(file, policy, record.exit_code or 0, log, most_bytes)
+
+    def latest(self, name: str) -> ContainerRecord | None:
+        runs = self._runs.get(name)
+        return runs[-1] if runs else None
+
+    def started(self, container: Container) -> None:
+        """Its start succeeded: nothing keeps it waiting any more."""
+        self.failures.pop(container.name, None)
+        self.held.pop(container.name, None)
+
+    def failed(self, container: Container, reason: str, text: str, again_at: datetime) -> None:
+        self.failures[container.name] = Waiting(reason, text)
+        self.held[container.name] = again_at

@@ -1,0 +1,207 @@
+"""Starting one run of a container: image, configuration, creation, start, postStart (N75-N77, N123)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from holdfast.api import quantity
+from holdfast.api.errors import ApiError
+
+from . import container_spec, environment, hosts
+from .hooks import HookFailure, run_hook
+from .image_pulls import ImageUnavailable
+from .pod import Container, Pod, Role
+from .probes import Target
+from .runtime import ContainerRecord, ContainerSpec, ImageRecord, Mount, RuntimeFailure
+from .shared import Shared, whole
+from .volumes import Mounted
+from .volumes.subpath import SubpathFailure
+from .volumes.subpath import resolve as resolve_subpath
+
+RETRY_S = (10.0, 15.0)
+PULL_RETRY_S = 4.0
+
+
+class StartFailure(Exception):
+    """The container waits with this reason and message; the start is tried again then."""
+
+    def __init__(self, reason: str, message: str, again_at: datetime) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.again_at = again_at
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its pod a container starts."""
+
+    ips: tuple[str, ...]
+    host_ips: tuple[str, ...]
+    hostname: str
+    volumes: Mapping[str, Mounted]
+
+
+class Starter:
+    """Starts containers of one node's pods."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    async def start(self, pod: Pod, container: Container, attempt: int, place: Place) -> ContainerRecord:
+        """The run, running; its postStart hook is the caller's. Raises StartFailure, events told."""
+        image = await self._image(pod, container)
+        try:
+            spec = await self._spec(pod, container, attempt, place, image)
+        except environment.ConfigError as error:
+            raise self._failed(pod, container, "CreateContainerConfigError", str(error)) from error
+        except ApiError as error:
+            raise self._failed(pod, container, "CreateContainerConfigError", str(error)) from error
+        except OSError as error:
+            raise self._failed(pod, container, "CreateContainerError", str(error)) from error
+        runtime = self._shared.runtime
+        try:
+            created: ContainerRecord = await whole(runtime.create_container(spec))
+        except RuntimeFailure as error:
+            raise self._failed(pod, container, error.reason or "CreateContainerError", error.message) from error
+        self._shared.tell(pod, "Normal", "Created", "Container created", container)
+        try:
+            started: ContainerRecord = await whole(runtime.start_container(created.id))
+        except RuntimeFailure as error:
+            raise self._failed(pod, container, error.reason or "RunContainerError", error.message) from error
+        self._shared.tell(pod, "Normal", "Started", "Container started", container)
+        return started
+
+    async def post_start(self, pod: Pod, container: Container, record: ContainerRecord, place: Place) -> None:
+        """Runs the hook, if there is one. Raises StartFailure: the caller ends the run (N123)."""
+        handler = container.hook("postStart")
+        if handler is None:
+            return
+        try:
+            await run_hook(self._shared.runtime, handler, target(container, record, place.ips))
+        except HookFailure as error:
+            self._shared.tell(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", container)
+            raise StartFailure("PostStartHookError", str(error), self._shared.world.clock.now()) from error
+
+    async def _image(self, pod: Pod, container: Container) -> ImageRecord:
+        shared = self._shared
+
+        def tell(container: Container, type: str, reason: str, message: str) -> None:
+            shared.tell(pod, type, reason, message, container)
+
+        try:
+            return await shared.images.ensure(pod, container, tell)
+        except ImageUnavailable as error:
+            shared.tell(pod, "Warning", "Failed", f"Error: {error.reason}", container)
+            now = shared.world.clock.now()
+            again_at = error.again_at
+            if again_at is None:
+                again_at = now + timedelta(seconds=PULL_RETRY_S) if error.reason == "ErrImagePull" else self._later()
+            raise StartFailure(error.reason, error.message, again_at) from error
+
+    async def _spec(
+        self, pod: Pod, container: Container, attempt: int, place: Place, image: ImageRecord
+    ) -> ContainerSpec:
+        shared = self._shared
+        variables = await self._variables(pod, container, place)
+        log_path = shared.files.log_path(pod, container.name, attempt)
+        return container_spec.container_spec(
+            pod,
+            container,
+            container_spec.Parts(
+                attempt=attempt,
+                variables={"HOSTNAME": place.hostname, **variables},
+                mounts=self._mounts(pod, container, attempt, place, variables),
+                image=image,
+                log_path=log_path,
+                memory_capacity_bytes=quantity.whole(shared.allocatable.get("memory") or "0"),
+            ),
+        )
+
+    async def _variables(self, pod: Pod, container: Container, place: Place) -> dict[str, str]:
+        shared = self._shared
+        await shared.services_synced()  # N158
+        config_maps, secrets = environment.references(container)
+        sources = environment.Sources(
+            config_maps=await shared.lookup.config_maps(pod.namespace, config_maps),
+            secrets=await shared.lookup.secrets(pod.namespace, secrets),
+            services=shared.services(),
+            ips=place.ips,
+            host_ips=place.host_ips,
+            allocatable=shared.allocatable,
+        )
+        return environment.environment(pod, container, sources)
+
+    def _mounts(
+        self, pod: Pod, container: Container, attempt: int, place: Place, variables: Mapping[str, str]
+    ) -> tuple[Mount, ...]:
+        mounts = []
+        for entry in container.manifest.get("volumeMounts") or ():
+            mounted = place.volumes.get(entry["name"])
+            if mounted is None:
+                raise environment.ConfigError(f'volume "{entry["name"]}" is not mounted')
+            path = mounted.path
+            subpath = entry.get("subPath") or ""
+            if expression := entry.get("subPathExpr"):
+                subpath = environment.expand_strictly(expression, variables)
+            if subpath:
+                path = self._subpath(container, entry["name"], mounted, subpath)
+            mounts.append(container_spec.mount_of(entry, str(path), is_read_only=mounted.source.is_read_only))
+        taken = {mount.container_path for mount in mounts}
+        return (*mounts, *self._own_files(pod, container, attempt, place, taken))
+
+    def _subpath(self, container: Container, volume: str, mounted: Mounted, subpath: str) -> Path:
+        if self._shared.config.state_dir is None:
+            return mounted.path / subpath
+        try:
+            return resolve_subpath(mounted.path, subpath, is_read_only=mounted.source.is_read_only)
+        except SubpathFailure as error:
+            raise environment.ConfigError(
+                f'failed to prepare subPath for volumeMount "{volume}" of container "{container.name}"'
+            ) from error
+
+    def _own_files(self, pod: Pod, container: Container, attempt: int, place: Place, taken: set[str]) -> list[Mount]:
+        """/etc/hosts, resolv.conf, the termination message: written anew for each run (N164, N176)."""
+        shared, config = self._shared, self._shared.config
+        if config.state_dir is None:
+            return []
+        texts = {
+            "/etc/hosts": (
+                "etc-hosts",
+                hosts.hosts_file(pod, place.ips, place.hostname, config.cluster_domain, shared.node_hosts),
+            ),
+            "/etc/resolv.conf": ("resolv.conf", self._resolver(pod)),
+        }
+        mounts = [
+            Mount(shared.files.write(pod, name, text), path)
+            for path, (name, text) in texts.items()
+            if path not in taken
+        ]
+        message_path = container.manifest.get("terminationMessagePath") or "/dev/termination-log"
+        if container.role is not Role.EPHEMERAL and message_path not in taken:
+            mounts.append(Mount(shared.files.termination_file(pod, container.name, attempt), message_path))
+        return mounts
+
+    def _resolver(self, pod: Pod) -> str:
+        config = self._shared.config
+        resolver, problems = hosts.resolver(pod, self._shared.resolver, config.cluster_dns, config.cluster_domain)
+        for problem in problems:
+            self._shared.tell(pod, "Warning", "DNSConfigForming", problem)
+        return str(resolver)
+
+    def _failed(self, pod: Pod, container: Container, reason: str, message: str) -> StartFailure:
+        self._shared.tell(pod, "Warning", "Failed", f"Error: {message}", container)
+        return StartFailure(reason, message, self._later())
+
+    def _later(self) -> datetime:
+        """When a failed sync is tried again (N80)."""
+        world = self._shared.world
+        return world.clock.now() + timedelta(seconds=world.random.uniform(*RETRY_S))
+
+
+def target(container: Container, record: ContainerRecord, ips: tuple[str, ...]) -> Target:
+    """The run, for probes and hooks."""
+    return Target(record.id, container, ips[0] if ips else "", environment.literal_variables(container))

@@ -1,0 +1,493 @@
+"""One pod on this node, from the first sight of it to the last: one task, whose only output is the status.
+
+The worker looks, plans (`plan.plan`), acts, and waits until something happens: the spec changed, a
+container ended, a probe's verdict turned, a back-off is over. It keeps nothing that a restart would miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, assert_never
+
+from holdfast.api.core.pod import PODS
+from holdfast.api.errors import ApiError, Conflict, NotFound
+
+from . import hosts
+from .memory import ContainerMemory
+from .observed import Observed, Waiting
+from .plan import (
+    Action,
+    CreateSandbox,
+    EndPod,
+    Plan,
+    RemoveSandbox,
+    StartContainer,
+    StopContainer,
+    is_over,
+    next_attempt,
+    plan,
+    restart_key,
+)
+from .pod import Container, Pod
+from .probes.rounds import Rounds
+from .runtime import ContainerRecord, ContainerState, RuntimeFailure, Sandbox, SandboxSpec
+from .runtime.simulated import SCRIPT_PREFIX
+from .shared import Shared, whole
+from .starting import Place, Starter, StartFailure, target
+from .status import old_entry, pod_status
+from .status_writer import StatusWriter
+from .termination import Stopper
+from .volumes import Mounted, MountFailure
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 122.0
+SUMMARY_EVERY_S = 123.0
+ADOPTED_AFTER_S = 10.0
+
+
+class PodWorker:
+    """Runs one pod. `update`, `removed`, `wake` tell it what happened; `run` does the rest."""
+
+    def __init__(self, pod: Pod, shared: Shared, predecessor: asyncio.Event | None = None) -> None:
+        """`predecessor` is set when the pod that had this name before is gone from the node (N136)."""
+        self.pod = pod
+        self.finished = asyncio.Event()
+        self._shared = shared
+        self._predecessor = predecessor
+        self._wake = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._grace_changed = asyncio.Event()
+        self._is_gone = False
+        self._is_stopped = False
+        self._verdict: Waiting | None = None
+        self._volumes: Mapping[str, Mounted] | None = None
+        self._mount_delay_s = FIRST_RETRY_S
+        self._told_mount_s: dict[str, float] = {}
+        self._sandbox_held_s = 0.0
+        self._memory = ContainerMemory(shared.files)
+        self._adopted = {record.id for record in shared.runtime.containers(pod.uid)}
+        self._rounds = Rounds(
+            shared.prober, shared.world, shared.spawn, self.wake, self._tell_probe, self._listening_ports
+        )
+        self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn)
+        self._starter = Starter(shared)
+        self._stopper = Stopper(shared)
+        if pod.is_terminating or is_over(pod.phase):
+            self._ending.set()
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    def update(self, pod: Pod) -> None:
+        """The API has a newer state of the pod."""
+        before, self.pod = self.pod, pod
+        has_drifted = self._status.observe(pod)
+        if pod.is_terminating and not before.is_terminating:
+            self._ending.set()
+        elif pod.grace_period_s < before.grace_period_s:
+            self._grace_changed.set()
+        if before.labels != pod.labels or before.annotations != pod.annotations:
+            self._shared.spawn(self.refresh_volumes())
+        if before.spec != pod.spec:
+            self._memory.held.clear()
+        # The echo of the worker's own status is no news: looking again would only ask the probes again.
+        if has_drifted or before.spec != pod.spec or _told(before) != _told(pod):
+            self.wake()
+
+    def removed(self) -> None:
+        """The API has the pod no more: its containers are stopped all the same (N136)."""
+        self._is_gone = True
+        self._status.stop()
+        self._ending.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again soon."""
+        self._wake.set()
+
+    def retry(self) -> None:
+        """Something that a start waited for may have appeared: do not wait for the back-off."""
+        if any(waiting.reason == "CreateContainerConfigError" for waiting in self._memory.failures.values()):
+            self._memory.held.clear()
+            self.wake()
+        if self._volumes is None and self._sandbox_held_s:
+            self._sandbox_held_s = 0.0
+            self.wake()
+
+    async def refresh_volumes(self) -> None:
+        """Brings ConfigMaps and the like in running containers up to date (V103)."""
+        if self._ending.is_set() or self._sandbox() is None:
+            return
+        try:
+            await self._shared.volumes.refresh(self.pod)
+        except (MountFailure, ApiError) as error:
+            log.debug("volumes not refreshed pod=%s error=%s", self.pod.key, error)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until the pod is gone from the API and from this node."""
+        try:
+            await self._live()
+            await self._end()
+            await self._leave()
+        finally:
+            self._rounds.keep(set())
+            self._status.stop()
+            self._shared.images.forget(self.pod)
+            self._shared.lookup.forget(self.pod.uid)
+            self.finished.set()
+
+    async def _live(self) -> None:
+        while not self._ending.is_set():
+            self._wake.clear()
+            observed = self._observe()
+            step = plan(self.pod, observed, self._memory.for_plan())
+            self._note_backoffs(step)
+            self._publish()
+            self._rounds.nudge()
+            if step.actions:
+                log.debug("planned pod=%s reason=%s actions=%d", self.pod.key, step.reason, len(step.actions))
+                await self._unless_ending(self._perform(step.actions))
+            else:
+                await self._pause(step.again_after_s)
+
+    async def _perform(self, actions: tuple[Action, ...]) -> None:
+        for action in actions:
+            match action:
+                case CreateSandbox():
+                    await self._create_sandbox()
+                case RemoveSandbox():
+                    await self._remove_broken_sandbox()
+                case StartContainer(container):
+                    await self._start(container)
+                case StopContainer(container, id, message, grace_period_s):
+                    await self._stop(container, id, message, grace_period_s)
+                case EndPod(verdict):
+                    self._verdict = verdict
+                    if verdict is not None:
+                        self._shared.tell(self.pod, "Normal", verdict.reason, verdict.message)
+                    self._ending.set()
+                    return
+                case _:
+                    assert_never(action)
+
+    async def _unless_ending(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Does it, unless the pod is to end meanwhile: then it is given up where it stands."""
+        work = asyncio.ensure_future(coroutine)
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ending.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+        if work.done() and not work.cancelled():
+            try:
+                work.result()
+            except Exception as error:
+                # One pod's trouble must not end the agent; the step is tried again (N80).
+                log.exception("sync failed pod=%s", self.pod.key)
+                self._shared.tell(self.pod, "Warning", "FailedSync", f"error syncing pod: {error}")
+                await self._pause(self._shared.world.random.uniform(10, 15))
+
+    async def _pause(self, again_after_s: float | None) -> None:
+        world, config = self._shared.world, self._shared.config
+        delay_s = world.random.uniform(*config.resync_s)
+        if again_after_s is not None:
+            delay_s = min(delay_s, again_after_s)
+        renewal_s = self._shared.lookup.renewal_s(self.pod.uid)
+        if renewal_s is not None and renewal_s <= delay_s:
+            delay_s = max(renewal_s, 1.0)
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._wake.wait()
+        except TimeoutError:
+            if renewal_s is not None and renewal_s <= delay_s:
+                await self.refresh_volumes()
+
+    # -- sandbox and volumes ----------------------------------------------------------------------
+
+    async def _create_sandbox(self) -> None:
+        shared = self._shared
+        now_s = shared.world.clock.monotonic_s()
+        if now_s < self._sandbox_held_s:
+            await self._pause(self._sandbox_held_s - now_s)
+            return
+        if self._predecessor is not None:
+            await self._predecessor.wait()
+        await shared.orphans_gone.wait()
+        try:
+            await self._mount()
+            spec = self._sandbox_spec()
+            await whole(shared.runtime.create_sandbox(spec))
+        except MountFailure as failure:
+            self._hold_sandbox()
+            self._tell_mount_failure(failure)
+        except RuntimeFailure as error:
+            self._hold_sandbox()
+            message = f"Failed to create pod sandbox: {error.message}"
+            shared.tell(self.pod, "Warning", "FailedCreatePodSandBox", message)
+        else:
+            self._mount_delay_s, self._sandbox_held_s = FIRST_RETRY_S, 0.0
+
+    async def _mount(self) -> Mapping[str, Mounted]:
+        try:
+            self._volumes = await self._shared.volumes.mount(self.pod)
+        except ApiError as error:
+            raise MountFailure("", str(error), is_unresolved=True) from error
+        return self._volumes
+
+    def _hold_sandbox(self) -> None:
+        """Exponential delay, as mounts have it (V80)."""
+        self._sandbox_held_s = self._shared.world.clock.monotonic_s() + self._mount_delay_s
+        self._mount_delay_s = min(self._mount_delay_s * 2, LONGEST_RETRY_S)
+
+    def _tell_mount_failure(self, failure: MountFailure) -> None:
+        """What stands in the way of a claim is told at most every two minutes (N78)."""
+        now_s = self._shared.world.clock.monotonic_s()
+        if failure.is_unresolved and now_s - self._told_mount_s.get(failure.text, -SUMMARY_EVERY_S) < SUMMARY_EVERY_S:
+            return
+        self._told_mount_s[failure.text] = now_s
+        self._shared.tell(self.pod, "Warning", "FailedMount", failure.text)
+
+    def _sandbox_spec(self) -> SandboxSpec:
+        pod, spec = self.pod, self.pod.spec
+        security = spec.get("securityContext") or {}
+        scripts = {key: text for key, text in pod.annotations.items() if key.startswith(SCRIPT_PREFIX)}
+        return SandboxSpec(
+            pod_uid=pod.uid,
+            name=pod.name,
+            namespace=pod.namespace,
+            hostname=self._hostname(),
+            host_network=pod.is_host_network,
+            host_pid=bool(spec.get("hostPID")),
+            host_ipc=bool(spec.get("hostIPC")),
+            share_process_namespace=bool(spec.get("shareProcessNamespace")),
+            sysctls={sysctl["name"]: sysctl["value"] for sysctl in security.get("sysctls") or ()},
+            labels={**pod.labels, **scripts},
+        )
+
+    def _hostname(self) -> str:
+        config = self._shared.config
+        return hosts.hostname(self.pod, config.hostname or config.node_name, config.cluster_domain)
+
+    async def _remove_broken_sandbox(self) -> None:
+        message = "Pod sandbox changed, it will be killed and re-created."
+        self._shared.tell(self.pod, "Normal", "SandboxChanged", message)
+        await self._stopper.stop_all(self.pod, self._ips(self._sandbox()), self.pod.grace_period_s)
+        self._observe()
+        await whole(self._shared.runtime.remove_sandbox(self.pod.uid))
+
+    # -- containers -------------------------------------------------------------------------------
+
+    async def _start(self, container: Container) -> None:
+        memory, now = self._memory, self._shared.world.clock.now()
+        latest = memory.latest(container.name)
+        if latest is not None and latest.state is not ContainerState.RUNNING:
+            memory.restarts.next(restart_key(self.pod, container), latest.finished or now, now)
+        observed = self._observe()
+        newest_log = self._shared.files.newest_log(self.pod, container.name)
+        attempt = next_attempt(self.pod, container, observed.seen(container.name), newest_log)
+        try:
+            volumes = self._volumes if self._volumes is not None else await self._mount()
+            place = Place(observed.ips, observed.host_ips, self._hostname(), volumes)
+            record = await self._starter.start(self.pod, container, attempt, place)
+            memory.started(container)
+            if container.hook("postStart") is not None:
+                await self._post_start(container, record, place)
+        except StartFailure as failure:
+            memory.failed(container, failure.reason, failure.message, failure.again_at)
+        except MountFailure as failure:
+            self._tell_mount_failure(failure)
+            again_at = now + timedelta(seconds=self._mount_delay_s)
+            memory.failed(container, "ContainerCreating", "", again_at)
+        else:
+            await self._forget_old_runs(container, attempt)
+        self._publish()
+
+    async def _post_start(self, container: Container, record: ContainerRecord, place: Place) -> None:
+        self._memory.in_hook.add(container.name)
+        try:
+            await self._starter.post_start(self.pod, container, record, place)
+        except StartFailure:
+            message = "FailedPostStartHook"
+            await self._stop(container, record.id, message, self.pod.grace_period_s)
+            raise
+        finally:
+            self._memory.in_hook.discard(container.name)
+
+    async def _stop(self, container: Container, id: str, message: str, grace_period_s: int) -> None:
+        ips = self._ips(self._sandbox())
+        try:
+            await self._stopper.stop(self.pod, container, id, ips, grace_period_s, message)
+        except RuntimeFailure as error:
+            text = f"error killing container {container.name}: {error.message}"
+            self._shared.tell(self.pod, "Warning", "FailedKillPod", text, container)
+            await self._pause(1.0)
+
+    async def _forget_old_runs(self, container: Container, attempt: int) -> None:
+        """The current run and the one before are kept (N170)."""
+        for record in self._shared.runtime.containers(self.pod.uid):
+            if record.name == container.name and record.attempt < attempt - 1:
+                with suppress(RuntimeFailure):
+                    await self._shared.runtime.remove_container(record.id)
+        self._shared.files.prune(self.pod, container.name, attempt - 1)
+
+    def _note_backoffs(self, step: Plan) -> None:
+        for name in step.waiting.keys() - self._memory.backing_off.keys():
+            message = f"Back-off restarting failed container {name} in pod {self.pod.full_name}"
+            self._shared.tell(self.pod, "Warning", "BackOff", message, self.pod.container(name))
+            self._memory.failures.pop(name, None)
+        self._memory.backing_off = step.waiting
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        """Stops everything, lets go of the network, and says how it ended (N131)."""
+        self._rounds.terminate()
+        self._publish()
+        ips = self._ips(self._sandbox())
+        while True:
+            self._grace_changed.clear()
+            stopping = asyncio.ensure_future(self._stopper.stop_all(self.pod, ips, self.pod.grace_period_s))
+            shorter = asyncio.ensure_future(self._grace_changed.wait())
+            try:
+                await asyncio.wait({stopping, shorter}, return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    stopping.result()
+                    break
+            except RuntimeFailure as error:
+                log.warning("pod not stopped pod=%s error=%s", self.pod.key, error.message)
+                await self._shared.world.clock.sleep(1.0)
+            finally:
+                shorter.cancel()
+                stopping.cancel()
+                with suppress(asyncio.CancelledError, RuntimeFailure):
+                    await stopping
+        self._is_stopped = True
+        self._publish()
+        await self._until_done(self._remove_sandbox, "sandbox not removed")
+        self._rounds.keep(set())
+        self._publish()
+
+    async def _leave(self) -> None:
+        """Unmounts, removes the object, and last of all the files (N135)."""
+        await self._until_done(self._unmount, "volumes not unmounted")
+        while not self._is_gone:
+            self._wake.clear()
+            if self.pod.is_terminating:
+                await self._status.flush()
+                await self._delete_object()
+            if not self._is_gone:
+                await self._wake.wait()
+                self._publish()
+        await self._until_done(self._remove_files, "files not removed")
+
+    async def _delete_object(self) -> None:
+        """With grace 0, and of exactly this uid (N131, N233)."""
+        delay_s = FIRST_RETRY_S
+        while not self._is_gone:
+            try:
+                await self._shared.client.delete(
+                    PODS, self.pod.name, self.pod.namespace, uid=self.pod.uid, grace_period_s=0
+                )
+                return
+            except (NotFound, Conflict):
+                return
+            except ApiError as error:
+                log.debug("pod not removed pod=%s error=%s", self.pod.key, error)
+                await self._shared.world.clock.sleep(delay_s)
+                delay_s = min(delay_s * 2, 10.0)
+
+    async def _remove_sandbox(self) -> None:
+        await self._shared.runtime.remove_sandbox(self.pod.uid)
+
+    async def _unmount(self) -> None:
+        await self._shared.volumes.unmount(self.pod.uid)
+
+    async def _remove_files(self) -> None:
+        self._shared.files.remove(self.pod.uid)
+
+    async def _until_done(self, step: Callable[[], Coroutine[Any, Any, None]], trouble: str) -> None:
+        """Tries again for ever: a pod that is not cleaned up stays Terminating, on purpose (N135, V82)."""
+        delay_s = FIRST_RETRY_S
+        while True:
+            try:
+                await step()
+                return
+            except (OSError, RuntimeFailure) as error:
+                log.warning("%s pod=%s error=%s", trouble, self.pod.key, error)
+                await self._shared.world.clock.sleep(delay_s)
+                delay_s = min(delay_s * 2, LONGEST_RETRY_S)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def _observe(self) -> Observed:
+        records = self._shared.runtime.containers(self.pod.uid)
+        sandbox = self._sandbox()
+        ips = self._ips(sandbox)
+        self._follow_probes(records, ips)
+        return Observed(
+            now=self._shared.world.clock.now(),
+            sandbox=sandbox,
+            ips=ips,
+            host_ips=(self._shared.config.node_ip,),
+            containers=self._memory.seen(self.pod, records, self._rounds),
+            messages=self._memory.messages,
+            is_ending=self._ending.is_set(),
+            has_ended=self._is_stopped,
+            verdict=self._verdict,
+        )
+
+    def _sandbox(self) -> Sandbox | None:
+        return self._shared.sandbox(self.pod.uid)
+
+    def _ips(self, sandbox: Sandbox | None) -> tuple[str, ...]:
+        if sandbox is None:
+            return ()
+        return (self._shared.config.node_ip,) if self.pod.is_host_network else sandbox.ips
+
+    def _follow_probes(self, records: Sequence[ContainerRecord], ips: tuple[str, ...]) -> None:
+        running = [record for record in records if record.state is ContainerState.RUNNING]
+        self._rounds.keep({record.id for record in running})
+        for record in running:
+            container = self.pod.container(record.name)
+            if container is None or record.name in self._memory.in_hook:
+                continue
+            entry = old_entry(self.pod.status, container)
+            is_adopted = record.id in self._adopted and self._age_s(record) >= ADOPTED_AFTER_S
+            self._rounds.begin(
+                target(container, record, ips),
+                lambda record=record: self._age_s(record),  # type: ignore[misc]
+                was_started=bool(entry.get("started")) if is_adopted else None,
+                was_ready=bool(entry.get("ready")) if is_adopted else None,
+                is_adopted=is_adopted,
+            )
+
+    def _age_s(self, record: ContainerRecord) -> float:
+        since = record.started or record.created
+        return (self._shared.world.clock.now() - since).total_seconds()
+
+    def _listening_ports(self) -> frozenset[int] | None:
+        look = getattr(self._shared.runtime, "listening_ports", None)
+        return look(self.pod.uid) if look is not None else None
+
+    def _publish(self) -> None:
+        if not self._is_gone:
+            self._status.submit(pod_status(self.pod, self._observe(), self._shared.runtime.name, self._status.latest))
+
+    def _tell_probe(self, container: Container, type: str, reason: str, message: str) -> None:
+        self._shared.tell(self.pod, type, reason, message, container)
+
+
+def _told(pod: Pod) -> tuple[Any, ...]:
+    """The metadata a worker acts upon."""
+    metadata = pod.manifest["metadata"]
+    return metadata.get("deletionTimestamp"), pod.grace_period_s, pod.generation, pod.labels, pod.annotations
