@@ -109,6 +109,8 @@ def test_other_kinds_are_refused_a62(api_version: str, kind: str, message: str) 
 @pytest.mark.parametrize("document", [{"metadata": {"name": "a"}}, {"kind": "ConfigMap", "metadata": {"name": "a"}}])
 def test_a_missing_kind_comes_from_the_url_a62(document: dict) -> None:
     assert decoded(document) == (config_map(), [])
+    for strange in ({}, {"x-unknown": 1}):
+        assert list(decoded({**document, **strange})[0]) == ["kind", "apiVersion", "metadata"]
 
 
 def cannot(kind: str, detail: str) -> str:

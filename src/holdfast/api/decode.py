@@ -44,6 +44,10 @@ class Wanted:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def type_meta(self) -> Manifest:
+        return {"kind": self.kind, "apiVersion": self.api_version}
+
+    @property
     def type(self) -> Type:
         found = types.type_of(self.group, self.version, self.kind)
         if found is None:
@@ -196,30 +200,31 @@ def _protobuf(wanted: Wanted, body: bytes, field_validation: str) -> tuple[Manif
         raise _unrecognized(wanted.kind, str(error), body) from None
     except LookupError:
         raise UnsupportedMediaType(_UNKNOWN_FORMAT) from None
-    document["kind"], document["apiVersion"] = wanted.kind, wanted.api_version
     return _fitted(wanted, document, document, [], IGNORE)
 
 
 def _fitted(
     wanted: Wanted, document: Manifest | None, showing_repeats: Manifest, repeats: list[str], field_validation: str
 ) -> tuple[Manifest, list[str]]:
-    """The fast way if nothing is unusual, else the slow one; `document` None skips the fast one."""
+    """The fast way if nothing is unusual, else the slow one; `document` None skips the fast one.
+
+    The document is completed with kind and apiVersion, which thereby lead the result.
+    """
     problems: list[str] = []
-    result = _conformed(wanted.type, document) if document is not None else None
+    result = _conformed(wanted.type, document | wanted.type_meta) if document is not None else None
     if result is None:
         result, problems = _walked(wanted, showing_repeats)
     if field_validation == STRICT and (repeats or problems):
         lines = ["yaml: unmarshal errors:\n  " + "\n  ".join(repeats)] if repeats else []
         text = f"strict decoding error: {', '.join(lines + problems)}"
         raise _cannot_be_handled(wanted, wanted.kind, wanted.version, text)
-    result["kind"], result["apiVersion"] = wanted.kind, wanted.api_version
     return result, repeats + problems if field_validation != IGNORE else []
 
 
 def _walked(wanted: Wanted, document: Manifest) -> tuple[Manifest, list[str]]:
     walk = Walk()
     try:
-        pruned = walk.struct(wanted.type, document)
+        pruned = walk.struct(wanted.type, document) | wanted.type_meta
     except WrongType as error:
         raise _cannot_be_handled(wanted, wanted.kind, wanted.version, str(error)) from None
     # Free-form parts may hold what a Struct cannot; the walk's result is right all the same.
