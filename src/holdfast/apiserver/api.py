@@ -8,6 +8,7 @@ the latest when the store checks it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from holdfast.api.errors import NotFound
@@ -36,6 +37,7 @@ class Api:
         self.cache = cache
         self.admission = Admission(cache, world)
         self.allocation = allocation
+        self._now: tuple[datetime | None, str] = (None, "")
 
     # -- what the verbs build on
 
@@ -43,7 +45,11 @@ class Api:
         return self.cache.of(resource)
 
     def now(self) -> str:
-        return format_time(self.world.clock.now())
+        """The time, as objects carry it; written out once a second."""
+        second = self.world.clock.now().replace(microsecond=0)
+        if second != self._now[0]:
+            self._now = second, format_time(second)
+        return self._now[1]
 
     def latest(self, call: Call) -> Stored | None:
         """The object as last assigned, which may be ahead of what readers see."""

@@ -41,8 +41,7 @@ async def make(api: Api, call: Call, manifest: Manifest) -> Stored:
     """Admits, prepares, validates and stores a new object that has its name."""
     resource = call.resource
     await api.admission.settle(call, manifest)
-    api.admission.admit(call, manifest, None)
-    resource.default(manifest)
+    api.admission.admit(call, manifest, None)  # what it adds needs no defaults
     strategy.begin(api, call, manifest)
     with api.allocation.of(call, manifest, None):
         if errors := strategy.new_errors(call, manifest):

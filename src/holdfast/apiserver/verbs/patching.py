@@ -25,7 +25,6 @@ async def patch(api: Api, call: Call, change: Patch) -> Stored:
         strategy.check_namespace(call, metadata)
         if (metadata.get("resourceVersion") or "") != old.manifest["metadata"]["resourceVersion"]:
             strategy.check_revision(call, metadata, old.revision)
-        call.resource.default(new)
         update.settle(api, call, new, old.manifest)
         return new
 

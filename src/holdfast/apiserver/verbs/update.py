@@ -28,11 +28,11 @@ async def update(api: Api, call: Call, manifest: Manifest) -> tuple[Stored, bool
     metadata = strategy.metadata_of(manifest)
     strategy.check_name(call, metadata)
     strategy.check_namespace(call, metadata)
-    call.resource.default(manifest)
     given = dict(metadata)
     if api.latest(call) is None and call.resource.creates_on_update and not call.subresource:
         if given.get("resourceVersion"):
             raise call.not_found()
+        call.resource.default(manifest)
         return await create.make(api, call, manifest), True
 
     def revised(old: Stored) -> Manifest:
@@ -74,14 +74,15 @@ async def replace(api: Api, call: Call, revised: Callable[[Stored], Manifest], *
 
 
 def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
-    """Makes of a client's idea of an object what it may become: admission, defaults, what is kept."""
+    """Makes of a client's idea of an object what it may become: defaults, admission, what is kept."""
     strategy.carry_over(call, new, old)
     if call.subresource:
+        call.resource.default(new)
         subresources.merge(call, new, old)
         return
     strategy.keep_status(call, new, old)
-    api.admission.admit(call, new, old)
     call.resource.default(new)
+    api.admission.admit(call, new, old)
     call.resource.prepare_update(new, old)
     strategy.bump_generation(call, new, old)
 
