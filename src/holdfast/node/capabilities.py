@@ -1,0 +1,252 @@
+"""What this machine can do for containers, found by doing, and what would lift each limit (R70, R172).
+
+Nothing is inferred from versions or settings: every attempt runs in a forked child, which takes whatever
+it made with it. Used by `holdfast doctor` and to choose a driver.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.world import linux
+
+SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+_CGROUP2_MAGIC = 0x63677270
+_DNAT_RULES = b"""table ip probe {
+  chain out { type nat hook output priority -100; ip daddr 192.0.2.1 tcp dport 80 dnat to 192.0.2.2:8080; }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One thing that the machine can or cannot do."""
+
+    name: str
+    ok: bool
+    serves: str
+    """What it is for."""
+    detail: str = ""
+    """The system's words if it failed, or where the program was found."""
+    cure: str = ""
+    """What to do about it; empty if it works."""
+    required: bool = False
+    """Whether real containers need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    items: tuple[Capability, ...]
+
+    def __getitem__(self, name: str) -> Capability:
+        return next(item for item in self.items if item.name == name)
+
+    @property
+    def missing_for_containers(self) -> tuple[Capability, ...]:
+        """What keeps real containers from running here."""
+        return tuple(item for item in self.items if item.required and not item.ok)
+
+    @property
+    def runtime(self) -> str:
+        """The driver that `--runtime auto` means: `oci` where real containers run, else `process`."""
+        return "process" if self.missing_for_containers else "oci"
+
+
+def probe(directory: Path | None = None) -> Capabilities:
+    """Everything, in about a tenth of a second. `directory` is on the file system that will hold containers."""
+    return Capabilities((*_for_containers(directory), *_network(), *_beyond()))
+
+
+def probe_containers(directory: Path | None = None) -> Capabilities:
+    """Only what decides on the driver."""
+    return Capabilities(tuple(_for_containers(directory)))
+
+
+def _for_containers(directory: Path | None) -> list[Capability]:
+    rights = "run as root (rootless containers are not supported yet)"
+    return [
+        _program("crun", "starts containers", "apt install crun", required=True),
+        _program("conmon", "keeps containers' output and exit codes", "apt install conmon", required=True),
+        _attempted("namespaces", _unshare_all, "separates pods from this machine", rights, required=True),
+        _attempted("overlay", lambda: _mount_overlay(directory), "root filesystems from images", rights, required=True),
+        _attempted("veth", _make_veth, "links of pods to this machine", f"{rights}; modprobe veth", required=True),
+        _cgroups(),
+    ]
+
+
+def _network() -> list[Capability]:
+    nft = _program("nft", "ways out of the pod network, services", "apt install nftables")
+    rules = _attempted(
+        "nftables", _load_nat_rules, nft.serves, "modprobe nf_tables nf_nat nft_chain_nat; run as root", needs=nft.ok
+    )
+    return [nft, rules]
+
+
+def _beyond() -> list[Capability]:
+    return [
+        _attempted(
+            "user-namespaces",
+            _enter_user_namespace,
+            "containers without root",
+            "sysctl kernel.unprivileged_userns_clone=1",
+        ),
+        _subordinate_ids(),
+        _program("newuidmap", "several users in containers without root", "apt install uidmap"),
+        _device("/dev/fuse", "NFS volumes without a kernel client"),
+        _device("/dev/net/tun", "ways out of the pod network without root"),
+        _device("/dev/loop-control", "volumes with an enforced size"),
+        _program("zstd", "images with zstd layers", "apt install zstd"),
+        _program("proot", "images where nothing else can run", "apt install proot"),
+    ]
+
+
+# The attempts; each raises OSError, and runs in a child of its own
+
+
+def _unshare_all() -> None:
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("tmpfs", "/mnt", "tmpfs")
+
+
+def _mount_overlay(directory: Path | None) -> None:
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+    with tempfile.TemporaryDirectory(prefix="holdfast-probe-", dir=directory) as place:
+        for name in ("lower", "upper", "work", "merged"):
+            os.mkdir(os.path.join(place, name))
+        options = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
+        linux.mount("overlay", f"{place}/merged", "overlay", 0, options)
+        linux.unmount(f"{place}/merged")
+
+
+def _make_veth() -> None:
+    """RTM_NEWLINK for a veth pair with names of the kernel's choice, in a new network namespace."""
+    linux.unshare(linux.CLONE_NEWNET)
+    request, create_exclusive, acknowledge = 0x1, 0x400 | 0x200, 0x4
+    kind = _attribute(18, _attribute(1, b"veth"))  # IFLA_LINKINFO with IFLA_INFO_KIND
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 0, 0, 0) + kind
+    header = struct.pack("=IHHII", 16 + len(body), 16, request | create_exclusive | acknowledge, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+        netlink.send(header + body)
+        answer = netlink.recv(4096)
+    code = -struct.unpack_from("=i", answer, 16)[0]
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    length = 4 + len(value)
+    return struct.pack("=HH", length, kind) + value + bytes(-length % 4)
+
+
+def _load_nat_rules() -> None:
+    linux.unshare(linux.CLONE_NEWNET)
+    nft = shutil.which("nft", path=SEARCH_PATH) or "nft"
+    done = subprocess.run([nft, "-f", "-"], input=_DNAT_RULES, capture_output=True, timeout=20)
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise OSError(errno.EOPNOTSUPP, words[0] if words else "nft failed")
+
+
+def _enter_user_namespace() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    linux.unshare(linux.CLONE_NEWUSER)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET)
+
+
+# Turning attempts into findings
+
+
+def attempt(function: Callable[[], None]) -> str:
+    """Runs `function` in a forked child: empty if it went well, else the reason in words."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+            status = 0
+        except OSError as error:
+            os.write(writing, f"{error.strerror or error}"[:4000].encode())
+            status = 1
+        except BaseException as error:
+            os.write(writing, repr(error)[:4000].encode())
+            status = 1
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        words = pipe.read().decode(errors="replace")
+    _, wait_status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(wait_status)
+    return "" if code == 0 else words or f"the attempt ended with {code}"
+
+
+def _attempted(
+    name: str, function: Callable[[], None], serves: str, cure: str, *, required: bool = False, needs: bool = True
+) -> Capability:
+    failure = attempt(function) if needs else "not tried"
+    return Capability(name, not failure, serves, failure, cure if failure else "", required)
+
+
+def _program(name: str, serves: str, cure: str, *, required: bool = False) -> Capability:
+    path = shutil.which(name, path=SEARCH_PATH)
+    return Capability(name, path is not None, serves, path or "not installed", "" if path else cure, required)
+
+
+def _device(path: str, serves: str) -> Capability:
+    """By opening it: a device that is there need not be for us (R74)."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        words = os.strerror(error.errno or 0)
+        cure = f"chmod 0666 {path}" if error.errno in (errno.EACCES, errno.EPERM) else f"modprobe {Path(path).name}"
+        return Capability(path, False, serves, words, cure)
+    return Capability(path, True, serves)
+
+
+def _subordinate_ids() -> Capability:
+    name, serves = "subuid", "several users in containers without root"
+    uid = os.getuid()
+    if uid == 0:
+        return Capability(name, True, serves, "root needs none")
+    users = {str(uid), os.environ.get("USER", "")} - {""}
+    if all(_has_range(Path(path), users) for path in ("/etc/subuid", "/etc/subgid")):
+        return Capability(name, True, serves)
+    cure = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {os.environ.get('USER', uid)}"
+    return Capability(name, False, serves, "no range in /etc/subuid and /etc/subgid", cure)
+
+
+def _has_range(path: Path, users: set[str]) -> bool:
+    try:
+        return any(line.split(":")[0] in users for line in path.read_text().splitlines())
+    except OSError:
+        return False
+
+
+def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
+    """A group made and removed in each hierarchy that limits need (R30)."""
+    name, serves = "cgroups", "limits and usage of containers"
+    try:
+        version_2 = linux.filesystem_magic(str(root)) == _CGROUP2_MAGIC
+        controllers: Sequence[str] = ("",) if version_2 else ("memory", "cpu", "pids")
+        for controller in controllers:
+            place = root / controller / f"holdfast-probe-{os.getpid()}"
+            place.mkdir()
+            place.rmdir()
+    except OSError as error:
+        cure = "run as root, or delegate a cgroup; without one containers run, limits do not hold"
+        return Capability(name, False, serves, os.strerror(error.errno or 0), cure)
+    return Capability(name, True, serves, "v2" if version_2 else "v1")

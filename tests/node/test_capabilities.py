@@ -1,0 +1,69 @@
+"""What this machine can do is found by doing, in children that take their traces with them (R70)."""
+
+import os
+import sys
+
+import pytest
+
+from holdfast.node import capabilities
+from holdfast.node.capabilities import Capabilities, Capability
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+
+
+def test_an_attempt_that_goes_well_says_nothing() -> None:
+    assert capabilities.attempt(lambda: None) == ""
+
+
+def test_an_attempt_that_fails_gives_the_system_words() -> None:
+    def refused() -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    assert capabilities.attempt(refused) == "Operation not permitted"
+
+
+def test_an_attempt_that_dies_without_a_word_is_a_failure() -> None:
+    assert capabilities.attempt(lambda: os._exit(9)) == "the attempt ended with 9"
+
+
+def test_an_attempt_changes_nothing_here() -> None:
+    before = os.getcwd()
+    capabilities.attempt(lambda: os.chdir("/proc"))
+    assert os.getcwd() == before
+
+
+def test_each_failure_comes_with_a_cure() -> None:
+    for item in capabilities.probe().items:
+        assert item.ok or item.cure, item
+
+
+def test_probing_leaves_no_mount_and_no_link_behind() -> None:
+    def seen() -> tuple[str, list[str]]:
+        with open("/proc/self/mountinfo") as mounts:
+            return mounts.read(), sorted(os.listdir("/sys/class/net"))
+
+    before = seen()
+    capabilities.probe()
+    assert seen()[0] == before[0]
+    assert [name for name in seen()[1] if name.startswith("veth")] == [
+        name for name in before[1] if name.startswith("veth")
+    ]
+
+
+@pytest.mark.parametrize(("crun_ok", "runtime"), [(True, "oci"), (False, "process")])
+def test_real_containers_are_chosen_where_everything_they_need_is_there(crun_ok: bool, runtime: str) -> None:
+    found = Capabilities(
+        (
+            Capability("crun", crun_ok, "containers", cure="apt install crun", required=True),
+            Capability("proot", False, "something else", cure="apt install proot"),
+        )
+    )
+    assert found.runtime == runtime
+
+
+def test_without_any_right_the_reasons_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "SEARCH_PATH", "/nonexistent")
+    found = capabilities.probe_containers()
+    missing = {item.name: item.cure for item in found.missing_for_containers}
+    assert missing["crun"] == "apt install crun"
+    assert missing["conmon"] == "apt install conmon"
