@@ -12,7 +12,7 @@ _AMOUNTS = frozenset({"requests", "limits", "capacity", "allocatable", "hard", "
 def same(one: Any, other: Any) -> bool:
     """Whether two defaulted values mean the same to the API server."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one == other or all(_same_member(name, one.get(name), other.get(name)) for name in one.keys() | other.keys())
+        return all(_same_member(name, one.get(name), other.get(name)) for name in one.keys() | other.keys())
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     return (one == other and type(one) is type(other)) or (_is_empty(one) and _is_empty(other))
