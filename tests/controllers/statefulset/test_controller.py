@@ -1,6 +1,7 @@
 """The controller on a real API server in this process: what wakes a set, and whole lives of sets."""
 
 import asyncio
+import random
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -12,13 +13,43 @@ from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import NotFound
-from holdfast.apiserver.server import ApiServer
-from holdfast.client import PatchType
+from holdfast.apiserver.auth.user import MASTERS, User
+from holdfast.apiserver.server import ApiServer, Config
+from holdfast.client import PatchType, Unreachable
 from holdfast.client.informer import Informers
+from holdfast.client.kubeconfig import Connection
+from holdfast.client.remote import RemoteClient
 from holdfast.controllers.runner import Runner
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.store.memory import MemoryStore
+from holdfast.wire.http import serve
 from holdfast.world import real_world
+
+
+class Lossy:
+    """A client of which a third of the answers get lost, half of those after the call took effect."""
+
+    def __init__(self, inner, seed):
+        self._inner = inner
+        self._random = random.Random(seed)
+        self.lost = 0
+
+    def __getattr__(self, name):
+        async def call(*arguments, **options):
+            chance = self._random.random()
+            self.lost += chance < 1 / 3
+            if chance < 1 / 6:
+                raise Unreachable("the request was lost")
+            answer = await getattr(self._inner, name)(*arguments, **options)
+            if chance < 1 / 3:
+                raise Unreachable("the answer was lost")
+            return answer
+
+        return call
+
+    def watch(self, *arguments, **options):
+        return self._inner.watch(*arguments, **options)
+
 
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 
@@ -26,16 +57,18 @@ READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00
 class Cluster:
     """The server, its client, and the controller, which may crash and come back."""
 
-    def __init__(self, server):
+    def __init__(self, server, client):
         self.server = server
         self.client = server.client("test")
+        self.controllers_client = client
         self.world = real_world()
         self.runner = None
         self._tasks = []
 
     def start(self):
-        informers = Informers(self.client, self.world)
-        self.runner = Runner(StatefulSetController(self.world, recounts=True), self.client, informers, self.world)
+        client = self.controllers_client
+        informers = Informers(client, self.world)
+        self.runner = Runner(StatefulSetController(self.world, recounts=True), client, informers, self.world)
         self._tasks += [asyncio.ensure_future(informers.run()), asyncio.ensure_future(self.runner.run())]
 
     async def stop(self):
@@ -117,19 +150,23 @@ class Cluster:
             pass
 
 
-@pytest.fixture
-async def cluster():
+@pytest.fixture(params=["in the server's process", "over HTTP"])
+async def cluster(request):
     world = real_world()
     store = MemoryStore(world.clock)
     await store.open()
-    server = ApiServer(store, world)
+    server = ApiServer(store, world, Config(tokens={"secret": User("controllers", (MASTERS,))}))
     await server.open()
-    cluster = Cluster(server)
+    http = await serve(server.handler, too_large=server.too_large, failed=server.failed)
+    remote = RemoteClient(Connection(f"http://127.0.0.1:{http.port}", token="secret"))
+    cluster = Cluster(server, remote if request.param == "over HTTP" else server.client("controllers"))
     await cluster.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})
     cluster.start()
     yield cluster
     await cluster.stop()
+    await remote.close()
     await server.close()
+    await http.close()
     await store.close()
 
 
@@ -385,3 +422,24 @@ async def test_a_controller_that_crashes_at_any_moment_leaves_a_set_that_its_suc
         await cluster.settled()
         assert len(await cluster.pods()) == 6
         assert await goes_quiet(cluster)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_s200_whatever_answers_get_lost_there_is_one_pod_for_each_ordinal(cluster, seed):
+    await cluster.stop()
+    cluster.controllers_client = Lossy(cluster.controllers_client, seed)
+    cluster.start()
+    seen = []
+    start = (await cluster.client.list(PODS)).resource_version
+    async with nodes(cluster), aclosing(cluster.client.watch(PODS, resource_version=start)) as events:
+        management = "Parallel" if seed % 2 else "OrderedReady"
+        await cluster.apply(replicas=3, volumeClaimTemplates=CLAIMS, podManagementPolicy=management)
+        await cluster.settled()
+        await cluster.patch({"spec": {"replicas": 1}})
+        await cluster.settled()
+        assert len(await cluster.pods()) == 1
+        while ("DELETED", "web-1") not in seen:
+            event = await asyncio.wait_for(anext(events), 5)
+            seen.append((event.type, event.object["metadata"].get("name", "")))
+    assert cluster.controllers_client.lost > 0
+    assert sorted(name for type, name in seen if type == "ADDED") == ["web-0", "web-1", "web-2"]
