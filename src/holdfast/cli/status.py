@@ -68,7 +68,7 @@ def show_sets(statefulsets: list[dict[str, Any]]) -> None:
     """One table per set, its ordinals as rows."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for statefulset in statefulsets:
         console.print()
         console.print(_title(statefulset))
@@ -86,7 +86,7 @@ def _ordinals(statefulset: dict[str, Any]) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("POD", "STATUS", "READY", "RESTARTS", "ADDRESS", "NODE", "CLAIM", "VOLUME"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True, overflow="ignore")
     for row in statefulset["ordinals"]:
         claims = row["claims"] or [{"name": "-", "volume": "-"}]
         table.add_row(

@@ -164,7 +164,7 @@ class Daemon:
         server = ApiServer(store, self._world, config)
         await server.open()
         dialer = self._dialer(server)
-        server.streams = PodStreams(dialer).handle
+        server.streams = PodStreams(dialer, self._world.clock)
         if is_new:
             await create_standard_class(server.client("controller-manager"))
         http = await serve(

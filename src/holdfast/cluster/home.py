@@ -71,5 +71,6 @@ class Home:
     def images(self) -> Path:
         return self.path / "images"
 
-    def node(self, name: str) -> Path:
-        return self.path / "nodes" / name
+    def node(self, number: int) -> Path:
+        """What node `number` keeps: its pods' directories and logs."""
+        return self.path / "nodes" / str(number)

@@ -35,6 +35,7 @@ from .registration import Registration
 from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
 from .runtime.simulated import SimulatedRuntime
 from .shared import PodVolumes, Shared
+from .shutdown import stop_all
 from .streaming import ContainerView, PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .worker import PodWorker
@@ -67,6 +68,8 @@ class Agent:
         self._prober = prober
         self._workers: dict[str, PodWorker] = {}
         self._names: dict[str, PodWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_shutting_down = False
         self._group: asyncio.TaskGroup
         self._shared: Shared
         self._stopped: set[asyncio.Task[None]] = set()
@@ -79,6 +82,16 @@ class Agent:
                 await self._run()
             finally:
                 await self._runtime.close()
+
+    async def shut_down(self) -> None:
+        """Stops every pod within its grace period and takes it down; its object stays. `run` goes on, idle."""
+        self._is_shutting_down = True
+        workers, tasks = list(self._workers.values()), list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if workers:
+            await stop_all(self._shared, [worker.pod for worker in workers])
 
     async def _run(self) -> None:
         config, world, client = self._config, self._world, self._client
@@ -186,6 +199,8 @@ class Agent:
         self._shared.orphans_gone.set()
 
     def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
+        if self._is_shutting_down:
+            return
         if new is None:
             assert old is not None
             if worker := self._workers.get(old["metadata"]["uid"]):
@@ -198,7 +213,7 @@ class Agent:
         predecessor = self._names.get(pod.key)
         worker = PodWorker(pod, self._shared, predecessor.finished if predecessor else None)
         self._workers[pod.uid] = self._names[pod.key] = worker
-        self._group.create_task(self._work(worker), name=f"pod {pod.key}")
+        self._tasks[pod.uid] = self._group.create_task(self._work(worker), name=f"pod {pod.key}")
 
     async def _work(self, worker: PodWorker) -> None:
         try:
@@ -208,6 +223,7 @@ class Agent:
             log.exception("worker failed pod=%s", worker.pod.key)
         finally:
             self._workers.pop(worker.pod.uid, None)
+            self._tasks.pop(worker.pod.uid, None)
             if self._names.get(worker.pod.key) is worker:
                 del self._names[worker.pod.key]
 

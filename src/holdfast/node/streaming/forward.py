@@ -45,7 +45,8 @@ class Target:
             return await self.dial(port)
         except (OSError, RuntimeFailure) as error:
             name = f"{self.name}_{self.namespace}"
-            raise ConnectionError(f"error forwarding port {port} to pod {name}, uid {self.uid}: {error}") from error
+            text = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+            raise ConnectionError(f"error forwarding port {port} to pod {name}, uid {self.uid}: {text}") from error
 
 
 class SpdyForwarder:

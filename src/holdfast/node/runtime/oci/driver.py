@@ -66,7 +66,7 @@ class Network(Protocol):
 
     async def detach(self, pod_uid: str) -> None: ...
 
-    async def keep_only(self, pod_uids: Sequence[str]) -> None: ...
+    async def recover(self, live: Sequence[str]) -> None: ...
 
 
 class Images(Protocol):
@@ -157,7 +157,7 @@ class OciRuntime:
                 await self._clear_sandbox(directory)
             else:
                 self._sandboxes[sandbox.spec.pod_uid] = sandbox
-        await self._network.keep_only(list(self._sandboxes))
+        await self._network.recover(list(self._sandboxes))
         for directory, container in records.read_all(self._bundles, StoredContainer):
             if container is None:
                 await self._clear_container(directory)

@@ -112,6 +112,7 @@ class Child:
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         new_session: bool = False,
+        cwd: str | None = None,
     ) -> None:
         self.popen = subprocess.Popen(
             arguments,
@@ -121,6 +122,7 @@ class Child:
             env=env,
             pass_fds=pass_fds,
             start_new_session=new_session,
+            cwd=cwd,
         )
         self.pid = self.popen.pid
         self._pidfd = os.pidfd_open(self.pid)

@@ -71,7 +71,8 @@ class Conmon:
         reading, writing = os.pipe()
         try:
             environment = {**os.environ, "_OCI_SYNCPIPE": str(writing)}
-            child = Child(self.command(wanted), env=environment, pass_fds=(writing,))
+            # conmon leaves a file in its working directory when memory runs out
+            child = Child(self.command(wanted), env=environment, pass_fds=(writing,), cwd=str(wanted.bundle))
         finally:
             os.close(writing)
         try:

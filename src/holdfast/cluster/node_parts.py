@@ -1,0 +1,125 @@
+"""What one node's agent is made of on this machine: runtime driver, pod network, image store, settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from holdfast.network.pods import ranges
+from holdfast.node.config import AgentConfig
+from holdfast.node.runtime import Runtime
+from holdfast.wire.tls import server_context
+from holdfast.world import World
+
+from .certificates import pair
+from .home import Home
+from .settings import Settings
+
+HOST = "127.0.0.1"
+SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+Step = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """`prepare` comes before the agent runs, `take_down` after it has ended for good."""
+
+    runtime: Runtime
+    config: AgentConfig
+    prepare: Step
+    take_down: Step
+
+
+def choose_runtime(wanted: str) -> str:
+    """`auto` is real containers wherever they can be had."""
+    if wanted != "auto":
+        return wanted
+    programs = all(shutil.which(program, path=SEARCH) for program in ("crun", "conmon"))
+    return "oci" if os.geteuid() == 0 and programs else "process"
+
+
+def node_parts(home: Home, settings: Settings, number: int, world: World) -> NodeParts:
+    """Everything for node `number`, nothing of it started."""
+    kind = choose_runtime(settings.runtime)
+    config = agent_config(home, settings, number, kind)
+    if kind == "oci":
+        return _containers(home, settings, number, world, config)
+    if kind == "process":
+        return NodeParts(_processes(home, number, world), config, _nothing, _nothing)
+    from holdfast.node.runtime.simulated import SimulatedRuntime
+
+    network = ".".join(settings.pod_cidr.split(".")[:2])
+    return NodeParts(SimulatedRuntime(world, network=network), config, _nothing, _nothing)
+
+
+def agent_config(home: Home, settings: Settings, number: int, kind: str) -> AgentConfig:
+    name = settings.node_names()[number]
+    files = pair(home, f"node-{name}")
+    tls = server_context(
+        str(files.certificate), str(files.key), client_ca=str(home.ca_certificate), require_client=True
+    )
+    has_dns = kind == "oci" and "dns" not in settings.without
+    return AgentConfig(
+        node_name=name,
+        state_dir=None if kind == "simulated" else home.node(number),
+        run_dir=None if kind == "simulated" else home.run / str(number),
+        node_ip=host_address(),
+        hostname=os.uname().nodename,
+        cluster_dns=(settings.dns_address(),) if has_dns else (),
+        is_control_plane=number == 0,
+        server_host=HOST,
+        server_tls=tls,
+    )
+
+
+def _containers(home: Home, settings: Settings, number: int, world: World, config: AgentConfig) -> NodeParts:
+    from holdfast.network.pods.network import PodNetwork
+    from holdfast.node.images.store import ImageStore
+    from holdfast.node.runtime.oci.driver import OciRuntime
+
+    pods = IPv4Network(settings.pod_cidr)
+    run_dir = home.run / str(number)
+    network = PodNetwork(str(home.path), pods, ranges.node_range(pods, number), home.node(number) / "addresses")
+    runtime = OciRuntime(
+        run_dir,
+        ImageStore(home.images),
+        network,
+        world,
+        group=control_group(home, number),
+        host_dir=run_dir / "host",
+        hidden=[home.path],
+    )
+    return NodeParts(runtime, config, network.open, network.close)
+
+
+def _processes(home: Home, number: int, world: World) -> Runtime:
+    from holdfast.node.runtime.process import ProcessRuntime
+
+    return ProcessRuntime(home.run / str(number), world)
+
+
+def control_group(home: Home, number: int) -> str:
+    """The name of the node's control groups: not shared by two clusters of one machine."""
+    import hashlib
+
+    return f"holdfast-{hashlib.sha256(str(home.path).encode()).hexdigest()[:8]}-{number}"
+
+
+def host_address() -> str:
+    """This machine's address on the network it reaches others by; loopback if it reaches none. Sends nothing."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return HOST
+        return str(probe.getsockname()[0])
+
+
+async def _nothing() -> None:
+    """Neither network nor mounts to take down."""
