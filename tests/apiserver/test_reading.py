@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+
+from holdfast.apiserver import handling
 
 MAPS = "/api/v1/namespaces/ns/configmaps"
 
@@ -159,3 +162,17 @@ async def test_labels_select_also_what_lacks_them(web: Any) -> None:
     await web("POST", MAPS, config_map("without"))
     found = await web("GET", f"{MAPS}?labelSelector=tier!%3Ddb")
     assert [item["metadata"]["name"] for item in found["items"]] == ["without"]
+
+
+async def test_a_long_list_lets_others_go_first(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A316."""
+    monkeypatch.setattr(handling, "LARGE", 10)
+    for number in range(60):
+        await web("POST", MAPS, config_map(f"m{number:02}"))
+    table = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    metadata = {"accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    for headers, rows in (({}, "items"), (table, "rows"), (metadata, "items")):
+        short = asyncio.create_task(web("GET", f"{MAPS}/m01"))
+        listed = await web("GET", MAPS, headers=headers)
+        assert len(listed[rows]) == 60
+        assert short.done()

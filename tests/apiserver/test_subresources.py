@@ -102,3 +102,11 @@ async def test_an_apply_patch_is_answered_with_the_types_that_are_known(web: Any
     answer = await web("PATCH", f"{SETS}/web?fieldManager=me", {}, headers=headers)
     assert (answer.code, answer["reason"]) == (415, "UnsupportedMediaType")
     assert "application/strategic-merge-patch+json" in answer["message"]
+
+
+async def test_the_older_way_to_bind_names_the_pod_in_the_body(web: Any) -> None:
+    await web("POST", PODS, {"metadata": {"name": "a"}, "spec": {"containers": CONTAINERS}})
+    body = {"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}}
+    assert (await web("POST", "/api/v1/namespaces/ns/bindings", body)).code == 201
+    assert (await web("GET", f"{PODS}/a"))["spec"]["nodeName"] == "n1"
+    assert (await web("GET", "/api/v1/namespaces/ns/bindings")).code == 405

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from holdfast.api.core.endpoints import ENDPOINTS
@@ -32,20 +33,19 @@ CRITICAL = (
 
 
 async def ensure(client: LocalClient, service_address: str, server_address: str) -> None:
-    """Makes what is missing, and leaves what is there."""
-    for name in NAMES:
-        await _ensure(client, NAMESPACES, {"metadata": {"name": name}})
-    for name, value, description in CRITICAL:
-        await _ensure(
-            client,
-            PRIORITY_CLASSES,
-            {"metadata": {"name": name}, "value": value, "description": description},
-        )
-    for role in cluster_roles():
-        await _ensure(client, CLUSTER_ROLES, role)
-    for binding in cluster_role_bindings():
-        await _ensure(client, CLUSTER_ROLE_BINDINGS, binding)
-    await _ensure_own_service(client, service_address, server_address)
+    """Makes what is missing, and leaves what is there. All at once, so that they share a commit."""
+    async with asyncio.TaskGroup() as group:
+        for name in NAMES:
+            group.create_task(_ensure(client, NAMESPACES, {"metadata": {"name": name}}))
+    async with asyncio.TaskGroup() as group:
+        for name, value, description in CRITICAL:
+            manifest = {"metadata": {"name": name}, "value": value, "description": description}
+            group.create_task(_ensure(client, PRIORITY_CLASSES, manifest))
+        for role in cluster_roles():
+            group.create_task(_ensure(client, CLUSTER_ROLES, role))
+        for binding in cluster_role_bindings():
+            group.create_task(_ensure(client, CLUSTER_ROLE_BINDINGS, binding))
+        group.create_task(_ensure_own_service(client, service_address, server_address))
 
 
 async def _ensure(client: LocalClient, resource: Resource, manifest: Manifest) -> None:

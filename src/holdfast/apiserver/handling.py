@@ -41,7 +41,10 @@ FUTURE_S = 3.0
 """How long a read waits for a revision that has not come yet (A109)."""
 
 CONNECTING = ("log", "exec", "attach", "portforward", "proxy")
-"""Subresources of pods that are served by the node."""
+"""Subresources that reach through to a node; proxies are not served yet."""
+
+LARGE = 500
+"""Lists of more objects than this are written in slices, so that nobody else waits for them."""
 
 ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 
@@ -151,8 +154,6 @@ class Handler:
     def _on_resource(
         self, request: Request, query: Query, user: User, style: Style, route: Route
     ) -> Answer | Awaitable[Answer]:
-        if route.resource.plural == "bindings" and not route.name:
-            raise not_allowed()
         verb = routing.verb_of(request.method, route, flag(query, "watch"))
         if not verb:
             raise not_allowed()
@@ -167,7 +168,7 @@ class Handler:
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
         pod = self._server.api.get(asked.call).manifest
-        if self._server.streams is None:
+        if self._server.streams is None or asked.route.subresource == "proxy":
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.streams(asked.request, pod, asked.route.subresource, asked.query)
 
@@ -180,12 +181,12 @@ class Handler:
         wanted = 0
         if text and not first(asked.query, "continue"):
             wanted = reading.wanted_revision(text) if verb == "get" else reading.listed_revision(text)
-        act = self._get if verb == "get" else self._list
+        act: Callable[[Asked], Answer | Awaitable[Answer]] = self._get if verb == "get" else self._list
         if wanted > self._server.cache.revision:
             return self._later(asked, wanted, act)
         return act(asked)
 
-    async def _later(self, asked: Asked, wanted: int, act: Callable[[Asked], Answer]) -> Answer:
+    async def _later(self, asked: Asked, wanted: int, act: Callable[[Asked], Answer | Awaitable[Answer]]) -> Answer:
         """Waits for a revision that may be under way."""
         cache = self._server.cache
         reached = asyncio.Event()
@@ -198,7 +199,8 @@ class Handler:
         finally:
             stop()
         try:
-            return act(asked)
+            answer = act(asked)
+            return await answer if isinstance(answer, Awaitable) else answer
         except ApiError as error:
             return responses.refusal(error, asked.style)
 
@@ -207,10 +209,20 @@ class Handler:
             return self._scale(asked, 200, self._server.api.get_scale(asked.call))
         return self._object(asked, 200, self._server.api.get(asked.call))
 
-    def _list(self, asked: Asked) -> Answer:
+    def _list(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=False)
         view = self._view(asked, is_list=True)
-        return responses.encoded(200, view.many(self._server.api.list(asked.call, options)), asked.style)
+        listed = self._server.api.list(asked.call, options)
+        if len(listed.items) > LARGE:
+            return self._in_slices(asked, view, listed)
+        return responses.encoded(200, b"".join(view.many(listed)), asked.style)
+
+    async def _in_slices(self, asked: Asked, view: views.View, listed: views.Listed) -> Answer:
+        pieces = []
+        for piece in view.many(listed):
+            pieces.append(piece)
+            await asyncio.sleep(0)
+        return responses.encoded(200, b"".join(pieces), asked.style)
 
     def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=True)
@@ -274,7 +286,7 @@ class Handler:
     async def _write(self, asked: Asked, verb: str) -> Response:
         match verb:
             case "create":
-                return await (self._create_below(asked) if asked.route.name else self._create(asked))
+                return await (self._create_below(asked) if asked.route.subresource else self._create(asked))
             case "update":
                 return await self._update(asked)
             case "patch":
@@ -302,6 +314,7 @@ class Handler:
 
     async def _create_below(self, asked: Asked) -> Response:
         manifest = self._body(asked, self._options(asked, "CreateOptions"))
+        asked.call.name = asked.call.name or (manifest.get("metadata") or {}).get("name", "")
         answer = await self._server.api.create_below(asked.call, manifest)
         return responses.document(201, answer, asked.style, asked.call.warnings)
 
@@ -333,7 +346,7 @@ class Handler:
         chosen = list_options(asked.query, is_watch=False)
         view = self._view(asked, is_list=True)
         found = await self._server.api.delete_collection(asked.call, chosen, options)
-        return responses.encoded(200, view.many(found), asked.style, asked.call.warnings)
+        return responses.encoded(200, b"".join(view.many(found)), asked.style, asked.call.warnings)
 
 
 def not_allowed() -> MethodNotAllowed:

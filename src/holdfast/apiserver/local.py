@@ -22,6 +22,8 @@ from .options import DeleteOptions, ListOptions, WriteOptions
 from .patches import Patch
 from .selection import seen, select, within
 
+SLICE = 256
+
 TRUSTED = WriteOptions(field_validation="Ignore")
 
 

@@ -7,6 +7,7 @@ from functools import cache
 from urllib.parse import unquote
 
 from holdfast.api import registry
+from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Resource, Subresource
 
 NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -105,6 +106,8 @@ def _resource(group: str, version: str, rest: list[str]) -> Route | None:
         namespace, rest = rest[1], rest[2:]
     else:
         is_namespaced = False
+    if not group and namespace and rest == ["bindings"]:
+        return Route(PODS, namespace, "", "binding")  # the older way to bind, with the name in the body (A153)
     resource = registry.lookup(group, version, rest[0])
     if resource is None or (is_namespaced and not resource.namespaced):
         return None

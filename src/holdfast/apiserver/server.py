@@ -6,6 +6,7 @@ simulation only takes clients.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from .auth.user import User, component
 from .cache import Cache
 from .conversion import STORED_AS
 from .discovery import Discovery
+from .expiry import expire_events
 from .local import LocalClient
 from .negotiation import Form
 from .watching import Hub
@@ -69,6 +71,7 @@ class ApiServer:
         self._hubs: dict[int, Hub] = {}
         self._plain: dict[int, views.PlainView] = {}
         self._is_open = False
+        self._expiry: asyncio.Task[None]
         self._handler = handling.Handler(self)
 
     async def open(self) -> None:
@@ -87,12 +90,15 @@ class ApiServer:
         allocation = Allocation(of(SERVICES), self.config.service_cidr, self.config.node_ports, chance)
         self.api = Api(self.store, self.world, self.cache, allocation)
         self._is_open = True
+        self._expiry = asyncio.create_task(expire_events(self.api))
         if self.config.bootstraps:
             await bootstrap.ensure(self.client("apiserver"), allocation.first_address, self.config.address)
 
     async def close(self) -> None:
         """Ends every watch. The store is its owner's to close."""
         self._is_open = False
+        self._expiry.cancel()
+        await asyncio.gather(self._expiry, return_exceptions=True)
         for hub in self._hubs.values():
             hub.close()
         self._hubs.clear()

@@ -5,7 +5,7 @@ The object itself is the bytes the store holds. Everything else is derived from 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,7 +54,8 @@ class View(Protocol):
 
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes: ...
 
-    def many(self, listed: Listed) -> bytes: ...
+    def many(self, listed: Listed) -> Iterator[bytes]:
+        """A list, in pieces that each take a moment to make."""
 
     def bookmark(self, revision: int, *, ends_initial: bool, is_first: bool) -> bytes: ...
 
@@ -100,12 +101,13 @@ class PlainView:
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
         return stored.value
 
-    def many(self, listed: Listed) -> bytes:
+    def many(self, listed: Listed) -> Iterator[bytes]:
         """Items leave out kind and apiVersion, which stand first in every stored object (A3)."""
         head = {"kind": self._resource.list_kind, "apiVersion": self._resource.api_version,
                 "metadata": listed.metadata()}  # fmt: skip
-        items = b",".join(map(self._bare, listed.items))
-        return b"".join((_encode(head)[:-1], b',"items":[', items, b"]}"))
+        yield _encode(head)[:-1] + b',"items":['
+        yield from _sliced(listed.items, 1000, self._bare)
+        yield b"]}"
 
     def _bare(self, stored: Stored) -> bytes:
         value = stored.value
@@ -145,10 +147,14 @@ class MetadataView:
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
         return _encode(partial(stored.manifest["metadata"], self._version))
 
-    def many(self, listed: Listed) -> bytes:
-        items = [partial(stored.manifest["metadata"], self._version) for stored in listed.items]
-        head = _meta("PartialObjectMetadataList", self._version)
-        return _encode({**head, "metadata": listed.metadata(), "items": items or None})
+    def many(self, listed: Listed) -> Iterator[bytes]:
+        head = {**_meta("PartialObjectMetadataList", self._version), "metadata": listed.metadata()}
+        if not listed.items:
+            yield _encode({**head, "items": None})
+            return
+        yield _encode(head)[:-1] + b',"items":['
+        yield from _sliced(listed.items, 200, self.one)
+        yield b"]}"
 
     def bookmark(self, revision: int, *, ends_initial: bool, is_first: bool) -> bytes:
         return _encode(partial(_bookmark_metadata(revision, ends_initial), self._version))
@@ -170,8 +176,11 @@ class TableView:
         metadata = {"resourceVersion": stored.manifest["metadata"].get("resourceVersion", "")}
         return _encode(self._table(metadata, [self._row(stored.manifest)], is_first))
 
-    def many(self, listed: Listed) -> bytes:
-        return _encode(self._table(listed.metadata(), [self._row(stored.manifest) for stored in listed.items], True))
+    def many(self, listed: Listed) -> Iterator[bytes]:
+        empty = _encode(self._table(listed.metadata(), [], True))
+        yield empty[: -len(b"]}")]
+        yield from _sliced(listed.items, 50, lambda stored: _encode(self._row(stored.manifest)))
+        yield b"]}"
 
     def bookmark(self, revision: int, *, ends_initial: bool, is_first: bool) -> bytes:
         metadata = _bookmark_metadata(revision, ends_initial)
@@ -192,6 +201,13 @@ class TableView:
         else:
             row["object"] = manifest if self._include == "Object" else None
         return row
+
+
+def _sliced(items: Sequence[Stored], size: int, encode: Callable[[Stored], bytes]) -> Iterator[bytes]:
+    """The items with commas between them, `size` of them at a time."""
+    for begin in range(0, len(items), size):
+        piece = b",".join(map(encode, items[begin : begin + size]))
+        yield piece if begin == 0 else b"," + piece
 
 
 def table_of(columns: Sequence[Column], rows: Iterable[Manifest], metadata: Manifest, version: str) -> bytes:
