@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,3 +51,15 @@ def print_json(value: Any) -> None:
 def step(text: str) -> None:
     """One line of progress."""
     click.echo(click.style("  · ", dim=True) + text, err=True)
+
+
+def bold(text: str) -> str:
+    return click.style(text, bold=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of columns as kubectl aligns them: as wide as their widest cell, three blanks between."""
+    lines = [tuple(header), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -12,10 +13,9 @@ from holdfast.client import Client
 from holdfast.cluster import launch, overview
 from holdfast.cluster.home import Home
 
-from .output import Failure, home_option, output_option, print_json
+from .output import Failure, bold, home_option, output_option, print_json, table
 
-if TYPE_CHECKING:
-    from rich.table import Table
+HEADER = ("POD", "STATUS", "READY", "RESTARTS", "ADDRESS", "NODE", "CLAIM", "VOLUME")
 
 
 @click.command("status")
@@ -50,53 +50,45 @@ async def _gather(home: Home) -> dict[str, Any]:
 
 
 def _show(state: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
     daemon = state["daemon"]
-    console.print(f"[bold]holdfast[/] {daemon['url']}  pid {daemon['pid']}  {daemon['home']}")
+    click.echo(f"{bold('holdfast')} {daemon['url']}  pid {daemon['pid']}  {daemon['home']}")
     for node in state["nodes"]:
-        health = "[green]Ready[/]" if node["ready"] else "[red]NotReady[/]"
-        cordoned = "" if node["schedulable"] else "  [yellow]cordoned[/]"
-        console.print(f"node {node['name']}  {health}{cordoned}  {node['runtime']}  {node['pods']} pods")
+        health = click.style("Ready", fg="green") if node["ready"] else click.style("NotReady", fg="red")
+        cordoned = "" if node["schedulable"] else click.style("  cordoned", fg="yellow")
+        click.echo(f"node {node['name']}  {health}{cordoned}  {node['runtime']}  {node['pods']} pods")
     show_sets(state["statefulsets"])
     if not state["statefulsets"]:
-        console.print("no StatefulSets yet: kubectl apply -f yours.yaml")
+        click.echo("no StatefulSets yet: kubectl apply -f yours.yaml")
 
 
 def show_sets(statefulsets: list[dict[str, Any]]) -> None:
     """One table per set, its ordinals as rows."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
     for statefulset in statefulsets:
-        console.print()
-        console.print(_title(statefulset))
-        console.print(_ordinals(statefulset))
+        click.echo()
+        click.echo(_title(statefulset))
+        for line in table(HEADER, _rows(statefulset)):
+            click.echo(line)
 
 
 def _title(statefulset: dict[str, Any]) -> str:
-    colour = "green" if statefulset["ready"] == statefulset["replicas"] else "yellow"
-    ready = f"[{colour}]{statefulset['ready']}/{statefulset['replicas']} ready[/]"
-    return f"[bold]{statefulset['namespace']}/{statefulset['name']}[/]  {ready}  revision {statefulset['revision']}"
+    ready, replicas = statefulset["ready"], statefulset["replicas"]
+    state = click.style(f"{ready}/{replicas} ready", fg="green" if ready == replicas else "yellow")
+    return f"{bold(statefulset['namespace'] + '/' + statefulset['name'])}  {state}  revision {statefulset['revision']}"
 
 
-def _ordinals(statefulset: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("POD", "STATUS", "READY", "RESTARTS", "ADDRESS", "NODE", "CLAIM", "VOLUME"):
-        table.add_column(column, no_wrap=True, overflow="ignore")
+def _rows(statefulset: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """A row per ordinal, and one more for each further claim of it."""
     for row in statefulset["ordinals"]:
-        claims = row["claims"] or [{"name": "-", "volume": "-"}]
-        table.add_row(
+        first, *others = row["claims"] or [{"name": "-", "volume": "-", "phase": ""}]
+        yield (
             row["pod"],
             row["phase"],
             "yes" if row["ready"] else "no",
             str(row["restarts"]),
             row["address"] or "-",
             row["node"] or "-",
-            "\n".join(claim["name"] for claim in claims),
-            "\n".join(claim["volume"] or claim["phase"] for claim in claims),
+            first["name"],
+            first["volume"] or first["phase"],
         )
-    return table
+        for claim in others:
+            yield ("", "", "", "", "", "", claim["name"], claim["volume"] or claim["phase"])

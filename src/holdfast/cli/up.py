@@ -53,11 +53,11 @@ def command(home: Home, no_merge: bool, foreground: bool, wait_s: float, **given
 
 
 def _in_foreground(home: Home, settings: Settings) -> None:
-    from holdfast.cluster import daemon
+    from holdfast.cluster.daemon import main
 
     home.make()
     saved.save(home.settings, settings)
-    raise SystemExit(daemon.main(["--home", str(home.path)]))
+    raise SystemExit(main(["--home", str(home.path)]))
 
 
 def _merge(home: Home, url: str, no_merge: bool) -> None:

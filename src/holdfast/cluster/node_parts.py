@@ -93,7 +93,12 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
         host_dir=run_dir / "host",
         hidden=[home.path],
     )
-    return NodeParts(runtime, config, network.open, network.close)
+
+    async def take_down() -> None:
+        await runtime.remove_all()
+        await network.close()
+
+    return NodeParts(runtime, config, network.open, take_down)
 
 
 def _processes(home: Home, number: int, world: World) -> Runtime:

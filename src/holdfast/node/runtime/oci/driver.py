@@ -501,6 +501,7 @@ class OciRuntime:
         for pod_uid in {*self._sandboxes, *(c.stored.spec.pod_uid for c in self._containers.values())}:
             await self.remove_sandbox(pod_uid)
         self._groups.remove_all()
+        self._host.remove()
         shutil.rmtree(self._run_dir / "crun", ignore_errors=True)
 
     # -- small things

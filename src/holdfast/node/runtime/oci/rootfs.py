@@ -13,6 +13,8 @@ import os
 import re
 import shutil
 import stat
+import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +79,9 @@ class HostSystem:
     """This machine's programs as an image. `directory` keeps what all its containers share below."""
 
     def __init__(self, directory: Path, hidden: Sequence[Path]) -> None:
+        self._top = directory
         self._directory = directory
+        self._preparing = threading.Lock()
         self._hidden = [path.resolve() for path in hidden]
         self._prepared = False
 
@@ -118,24 +122,35 @@ class HostSystem:
         }
 
     def _prepare(self) -> None:
-        if self._prepared:
-            return
+        """Once for each agent, in a directory of its own: containers of an earlier one still stand on theirs."""
+        with self._preparing:
+            if self._prepared:
+                return
+            self._refuse_hidden()
+            self._top.mkdir(parents=True, exist_ok=True)
+            self._directory = Path(tempfile.mkdtemp(dir=self._top))
+            self._directory.chmod(0o755)
+            (self._directory / "empty").mkdir()
+            _hide_private(Path("/etc"), self._directory / "etc-hidden")
+            _copy_skeleton(Path("/var"), self._directory / "var", self._hidden)
+            self._prepared = True
+
+    def _refuse_hidden(self) -> None:
         for hidden in self._hidden:
             if hidden.parts[1:2] and hidden.parts[1] in (*_HOST_PROGRAMS, "etc"):
                 raise RuntimeFailure(
                     "CreateContainerError",
                     f"the image `host` cannot be used with data in {hidden}: choose a home outside /{hidden.parts[1]}",
                 )
-        self._directory.mkdir(parents=True, exist_ok=True)
-        (self._directory / "empty").mkdir(exist_ok=True)
-        _hide_private(Path("/etc"), self._directory / "etc-hidden")
-        _copy_skeleton(Path("/var"), self._directory / "var", self._hidden)
-        self._prepared = True
+
+    def remove(self) -> None:
+        """When no container is left that stands on it."""
+        shutil.rmtree(self._top, ignore_errors=True)
+        self._prepared = False
 
 
 def _hide_private(source: Path, target: Path) -> None:
     """Makes `target` an overlay layer that hides everything below `source` that not everybody may read."""
-    shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     target.chmod(0o755)
     for parent, directories, files in os.walk(source):
@@ -166,7 +181,6 @@ def _copy_parents(source: Path, target: Path, directory: Path) -> None:
 
 def _copy_skeleton(source: Path, target: Path, hidden: Sequence[Path]) -> None:
     """Directories two levels deep, without a single file: programs expect their own below /var/lib and /var/log."""
-    shutil.rmtree(target, ignore_errors=True)
     for parent, directories, files in os.walk(source):
         here = Path(parent)
         copy = target / here.relative_to(source)
