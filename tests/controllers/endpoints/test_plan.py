@@ -108,9 +108,7 @@ def test_a_service_without_pods_has_one_empty_slice():
         pytest.param(pod(0, going=True), False, (False, True, True), id="D70: terminating stays, not ready"),
         pytest.param(pod(0, ready=False), True, (True, False, False), id="D61: published"),
         pytest.param(pod(0, going=True), True, (True, True, True), id="published while it goes"),
-        pytest.param(
-            pod(0, phase="Pending", ready=False), False, (False, False, False), id="D26: pending"
-        ),
+        pytest.param(pod(0, phase="Pending", ready=False), False, (False, False, False), id="D26: pending"),
     ],
 )
 def test_conditions_of_an_endpoint(of, publishes, conditions):

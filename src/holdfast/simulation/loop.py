@@ -1,0 +1,58 @@
+"""Time that passes only while nothing else is to do: an hour takes milliseconds, and each run is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+from datetime import UTC, datetime, timedelta
+
+from holdfast.world import World
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""When every simulation begins."""
+
+
+class Deadlock(RuntimeError):
+    """Every task waits and no timer is set: nothing would ever happen again."""
+
+
+class _Jump(selectors.DefaultSelector):
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise Deadlock("every task waits and no timer is set")
+        self.now_s += max(timeout, 0.0)
+        return super().select(0)
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        return self._jump.now_s
+
+
+class SimulatedClock:
+    """The clock of everything that runs on one simulated loop."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self._loop.time())
+
+    def monotonic_s(self) -> float:
+        return self._loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def simulated_world(loop: SimulatedLoop, seed: int) -> World:
+    return World(clock=SimulatedClock(loop), random=random.Random(seed))

@@ -1,0 +1,257 @@
+"""The simulation itself: it repeats itself exactly, and its checkers see what is broken."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.api.core.node import NODES
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from holdfast.api.core.pod import PODS
+from holdfast.client import Unreachable
+from holdfast.simulation import scenarios
+from holdfast.simulation.checkers import InvariantBroken, OneRunningPodPerIdentity
+from holdfast.simulation.cluster import NeverHappened, simulate
+from holdfast.simulation.faults import Faults, FaultyClient
+from holdfast.simulation.loop import Deadlock, SimulatedLoop
+from holdfast.simulation.scenarios import Scenario, play, web
+
+
+def test_one_seed_is_one_history_and_another_seed_another():
+    assert play("lifecycle", 7) == play("lifecycle", 7) != play("lifecycle", 8)
+
+
+def test_a_history_is_the_same_in_every_process():
+    """Python orders sets of strings anew in each process: a decision that followed them could not be replayed."""
+    command = [sys.executable, "-m", "holdfast.simulation", "farewell", "--seed", "3"]
+    outputs = {
+        subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+    assert play("farewell", 3) in outputs.pop()
+
+
+def test_a_failure_names_the_command_that_replays_it(monkeypatch):
+    def fail(cluster, chance):
+        cluster.run_until(lambda: False, within_s=1)
+
+    monkeypatch.setitem(scenarios.SCENARIOS, "broken", Scenario(fail))
+    with pytest.raises(NeverHappened) as failure:
+        play("broken", 12)
+    assert "replay: python -m holdfast.simulation broken --seed 12" in failure.value.__notes__
+
+
+def test_an_hour_passes_at_once_and_nothing_but_heartbeats_is_written():
+    with simulate(0) as cluster:
+        cluster.apply(web(3))
+        cluster.run_until(lambda: cluster.is_settled("web"), within_s=60)
+        cluster.run_for(30)
+        last = cluster.trace[-1]
+        cluster.run_for(3600)
+        assert cluster.trace[-1] == last
+
+
+def test_pods_start_in_order_and_each_has_its_claim():
+    with simulate(0, Faults(slow_start_s=5)) as cluster:
+        cluster.apply(web(3))
+        cluster.run_until(lambda: cluster.ready_replicas("web") == 3)
+        created = [pod["metadata"]["creationTimestamp"] for pod in _by_name(cluster)]
+        assert created == sorted(created)
+        claims = {claim["spec"]["volumeName"] for claim in cluster.objects(PERSISTENT_VOLUME_CLAIMS, "default")}
+        assert len(claims) == 3
+        assert {f"/volumes/{name}" for name in claims} == cluster.directories.present
+
+
+def test_a_pod_comes_back_with_its_name_and_its_claim():
+    with simulate(0) as cluster:
+        cluster.apply(web(2))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        before = cluster.get(PODS, "web-0")["metadata"]["uid"]
+        volume = cluster.get(PERSISTENT_VOLUME_CLAIMS, "www-web-0")["spec"]["volumeName"]
+        cluster.delete(PODS, "web-0")
+        cluster.run_until(lambda: before not in [pod["metadata"]["uid"] for pod in _by_name(cluster)])
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "www-web-0")["spec"]["volumeName"] == volume
+
+
+def test_containers_outlive_their_agent():
+    with simulate(0) as cluster:
+        cluster.apply(web(1))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        (node,) = cluster.nodes
+        before = node.running_containers()
+        cluster.kill(node.process)
+        cluster.run_for(5)
+        cluster.start(node.process)
+        cluster.run_for(30)
+        assert node.running_containers() == before
+        assert cluster.is_settled("web")
+
+
+def _by_name(cluster):
+    return sorted(cluster.objects(PODS, "default"), key=lambda pod: pod["metadata"]["name"])
+
+
+# What a saboteur does behind everybody's back
+
+
+def test_two_pods_of_one_identity_are_seen():
+    with simulate(0, nodes=2) as cluster:
+        cluster.apply(web(1))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        pod = cluster.get(PODS, "web-0")
+        (host,) = [node for node in cluster.nodes if node.name == pod["spec"]["nodeName"]]
+        (other,) = [node for node in cluster.nodes if node is not host]
+        cluster.kill(host.process)  # partitioned: nobody tells its containers to stop
+        cluster.patch(NODES, host.name, {"spec": {"unschedulable": True}}, "")
+        cluster.do(cluster.client.delete(PODS, "web-0", "default", grace_period_s=0))
+        with pytest.raises(InvariantBroken, match="default/web-0 runs twice"):
+            cluster.run_until(lambda: other.running_containers() and not cluster.ready_replicas("web"), within_s=60)
+
+
+def _pod_of(cluster, name):
+    """As the controller would make it."""
+    found = cluster.get(PODS, "web-0")
+    metadata = {"name": name, "namespace": "default"}
+    metadata |= {key: found["metadata"][key] for key in ("labels", "ownerReferences")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [{"name": "a", "image": "b"}]},
+    }
+
+
+def test_an_ordinal_that_starts_before_its_predecessor_is_ready_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(web(1))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        with pytest.raises(InvariantBroken, match="default/web-2 was created before default/web-1 was Ready"):
+            cluster.do(cluster.client.create(PODS, _pod_of(cluster, "web-2")))
+
+
+def test_an_ordinal_that_stops_before_higher_ones_are_gone_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(web(3))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        cluster.run_for(10)
+        cluster.kill(cluster.control_plane)
+        cluster.scale("web", 0)
+        with pytest.raises(InvariantBroken, match="default/web-0 was stopped before default/web-"):
+            cluster.do(cluster.client.delete(PODS, "web-0", "default"))
+
+
+def test_a_claim_that_is_deleted_by_nobody_who_may_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(web(1))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        with pytest.raises(InvariantBroken, match="claim default/www-web-0 was deleted by nobody who may"):
+            cluster.do(cluster.client.delete(PERSISTENT_VOLUME_CLAIMS, "www-web-0", "default"))
+
+
+def test_a_volume_that_changes_its_claim_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(web(1))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        cluster.kill(cluster.control_plane)
+        (volume,) = cluster.objects(PERSISTENT_VOLUMES)
+        with pytest.raises(InvariantBroken, match="went from claim"):
+            cluster.patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], {"spec": {"claimRef": {"uid": "another"}}})
+
+
+def test_a_process_that_ends_by_itself_is_seen(monkeypatch):
+    async def fail(client_for):
+        raise RuntimeError("out of order")
+
+    with simulate(0) as cluster:
+        process = cluster.nodes[0].process
+        cluster.kill(process)
+        monkeypatch.setattr(process, "_run", fail)
+        with pytest.raises(RuntimeError, match="out of order"):
+            cluster.start(process)
+
+
+def test_what_never_happens_is_told_with_the_last_changes():
+    with simulate(0) as cluster:
+        cluster.apply(web(1))
+        with pytest.raises(NeverHappened, match="/pods/"):
+            cluster.run_until(lambda: cluster.ready_replicas("web") == 7, within_s=60)
+
+
+# Faults
+
+
+class Server:
+    """Counts what it is asked."""
+
+    def __init__(self):
+        self.gets = 0
+
+    async def get(self, resource, name, namespace="", **options):
+        self.gets += 1
+        return {"n": self.gets}
+
+
+def client_with(faults):
+    from random import Random
+
+    server = Server()
+    return server, FaultyClient(server, lambda: faults, Random(0))
+
+
+def run(call):
+    loop = SimulatedLoop()
+    try:
+        return loop.run_until_complete(call), loop.time()
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize(("faults", "gets"), [(Faults(lost_request=1), 0), (Faults(lost_reply=1), 1)])
+def test_a_lost_request_has_no_effect_and_a_lost_reply_has(faults, gets):
+    server, client = client_with(faults)
+    with pytest.raises(Unreachable):
+        run(client.get(PODS, "a"))
+    assert server.gets == gets
+
+
+def test_calls_take_their_time():
+    server, client = client_with(Faults(request_delay_s=10))
+    _, took_s = run(client.get(PODS, "a"))
+    assert 0 < took_s <= 20
+    assert server.gets == 1
+
+
+def test_a_dead_process_calls_nobody():
+    server, client = client_with(Faults())
+    client.kill()
+    with pytest.raises(Unreachable):
+        run(client.get(PODS, "a"))
+    assert server.gets == 0
+
+
+def test_time_jumps_and_a_standstill_is_an_error():
+    async def wait():
+        await asyncio.sleep(3600)
+
+    assert run(wait()) == (None, 3600)
+    with pytest.raises(Deadlock):
+        run(asyncio.Event().wait())
+
+
+def test_only_running_containers_of_one_pod_may_have_an_identity():
+    from holdfast.simulation.checkers import Facts, Observation
+
+    seen = Observation(0.0, None, {"kind": "Pod", "metadata": {"name": "web-0"}})
+    once = Facts(0.0, lambda: [("default/web-0", "a"), ("default/web-0", "a"), ("default/web-1", "b")])
+    twice = Facts(0.0, lambda: [("default/web-0", "a"), ("default/web-0", "b")])
+    assert not OneRunningPodPerIdentity().check(seen, once)
+    assert OneRunningPodPerIdentity().check(seen, twice)
