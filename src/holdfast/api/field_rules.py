@@ -40,6 +40,11 @@ def label_map(field: str, labels: Mapping[str, str]) -> Iterator[FieldError]:
         yield from named(field, value, names.label_value)
 
 
+def in_order(labels: Mapping[str, str] | None) -> dict[str, str] | None:
+    """A map as messages show it: sorted by key."""
+    return None if labels is None else dict(sorted(labels.items()))
+
+
 def present(field: str, value: Any) -> Iterator[FieldError]:
     if not value:
         yield required(field)

@@ -7,6 +7,9 @@ from .apps.daemon_set import DAEMON_SETS
 from .apps.deployment import DEPLOYMENTS
 from .apps.replica_set import REPLICA_SETS
 from .apps.stateful_set import STATEFUL_SETS
+from .autoscaling.horizontal_pod_autoscaler import HORIZONTAL_POD_AUTOSCALERS
+from .batch.cron_job import CRON_JOBS
+from .batch.job import JOBS
 from .coordination.lease import LEASES
 from .core.config_map import CONFIG_MAPS
 from .core.endpoints import ENDPOINTS
@@ -25,6 +28,9 @@ from .core.service import SERVICES
 from .core.service_account import SERVICE_ACCOUNTS
 from .discovery.endpoint_slice import ENDPOINT_SLICES
 from .events.event import EVENTS as NEW_EVENTS
+from .networking.ingress import INGRESSES
+from .networking.ingress_class import INGRESS_CLASSES
+from .networking.network_policy import NETWORK_POLICIES
 from .policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from .rbac.cluster_role import CLUSTER_ROLES
 from .rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
@@ -59,6 +65,12 @@ RESOURCES: tuple[Resource, ...] = (
     REPLICA_SETS,
     STATEFUL_SETS,
     NEW_EVENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    CRON_JOBS,
+    JOBS,
+    INGRESS_CLASSES,
+    INGRESSES,
+    NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,

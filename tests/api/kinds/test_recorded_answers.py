@@ -24,6 +24,8 @@ RECORDINGS = Path(__file__).parents[4] / "shared" / "golden"
 pytestmark = pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not beside the repository")
 
 NOW = "2026-01-01T00:00:00Z"
+UID = "3aa2c976-9d17-4985-a302-b8997de3985c"
+"""What a recorded uid is replaced by."""
 FROM_ADMISSION = {
     "": (
         *("metadata.uid", "metadata.creationTimestamp", "metadata.namespace", "metadata.resourceVersion"),
@@ -41,6 +43,9 @@ FROM_ADMISSION = {
 }
 """What admission and the allocators add; it is tested where it is made."""
 BY_ALLOCATORS = ("failed to allocate IP", "valid ports is", "already allocated", "not configured", "is not configured")
+
+
+_is_uid = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Step:
@@ -63,6 +68,7 @@ def steps(recording: str) -> Iterator[Step]:
     recorded = json.loads((RECORDINGS / f"{recording}.answers.json").read_text())
     answers = {answer["step"]: answer for answer in recorded["answers"]}
     text = file.read_text().replace("{ns}", recorded["namespace"])
+    answers = {name: json.loads(_is_uid.sub(UID, json.dumps(answer))) for name, answer in answers.items()}
     for step in json.loads(text)["steps"]:
         if "cases" not in step:
             if step["name"] in answers:
@@ -103,6 +109,7 @@ def created(resource: Resource, body: Manifest, namespace: str) -> tuple[Manifes
     if "generateName" in manifest["metadata"]:
         manifest["metadata"].setdefault("name", f"{manifest['metadata']['generateName']}tp4px")
     manifest["metadata"]["creationTimestamp"] = NOW
+    manifest["metadata"]["uid"] = UID
     if resource.has_status and not resource.keeps_status_on_create:
         manifest.pop("status", None)
     resource.default(manifest)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from holdfast.api.core.pod_validation import validate_template
 from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
+from holdfast.api.field_rules import in_order
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 from holdfast.api.selector_validation import validate_label_selector
@@ -27,7 +28,8 @@ def validate_selector(spec: Manifest, kind: str) -> Iterator[FieldError]:
             return
     labels = spec.get("template", {}).get("metadata", {}).get("labels")
     if not selector_from_manifest(selector).matches(labels):
-        yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        refusal = "`selector` does not match template `labels`"
+        yield invalid("spec.template.metadata.labels", in_order(labels), refusal)
 
 
 def validate_lasting_template(spec: Manifest, kind: str) -> Iterator[FieldError]:

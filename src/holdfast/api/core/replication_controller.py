@@ -5,7 +5,7 @@ from __future__ import annotations
 from holdfast.api.apps.workload_table import replicated_cells, replicated_columns
 from holdfast.api.apps.workload_validation import validate_lasting
 from holdfast.api.errors import FieldError, invalid, required
-from holdfast.api.field_rules import label_map, not_negative
+from holdfast.api.field_rules import in_order, label_map, not_negative
 from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
 from holdfast.api.selectors import selector_from_labels
 
@@ -33,7 +33,7 @@ def validate(controller: Manifest) -> list[FieldError]:
     errors += not_negative("spec.replicas", spec.get("replicas"))
     if selector and not selector_from_labels(selector).matches(labels):
         refusal = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", labels, refusal))
+        errors.append(invalid("spec.template.metadata.labels", in_order(labels), refusal))
     errors += validate_template("spec.template", spec["template"])
     return [*errors, *validate_lasting(spec["template"]["spec"], "ReplicationController")]
 
@@ -53,4 +53,5 @@ REPLICATION_CONTROLLERS = Resource(
     cells=replicated_cells,
     initial_status={"replicas": 0},
     has_generation=True,
+    default_propagation="Orphan",  # as ever since replication controllers were all there was (W58)
 )
