@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, Self
 
 MOST_BUFFERED_BYTES = 64 << 10
@@ -20,6 +21,9 @@ class ByteStream(Protocol):
 
     def write_now(self, data: bytes) -> None:
         """For what must not wait; goes nowhere once the connection has ended."""
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """`callback` runs once when the connection has ended, though what it brought may not have been read yet."""
 
     def close(self) -> None:
         """Sends what was written, then ends the connection."""
@@ -39,6 +43,7 @@ class Duplex(asyncio.Protocol):
         self._ended = False
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = []
+        self._at_end: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -82,6 +87,11 @@ class Duplex(asyncio.Protocol):
         if not self._is_closed:
             self._transport.write(data)
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        self._at_end.append(callback)
+        if self._ended:
+            self._loop.call_soon(callback)
+
     @property
     def _is_closed(self) -> bool:
         return self._ended or self._transport.is_closing()
@@ -109,6 +119,8 @@ class Duplex(asyncio.Protocol):
         self._wake_reader()
         self._is_full = False
         self._wake_writers()
+        for callback in self._at_end:
+            callback()
 
     def pause_writing(self) -> None:
         self._is_full = True

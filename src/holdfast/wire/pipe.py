@@ -16,13 +16,18 @@ class Pipe:
         self.has_ended = False
         """Nothing more goes in."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whoever puts more in has to wait."""
+        return len(self._waiting) > self._most_bytes
+
     async def put(self, data: bytes) -> None:
         """Returns when there is room for more. After the end, `data` is dropped."""
         if self.has_ended:
             return
         self._waiting += data
         self._changed.set()
-        while len(self._waiting) > self._most_bytes and not self.has_ended:
+        while self.is_full and not self.has_ended:
             self._taken.clear()
             await self._taken.wait()
 

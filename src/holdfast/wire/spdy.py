@@ -294,6 +294,7 @@ class SpdyConnection:
 
     async def run(self) -> None:
         """Reads until the connection ends or is not SPDY; then every stream has ended."""
+        self.stream.on_end(self._let_go)
         try:
             while data := await self.stream.read():
                 for event in self._session.feed(data):
@@ -306,6 +307,12 @@ class SpdyConnection:
             for stream in tuple(self._streams.values()):
                 stream.lose()
             self._streams.clear()
+
+    def _let_go(self) -> None:
+        """The other side has gone: do not wait any longer for those who do not read."""
+        for stream in self._streams.values():
+            if stream.incoming.is_full:
+                stream.incoming.end()
 
     async def _take(self, event: Event) -> None:
         match event:

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .client import HttpClient, HttpResponse
@@ -173,6 +173,10 @@ class WebSocket:
         if self._frames.state is ConnectionState.OPEN:
             self._stream.write_now(self._frames.send(CloseConnection(code, reason[:100] or None)))
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """`callback` runs once when the connection has ended, though messages may not have been received yet."""
+        self._stream.on_end(callback)
+
     def end(self) -> None:
         """Ends the connection, whether or not the other side has answered the close frame."""
         self._stream.close()
@@ -201,6 +205,9 @@ class MessageStream:
 
     def write_now(self, data: bytes) -> None:
         self._socket.send_now(data)
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        self._socket.on_end(callback)
 
     def close(self) -> None:
         self._socket.close()

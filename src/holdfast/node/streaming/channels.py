@@ -85,12 +85,18 @@ class WebSocketCommandClient:
 
     async def run(self) -> None:
         """Takes the client's messages apart until it has gone."""
+        self._socket.on_end(self._let_go)
         try:
             while (message := await self._socket.receive()) is not None:
                 if decoded := self._subprotocol.decode(message):
                     await self._take(*decoded)
         finally:
             self._gone.set()
+            self._stdin.end()
+
+    def _let_go(self) -> None:
+        """The client has gone: do not wait any longer for a program that does not read."""
+        if self._stdin.is_full:
             self._stdin.end()
 
     async def _take(self, channel: int, data: bytes) -> None:

@@ -155,6 +155,7 @@ class ChannelForwarder:
 
     async def run(self) -> None:
         """Until the client has gone or every port's connection has ended."""
+        self._socket.on_end(self._let_go)
         async with asyncio.TaskGroup() as group:
             receiving = group.create_task(self._receive())
             forwards = [group.create_task(self._forward(index)) for index in range(len(self._ports))]
@@ -165,6 +166,12 @@ class ChannelForwarder:
                     await asyncio.wait((receiving,))
             receiving.cancel()
         self._socket.end()
+
+    def _let_go(self) -> None:
+        """The client has gone: do not wait any longer for ports that do not read."""
+        for pipe in self._inputs:
+            if pipe.is_full:
+                pipe.end()
 
     async def _receive(self) -> None:
         try:
