@@ -19,6 +19,8 @@ MOST_LINE_BYTES = 1 << 20
 SHORTEST_WAIT_S = 0.02
 LONGEST_WAIT_S = 0.25
 """A follower looks for more after that long at most."""
+_STREAMS = (b"stdout", b"stderr")
+_TAGS = (b"P", b"F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class LogFormatter:
         if len(parts) < 3:
             return b""
         timestamp, stream, tag = parts[:3]
-        if self._stream and stream != self._stream:
+        if stream not in _STREAMS or tag[:1] not in _TAGS or (self._stream and stream != self._stream):
             return b""
         if self._since is not None:
             if _parse_time(timestamp) < self._since:
