@@ -104,3 +104,50 @@ async def test_the_default_roles_are_there(web: Any) -> None:
     listed = await web("GET", f"{RBAC}/clusterroles")
     names = {item["metadata"]["name"] for item in listed["items"]}
     assert {"cluster-admin", "admin", "edit", "view", "system:discovery", "system:basic-user"} <= names
+
+
+MAKES_ROLES = {
+    "apiGroups": ["rbac.authorization.k8s.io"],
+    "resources": ["roles", "rolebindings"],
+    "verbs": ["create", "update"],
+}
+
+
+def role(name: str, *verbs: str, resources: tuple[str, ...] = ("secrets",)) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name},
+        "rules": [{"apiGroups": [""], "resources": list(resources), "verbs": list(verbs)}],
+    }
+
+
+async def test_nobody_grants_what_they_do_not_hold(web: Any, jane_token: str) -> None:
+    """A226."""
+    await grant(web, [MAKES_ROLES, {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])
+    path = f"{RBAC}/namespaces/ns/roles"
+    answer = await web("POST", path, role("more", "get", "list", resources=("pods", "secrets")), token=jane_token)
+    assert answer.code == 403
+    assert answer["message"] == (
+        'roles.rbac.authorization.k8s.io "more" is forbidden: user "jane" (groups=["system:authenticated"]) is '
+        "attempting to grant RBAC permissions not currently held:\n"
+        '{APIGroups:[""], Resources:["pods"], Verbs:["list"]}\n'
+        '{APIGroups:[""], Resources:["secrets"], Verbs:["get" "list"]}'
+    )
+    same = role("same", "get", resources=("pods",))
+    assert (await web("POST", path, same, token=jane_token)).code == 201
+
+
+async def test_binding_a_role_takes_its_permissions_too(web: Any, jane_token: str) -> None:
+    await grant(web, [MAKES_ROLES])
+    binding = {
+        "metadata": {"name": "more"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "User", "name": "jane", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    path = f"{RBAC}/namespaces/ns/rolebindings"
+    assert (await web("POST", path, binding, token=jane_token)).code == 403
+    assert (await web("POST", path, binding)).code == 201
+
+
+async def test_the_verb_escalate_says_otherwise(web: Any, jane_token: str) -> None:
+    await grant(web, [MAKES_ROLES, {**MAKES_ROLES, "verbs": ["escalate"]}])
+    assert (await web("POST", f"{RBAC}/namespaces/ns/roles", role("more", "get"), token=jane_token)).code == 201

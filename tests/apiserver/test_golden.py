@@ -56,10 +56,6 @@ NOT_YET = {
         "patch/merge: unknown field strictly",
         "patch/merge: wrong type",
     ),
-    "escalation checks of roles and bindings": (
-        "access/forbidden: no more than one has",
-        "access/forbidden: nor by binding",
-    ),
     "tokens of service accounts in pods": ("defaults/pod: minimal",),
     "kinds that are not served yet": (
         "access/forbidden: GET /apis/batch",

@@ -19,6 +19,7 @@ from holdfast.world import World
 
 from .admission import Admission
 from .allocation import Allocation
+from .auth.authorization import Authorizer
 from .cache import Cache, ResourceCache, Stored
 from .call import Call
 from .conversion import STORED_AS, served, stored
@@ -31,11 +32,13 @@ from .views import Listed
 class Api:
     """What the verbs share, and the verbs."""
 
-    def __init__(self, store: Store, world: World, cache: Cache, allocation: Allocation) -> None:
+    def __init__(
+        self, store: Store, world: World, cache: Cache, allocation: Allocation, authorizer: Authorizer
+    ) -> None:
         self.store = store
         self.world = world
         self.cache = cache
-        self.admission = Admission(cache, world)
+        self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
         self._now: tuple[datetime | None, str] = (None, "")
 

@@ -88,7 +88,7 @@ class ApiServer:
         )
         chance = self.world.random
         allocation = Allocation(of(SERVICES), self.config.service_cidr, self.config.node_ports, chance)
-        self.api = Api(self.store, self.world, self.cache, allocation)
+        self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer)
         self._is_open = True
         self._expiry = asyncio.create_task(expire_events(self.api))
         if self.config.bootstraps:

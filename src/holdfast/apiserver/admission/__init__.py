@@ -13,6 +13,8 @@ from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest, Resource
+from holdfast.apiserver.auth import escalation
+from holdfast.apiserver.auth.authorization import Authorizer
 from holdfast.apiserver.cache import Cache
 from holdfast.apiserver.call import Call
 from holdfast.world import World
@@ -35,9 +37,10 @@ VALIDATING: dict[Resource, Sequence[Plugin]] = {
 
 
 class Admission:
-    def __init__(self, cache: Cache, world: World) -> None:
+    def __init__(self, cache: Cache, world: World, authorizer: Authorizer) -> None:
         self._cache = cache
         self._world = world
+        self._authorizer = authorizer
 
     async def settle(self, call: Call, new: Manifest) -> None:
         """Waits for what others make a moment after a namespace (A234)."""
@@ -55,6 +58,7 @@ class Admission:
         """The final word on an object that is valid by itself. Raises Forbidden."""
         if call.subresource:
             return
+        escalation.check(self._authorizer, call, new, old)
         for plugin in VALIDATING.get(call.resource, ()):
             plugin(self._cache, call, new, old)
 

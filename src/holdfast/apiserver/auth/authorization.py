@@ -59,7 +59,7 @@ class Authorizer:
             if len(self._answers) > 10_000:
                 self._answers.clear()
             answer = self._answers[key] = _is_open(user, asked) or any(
-                _covers(rule, asked) for rule in self.rules(user, asked.namespace)
+                covers(rule, asked) for rule in self.rules(user, asked.namespace)
             )
         return answer
 
@@ -80,11 +80,14 @@ class Authorizer:
         if not any(_is_subject(subject, user) for subject in binding.get("subjects") or ()):
             return ()
         reference = binding.get("roleRef") or {}
-        if reference.get("kind") == "ClusterRole":
-            role = self._cluster_roles.get("", reference.get("name", ""))
-        else:
-            role = self._roles.get(namespace, reference.get("name", ""))
-        return (role.manifest.get("rules") or ()) if role else ()
+        resource = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
+        return self.rules_of_role(resource, namespace, reference.get("name", "")) or ()
+
+    def rules_of_role(self, resource: str, namespace: str, name: str) -> Sequence[Manifest] | None:
+        """None if there is no such role."""
+        is_cluster_role = resource == "clusterroles"
+        role = self._cluster_roles.get("", name) if is_cluster_role else self._roles.get(namespace, name)
+        return (role.manifest.get("rules") or ()) if role else None
 
 
 def _is_open(user: User, asked: Attributes) -> bool:
@@ -104,7 +107,8 @@ def _is_subject(subject: Manifest, user: User) -> bool:
     return bool(user.name == f"system:serviceaccount:{subject.get('namespace', '')}:{name}")
 
 
-def _covers(rule: Manifest, asked: Attributes) -> bool:
+def covers(rule: Manifest, asked: Attributes) -> bool:
+    """Whether one rule allows what is asked for (A224)."""
     if not _holds(rule.get("verbs"), asked.verb):
         return False
     if asked.path:
