@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from holdfast.api.core.event import EVENTS
+from holdfast.client import Unreachable
 from holdfast.client.events import QUEUE_LENGTH, EventRecorder
 from holdfast.world import World
 
@@ -136,6 +137,23 @@ async def test_n214_while_the_server_is_away_events_wait(recorder, local, flaky)
         assert await events(local) == []
         flaky.come_up()
     assert len(await events(local)) == 1
+
+
+async def test_n214_an_event_whose_answer_got_lost_is_not_written_twice(recorder, local, flaky):
+    create, lost = local.create, []
+
+    async def lose_the_first_answer(*arguments, **options):
+        made = await create(*arguments, **options)
+        if not lost:
+            lost.append(made)
+            raise Unreachable("lost")
+        return made
+
+    flaky.create = lose_the_first_answer
+    async with written(recorder):
+        recorder.record(SUBJECT, "Normal", "Same", "same")
+        recorder.record(SUBJECT, "Normal", "Same", "same")
+    assert [event["count"] for event in await events(local)] == [2]
 
 
 async def test_n214_a_refused_event_is_dropped_and_the_next_one_written(recorder, local):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from holdfast.api.core.event import EVENTS
-from holdfast.api.errors import ApiError, NotFound
+from holdfast.api.errors import AlreadyExists, ApiError, NotFound
 from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time
 from holdfast.world import World
@@ -56,7 +57,6 @@ class _Similar:
 class _Written:
     name: str
     count: int
-    first: str
 
 
 @dataclass(slots=True)
@@ -107,9 +107,10 @@ class EventRecorder:
         if not self._is_allowed(occurrence):
             return
         key, message = self._combine(occurrence)
+        event = self._event(occurrence, message)
         for _ in range(ATTEMPTS):
             try:
-                await self._count_or_create(key, message, occurrence)
+                await self._count_or_create(key, event)
             except ApiError as error:
                 if error.code and error.code < 500 and error.code != 429:
                     log.debug("event refused reason=%s error=%s", occurrence.reason, error)
@@ -150,13 +151,12 @@ class EventRecorder:
             return (*alike, occurrence.message), occurrence.message
         return alike, f"(combined from similar events): {occurrence.message}"
 
-    async def _count_or_create(self, key: tuple[str, ...], message: str, occurrence: _Occurrence) -> None:
-        namespace = occurrence.subject["metadata"].get("namespace") or "default"
-        at = format_time(occurrence.at)
+    async def _count_or_create(self, key: tuple[str, ...], event: Manifest) -> None:
+        namespace = event["metadata"]["namespace"]
         known = self._written.get(key)
         if known is not None:
             self._written.move_to_end(key)
-            patch = {"count": known.count + 1, "lastTimestamp": at, "message": message}
+            patch = {"count": known.count + 1, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
             try:
                 await self._client.patch(EVENTS, known.name, patch, namespace, type=PatchType.STRATEGIC)
             except NotFound:
@@ -164,11 +164,13 @@ class EventRecorder:
             else:
                 known.count += 1
                 return
-        event = self._event(occurrence, namespace, message, at)
-        await self._client.create(EVENTS, event, namespace)
-        _remember(self._written, key, lambda: _Written(event["metadata"]["name"], 1, at))
+        with contextlib.suppress(AlreadyExists):  # written before, and the answer got lost
+            await self._client.create(EVENTS, event, namespace)
+        _remember(self._written, key, lambda: _Written(event["metadata"]["name"], 1))
 
-    def _event(self, occurrence: _Occurrence, namespace: str, message: str, at: str) -> Manifest:
+    def _event(self, occurrence: _Occurrence, message: str) -> Manifest:
+        at = format_time(occurrence.at)
+        namespace = occurrence.subject["metadata"].get("namespace") or "default"
         source = {"component": self._component}
         if self._host:
             source["host"] = self._host

@@ -259,3 +259,14 @@ def test_s204_no_claim_disappears_under_retain():
     cluster.change(replicas=0)
     settle(cluster)
     assert (len(cluster.pods), len(cluster.claims)) == (0, 3)
+
+
+def test_s53_not_even_our_own_reference_is_touched_beside_an_earlier_one():
+    assert claims.is_claim_right(claim("data-web-0", OLD_POD, SET), owners())
+    assert claims.is_claim_right(claim("data-web-0", OLD_SET, POD), owners("Delete", "Retain"))
+
+
+def test_s52_a_uid_that_is_there_already_is_not_added_again():
+    other_version = {**SET, "apiVersion": "apps/v1beta2"}
+    after = claims.with_owner(claim("data-web-0", other_version), owners("Delete"))
+    assert after["metadata"]["ownerReferences"] == [other_version]

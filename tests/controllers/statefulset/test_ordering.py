@@ -211,3 +211,23 @@ def test_s2_a_selector_that_cannot_be_understood_ends_the_sync():
     cluster.change(replicas=3)
     made = plan(cluster.observed())
     assert (doing(made), made.status) == ([], None)
+
+
+def test_s42_what_is_above_an_unhealthy_slot_is_not_even_repaired():
+    cluster = at(3, ["ready", "running", "ready"])
+    for ordinal in (0, 2):
+        del cluster.pods[f"web-{ordinal}"]["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"]
+    assert does(cluster) == ["update pod web-0"]
+
+
+def test_s57_without_the_policy_an_earlier_pods_claim_is_used():
+    cluster = at(1, [], claims=("data",), when_scaled="Retain")
+    cluster.claims["data-web-0"] = claim("data-web-0", owner("Pod", "web-0", "earlier"))
+    assert does(cluster) == ["create pod web-0"]
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Failed", "Unknown"])
+def test_s0_a_pod_that_does_not_run_is_not_ready_whatever_its_condition_says(phase):
+    cluster = at(2, ["ready"])
+    cluster.pods["web-0"]["status"]["phase"] = phase
+    assert "create pod web-1" not in does(cluster)

@@ -227,3 +227,9 @@ def test_a_parallel_set_does_not_delete_what_it_has_just_made():
     cluster.with_revision("app:2", 2)
     cluster.change_image("app:2")
     assert does(cluster) == ["create pod web-1"]
+
+
+def test_s96_an_outdated_pod_that_is_leaving_is_waited_for():
+    cluster = rolling(2, parallel=True)
+    cluster.move(1, "terminating")
+    assert does(cluster) == []
