@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +35,9 @@ from holdfast.node.runtime import (
     SandboxSpec,
     Usage,
 )
-from holdfast.node.runtime.oci import programs, records, rootfs, sandboxes
+from holdfast.node.runtime.oci import records, rootfs, sandboxes, sessions
 from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout
+from holdfast.node.runtime.oci.dialing import dial
 from holdfast.node.runtime.oci.machine import find_machine
 from holdfast.node.runtime.oci.processes import (
     Completed,
@@ -144,8 +146,7 @@ class OciRuntime:
         if layout is Layout.NONE:
             self._crun.append("--cgroup-manager=disabled")
         self._conmon = Conmon(_program("conmon"), self._crun, self._run_dir / "exits")
-        self._programs = programs.Programs(self._crun, self._run_dir / "x")
-        self._programs.forget_all()
+        shutil.rmtree(self._run_dir / "x", ignore_errors=True)
         self.version = (await run([self._crun[0], "--version"])).text.partition("\n")[0].rpartition(" ")[2]
         await self._recover()
 
@@ -425,11 +426,21 @@ class OciRuntime:
     async def exec(
         self, container_id: str, command: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool
     ) -> Process:
-        process = self._process(container_id, command, tty)
-        return await self._programs.exec(container_id, process, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+        session = self._session(container_id, command, tty)
+        if not tty:
+            return sessions.ExecProcess(session, stdin=stdin, stdout=stdout, stderr=stderr)
+        try:
+            return await sessions.start_on_terminal(session)
+        except (OSError, RuntimeFailure):
+            session.remove()
+            raise
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout_s: float) -> ExecResult:
-        return await self._programs.run(container_id, self._process(container_id, command, False), timeout_s)
+        return await sessions.exec_sync(self._session(container_id, command, False), timeout_s)
+
+    def _session(self, container_id: str, command: Sequence[str], tty: bool) -> sessions.ExecSession:
+        process = self._process(container_id, command, tty)
+        return sessions.ExecSession(self._crun, container_id, process, self._run_dir / "x")
 
     def _process(self, container_id: str, command: Sequence[str], tty: bool) -> dict[str, Any]:
         """The container's own process with another command: same user, rights, environment (R55)."""
@@ -447,19 +458,27 @@ class OciRuntime:
         def resize(width: int, height: int) -> None:
             self._conmon.resize(directory, width, height)
 
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            attached = await programs.attach(self._conmon.attach_socket(directory), resize, container.ended)
+            connection.setblocking(False)
+            connection.connect(self._conmon.attach_socket(directory))
         except OSError as error:
+            connection.close()
             raise RuntimeFailure("", f"cannot attach: {error}") from error
-        await attached.open(stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
-        return attached
+
+        def exit_code() -> int | None:
+            return container.stored.exit_code
+
+        return sessions.Attachment(
+            connection, resize, exit_code, stdin=stdin, stdout=stdout or tty, stderr=stderr and not tty
+        )
 
     async def dial(self, pod_uid: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         sandbox = self._sandboxes.get(pod_uid)
         if sandbox is None:
             raise RuntimeFailure("", "the pod has no sandbox")
         own = not sandbox.spec.host_network
-        return await programs.dial(str(sandboxes.pin(self._pods / pod_uid, "network")) if own else "", port)
+        return await dial(str(sandboxes.pin(self._pods / pod_uid, "network")) if own else "", port)
 
     async def usage(self, container_id: str) -> Usage | None:
         container = self._containers.get(container_id)

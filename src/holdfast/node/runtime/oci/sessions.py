@@ -140,9 +140,8 @@ class ExecProcess:
 class TerminalProcess:
     """A program started in a container, on a terminal of its own (R56)."""
 
-    stderr = None
-
     def __init__(self, session: ExecSession, child: Child, terminal: int) -> None:
+        self.stderr: asyncio.StreamReader | None = None
         self._session = session
         self._child = child
         self._terminal = terminal

@@ -189,7 +189,7 @@ def writer_of(descriptor: int, write: Callable[[bytes], int], finish: Callable[[
     """A stream into `descriptor`; `finish` is called once, when all is written and the stream was closed."""
     protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
     transport = _Sink(descriptor, write, finish, protocol)
-    protocol.connection_made(transport)  # type: ignore[arg-type]  # asyncio asks only for what a _Sink has
+    protocol.connection_made(transport)
     return asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
 
 

@@ -1,0 +1,225 @@
+"""A real cluster with real containers, driven by real kubectls. Needs root and the container tools."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+TOOLS = ("crun", "conmon", "nft")
+SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+CACHE = Path(__file__).parents[2] / ".cache"
+PATIENCE_S = 60
+
+
+def missing():
+    """Why containers cannot be run here; empty if they can."""
+    if os.geteuid() != 0:
+        return "containers need root"
+    absent = [tool for tool in TOOLS if shutil.which(tool, path=SEARCH) is None]
+    return f"not installed: {', '.join(absent)}" if absent else ""
+
+
+def pytest_collection_modifyitems(items):
+    reason = missing()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.live)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Cluster:
+    """One data directory and what runs on it."""
+
+    def __init__(self, home, kubectl):
+        self.home = home
+        self._kubectl = kubectl
+
+    def holdfast(self, *arguments, check=True):
+        environment = {**os.environ, "HOLDFAST_HOME": str(self.home)}
+        command = [sys.executable, "-m", "holdfast.cli", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert not check or done.returncode == 0, f"holdfast {arguments}: {done.stdout}{done.stderr}"
+        return done
+
+    def up(self, *arguments):
+        return self.holdfast("up", "--port", "0", "--no-merge", *arguments)
+
+    def command(self, *arguments, kubectl=None):
+        return [str(kubectl or self._kubectl), "--kubeconfig", str(self.home / "kubeconfig"), *arguments]
+
+    def kubectl(self, *arguments, kubectl=None, manifest=None, check=True):
+        """Output of a kubectl command; `manifest` is given on standard input."""
+        text = None if manifest is None else manifest if isinstance(manifest, str) else json.dumps(manifest)
+        environment = {**os.environ, "KUBECACHEDIR": str(self.home) + "-cache", "HOME": str(self.home) + "-cache"}
+        done = subprocess.run(
+            self.command(*arguments, kubectl=kubectl),
+            input=text,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert not check or done.returncode == 0, f"kubectl {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout if check else done
+
+    def get(self, *arguments):
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def status(self):
+        return json.loads(self.holdfast("status", "-o", "json").stdout)
+
+    def kill(self, process):
+        """kill -9 of the `daemon` or the `agents`; returns when it is gone."""
+        pid = self.status()["daemon"]["pid" if process == "daemon" else "agents_pid"]
+        descriptor = os.pidfd_open(pid)
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        os.close(descriptor)
+        while Path(f"/proc/{pid}/exe").exists() and os.readlink(f"/proc/{pid}/exe"):
+            time.sleep(0.01)
+
+    def until(self, what, holds, within_s=PATIENCE_S):
+        deadline = time.monotonic() + within_s
+        while not (found := holds()):
+            assert time.monotonic() < deadline, f"not within {within_s} s: {what}\n{self.picture()}"
+            time.sleep(0.1)
+        return found
+
+    def picture(self):
+        """What there is, for a failed assertion."""
+        return self.kubectl("get", "pods,sts,pvc,events", "-A", check=False).stdout
+
+
+def left_behind(home):
+    """Mounts, links, tables and processes of a cluster that should be gone."""
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(home) in line]
+    processes = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(home).encode() in path.read_bytes():
+                processes.append(path.read_bytes())
+        except OSError:
+            continue
+    return mounts + processes
+
+
+@pytest.fixture(scope="session")
+def machine_before():
+    return _links(), _tables()
+
+
+def _links():
+    return {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("hf")}
+
+
+def _tables():
+    done = subprocess.run(["nft", "list", "tables"], env={"PATH": SEARCH}, capture_output=True, text=True)
+    return {line for line in done.stdout.splitlines() if "holdfast" in line}
+
+
+@pytest.fixture(scope="session")
+def debian_kubectl():
+    """Debian's kubectl (1.20 on bookworm), unpacked beside whatever kubectl the machine has."""
+    program = CACHE / "kubectl-debian" / "usr" / "bin" / "kubectl"
+    if not program.exists():
+        program.parents[2].mkdir(parents=True, exist_ok=True)
+        fetch = "apt-get update -qq && apt-get download -qq kubernetes-client && dpkg-deb -x kubernetes-client*.deb ."
+        done = subprocess.run(fetch, shell=True, cwd=program.parents[2], capture_output=True, text=True)
+        if not program.exists():
+            pytest.skip(f"Debian's kubernetes-client cannot be had: {done.stderr[-200:]}")
+    return program
+
+
+@pytest.fixture(scope="session")
+def any_kubectl(request):
+    """The machine's kubectl, else Debian's."""
+    return Path(shutil.which("kubectl") or request.getfixturevalue("debian_kubectl"))
+
+
+@pytest.fixture
+def new_cluster(any_kubectl, machine_before):
+    """Makes clusters; every one is purged, and must leave nothing behind."""
+    made = []
+
+    def make(*arguments):
+        cluster = Cluster(Path(tempfile.mkdtemp(prefix="hf-test-")) / "h", any_kubectl)
+        made.append(cluster)
+        cluster.up(*arguments)
+        return cluster
+
+    yield make
+    for cluster in made:
+        cluster.holdfast("down", "--purge")
+        shutil.rmtree(cluster.home.parent, ignore_errors=True)
+        assert left_behind(cluster.home) == []
+    assert (_links(), _tables()) == machine_before
+
+
+@pytest.fixture(scope="module")
+def cluster(any_kubectl, machine_before):
+    """One cluster for a file's tests, which use namespaces of their own."""
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="hf-test-")) / "h", any_kubectl)
+    cluster.up()
+    yield cluster
+    cluster.holdfast("down", "--purge")
+    shutil.rmtree(cluster.home.parent, ignore_errors=True)
+    assert left_behind(cluster.home) == []
+    assert (_links(), _tables()) == machine_before
+
+
+PROGRAM = """
+echo visit >> /data/visits
+echo "$(hostname) visit $(wc -l < /data/visits)"
+trap 'exit 0' TERM
+while :; do sleep 3600 & wait $!; done
+"""
+
+
+@pytest.fixture(scope="session")
+def statefulset():
+    """Makes manifests; `statefulset.program` is what the pods run unless told otherwise."""
+    make_set.program = PROGRAM
+    return make_set
+
+
+def make_set(name, replicas=3, program=PROGRAM, **spec):
+    """A set of the `host` image, each pod with a claim, and its headless service."""
+    container = {
+        "name": "main",
+        "image": "host",
+        "command": ["/bin/sh", "-c", program],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"clusterIP": "None", "selector": {"app": name}, "ports": [{"name": "web", "port": 80}]},
+    }
+    workload = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name},
+        "spec": {
+            "serviceName": name,
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"terminationGracePeriodSeconds": 5, "containers": [container]},
+            },
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
+            **spec,
+        },
+    }
+    return {"apiVersion": "v1", "kind": "List", "items": [service, workload]}

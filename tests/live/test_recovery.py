@@ -1,0 +1,117 @@
+"""Pods, processes, daemon and agents die; identities, data and containers do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+
+def pods(cluster):
+    return {pod["metadata"]["name"]: pod for pod in cluster.get("pods")["items"]}
+
+
+def runs(cluster):
+    """Per pod: uid, container and number of restarts."""
+    return {
+        name: (pod["metadata"]["uid"], status["containerID"], status["restartCount"])
+        for name, pod in pods(cluster).items()
+        for status in pod["status"].get("containerStatuses", [])
+        if "containerID" in status
+    }
+
+
+def first_process(pod_uid):
+    """The pid, on this machine, of the container's first process."""
+    for path in Path("/proc").glob("[0-9]*/cgroup"):
+        try:
+            if pod_uid in path.read_text() and b"visit" in path.with_name("cmdline").read_bytes():
+                return int(path.parent.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no process of pod {pod_uid}")
+
+
+def is_ready(cluster, count):
+    return cluster.get("sts", "web").get("status", {}).get("readyReplicas", 0) == count
+
+
+def test_a_deleted_pod_comes_back_with_its_name_claim_and_data(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    before, volume = runs(cluster)["web-1"], cluster.get("pvc", "data-web-1")["spec"]["volumeName"]
+    cluster.kubectl("delete", "pod", "web-1")
+    cluster.until("web-1 is replaced and ready", lambda: is_ready(cluster, 2) and runs(cluster)["web-1"] != before)
+    assert cluster.get("pvc", "data-web-1")["spec"]["volumeName"] == volume
+    assert cluster.kubectl("logs", "web-1") == "web-1 visit 2\n"
+
+
+def test_a_killed_process_is_restarted_in_the_same_pod_with_its_data(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    uid = pods(cluster)["web-0"]["metadata"]["uid"]
+    os.kill(first_process(uid), signal.SIGKILL)
+    cluster.until("the container was restarted", lambda: runs(cluster).get("web-0", (0, 0, 0))[2] == 1)
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    pod = pods(cluster)["web-0"]
+    assert pod["metadata"]["uid"] == uid
+    ended = pod["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "Error")
+    assert cluster.kubectl("logs", "web-0") == "web-0 visit 2\n"
+
+
+def test_a_daemon_killed_in_a_rolling_update_finishes_it_and_restarts_nothing_else(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 5))
+    cluster.until("ready", lambda: is_ready(cluster, 5))
+    old = runs(cluster)
+    changed = statefulset.program.replace("visit $(", "second version $(")
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 5, changed))
+    cluster.until("the update is under way", lambda: runs(cluster).get("web-4", old["web-4"]) != old["web-4"])
+    cluster.kill("daemon")
+    cluster.up()
+    status = cluster.until("the update finishes", lambda: finished(cluster))
+    assert status["currentRevision"] == status["updateRevision"]
+    new = runs(cluster)
+    for name, (uid, container, restarts) in new.items():
+        assert (uid, container) != old[name][:2], f"{name} was not updated"
+        assert restarts == 0, f"{name} was restarted"
+        visits = (volume_of(cluster, name) / "visits").read_text().splitlines()
+        assert len(visits) == 2, f"{name} ran {len(visits)} times, once per version expected"
+
+
+def finished(cluster):
+    status = cluster.get("sts", "web")["status"]
+    done = status.get("updatedReplicas") == 5 and status.get("readyReplicas") == 5
+    return status if done and status["currentRevision"] == status["updateRevision"] else None
+
+
+def volume_of(cluster, pod):
+    return cluster.home / "volumes" / cluster.get("pvc", f"data-{pod}")["spec"]["volumeName"]
+
+
+def test_killed_agents_find_their_containers_again(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    before = runs(cluster)
+    old = cluster.status()["daemon"]["agents_pid"]
+    cluster.kill("agents")
+    cluster.until("new agents", lambda: cluster.status()["daemon"]["agents_pid"] not in (None, old))
+    cluster.kubectl("exec", "web-0", "--", "true")
+    assert runs(cluster) == before
+    assert is_ready(cluster, 2)
+
+
+def test_down_stops_the_pods_and_up_starts_them_again_on_their_data(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    uids = {name: uid for name, (uid, _, _) in runs(cluster).items()}
+    cluster.holdfast("down")
+    cluster.up()
+    cluster.until("visit 2", lambda: "visit 2" in cluster.kubectl("logs", "web-1", check=False).stdout)
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    assert {name: uid for name, (uid, _, _) in runs(cluster).items()} == uids
