@@ -1,0 +1,151 @@
+"""Nodes that fall silent: N183 to N188, W100, W101, on simulated time."""
+
+from __future__ import annotations
+
+from holdfast.api.core.event import EVENTS
+from holdfast.api.core.node import NODES
+from holdfast.api.core.pod import PODS
+from holdfast.simulation.cluster import simulate
+from holdfast.simulation.scenarios import web
+
+
+def ready(manifest):
+    conditions = {each["type"]: each for each in manifest["status"].get("conditions", [])}
+    return conditions.get("Ready", {}).get("status")
+
+
+def taints(cluster, name):
+    return sorted((each["key"], each["effect"]) for each in cluster.get(NODES, name)["spec"].get("taints", []))
+
+
+def settled(cluster, replicas=1):
+    cluster.apply(web(replicas))
+    cluster.run_until(lambda: cluster.is_settled("web"), within_s=120)
+    cluster.run_for(20)
+
+
+def host_of(cluster, name="web-0"):
+    node = cluster.get(PODS, name)["spec"]["nodeName"]
+    return next(each for each in cluster.nodes if each.name == node)
+
+
+def reasons(cluster, name, namespace="default"):
+    return [each["reason"] for each in cluster.objects(EVENTS, namespace) if each["involvedObject"]["name"] == name]
+
+
+def test_a_silent_node_is_unknown_after_its_grace_and_its_pods_are_not_ready():
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        cluster.kill(host.process)
+        cluster.run_for(35)
+        assert ready(cluster.get(NODES, host.name)) == "True"
+        cluster.run_for(25)
+        node = cluster.get(NODES, host.name)
+        assert ready(node) == "Unknown"
+        messages = {each["message"] for each in node["status"]["conditions"]}
+        assert messages == {"Kubelet stopped posting node status."}
+        assert taints(cluster, host.name) == [
+            ("node.kubernetes.io/unreachable", "NoExecute"),
+            ("node.kubernetes.io/unreachable", "NoSchedule"),
+        ]
+        assert ready(cluster.get(PODS, "web-0")) == "False"
+        assert "NodeNotReady" in reasons(cluster, host.name)
+        assert "NodeNotReady" in reasons(cluster, "web-0")
+
+
+def test_a_node_that_comes_back_is_as_before():
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        cluster.kill(host.process)
+        cluster.run_for(90)
+        cluster.start(host.process)
+        cluster.run_for(30)
+        assert ready(cluster.get(NODES, host.name)) == "True"
+        assert taints(cluster, host.name) == []
+        assert ready(cluster.get(PODS, "web-0")) == "True"
+        cluster.run_for(600)
+        assert cluster.is_settled("web")
+
+
+def test_a_partitioned_pod_is_only_marked_and_never_replaced():
+    """N188: its machine may well run it still. The checkers watch that no second one starts."""
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        before = cluster.get(PODS, "web-0")["metadata"]["uid"]
+        cluster._facts.by_user.add(before)
+        cluster.kill(host.process)
+        cluster.run_for(40 + 290)
+        assert "deletionTimestamp" not in cluster.get(PODS, "web-0")["metadata"]
+        cluster.run_for(30)
+        pod = cluster.get(PODS, "web-0")
+        assert pod["metadata"]["deletionTimestamp"]
+        assert "TaintManagerEviction" in reasons(cluster, "web-0")
+        assert any(each["type"] == "DisruptionTarget" for each in pod["status"]["conditions"])
+        cluster.run_for(3600)
+        assert cluster.get(PODS, "web-0")["metadata"]["uid"] == before
+        assert host.running_containers()
+        cluster.start(host.process)  # it finishes what was asked of it, and the set goes on
+        cluster.run_until(lambda: cluster.get(PODS, "web-0") is None or _uid(cluster) != before, within_s=120)
+        cluster.run_until(lambda: cluster.is_settled("web"), within_s=120)
+
+
+def _uid(cluster, name="web-0"):
+    return cluster.get(PODS, name)["metadata"]["uid"]
+
+
+def test_the_only_node_is_never_evicted_from():
+    with simulate(0, nodes=1) as cluster:
+        settled(cluster)
+        cluster.kill(cluster.nodes[0].process)
+        cluster.run_for(900)
+        assert taints(cluster, "n1") == [("node.kubernetes.io/unreachable", "NoSchedule")]
+        assert "deletionTimestamp" not in cluster.get(PODS, "web-0")["metadata"]
+
+
+def test_pods_of_a_node_that_was_removed_are_given_up_after_a_while():
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        before = _uid(cluster)
+        cluster._facts.by_user.add(before)
+        cluster.kill(host.process)
+        host.runtime.crash()
+        cluster.delete(NODES, host.name)
+        cluster.run_for(30)
+        assert _uid(cluster) == before
+        cluster.run_until(lambda: cluster.get(PODS, "web-0") is not None and _uid(cluster) != before, within_s=60)
+        cluster.run_until(lambda: cluster.is_settled("web"), within_s=60)
+        assert host_of(cluster) is not host
+
+
+def test_an_administrator_may_declare_a_silent_node_dead():
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        before = _uid(cluster)
+        cluster._facts.by_user.add(before)
+        cluster.kill(host.process)
+        host.runtime.crash()
+        cluster.run_for(120)
+        cluster.delete(PODS, "web-0")
+        cluster.run_for(60)
+        assert _uid(cluster) == before
+        present = cluster.get(NODES, host.name)["spec"]["taints"]
+        dead = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
+        cluster.patch(NODES, host.name, {"spec": {"taints": [*present, dead]}})
+        cluster.run_until(lambda: cluster.get(PODS, "web-0") is not None and _uid(cluster) != before, within_s=60)
+        assert dead["key"] in [key for key, _ in taints(cluster, host.name)]
+
+
+def test_a_cordoned_node_is_tainted_as_long_as_it_is():
+    with simulate(0, nodes=1) as cluster:
+        cluster.run_for(30)
+        cluster.patch(NODES, "n1", {"spec": {"unschedulable": True}})
+        cluster.run_for(2)
+        assert taints(cluster, "n1") == [("node.kubernetes.io/unschedulable", "NoSchedule")]
+        cluster.patch(NODES, "n1", {"spec": {"unschedulable": None}})
+        cluster.run_for(2)
+        assert taints(cluster, "n1") == []
