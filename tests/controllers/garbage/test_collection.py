@@ -105,9 +105,7 @@ def test_orphans_stay_without_a_reference():
 
 def test_an_owner_elsewhere_is_none():
     with simulate(0, nodes=0) as cluster:
-        cluster.do(
-            cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})
-        )
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})
         owner = make(cluster, thing("a", namespace="x"))
         make(cluster, thing("b", owner))
         cluster.run_for(2)
