@@ -103,6 +103,18 @@ def test_s194_a_node_that_says_nothing_is_unknown() -> None:
     ]
 
 
+def test_of_a_nodes_spec_only_taints_and_schedulability_change() -> None:
+    old: Manifest = {"metadata": {"name": "n"}, "spec": {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24"]}}
+    cordoned = {**old, "spec": {**old["spec"], "unschedulable": True, "taints": [{"key": "a", "effect": "NoSchedule"}]}}
+    assert NODES.validate_update(cordoned, old) == []
+    moved = {**old, "spec": {"podCIDR": "10.0.1.0/24", "podCIDRs": ["10.0.1.0/24"]}}
+    assert texts(NODES.validate_update(moved, old)) == [
+        'spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid'
+    ]
+    given = {**old, "spec": {}}
+    assert NODES.validate_update(old, given) == []
+
+
 def test_a_node_shows_its_roles_sorted() -> None:
     labels = {
         "node-role.kubernetes.io/worker": "",

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api.conditions import condition
-from holdfast.api.errors import FieldError
+from holdfast.api.errors import FieldError, forbidden
 from holdfast.api.field_rules import cidr, quantity_not_negative
+from holdfast.api.meaning import same
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource, Subresource
 from holdfast.api.table import age
 
@@ -15,6 +16,7 @@ from .placement_validation import validate_taints
 
 _ROLE_LABEL = "node-role.kubernetes.io/"
 _OTHER_ROLE_LABEL = "kubernetes.io/role"
+_MUTABLE = ("taints", "unschedulable", "podCIDR", "podCIDRs", "providerID", "configSource")
 _INFO = (
     "machineID",
     "systemUUID",
@@ -54,6 +56,20 @@ def validate(node: Manifest) -> list[FieldError]:
     for kind in ("capacity", "allocatable"):
         for name, amount in node["status"].get(kind, {}).items():
             errors += quantity_not_negative(f"status.{kind}[{name}]", amount)
+    return errors
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    """Of the spec, taints and schedulability change; addresses and the provider's name are given once."""
+    now, then = new["spec"], old.get("spec", {})
+    errors = []
+    for field, name in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
+        if then.get(field) and now.get(field) != then[field]:
+            errors.append(forbidden(f"spec.{field}", f'node updates may not change {name} except from "" to valid'))
+    fixed, before = ({k: v for k, v in spec.items() if k not in _MUTABLE} for spec in (now, then))
+    if not same(fixed, before):
+        refusal = "node updates may only change labels, taints, or capacity (or configSource, if the "
+        errors.append(forbidden("spec", f"{refusal}DynamicKubeletConfig feature gate is enabled)"))
     return errors
 
 
@@ -109,6 +125,7 @@ NODES = Resource(
     ),
     default=default,
     validate=validate,
+    validate_update=validate_update,
     fields={"spec.unschedulable": lambda node: "true" if node.get("spec", {}).get("unschedulable") else "false"},
     columns=(
         NAME,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from holdfast.api import names
 from holdfast.api.errors import FieldError, invalid
-from holdfast.api.field_rules import immutable, label_key, present
+from holdfast.api.field_rules import immutable, named, present
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -24,12 +26,20 @@ def validate(ingress_class: Manifest) -> list[FieldError]:
     if len(controller) > 250:
         errors.append(invalid("spec.controller", controller, "must be no more than 250 characters"))
     elif controller:
-        errors += label_key("spec.controller", controller.replace("/", "_").replace("_", "/", 1))
+        errors += _domain_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
         errors += present("spec.parameters.kind", parameters.get("kind"))
         errors += present("spec.parameters.name", parameters.get("name"))
     return errors
+
+
+def _domain_path(field: str, text: str) -> Iterator[FieldError]:
+    domain, _, path = text.partition("/")
+    if not domain or not path:
+        yield invalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
+    else:
+        yield from named(field, domain, names.dns_subdomain)
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
