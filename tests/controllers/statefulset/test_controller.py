@@ -443,3 +443,71 @@ async def test_s200_whatever_answers_get_lost_there_is_one_pod_for_each_ordinal(
             seen.append((event.type, event.object["metadata"].get("name", "")))
     assert cluster.controllers_client.lost > 0
     assert sorted(name for type, name in seen if type == "ADDED") == ["web-0", "web-1", "web-2"]
+
+
+async def test_s26_a_pod_of_another_spelling_is_adopted_and_cannot_be_renamed(cluster):
+    async with nodes(cluster):
+        await cluster.apply(replicas=1)
+        await cluster.settled()
+        template = (await cluster.set())["spec"]["template"]
+        stranger = {**template, "metadata": {**template["metadata"], "name": "web-01", "namespace": "default"}}
+        await cluster.client.create(PODS, stranger)
+        await cluster.patch({"spec": {"replicas": 2}})
+
+        async def has_failed():
+            text = 'Update Pod web-1 in StatefulSet web failed error: pods "web-1" not found'
+            return text in await cluster.messages()
+
+        await cluster.until(has_failed)
+        assert (await cluster.pods())["web-01"]["metadata"]["ownerReferences"]
+        await cluster.delete(PODS, "web-01")
+        await cluster.settled()
+    assert set(await cluster.pods()) == {"web-0", "web-1"}
+
+
+async def test_s36_an_adopted_pod_without_the_claims_volume_is_refused_until_somebody_deletes_it(cluster):
+    async with nodes(cluster):
+        labels = {"app": "web", "statefulset.kubernetes.io/pod-name": "web-0"}
+        spec = {"containers": [{"name": "main", "image": "app:1"}]}
+        metadata = {"name": "web-0", "namespace": "default", "labels": labels}
+        await cluster.client.create(PODS, {"metadata": metadata, "spec": spec})
+        await cluster.apply(replicas=1, volumeClaimTemplates=CLAIMS)
+
+        async def has_failed():
+            start = 'Update Pod web-0 in StatefulSet web failed error: Pod "web-0" is invalid: spec: Forbidden'
+            return any(text.startswith(start) for text in await cluster.messages())
+
+        await cluster.until(has_failed)
+        await cluster.delete(PODS, "web-0", grace_period_s=0)
+        await cluster.settled()
+
+
+async def test_s160_a_creation_that_admission_refuses_is_told_and_tried_again(cluster):
+    await cluster.delete(SERVICE_ACCOUNTS, "default")
+    async with nodes(cluster):
+        await cluster.apply(replicas=1)
+
+        async def has_failed():
+            start = 'Create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden'
+            return any(text.startswith(start) for text in await cluster.messages())
+
+        await cluster.until(has_failed)
+        assert (await cluster.set())["status"]["observedGeneration"] == 1, "S137"
+        await cluster.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})
+        await cluster.settled()
+
+
+async def test_s7_a_set_deleted_in_the_foreground_only_has_its_status_kept(cluster):
+    async with nodes(cluster):
+        await cluster.apply(replicas=2)
+        await cluster.settled()
+        await cluster.delete(STATEFUL_SETS, "web", propagation="Foreground")
+        await cluster.delete(PODS, "web-0", grace_period_s=0)
+
+        async def is_counted():
+            status = (await cluster.set())["status"]
+            return (status["replicas"], status["observedGeneration"]) == (1, 2)
+
+        await cluster.until(is_counted)
+        assert await goes_quiet(cluster)
+        assert set(await cluster.pods()) == {"web-1"}
