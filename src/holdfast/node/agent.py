@@ -68,11 +68,9 @@ class Agent:
         self._prober = prober
         self._workers: dict[str, PodWorker] = {}
         self._names: dict[str, PodWorker] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_shutting_down = False
         self._group: asyncio.TaskGroup
         self._shared: Shared
-        self._stopped: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until cancelled. Raises RuntimeError if another agent uses the state directory (N203)."""
@@ -86,12 +84,7 @@ class Agent:
     async def shut_down(self) -> None:
         """Stops every pod within its grace period and takes it down; its object stays. `run` goes on, idle."""
         self._is_shutting_down = True
-        workers, tasks = list(self._workers.values()), list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if workers:
-            await stop_all(self._shared, [worker.pod for worker in workers])
+        await stop_all(list(self._workers.values()))
 
     async def _run(self) -> None:
         config, world, client = self._config, self._world, self._client
@@ -210,10 +203,12 @@ class Agent:
         if worker := self._workers.get(pod.uid):
             worker.update(pod)
             return
+        if self._is_shutting_down:
+            return
         predecessor = self._names.get(pod.key)
         worker = PodWorker(pod, self._shared, predecessor.finished if predecessor else None)
         self._workers[pod.uid] = self._names[pod.key] = worker
-        self._tasks[pod.uid] = self._group.create_task(self._work(worker), name=f"pod {pod.key}")
+        self._group.create_task(self._work(worker), name=f"pod {pod.key}")
 
     async def _work(self, worker: PodWorker) -> None:
         try:
@@ -223,7 +218,6 @@ class Agent:
             log.exception("worker failed pod=%s", worker.pod.key)
         finally:
             self._workers.pop(worker.pod.uid, None)
-            self._tasks.pop(worker.pod.uid, None)
             if self._names.get(worker.pod.key) is worker:
                 del self._names[worker.pod.key]
 

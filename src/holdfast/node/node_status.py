@@ -131,7 +131,7 @@ def node_status(
     """The whole status; `runtime` is name and version, `problem` why the node is not ready."""
     capacity = resources(config, machine)
     allocatable = capacity | {
-        "memory": f"{max(0, quantity.whole(capacity['memory']) - HARD_EVICTION_BYTES) >> 10}Ki",
+        "memory": quantity.canonical(f"{max(0, quantity.whole(capacity['memory']) - HARD_EVICTION_BYTES) >> 10}Ki"),
     }
     return {
         "addresses": [
@@ -159,14 +159,15 @@ def node_status(
 
 
 def resources(config: AgentConfig, machine: Machine) -> dict[str, str]:
-    """What the machine has, or what the configuration says instead."""
-    return {
+    """What the machine has, or what the configuration says instead, as the server would write it back."""
+    amounts = {
         "cpu": str(machine.cpus),
         "ephemeral-storage": f"{machine.disk_bytes >> 10}Ki",
         "memory": f"{machine.memory_bytes >> 10}Ki",
         "pods": str(config.most_pods),
         **config.capacity,
     }
+    return {name: quantity.canonical(amount) for name, amount in amounts.items()}
 
 
 def conditions(old: list[Manifest], now: datetime, problem: str) -> list[Manifest]:

@@ -24,7 +24,7 @@ class Role(StrEnum):
     EPHEMERAL = "ephemeralContainers"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Container:
     """One container of the spec."""
 
@@ -69,7 +69,7 @@ class Container:
         return int(text) if text.isdigit() else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pod:
     """One state of a pod, as read from the API."""
 
@@ -139,9 +139,12 @@ class Pod:
 
     @property
     def grace_period_s(self) -> int:
-        """What the pod's end may take, at least a second (N132, N243)."""
+        """What the pod's end may take, at least a second (N132, N243).
+
+        A deletion with grace 0 removes the object, but the processes get the pod's own time (N136).
+        """
         grace = self.manifest["metadata"].get("deletionGracePeriodSeconds")
-        if grace is None:
+        if not grace:
             grace = self.spec.get("terminationGracePeriodSeconds")
         if grace is None:
             grace = DEFAULT_GRACE_S

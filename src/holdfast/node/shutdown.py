@@ -6,15 +6,10 @@ A later agent finds the pods in the API and starts them again, on the same volum
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable
 
 from .pod import Pod
-from .runtime import RuntimeFailure
-from .shared import Shared
-from .termination import Stopper
-
-log = logging.getLogger(__name__)
+from .worker import PodWorker
 
 
 def order(pods: Iterable[Pod]) -> list[list[Pod]]:
@@ -25,24 +20,17 @@ def order(pods: Iterable[Pod]) -> list[list[Pod]]:
     return [sorted(group, key=_ordinal, reverse=True) for group in by_owner.values()]
 
 
-async def stop_all(shared: Shared, pods: Iterable[Pod]) -> None:
+async def stop_all(workers: Iterable[PodWorker]) -> None:
     """Each within its own grace period; then everything of theirs is taken down but their volumes' data."""
-    await asyncio.gather(*(_stop_in_turn(shared, group) for group in order(pods)))
+    by_uid = {worker.pod.uid: worker for worker in workers}
+    groups = order(worker.pod for worker in by_uid.values())
+    await asyncio.gather(*(_stop_in_turn([by_uid[pod.uid] for pod in group]) for group in groups))
 
 
-async def _stop_in_turn(shared: Shared, pods: list[Pod]) -> None:
-    for pod in pods:
-        try:
-            await _stop(shared, pod)
-        except (OSError, RuntimeFailure) as error:
-            log.warning("pod not stopped pod=%s error=%s", pod.key, error)
-
-
-async def _stop(shared: Shared, pod: Pod) -> None:
-    ips = tuple(ip for sandbox in shared.runtime.sandboxes() if sandbox.pod_uid == pod.uid for ip in sandbox.ips)
-    await Stopper(shared).stop_all(pod, ips, pod.grace_period_s)
-    await shared.runtime.remove_sandbox(pod.uid)
-    await shared.volumes.unmount(pod.uid)
+async def _stop_in_turn(workers: list[PodWorker]) -> None:
+    for worker in workers:
+        worker.shut_down()
+        await worker.finished.wait()
 
 
 def _owner(pod: Pod) -> str:

@@ -49,6 +49,8 @@ FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 122.0
 SUMMARY_EVERY_S = 123.0
 ADOPTED_AFTER_S = 10.0
+LONGEST_FLUSH_S = 5.0
+"""A node that is stopped waits no longer for the API to take the last status of a pod."""
 
 
 class PodWorker:
@@ -64,6 +66,7 @@ class PodWorker:
         self._ending = asyncio.Event()
         self._grace_changed = asyncio.Event()
         self._is_gone = False
+        self._is_shutting_down = False
         self._is_stopped = False
         self._verdict: Waiting | None = None
         self._volumes: Mapping[str, Mounted] | None = None
@@ -103,6 +106,12 @@ class PodWorker:
         """The API has the pod no more: its containers are stopped all the same (N136)."""
         self._is_gone = True
         self._status.stop()
+        self._ending.set()
+        self.wake()
+
+    def shut_down(self) -> None:
+        """The node is stopped in good order: containers are stopped, the object stays, a later agent goes on."""
+        self._is_shutting_down = True
         self._ending.set()
         self.wake()
 
@@ -371,7 +380,7 @@ class PodWorker:
                 stopping.cancel()
                 with suppress(asyncio.CancelledError, RuntimeFailure):
                     await stopping
-        self._is_stopped = True
+        self._is_stopped = self.pod.is_terminating or self._is_gone or not self._is_shutting_down
         self._publish()
         await self._until_done(self._remove_sandbox, "sandbox not removed")
         self._rounds.keep(set())
@@ -382,6 +391,11 @@ class PodWorker:
         await self._until_done(self._unmount, "volumes not unmounted")
         while not self._is_gone:
             self._wake.clear()
+            if self._is_shutting_down and not self.pod.is_terminating:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LONGEST_FLUSH_S):
+                        await self._status.flush()
+                return
             if self.pod.is_terminating:
                 await self._status.flush()
                 await self._delete_object()

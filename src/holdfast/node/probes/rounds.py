@@ -18,6 +18,7 @@ ATTEMPTS = 3
 """So often an internal error is tried again within one attempt (N117)."""
 FIRST_PEEK_S = 0.005
 LONGEST_PEEK_S = 0.25
+SOON_S = 0.001
 
 Tell = Callable[[Container, str, str, str], None]
 """(container, event type, reason, message)."""
@@ -157,15 +158,10 @@ class Rounds:
 
     def _tick(self, run: _Run, probe: _Probe) -> None:
         """One turn of the probe's clock, which starts with the run and never shifts (N108)."""
-        if not self._ask_now(run, probe):
-            self._advance(probe)
-            self._schedule(run, probe)
-
-    def _advance(self, probe: _Probe) -> None:
-        """Past ticks are over; one that was missed is made up for at once."""
         now_s = self._world.clock.monotonic_s()
-        if probe.due_s <= now_s:
-            probe.due_s = max(probe.due_s + probe.timing.period_s, now_s)
+        probe.due_s = max(probe.due_s + probe.timing.period_s, now_s)
+        if not self._ask_now(run, probe):
+            self._schedule(run, probe)
 
     def _ask_now(self, run: _Run, probe: _Probe) -> bool:
         if probe.is_asking or probe.is_over or self._runs.get(run.target.container_id) is not run:
@@ -183,7 +179,8 @@ class Rounds:
             return False
         if probe.timer is not None:
             probe.timer.cancel()
-        self._advance(probe)
+        if probe.due_s <= self._world.clock.monotonic_s() + SOON_S:
+            probe.due_s += probe.timing.period_s  # this attempt is the one of that tick
         probe.is_asking = True
         self._spawn(self._attempt(run, probe))
         return True

@@ -1,0 +1,593 @@
+"""The agent against a real API server and a runtime in which nothing runs, on time that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from holdfast.api.coordination.lease import LEASES
+from holdfast.api.core.config_map import CONFIG_MAPS
+from holdfast.api.core.event import EVENTS
+from holdfast.api.core.node import NODES
+from holdfast.api.core.pod import PODS
+from holdfast.api.core.service_account import SERVICE_ACCOUNTS
+from holdfast.api.errors import AlreadyExists, NotFound
+from holdfast.apiserver.server import ApiServer
+from holdfast.client import PatchType
+from holdfast.node.agent import Agent, AgentConfig
+from holdfast.node.runtime import ContainerState
+from holdfast.node.runtime.simulated import Script, SimulatedRuntime
+from holdfast.store.memory import MemoryStore
+from holdfast.world import World
+
+CONFIG = AgentConfig(node_name="node-1", node_ip="192.0.2.1", is_control_plane=True)
+
+
+class Machine:
+    """An API server, a runtime, and an agent that can be stopped and started."""
+
+    def __init__(self, world: World, server: ApiServer, runtime: SimulatedRuntime) -> None:
+        self.client = server.client("test")
+        self.server = server
+        self.runtime = runtime
+        self._world = world
+        self._agent: asyncio.Task[None] | None = None
+        self.statuses: list[dict[str, Any]] = []
+
+    async def start(self) -> None:
+        self.agent = Agent(self.server.client("node"), self.runtime, self._world, CONFIG)
+        self._agent = asyncio.create_task(self.agent.run())
+
+    async def stop(self) -> None:
+        """As `kill -9` would: at once, and nothing is put in order."""
+        assert self._agent is not None
+        self._agent.cancel()
+        await asyncio.wait({self._agent})
+        if not self._agent.cancelled() and (error := self._agent.exception()):
+            raise error
+
+    async def create(self, spec: dict[str, Any], name: str = "web-0", **metadata: Any) -> dict[str, Any]:
+        spec = {"nodeName": "node-1", **spec}
+        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
+        return await self.client.create(PODS, manifest, "default")
+
+    async def pod(self, name: str = "web-0") -> dict[str, Any]:
+        return await self.client.get(PODS, name, "default")
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool], within_s: float = 60, name: str = "web-0") -> Any:
+        """The pod, as soon as it is so; the time it took is on the loop's clock."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while True:
+            pod = await self.pod(name)
+            if holds(pod):
+                return pod
+            if loop.time() > end:
+                raise AssertionError(f"not within {within_s} s: {pod['status']}")
+            await asyncio.sleep(0.05)
+
+    async def gone(self, within_s: float = 60, name: str = "web-0") -> float:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        while loop.time() < start + within_s:
+            try:
+                await self.pod(name)
+            except NotFound:
+                return loop.time() - start
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"still there after {within_s} s")
+
+    async def events(self, reason: str = "") -> list[str]:
+        await asyncio.sleep(0.1)
+        found = (await self.client.list(EVENTS, "default")).items
+        return [event["message"] for event in found if not reason or event["reason"] == reason]
+
+
+@asynccontextmanager
+async def machine(world: World, scripts: dict[str, Script] | None = None) -> AsyncIterator[Machine]:
+    store = MemoryStore(world.clock)
+    await store.open()
+    server = ApiServer(store, world)
+    await server.open()
+    accounts = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    with suppress(AlreadyExists):
+        await server.client("test").create(SERVICE_ACCOUNTS, accounts, "default")
+    result = Machine(world, server, SimulatedRuntime(world, scripts=scripts))
+    await result.start()
+    try:
+        yield result
+    finally:
+        await result.stop()
+        await server.close()
+        await store.close()
+
+
+@pytest.fixture
+def scenario(world, on_jumping_time):
+    """Runs a test's body with a machine of its own."""
+
+    def run(body: Callable[[Machine], Awaitable[None]], scripts: dict[str, Script] | None = None) -> None:
+        async def whole() -> None:
+            async with machine(world, scripts) as one:
+                await body(one)
+
+        on_jumping_time(whole())
+
+    return run
+
+
+APP = {"name": "app", "image": "app:1"}
+
+
+def condition(pod: dict[str, Any], type: str) -> str:
+    return next((c["status"] for c in pod["status"].get("conditions", ()) if c["type"] == type), "")
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    return condition(pod, "Ready") == "True"
+
+
+def state(pod: dict[str, Any], name: str = "app") -> dict[str, Any]:
+    entries = [*pod["status"].get("containerStatuses", ()), *pod["status"].get("initContainerStatuses", ())]
+    return next((entry["state"] for entry in entries if entry["name"] == name), {})
+
+
+def entry(pod: dict[str, Any], name: str = "app") -> dict[str, Any]:
+    entries = pod["status"].get("containerStatuses", ())
+    return next((e for e in entries if e["name"] == name), {"restartCount": 0})
+
+
+def waits_for(reason: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda pod: state(pod).get("waiting", {}).get("reason") == reason
+
+
+def test_n215_n217_the_node_is_registered_and_ready(scenario):
+    async def body(machine):
+        await asyncio.sleep(1)
+        node = await machine.client.get(NODES, "node-1")
+        assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "node-1"
+        assert node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] == ""
+        conditions = node["status"]["conditions"]
+        assert [c["type"] for c in conditions] == ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]
+        assert conditions[3]["reason"] == "KubeletReady"
+        assert node["status"]["nodeInfo"]["kubeletVersion"].startswith("v1.36.")
+        lease = await machine.client.get(LEASES, "node-1", "kube-node-lease")
+        assert lease["spec"]["holderIdentity"] == "node-1"
+        assert lease["metadata"]["ownerReferences"][0]["kind"] == "Node"
+
+    scenario(body)
+
+
+def test_n181_a_quiet_node_writes_only_its_lease(scenario):
+    async def body(machine):
+        await asyncio.sleep(30)
+        before = machine.server.store.revision
+        await asyncio.sleep(100)
+        writes = machine.server.store.revision - before
+        assert 9 <= writes <= 11
+
+    scenario(body)
+
+
+def test_n31_a_simple_pod_becomes_ready(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        pod = await machine.until(is_ready)
+        status = pod["status"]
+        assert status["phase"] == "Running"
+        assert status["podIP"].startswith("10.244.")
+        assert status["hostIP"] == "192.0.2.1"
+        types = [c["type"] for c in status["conditions"]]
+        assert types == ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]
+        assert entry(pod)["restartCount"] == 0
+        assert entry(pod)["containerID"].startswith("simulated://")
+        assert await machine.events("Started") == ["Container started"]
+        assert await machine.events("Pulled") != []
+
+    scenario(body)
+
+
+def test_n86_n89_a_crashing_container_is_restarted_with_back_off(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        pod = await machine.until(waits_for("CrashLoopBackOff"))
+        assert pod["status"]["phase"] == "Running"  # N13
+        waiting = state(pod)["waiting"]
+        uid = pod["metadata"]["uid"]
+        assert waiting["message"] == f"back-off 10s restarting failed container=app pod=web-0_default({uid})"
+        assert entry(pod)["restartCount"] == 1
+        assert entry(pod)["lastState"]["terminated"]["exitCode"] == 3
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await machine.until(lambda pod: entry(pod)["restartCount"] == 2)
+        assert 9 <= loop.time() - begin <= 11
+        await machine.until(lambda pod: entry(pod)["restartCount"] == 3)
+        assert 29 <= loop.time() - begin <= 33
+        assert (await machine.events("BackOff"))[
+            0
+        ] == f"Back-off restarting failed container app in pod web-0_default({uid})"
+
+    scenario(body, {"app:1": Script(exit_after_s=0.5, exit_code=3)})
+
+
+def test_n131_deletion_stops_the_container_then_removes_the_object(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "terminationGracePeriodSeconds": 30})
+        pod = await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        assert await machine.gone() < 5
+        assert machine.runtime.containers() == []
+        assert machine.runtime.sandboxes() == []
+        assert await machine.events("Killing") == ["Stopping container app"]
+        assert pod["metadata"]["uid"]
+
+    scenario(body, {"app:1": Script(stop_s=2)})
+
+
+def test_n134_a_process_that_ignores_the_signal_takes_the_whole_grace(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "terminationGracePeriodSeconds": 20})
+        await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        assert 19 <= await machine.gone() <= 22
+
+    scenario(body, {"app:1": Script(ignores_signal=True)})
+
+
+def test_n132_a_shorter_grace_interrupts_the_waiting(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "terminationGracePeriodSeconds": 600})
+        await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        await asyncio.sleep(5)
+        await machine.client.delete(PODS, "web-0", "default", grace_period_s=3)
+        assert 2 <= await machine.gone() <= 5
+
+    scenario(body, {"app:1": Script(ignores_signal=True)})
+
+
+def test_n136_a_successor_waits_for_a_force_deleted_pod(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "terminationGracePeriodSeconds": 20})
+        first = await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default", grace_period_s=0)
+        await machine.create({"containers": [APP]})
+        await asyncio.sleep(10)
+        running = {record.pod_uid for record in machine.runtime.containers()}
+        assert running == {first["metadata"]["uid"]}
+        await machine.until(is_ready)
+        running = {record.pod_uid for record in machine.runtime.containers()}
+        assert first["metadata"]["uid"] not in running
+
+    scenario(body, {"app:1": Script(ignores_signal=True)})
+
+
+def test_n137_a_pod_deleted_before_it_started_leaves_at_once(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await asyncio.sleep(1)
+        await machine.client.delete(PODS, "web-0", "default")
+        assert await machine.gone() < 2
+        assert await machine.events("Killing") == []
+
+    scenario(body, {"app:1": Script(pull_s=1000)})
+
+
+def test_n195_a_new_agent_adopts_what_runs(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        before = await machine.until(is_ready)
+        await asyncio.sleep(60)
+        await machine.stop()
+        await asyncio.sleep(30)
+        revision = machine.server.store.revision
+        await machine.start()
+        await asyncio.sleep(5)
+        after = await machine.pod()
+        assert after["status"] == before["status"]
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        assert machine.server.store.revision - revision <= 3
+        assert await machine.events("Started") == ["Container started"]
+
+    scenario(body)
+
+
+def test_n197_a_container_that_died_meanwhile_counts_as_a_restart(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(is_ready)
+        await machine.stop()
+        machine.runtime.kill(machine.runtime.containers()[0].id, 9)
+        await asyncio.sleep(5)
+        await machine.start()
+        pod = await machine.until(lambda pod: entry(pod)["restartCount"] == 1 and is_ready(pod))
+        assert entry(pod)["lastState"]["terminated"]["exitCode"] == 9
+
+    scenario(body)
+
+
+def test_n198_orphans_are_removed_after_the_first_list(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(is_ready)
+        await machine.stop()
+        await machine.client.delete(PODS, "web-0", "default", grace_period_s=0)
+        await machine.start()
+        await asyncio.sleep(3)
+        assert machine.runtime.containers() == []
+        assert machine.runtime.sandboxes() == []
+
+    scenario(body)
+
+
+def test_n199_after_a_reboot_containers_start_again_with_one_restart_more(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(is_ready)
+        await machine.stop()
+        machine.runtime.crash()
+        await machine.start()
+        pod = await machine.until(lambda pod: entry(pod)["restartCount"] == 1 and is_ready(pod))
+        assert entry(pod)["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+
+    scenario(body)
+
+
+def test_n95_init_containers_run_in_order_before_the_app(scenario):
+    async def body(machine):
+        await machine.create(
+            {
+                "initContainers": [{"name": "one", "image": "init:1"}, {"name": "two", "image": "init:1"}],
+                "containers": [APP],
+            }
+        )
+        pod = await machine.until(lambda pod: "running" in state(pod, "one"))
+        assert pod["status"]["phase"] == "Pending"
+        assert state(pod)["waiting"]["reason"] == "PodInitializing"
+        pod = await machine.until(is_ready)
+        ends = [e["state"]["terminated"] for e in pod["status"]["initContainerStatuses"]]
+        assert ends[0]["finishedAt"] <= ends[1]["startedAt"]
+        assert [end["reason"] for end in ends] == ["Completed", "Completed"]
+
+    scenario(body, {"init:1": Script(exit_after_s=3)})
+
+
+def test_n97_n98_a_sidecar_starts_first_and_does_not_keep_a_finished_pod(scenario):
+    async def body(machine):
+        await machine.create(
+            {
+                "restartPolicy": "Never",
+                "initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+                "containers": [{"name": "app", "image": "job:1"}],
+            }
+        )
+        pod = await machine.until(lambda pod: pod["status"]["phase"] == "Running")
+        assert "running" in state(pod, "proxy")
+        pod = await machine.until(lambda pod: pod["status"]["phase"] == "Succeeded")
+        assert not any(r.state is ContainerState.RUNNING for r in machine.runtime.containers())
+        conditions = {c["type"]: c.get("reason") for c in pod["status"]["conditions"]}
+        assert conditions["Ready"] == "PodCompleted"  # N16
+
+    scenario(body, {"job:1": Script(exit_after_s=5)})
+
+
+def test_n111_a_failing_liveness_probe_restarts_the_container(scenario):
+    async def body(machine):
+        probe = {"exec": {"command": ["true"]}, "periodSeconds": 5, "failureThreshold": 2}
+        await machine.create({"containers": [{**APP, "livenessProbe": probe}]})
+        pod = await machine.until(lambda pod: entry(pod)["restartCount"] == 1, within_s=90)
+        assert pod["status"]["phase"] == "Running"
+        assert await machine.events("Killing") == ["Container app failed liveness probe, will be restarted"]
+        assert (await machine.events("Unhealthy"))[0].startswith("Liveness probe failed: ")
+
+    scenario(body, {"app:1": Script(dead_after_s=20)})
+
+
+def test_n34_readiness_is_published_when_the_probe_turns(scenario):
+    async def body(machine):
+        probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+        await machine.create({"containers": [{**APP, "readinessProbe": probe}]})
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await machine.until(is_ready)
+        assert 5 <= loop.time() - begin <= 7
+        await machine.until(lambda pod: not is_ready(pod))
+        pod = await machine.until(is_ready)
+        assert entry(pod)["restartCount"] == 0
+        assert 30 <= loop.time() - begin <= 33
+
+    scenario(body, {"app:1": Script(ready_after_s=5, unready_between_s=(15, 30))})
+
+
+def test_n47_n107_ready_waits_for_the_startup_probe(scenario):
+    async def body(machine):
+        startup = {"tcpSocket": {"port": 80}, "periodSeconds": 2, "failureThreshold": 30}
+        await machine.create({"containers": [{**APP, "startupProbe": startup}]})
+        pod = await machine.until(lambda pod: "running" in state(pod))
+        assert (entry(pod)["started"], entry(pod)["ready"]) == (False, False)
+        pod = await machine.until(is_ready)
+        assert entry(pod)["started"] is True
+
+    scenario(body, {"app:1": Script(ready_after_s=9)})
+
+
+def test_n64_an_image_that_is_not_there_is_pulled_with_back_off(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(waits_for("ErrImagePull"))
+        pod = await machine.until(waits_for("ImagePullBackOff"))
+        assert state(pod)["waiting"]["message"].startswith('Back-off pulling image "app:1": ')
+        assert pod["status"]["phase"] == "Pending"
+        messages = await machine.events("Failed")
+        assert 'Failed to pull image "app:1": failed to resolve image "app:1": not found' in messages
+        assert "Error: ErrImagePull" in messages
+
+    scenario(body, {"app:1": Script(has_image=False)})
+
+
+def test_n153_a_missing_config_map_holds_the_start_until_it_appears(scenario):
+    async def body(machine):
+        source = {"configMapKeyRef": {"name": "settings", "key": "mode"}}
+        await machine.create({"containers": [{**APP, "env": [{"name": "MODE", "valueFrom": source}]}]})
+        pod = await machine.until(waits_for("CreateContainerConfigError"))
+        assert state(pod)["waiting"]["message"] == 'configmap "settings" not found'
+        assert 'Error: configmap "settings" not found' in await machine.events("Failed")
+        await machine.client.create(
+            CONFIG_MAPS,
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"mode": "x"}},
+            "default",
+        )
+        await machine.until(is_ready, within_s=3)
+
+    scenario(body)
+
+
+def test_n78_an_unbound_claim_holds_the_pod_with_an_event(scenario):
+    async def body(machine):
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}]
+        mounts = [{"name": "data", "mountPath": "/data"}]
+        await machine.create({"containers": [{**APP, "volumeMounts": mounts}], "volumes": volumes})
+        await asyncio.sleep(10)
+        pod = await machine.pod()
+        assert state(pod)["waiting"]["reason"] == "ContainerCreating"
+        [message] = await machine.events("FailedMount")
+        assert message.startswith("Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[]")
+
+    scenario(body)
+
+
+def test_n186_a_status_somebody_else_spoiled_is_repaired(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        pod = await machine.until(is_ready)
+        conditions = [{**c, "status": "False"} if c["type"] == "Ready" else c for c in pod["status"]["conditions"]]
+        await machine.client.patch(
+            PODS, "web-0", {"status": {"conditions": conditions}}, "default", subresource="status"
+        )
+        await machine.until(is_ready, within_s=2)
+
+    scenario(body)
+
+
+def test_n25_conditions_of_others_survive(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "readinessGates": [{"conditionType": "example.com/open"}]})
+        pod = await machine.until(lambda pod: condition(pod, "ContainersReady") == "True")
+        assert not is_ready(pod)
+        gate = {"type": "example.com/open", "status": "True"}
+        conditions = [*pod["status"]["conditions"], gate]
+        await machine.client.patch(
+            PODS, "web-0", {"status": {"conditions": conditions}}, "default", subresource="status"
+        )
+        pod = await machine.until(is_ready, within_s=2)
+        assert condition(pod, "example.com/open") == "True"
+
+    scenario(body)
+
+
+def test_n19_a_pod_past_its_deadline_fails(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "activeDeadlineSeconds": 20})
+        pod = await machine.until(lambda pod: pod["status"]["phase"] == "Failed")
+        assert pod["status"]["reason"] == "DeadlineExceeded"
+        assert not any(r.state is ContainerState.RUNNING for r in machine.runtime.containers())
+
+    scenario(body)
+
+
+def test_n138_a_pod_with_a_finalizer_stays_terminal_until_it_is_removed(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]}, finalizers=["example.com/hold"])
+        await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        pod = await machine.until(lambda pod: pod["status"]["phase"] == "Succeeded")
+        await asyncio.sleep(120)
+        assert machine.runtime.containers() == []
+        await machine.client.patch(PODS, "web-0", {"metadata": {"finalizers": None}}, "default")
+        await machine.gone(within_s=3)
+        assert pod["metadata"]["finalizers"]
+
+    scenario(body)
+
+
+def test_n123_a_failing_post_start_hook_ends_the_run(scenario):
+    async def body(machine):
+        hook = {"postStart": {"exec": {"command": ["fail"]}}}
+        await machine.create({"containers": [{**APP, "lifecycle": hook}]})
+        await machine.until(
+            lambda pod: state(pod).get("waiting", {}).get("reason") in ("PostStartHookError", "CrashLoopBackOff")
+        )
+        assert "PostStartHook failed" in await machine.events("FailedPostStartHook")
+
+    scenario(body, {"app:1": Script(exec_code=1)})
+
+
+def test_n125_pre_stop_time_is_taken_from_the_grace(scenario):
+    async def body(machine):
+        hook = {"preStop": {"sleep": {"seconds": 6}}}
+        await machine.create({"containers": [{**APP, "lifecycle": hook}], "terminationGracePeriodSeconds": 10})
+        await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        assert 9 <= await machine.gone() <= 11.5
+
+    scenario(body, {"app:1": Script(ignores_signal=True)})
+
+
+def test_n83_a_new_image_restarts_only_that_container(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP, {"name": "other", "image": "other:1"}]})
+        before = await machine.until(is_ready)
+        patch = [{"op": "replace", "path": "/spec/containers/0/image", "value": "app:2"}]
+        await machine.client.patch(PODS, "web-0", patch, "default", type=PatchType.JSON)
+        pod = await machine.until(lambda pod: entry(pod)["restartCount"] == 1 and is_ready(pod))
+        assert pod["status"]["podIP"] == before["status"]["podIP"]
+        assert entry(pod, "other") == entry(before, "other")
+        assert await machine.events("Killing") == ["Container app definition changed, will be restarted"]
+
+    scenario(body)
+
+
+def test_a_quiet_pod_costs_no_writes(scenario):
+    async def body(machine):
+        probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+        await machine.create({"containers": [{**APP, "readinessProbe": probe, "livenessProbe": probe}]})
+        pod = await machine.until(is_ready)
+        await asyncio.sleep(600)
+        assert (await machine.pod())["metadata"]["resourceVersion"] == pod["metadata"]["resourceVersion"]
+
+    scenario(body)
+
+
+def test_a_pod_is_ready_after_few_writes(scenario):
+    async def body(machine):
+        created = await machine.create({"containers": [APP]})
+        pod = await machine.until(is_ready)
+        assert pod["metadata"]["generation"] == created["metadata"]["generation"]
+        fields = [f for f in pod["metadata"].get("managedFields", ()) if f.get("subresource") == "status"]
+        assert len(fields) <= 1
+
+    scenario(body)
+
+
+def test_a_node_shut_down_in_good_order_goes_on_with_its_pods_later(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        before = await machine.until(is_ready)
+        await machine.agent.shut_down()
+        await machine.stop()
+        pod = await machine.pod()
+        assert machine.runtime.sandboxes() == []
+        assert pod["status"]["phase"] == "Running"
+        assert not is_ready(pod)
+        assert state(pod)["terminated"]["exitCode"] == 143
+        await machine.start()
+        pod = await machine.until(is_ready)
+        assert pod["metadata"]["uid"] == before["metadata"]["uid"]
+        assert entry(pod)["restartCount"] == 1
+        assert entry(pod)["lastState"]["terminated"]["exitCode"] == 143
+
+    scenario(body, {"app:1": Script(stop_s=1, stop_code=143)})
