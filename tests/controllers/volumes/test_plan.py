@@ -189,6 +189,14 @@ def test_the_provisioner_is_named_on_the_claim_under_its_csi_name():
     )
 
 
+def test_a_provisioner_served_elsewhere_is_waited_for_aloud():
+    of_class = storage_class("s", "example.com/x")
+    (write,) = plan_claim(seen(claim(storage_class="s"), of_class=of_class)).actions
+    assert write.on_success is None
+    named = claim(storage_class="s", annotations={"volume.kubernetes.io/storage-provisioner": "example.com/x"})
+    assert reports(plan_claim(seen(named, of_class=of_class)))[0][1] == "ExternalProvisioning"
+
+
 def test_a_volume_of_the_class_is_taken_before_one_is_provisioned():
     observed = seen(claim(storage_class="s"), volume("v", storage_class="s"), of_class=storage_class("s"))
     assert len(plan_claim(observed).actions) == 4

@@ -118,11 +118,13 @@ def _plan_provisioning(observed: ObservedClaim) -> Plan:
         " system administrator. If volume creation is delayed, please verify that the provisioner is running and"
         " correctly registered.",
     )
+    # Told once of a provisioner served here, which answers at once; of another with every look, on the named claim.
+    is_served = provisioner in SERVED
     if binding.annotation(claim, binding.STORAGE_PROVISIONER) == provisioner:
-        # Served here, it comes at once, and the first event has told of it.
-        return _pending(claim, None if provisioner in SERVED else waiting)
+        return _pending(claim, None if is_served else waiting)
     annotations = {binding.BETA_STORAGE_PROVISIONER: provisioner, binding.STORAGE_PROVISIONER: provisioner}
-    patch = _patch_claim(claim, {"metadata": {"annotations": annotations}}, on_success=waiting)
+    named = {"metadata": {"annotations": annotations}}
+    patch = _patch_claim(claim, named, on_success=waiting if is_served else None)
     return Plan(f"{provisioner} is to provision the volume", (patch,))
 
 
