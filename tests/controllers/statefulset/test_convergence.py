@@ -131,7 +131,7 @@ def test_s206_also_when_it_is_disturbed_and_the_controller_dies_between_any_two_
     assert_at_rest(cluster)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 4), st.data())
 def test_s201_an_ordered_set_makes_a_pod_only_on_available_ones_and_takes_pods_from_the_top(replicas, data):
     cluster = Cluster(statefulset(replicas))

@@ -12,7 +12,7 @@ from .builders import Cluster, claim, doing, owner, plan, statefulset
 IMAGES = ("app:1", "app:2")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_whatever_happens_what_is_kept_is_what_a_full_count_finds(data):
     draw = data.draw
