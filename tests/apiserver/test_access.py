@@ -151,3 +151,48 @@ async def test_binding_a_role_takes_its_permissions_too(web: Any, jane_token: st
 async def test_the_verb_escalate_says_otherwise(web: Any, jane_token: str) -> None:
     await grant(web, [MAKES_ROLES, {**MAKES_ROLES, "verbs": ["escalate"]}])
     assert (await web("POST", f"{RBAC}/namespaces/ns/roles", role("more", "get"), token=jane_token)).code == 201
+
+
+async def may(web: Any, token: str, **attributes: str) -> bool:
+    body = {"spec": {"resourceAttributes": attributes}}
+    answer = await web("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, token=token)
+    assert answer.code == 201
+    allowed: bool = answer["status"]["allowed"]
+    return allowed
+
+
+async def test_one_may_ask_what_one_may(web: Any, admin_token: str, jane_token: str) -> None:
+    """A229, A350."""
+    question = {"verb": "list", "resource": "pods", "namespace": "ns"}
+    assert await may(web, admin_token, **question)
+    assert not await may(web, jane_token, **question)
+    await grant(web, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])
+    assert await may(web, jane_token, **question)
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    rules = await web("POST", path, {"spec": {"namespace": "ns"}}, token=jane_token)
+    assert {"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]} in rules["status"]["resourceRules"]
+
+
+async def test_a_master_may_ask_for_others(web: Any) -> None:
+    await grant(web, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])
+    spec = {"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "ns"}}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    jane = await web("POST", path, {"spec": {**spec, "user": "jane"}})
+    nobody = await web("POST", path, {"spec": spec})
+    both = await web("POST", path, {"spec": {**spec, "user": "x", "nonResourceAttributes": {"path": "/"}}})
+    assert jane["status"] == {"allowed": True}
+    assert (nobody.code, both.code) == (422, 422)
+
+
+async def test_one_may_ask_who_one_is(web: Any, jane_token: str) -> None:
+    me = await web("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, token=jane_token)
+    assert me["status"]["userInfo"] == {"username": "jane", "groups": ["system:authenticated"]}
+
+
+async def test_tokens_are_reviewed_for_those_who_may(web: Any, jane_token: str) -> None:
+    path = "/apis/authentication.k8s.io/v1/tokenreviews"
+    known = await web("POST", path, {"spec": {"token": jane_token}})
+    assert (known["status"]["authenticated"], known["status"]["user"]["username"]) == (True, "jane")
+    unknown = await web("POST", path, {"spec": {"token": "x"}})
+    assert unknown["status"] == {"user": {}, "error": "invalid bearer token"}
+    assert (await web("POST", path, {"spec": {"token": "x"}}, token=jane_token)).code == 403

@@ -131,6 +131,8 @@ async def test_every_kind_can_be_listed_and_printed(web: Any) -> None:
     from holdfast.api import registry
 
     for resource in registry.RESOURCES:
+        if "list" not in resource.verbs:
+            continue
         table = await web("GET", resource.path(), headers={"accept": TABLE})
         assert table.code == 200, resource
         columns = len(table["columnDefinitions"])

@@ -7,6 +7,13 @@ from .apps.daemon_set import DAEMON_SETS
 from .apps.deployment import DEPLOYMENTS
 from .apps.replica_set import REPLICA_SETS
 from .apps.stateful_set import STATEFUL_SETS
+from .authentication.reviews import SELF_SUBJECT_REVIEWS, TOKEN_REVIEWS
+from .authorization.reviews import (
+    LOCAL_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_RULES_REVIEWS,
+    SUBJECT_ACCESS_REVIEWS,
+)
 from .autoscaling.horizontal_pod_autoscaler import HORIZONTAL_POD_AUTOSCALERS
 from .batch.cron_job import CRON_JOBS
 from .batch.job import JOBS
@@ -65,6 +72,12 @@ RESOURCES: tuple[Resource, ...] = (
     REPLICA_SETS,
     STATEFUL_SETS,
     NEW_EVENTS,
+    SELF_SUBJECT_REVIEWS,
+    TOKEN_REVIEWS,
+    LOCAL_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_RULES_REVIEWS,
+    SUBJECT_ACCESS_REVIEWS,
     HORIZONTAL_POD_AUTOSCALERS,
     CRON_JOBS,
     JOBS,

@@ -21,6 +21,7 @@ from . import bodies, health, responses, routing, views
 from .auth.authentication import authenticate, impersonated
 from .auth.authorization import Attributes
 from .auth.request_info import attributes
+from .auth.reviews import is_review
 from .auth.user import User
 from .cache import Stored
 from .call import Call
@@ -310,6 +311,9 @@ class Handler:
 
     async def _create(self, asked: Asked) -> Response:
         manifest = self._body(asked, self._options(asked, "CreateOptions"))
+        if is_review(asked.call.resource):
+            answer = self._server.reviewer.review(asked.call, manifest)
+            return responses.document(201, answer, asked.style, asked.call.warnings)
         return self._object(asked, 201, await self._server.api.create(asked.call, manifest))
 
     async def _create_below(self, asked: Asked) -> Response:
@@ -335,6 +339,7 @@ class Handler:
 
     async def _delete(self, asked: Asked) -> Response:
         options = delete_options(bodies.delete_options(asked.request), asked.query)
+        asked.call.warnings += delete.warnings(asked.call.resource, options)
         outcome = await self._server.api.delete(asked.call, options)
         if outcome.is_gone and not asked.call.resource.delete_returns_object and not asked.call.resource.is_graceful:
             status = delete.status_of(asked.call, outcome.stored.manifest)

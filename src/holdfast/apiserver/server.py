@@ -26,6 +26,7 @@ from . import bootstrap, handling, health, views
 from .allocation import Allocation
 from .api import Api
 from .auth.authorization import Authorizer
+from .auth.reviews import Reviewer, is_review
 from .auth.user import User, component
 from .cache import Cache
 from .conversion import STORED_AS
@@ -56,6 +57,11 @@ class Config:
     """Whether to make the objects that every cluster has."""
 
 
+def _is_stored(resource: Resource) -> bool:
+    """It has objects of its own."""
+    return resource not in STORED_AS and not is_review(resource)
+
+
 class ApiServer:
     def __init__(self, store: Store, world: World, config: Config | None = None) -> None:
         self.store = store
@@ -68,6 +74,7 @@ class ApiServer:
         self.cache: Cache
         self.api: Api
         self.authorizer: Authorizer
+        self.reviewer: Reviewer
         self._hubs: dict[int, Hub] = {}
         self._plain: dict[int, views.PlainView] = {}
         self._is_open = False
@@ -76,7 +83,7 @@ class ApiServer:
 
     async def open(self) -> None:
         """Fills the cache from the store, which must be open, and makes what is missing of a cluster's own objects."""
-        self.cache = Cache(self.store, [resource for resource in registry.RESOURCES if resource not in STORED_AS])
+        self.cache = Cache(self.store, [resource for resource in registry.RESOURCES if _is_stored(resource)])
         for alias, resource in STORED_AS.items():
             self.cache.add(alias, resource)
         of = self.cache.of
@@ -89,6 +96,7 @@ class ApiServer:
         chance = self.world.random
         allocation = Allocation(of(SERVICES), self.config.service_cidr, self.config.node_ports, chance)
         self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer)
+        self.reviewer = Reviewer(self.authorizer, self.config.tokens, self.api.now)
         self._is_open = True
         self._expiry = asyncio.create_task(expire_events(self.api))
         if self.config.bootstraps:

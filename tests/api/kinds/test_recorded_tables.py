@@ -31,6 +31,8 @@ def recorded(name: str) -> Any:
 def test_every_kind_has_upstreams_columns() -> None:
     columns = recorded("data/printed-columns")
     for resource in registry.RESOURCES:
+        if "list" not in resource.verbs:
+            continue
         theirs = columns[resource.api_version].get(resource.kind)
         ours = [{"name": c.name, "type": c.type, "format": c.format, "priority": c.priority} for c in resource.columns]
         assert ours == theirs, resource

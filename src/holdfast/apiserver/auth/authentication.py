@@ -21,7 +21,7 @@ def authenticate(headers: Mapping[str, str], certificate: Mapping[str, Any] | No
     authorization = headers.get("authorization", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "bearer" and (token := token.strip()):
-        return _of_token(token, tokens)
+        return user_of_token(token, tokens)
     return ANONYMOUS
 
 
@@ -33,7 +33,8 @@ def _of_certificate(certificate: Mapping[str, Any]) -> User | None:
     return User(name, (*groups, AUTHENTICATED)) if name else None
 
 
-def _of_token(token: str, tokens: Mapping[str, User]) -> User:
+def user_of_token(token: str, tokens: Mapping[str, User]) -> User:
+    """Raises Unauthorized for one that nobody has."""
     given = token.encode()
     found = None
     for known, user in tokens.items():

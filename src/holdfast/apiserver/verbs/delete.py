@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from holdfast.api.errors import Conflict
-from holdfast.api.resource import Manifest
+from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time, parse_time
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
@@ -201,6 +201,16 @@ def propagation(default: str, options: DeleteOptions, finalizers: list[str]) -> 
     if FOREGROUND in finalizers:
         return "Foreground"
     return default
+
+
+def warnings(resource: Resource, options: DeleteOptions) -> list[str]:
+    """What a client may not expect of a kind that leaves its dependents alone."""
+    if resource.kind != "Job" or options.propagation or options.orphan_dependents is not None:
+        return []
+    return [
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+        "or set propagationPolicy=Orphan to suppress this warning"
+    ]
 
 
 def status_of(call: Call, deleted: Manifest) -> dict[str, Any]:

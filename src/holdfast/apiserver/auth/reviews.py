@@ -1,0 +1,143 @@
+"""The answers to reviews: what a user may, who a token is (A221, A229, A230). Nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from holdfast.api.authentication.reviews import SELF_SUBJECT_REVIEWS, TOKEN_REVIEWS
+from holdfast.api.authorization.reviews import (
+    LOCAL_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_RULES_REVIEWS,
+    SUBJECT_ACCESS_REVIEWS,
+)
+from holdfast.api.errors import BadRequest, FieldError, Unauthorized, forbidden, invalid
+from holdfast.api.resource import Manifest, Resource
+from holdfast.apiserver.call import Call
+
+from .authentication import user_of_token
+from .authorization import Attributes, Authorizer
+from .user import User
+
+AUDIENCE = "https://kubernetes.default.svc"
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """What the answers come from."""
+
+    authorizer: Authorizer
+    tokens: Mapping[str, User]
+    now: Callable[[], str]
+
+    def review(self, call: Call, manifest: Manifest) -> Manifest:
+        """The same object with its status. Raises Invalid, BadRequest."""
+        answered = {**manifest, "metadata": manifest.get("metadata") or {}}
+        return {**answered, **_ANSWERS[call.resource](self, call, answered)}
+
+
+def is_review(resource: Resource) -> bool:
+    return resource in _ANSWERS
+
+
+def _own_access(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
+    spec = manifest.get("spec") or {}
+    if errors := _attribute_errors(spec):
+        raise call.invalid(errors)
+    return _access(reviewer, call.user, spec)
+
+
+def _access_of(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
+    spec = manifest.get("spec") or {}
+    errors = _attribute_errors(spec)
+    if not spec.get("user") and not spec.get("groups"):
+        errors.append(invalid("spec.user", "", "at least one of user or group must be specified"))
+    if call.resource is LOCAL_SUBJECT_ACCESS_REVIEWS:
+        errors += _local_errors(call, spec)
+    if errors:
+        raise call.invalid(errors)
+    subject = User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "")
+    return _access(reviewer, subject, spec)
+
+
+def _attribute_errors(spec: Manifest) -> list[FieldError]:
+    of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if of_resource is not None and of_path is not None:
+        detail = "cannot be specified in combination with resourceAttributes"
+        return [invalid("spec.nonResourceAttributes", of_path, detail)]
+    if of_resource is None and of_path is None:
+        detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        return [invalid("spec.resourceAttributes", None, detail)]
+    return []
+
+
+def _local_errors(call: Call, spec: Manifest) -> list[FieldError]:
+    if spec.get("nonResourceAttributes") is not None:
+        return [forbidden("spec.nonResourceAttributes", "disallowed on this kind of request")]
+    namespace = (spec.get("resourceAttributes") or {}).get("namespace") or ""
+    if namespace != call.namespace:
+        return [invalid("spec.resourceAttributes.namespace", namespace, "must match metadata.namespace")]
+    return []
+
+
+def _access(reviewer: Reviewer, user: User, spec: Manifest) -> Manifest:
+    of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes") or {}
+    if of_resource is None:
+        asked = Attributes(of_path.get("verb") or "", path=of_path.get("path") or "/")
+    else:
+        members = ("verb", "group", "resource", "subresource", "namespace", "name")
+        asked = Attributes(*(of_resource.get(member) or "" for member in members))
+    return {"status": {"allowed": reviewer.authorizer.allows(user, asked)}}
+
+
+def _own_rules(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
+    namespace = (manifest.get("spec") or {}).get("namespace")
+    if not namespace:
+        raise BadRequest("no namespace on request")
+    resources, paths = [], []
+    for rule in reviewer.authorizer.rules(call.user, namespace):
+        if rule.get("nonResourceURLs"):
+            paths.append({"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]})
+        else:
+            members = ("verbs", "apiGroups", "resources", "resourceNames")
+            resources.append({member: rule[member] for member in members if rule.get(member)})
+    return {"status": {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}}
+
+
+def _self(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
+    metadata = {**manifest["metadata"], "creationTimestamp": reviewer.now()}
+    return {"metadata": metadata, "status": {"userInfo": _info(call.user)}}
+
+
+def _token(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
+    spec = manifest.get("spec") or {}
+    if not spec.get("token"):
+        raise BadRequest("token is required for TokenReview in authentication")
+    audiences = spec.get("audiences") or [AUDIENCE]
+    try:
+        user = user_of_token(spec["token"], reviewer.tokens)
+    except Unauthorized:
+        return {"status": {"user": {}, "error": "invalid bearer token"}}
+    if AUDIENCE not in audiences:
+        detail = f'token audiences ["{AUDIENCE}"] is invalid for the target audiences'
+        listed = " ".join(f'"{audience}"' for audience in audiences)
+        return {"status": {"user": {}, "error": f"[invalid bearer token, {detail} [{listed}]]"}}
+    return {"status": {"authenticated": True, "user": _info(user), "audiences": [AUDIENCE]}}
+
+
+def _info(user: User) -> Manifest:
+    info: Manifest = {"username": user.name, "groups": list(user.groups)}
+    if user.uid:
+        info["uid"] = user.uid
+    return info
+
+
+_ANSWERS: Mapping[Resource, Callable[[Reviewer, Call, Manifest], Manifest]] = {
+    SELF_SUBJECT_ACCESS_REVIEWS: _own_access,
+    SUBJECT_ACCESS_REVIEWS: _access_of,
+    LOCAL_SUBJECT_ACCESS_REVIEWS: _access_of,
+    SELF_SUBJECT_RULES_REVIEWS: _own_rules,
+    SELF_SUBJECT_REVIEWS: _self,
+    TOKEN_REVIEWS: _token,
+}
