@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Target:
             return await self.dial(port)
         except (OSError, RuntimeFailure) as error:
             name = f"{self.name}_{self.namespace}"
-            text = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+            text = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
             raise ConnectionError(f"error forwarding port {port} to pod {name}, uid {self.uid}: {text}") from error
 
 
