@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         log.info("another process runs the agents of %s", home.path)
         return 0
     lock.describe(**description(settings, options.url))
+    sys.stdin.read()  # ends when the daemon has made the credentials
     namespace = mount_namespace(home, settings)
     run(Agents(home, settings, options.url).run())
     if namespace is not None:

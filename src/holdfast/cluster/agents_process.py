@@ -39,11 +39,24 @@ class AgentsProcess:
         self._wanted = description(settings, url)
         self._clock = clock
         self._stopping = False
+        self._pid: int | None = None
+        self._held = -1
+
+    def start(self) -> None:
+        """Finds one that is at work, or starts one, which does not go beyond loading itself before `release`."""
+        self._pid = self._found() or self._spawn(hold=True)
+
+    def release(self) -> None:
+        """The credentials that the agents need are there."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     async def run(self) -> None:
         """Keeps one such process alive, until cancelled; that leaves it alive."""
         while not self._stopping:
-            pid = self._found() or self._spawn()
+            pid = self._pid or self._found() or self._spawn()
+            self._pid = None
             await _ended(pid)
             if not self._stopping:
                 log.error("agents ended pid=%s restarting_after_s=%s", pid, RESTART_AFTER_S)
@@ -63,12 +76,16 @@ class AgentsProcess:
             os.kill(pid, signal.SIGKILL)
         return None
 
-    def _spawn(self) -> int:
+    def _spawn(self, *, hold: bool = False) -> int:
+        """It waits for the end of its standard input before it asks for credentials."""
+        waiting = subprocess.DEVNULL
+        if hold:
+            waiting, self._held = os.pipe()
         descriptor = os.open(self._home.logs / "agents.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "holdfast.cluster.agents", "--home", str(self._home.path), self._wanted["url"]],
-                stdin=subprocess.DEVNULL,
+                stdin=waiting,
                 stdout=descriptor,
                 stderr=descriptor,
                 cwd="/",
@@ -76,6 +93,8 @@ class AgentsProcess:
             )
         finally:
             os.close(descriptor)
+            if hold:
+                os.close(waiting)
         process.returncode = 0  # reaped by `_ended`, or by init once we are gone
         return process.pid
 

@@ -10,39 +10,30 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
+import json
 import logging
 import os
 import signal
 import socket
-import ssl
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from holdfast.api.core.node import NODES
-from holdfast.api.resource import Manifest
-from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
-from holdfast.apiserver.server import ApiServer, Config
-from holdfast.apiserver.streams import PodStreams
-from holdfast.apiserver.streams.dialing import NodeDialer
-from holdfast.controllers.volumes.bootstrap import create_standard_class
-from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.network.pods import ranges
-from holdfast.store import Store
-from holdfast.wire.http import serve
-from holdfast.world import World, real_world
+from holdfast.world import real_world
 
 from . import certificates, kubeconfig
 from . import settings as saved
 from .agents_process import AgentsProcess
-from .control_plane import ControlPlane
 from .home import Home
 from .launch import NOTIFY, daemon_lock
 from .locks import Held, ProcessLock
 from .loop import run
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from holdfast.apiserver.server import ApiServer
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +49,13 @@ class Progress:
 
     def __init__(self) -> None:
         self._descriptor = int(os.environ.pop(NOTIFY, "-1"))
+        if self._descriptor >= 0:
+            os.set_inheritable(self._descriptor, False)
 
     def tell(self, **message: object) -> None:
         if self._descriptor >= 0:
             with contextlib.suppress(BrokenPipeError):
-                os.write(self._descriptor, msgspec.json.encode(message) + b"\n")
+                os.write(self._descriptor, json.dumps(message).encode() + b"\n")
 
     def end(self) -> None:
         if self._descriptor >= 0:
@@ -115,34 +108,36 @@ class Daemon:
         self._settings = complete(self._settings, listening.getsockname()[1])
         saved.save(self._home.settings, self._settings)
         url = f"https://{HOST}:{self._settings.port}"
-        self._make_credentials(url)
         agents = AgentsProcess(self._home, self._settings, url, self._world.clock)
-        supervision = asyncio.create_task(agents.run() if self._settings.nodes else self._stop.wait())
-        async with self._api_server(listening) as server:
+        if self._settings.nodes:
+            agents.start()
+        self._make_credentials(url)
+        agents.release()
+        from . import serving
+
+        async with serving.api_server(self._home, self._settings, self._world, listening) as server:
             self._progress.tell(step=f"API server answers at {url}")
             lock.describe(url=url)
-            plane = asyncio.create_task(self._control_plane(server).run())
+            plane = serving.control_plane(self._home, self._settings, self._world, server)
             gc.freeze()
-            try:
-                await self._until_stopped(server, url, plane, supervision)
-                await _cancel(plane)
-                await agents.stop()
-            finally:  # also when something broke: then the pods go on, and the next start finds them
-                await _cancel(plane)
-                await _cancel(supervision)
+            await self._until_stopped(server, url, agents, asyncio.create_task(plane.run()))
 
     async def _until_stopped(
-        self, server: ApiServer, url: str, plane: asyncio.Task[None], supervision: asyncio.Task[object]
+        self, server: ApiServer, url: str, agents: AgentsProcess, plane: asyncio.Task[None]
     ) -> None:
+        """When something breaks instead, the pods go on, and the next start finds them."""
+        supervision = asyncio.create_task(agents.run() if self._settings.nodes else self._stop.wait())
         ready = asyncio.create_task(self._tell_when_ready(server, url))
         stop = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait({stop, plane, supervision}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
                 task.result()
+            await _cancel(plane)
+            await agents.stop()
         finally:
-            await _cancel(ready)
-            await _cancel(stop)
+            for task in (ready, stop, plane, supervision):
+                await _cancel(task)
 
     def _make_credentials(self, url: str) -> None:
         now = self._world.clock.now()
@@ -150,86 +145,12 @@ class Daemon:
         certificates.ensure(self._home, now, self._settings.node_names(), str(network[1]))
         kubeconfig.write(self._home, url)
 
-    @contextlib.asynccontextmanager
-    async def _api_server(self, listening: socket.socket) -> AsyncIterator[ApiServer]:
-        store = open_store(self._settings, self._home, self._world)
-        await store.open()
-        is_new = store.revision == 0
-        token = self._home.admin_token.read_text().strip()
-        config = Config(
-            tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
-            service_cidr=self._settings.service_cidr,
-            address=f"{HOST}:{self._settings.port}",
-        )
-        server = ApiServer(store, self._world, config)
-        await server.open()
-        dialer = self._dialer(server)
-        server.streams = PodStreams(dialer, self._world.clock)
-        if is_new:
-            await create_standard_class(server.client("controller-manager"))
-        http = await serve(
-            server.handler,
-            sock=listening,
-            ssl=self._serving_context(),
-            too_large=server.too_large,
-            failed=server.failed,
-        )
-        try:
-            yield server
-        finally:
-            await server.close()
-            await dialer.close()
-            await http.close()
-            await store.close()
-
-    def _serving_context(self) -> ssl.SSLContext:
-        from holdfast.wire.tls import server_context
-
-        files = certificates.pair(self._home, "apiserver")
-        return server_context(str(files.certificate), str(files.key), client_ca=str(self._home.ca_certificate))
-
-    def _dialer(self, server: ApiServer) -> NodeDialer:
-        """How logs, exec and the like reach the nodes: as the API server, by client certificate."""
-        from holdfast.wire.tls import client_context
-
-        files = certificates.pair(self._home, "apiserver-client")
-        context = client_context(str(self._home.ca_certificate), str(files.certificate), str(files.key))
-        nodes = server.cache.of(NODES)
-
-        def find(name: str) -> Manifest | None:
-            stored = nodes.objects.get(nodes.key("", name))
-            return None if stored is None else stored.manifest
-
-        return NodeDialer(find, context)
-
-    def _control_plane(self, server: ApiServer) -> ControlPlane:
-        volumes = str(self._home.volumes)
-        return ControlPlane(
-            server.client,
-            self._world,
-            directories=LocalDirectories([volumes]),
-            volumes_root=volumes,
-            ca_certificate=self._home.ca_certificate.read_text(),
-            dns_addresses=[(self._settings.dns_address(), 53)] if os.geteuid() == 0 else [],
-            without=self._settings.without,
-        )
-
     async def _tell_when_ready(self, server: ApiServer, url: str) -> None:
-        waiting = set(self._settings.node_names())
-        if waiting:
-            async for event in server.client("daemon").watch(NODES):
-                if event.type != "BOOKMARK" and _is_ready(event.object):
-                    waiting.discard(event.object["metadata"]["name"])
-                if not waiting:
-                    break
+        from .serving import nodes_ready
+
+        await nodes_ready(server, self._settings.node_names())
         self._progress.tell(ready=True, url=url)
         self._progress.end()
-
-
-def _is_ready(node: dict[str, object]) -> bool:
-    status = node.get("status") or {}
-    conditions = status.get("conditions", []) if isinstance(status, dict) else []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _listen(port: int) -> socket.socket:
@@ -248,16 +169,6 @@ def _listen(port: int) -> socket.socket:
 def complete(settings: Settings, port: int) -> Settings:
     """The settings with everything chosen that was left open."""
     return settings.changed(port=port, pod_cidr=settings.pod_cidr or str(ranges.choose(ranges.routed())))
-
-
-def open_store(settings: Settings, home: Home, world: World) -> Store:
-    if settings.store == "memory":
-        from holdfast.store.memory import MemoryStore
-
-        return MemoryStore(world.clock)
-    from holdfast.store.sqlite import SqliteStore
-
-    return SqliteStore(home.database, world.clock)
 
 
 async def _cancel(task: asyncio.Task[object] | asyncio.Task[None]) -> None:

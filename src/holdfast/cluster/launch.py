@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -11,8 +12,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from holdfast.world import Clock
 
@@ -100,7 +99,7 @@ def _follow(
             raise LaunchFailed(f"the daemon ended while starting (exit {daemon.wait()}):\n{_tail(log)}")
         *lines, pending = (pending + data).split(b"\n")
         for line in lines:
-            message = msgspec.json.decode(line)
+            message = json.loads(line)
             if "error" in message:
                 raise LaunchFailed(message["error"])
             if "step" in message:

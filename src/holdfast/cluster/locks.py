@@ -7,11 +7,10 @@ process id in it is never taken for somebody else's.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 
 class Held(Exception):
@@ -38,7 +37,7 @@ class ProcessLock:
 
     def describe(self, **facts: Any) -> None:
         """Replaces what `holder` tells about this process."""
-        data = msgspec.json.encode({"pid": os.getpid(), **facts})
+        data = json.dumps({"pid": os.getpid(), **facts}).encode()
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, data, 0)
 
@@ -57,7 +56,7 @@ def holder(path: Path) -> dict[str, Any] | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        facts: dict[str, Any] = msgspec.json.decode(os.pread(descriptor, 65536, 0) or b"{}")
+        facts: dict[str, Any] = json.loads(os.pread(descriptor, 65536, 0) or b"{}")
         return facts
     finally:
         os.close(descriptor)

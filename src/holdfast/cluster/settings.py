@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
-
-import msgspec
 
 from holdfast.network.pods import ranges
 
@@ -47,13 +46,14 @@ class Settings:
 def load(path: Path) -> Settings | None:
     """What the last `up` left; None in a new data directory."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Settings)
+        members = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    return Settings(**{**members, "without": tuple(members["without"])})
 
 
 def save(path: Path, settings: Settings) -> None:
     """By rename, so that a crash leaves the old ones or the new ones."""
     temporary = path.with_suffix(".new")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
+    temporary.write_bytes(json.dumps(asdict(settings), indent=2).encode() + b"\n")
     temporary.replace(path)

@@ -7,7 +7,6 @@ simulation replaces.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 import uuid
@@ -39,6 +38,8 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # whoever sleeps has a loop; the command line has neither
+
         await asyncio.sleep(seconds)
 
 

@@ -1,0 +1,123 @@
+"""What the daemon serves: store, API server, controllers. Imported once the agents have been started.
+
+Importing the control plane takes longer than anything else in a start, and the agents have as much to import:
+they do it side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator
+
+from holdfast.api.core.node import NODES
+from holdfast.api.resource import Manifest
+from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
+from holdfast.apiserver.server import ApiServer, Config
+from holdfast.apiserver.streams import PodStreams
+from holdfast.apiserver.streams.dialing import NodeDialer
+from holdfast.controllers.volumes.bootstrap import create_standard_class
+from holdfast.controllers.volumes.directories import LocalDirectories
+from holdfast.store import Store
+from holdfast.wire.http import serve
+from holdfast.wire.tls import client_context, server_context
+from holdfast.world import World
+
+from . import certificates
+from .control_plane import ControlPlane
+from .home import Home
+from .settings import Settings
+
+HOST = "127.0.0.1"
+
+
+@contextlib.asynccontextmanager
+async def api_server(
+    home: Home, settings: Settings, world: World, listening: socket.socket
+) -> AsyncIterator[ApiServer]:
+    """The API server on `listening`, for as long as the block lasts."""
+    store = open_store(settings, home, world)
+    await store.open()
+    is_new = store.revision == 0
+    token = home.admin_token.read_text().strip()
+    config = Config(
+        tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
+        service_cidr=settings.service_cidr,
+        address=f"{HOST}:{settings.port}",
+    )
+    server = ApiServer(store, world, config)
+    await server.open()
+    dialer = _dialer(home, server)
+    server.streams = PodStreams(dialer, world.clock)
+    if is_new:
+        await create_standard_class(server.client("controller-manager"))
+    http = await serve(
+        server.handler, sock=listening, ssl=_serving_context(home), too_large=server.too_large, failed=server.failed
+    )
+    try:
+        yield server
+    finally:
+        await server.close()
+        await dialer.close()
+        await http.close()
+        await store.close()
+
+
+def open_store(settings: Settings, home: Home, world: World) -> Store:
+    if settings.store == "memory":
+        from holdfast.store.memory import MemoryStore
+
+        return MemoryStore(world.clock)
+    from holdfast.store.sqlite import SqliteStore
+
+    return SqliteStore(home.database, world.clock)
+
+
+def _serving_context(home: Home) -> ssl.SSLContext:
+    files = certificates.pair(home, "apiserver")
+    return server_context(str(files.certificate), str(files.key), client_ca=str(home.ca_certificate))
+
+
+def _dialer(home: Home, server: ApiServer) -> NodeDialer:
+    """How logs, exec and the like reach the nodes: as the API server, by client certificate."""
+    files = certificates.pair(home, "apiserver-client")
+    context = client_context(str(home.ca_certificate), str(files.certificate), str(files.key))
+    nodes = server.cache.of(NODES)
+
+    def find(name: str) -> Manifest | None:
+        stored = nodes.objects.get(nodes.key("", name))
+        return None if stored is None else stored.manifest
+
+    return NodeDialer(find, context)
+
+
+def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
+    volumes = str(home.volumes)
+    return ControlPlane(
+        server.client,
+        world,
+        directories=LocalDirectories([volumes]),
+        volumes_root=volumes,
+        ca_certificate=home.ca_certificate.read_text(),
+        dns_addresses=[(settings.dns_address(), 53)] if os.geteuid() == 0 else [],
+        without=settings.without,
+    )
+
+
+async def nodes_ready(server: ApiServer, names: list[str]) -> None:
+    """Returns when every one of the nodes is Ready."""
+    waiting = set(names)
+    if not waiting:
+        return
+    async for event in server.client("daemon").watch(NODES):
+        if event.type != "BOOKMARK" and _is_ready(event.object):
+            waiting.discard(event.object["metadata"]["name"])
+        if not waiting:
+            return
+
+
+def _is_ready(node: Manifest) -> bool:
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
