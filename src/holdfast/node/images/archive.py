@@ -163,4 +163,4 @@ def _is_for_this_machine(descriptor: Any) -> bool:
 
 
 def _why(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else f"not a tar archive ({error})"
+    return error.strerror or str(error) if isinstance(error, OSError) else "not a tar archive"
