@@ -168,11 +168,17 @@ class AgentServer:
         from .streaming import outcome
 
         container_id = _running(pod, name)
+        container = pod.containers[name]
         wanted = _wanted(query)
 
         def start() -> Awaitable[Process]:
+            # A174: a first process has the input and the terminal that its container was given.
             return self._runtime.attach(
-                container_id, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr, tty=wanted.tty
+                container_id,
+                stdin=wanted.stdin and container.stdin,
+                stdout=wanted.stdout,
+                stderr=wanted.stderr and not container.tty,
+                tty=container.tty,
             )
 
         return self._command(request, wanted, start, "attaching to", lambda exit_code: outcome.SUCCESS)

@@ -120,7 +120,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 async def streaming(tmp_path: Path) -> AsyncIterator[Streaming]:
     log = tmp_path / "0.log"
-    web = ContainerView(running_id="c1", log_path=str(log), log_id="c1")
+    web = ContainerView(running_id="c1", log_path=str(log), log_id="c1", stdin=True)
     source = OnePod({"web": web, "init": ContainerView(waiting_reason="PodInitializing")}, {"c1"})
     runtime = LocalRuntime()
     agent = AgentServer(source, runtime, is_trusted=lambda certificate: True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -171,6 +172,15 @@ async def test_attach_joins_the_first_process_and_its_end_is_success_whatever_th
     found = await messages(socket)
     assert channel(found, 1) == b"got it\n"
     assert json.loads(channel(found, 3)) == SUCCESS
+
+
+async def test_attach_gives_no_input_to_a_container_that_has_none(streaming):
+    web = streaming.source.containers["web"]
+    streaming.source.containers["web"] = replace(web, stdin=False)
+    streaming.runtime.attach_command = ("sh", "-c", "read x || echo no input")
+    socket, _ = await streaming.websocket("attach", ("stdin", "1"), ("stdout", "1"))
+    await socket.send(b"\x00it\n")
+    assert channel(await messages(socket), 1) == b"no input\n"
 
 
 # SPDY
