@@ -198,8 +198,21 @@ async def test_no_mutation_of_a_valid_request_breaks_the_server(web: Any, seed: 
         context = f"seed {seed}, request {number}: {method} {target} {headers} {body[:2000]!r}: {answer.body}"
         assert not [record for record in caplog.records if record.levelname == "ERROR"], context
         assert answer.code < 500 or _is_upstreams(answer.body), context
+    _check_the_cache(web.server)
     assert codes[201] >= 20, codes
     assert len([code for code in codes if 400 <= code < 500]) >= 6, codes
+
+
+def _check_the_cache(server: Any) -> None:
+    """What is shared was changed by nobody: every manifest still says what its bytes say, in order of the keys."""
+    for cache in server.cache.all():
+        assert cache.keys == sorted(cache.objects)
+        for stored in cache.objects.values():
+            assert json.loads(stored.value) == stored.manifest, stored.key
+        assert server.store.range(cache.prefix).revision == server.cache.revision
+        assert [entry.value for entry in server.store.range(cache.prefix).entries] == [
+            cache.objects[key].value for key in cache.keys
+        ]
 
 
 def _is_upstreams(body: Any) -> bool:

@@ -10,6 +10,7 @@ from holdfast.api.errors import FieldError, invalid, invalid_object
 from holdfast.api.resource import Column, Manifest
 from holdfast.api.selectors import selector_from_labels, selector_from_manifest
 from holdfast.api.table import age
+from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
 from holdfast.apiserver.patches import Patch
@@ -85,7 +86,8 @@ async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]
         _check(call, scale)
         strategy.check_revision(main, scale.get("metadata") or {}, old.revision)
         replicas = (scale.get("spec") or {}).get("replicas") or 0
-        changed = {**old.manifest, "spec": {**old.manifest["spec"], "replicas": replicas}}
+        changed = copied(old.manifest)  # defaults and preparation change it in place
+        changed["spec"]["replicas"] = replicas
         update.settle(api, main, changed, old.manifest)
         return changed
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from holdfast.api.errors import BadRequest, FieldError, invalid
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
+from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.call import Call
 from holdfast.apiserver.options import PlainError, revision
 
@@ -83,7 +84,7 @@ def begin(api: Api, call: Call, manifest: Manifest) -> None:
     if resource.has_status and not resource.keeps_status_on_create:
         manifest.pop("status", None)
         if resource.initial_status is not None:
-            manifest["status"] = resource.initial_status
+            manifest["status"] = copied(resource.initial_status)
     resource.prepare_create(manifest)
 
 

@@ -8,6 +8,7 @@ from holdfast.api.core.quality_of_service import qos_class
 from holdfast.api.errors import FieldError, invalid
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
+from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.call import Call
 
 from . import strategy
@@ -62,9 +63,9 @@ def _finalize(call: Call, new: Manifest, old: Manifest) -> None:
 
 def _ephemeral_containers(call: Call, new: Manifest, old: Manifest) -> None:
     added = (new.get("spec") or {}).get("ephemeralContainers")
-    _restore(new, old)
+    _restore(new, copied(old))  # defaults change it in place
     if added:
-        new["spec"] = {**old["spec"], "ephemeralContainers": added}
+        new["spec"]["ephemeralContainers"] = added
     call.resource.default(new)
     strategy.bump_generation(call, new, old)
 
