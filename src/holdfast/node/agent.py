@@ -256,7 +256,7 @@ class Agent:
 
     def find_pod(self, namespace: str, name: str) -> PodView | None:
         worker = self._names.get(f"{namespace}/{name}")
-        return pod_view(worker.pod, self._runtime) if worker else None
+        return pod_view(worker.pod, self._runtime, self._shared.files) if worker else None
 
     def is_running(self, container_id: str) -> bool:
         return any(
@@ -265,7 +265,7 @@ class Agent:
         )
 
 
-def pod_view(pod: Pod, runtime: Runtime) -> PodView:
+def pod_view(pod: Pod, runtime: Runtime, files: PodFiles) -> PodView:
     """The pod as logs, exec and attach see it."""
     runs: dict[str, list[ContainerRecord]] = {}
     for record in runtime.containers(pod.uid):
@@ -280,9 +280,13 @@ def pod_view(pod: Pod, runtime: Runtime) -> PodView:
     for container in pod.containers():
         started = [run for run in runs.get(container.name, ()) if run.started is not None]
         latest = started[-1] if started else None
+        log_path = latest.log_path if latest else ""
+        if latest is None and (attempt := files.newest_log(pod, container.name)) is not None:
+            # The sandbox of an ended pod is gone with its records; its logs stay (A162).
+            log_path = files.log_path(pod, container.name, attempt)
         views[container.name] = ContainerView(
             running_id=latest.id if latest and latest.state is ContainerState.RUNNING else "",
-            log_path=latest.log_path if latest else "",
+            log_path=log_path,
             log_id=latest.id if latest else "",
             previous_log_path=started[-2].log_path if len(started) > 1 else "",
             waiting_reason=waiting.get(container.name, ""),
