@@ -75,7 +75,7 @@ def storage(
     return StorageView(
         claim=lambda namespace, name: by_key.get((namespace, name)),
         volume=by_name.get,
-        volumes_of_class=lambda name: [each for each in volumes if binding.class_of(each) == name],
+        candidates=lambda claim: [each for each in volumes if binding.class_of(each) == binding.class_of(claim)],
         storage_class=by_class.get,
         users=lambda namespace, name: [each for each in users if f"{namespace}/{name}" in binding.claim_keys(each)],
     )

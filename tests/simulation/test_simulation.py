@@ -251,7 +251,6 @@ def test_only_running_containers_of_one_pod_may_have_an_identity():
     from holdfast.simulation.checkers import Facts, Observation
 
     seen = Observation(0.0, None, {"kind": "Pod", "metadata": {"name": "web-0"}})
-    once = Facts(0.0, lambda: [("default/web-0", "a"), ("default/web-0", "a"), ("default/web-1", "b")])
-    twice = Facts(0.0, lambda: [("default/web-0", "a"), ("default/web-0", "b")])
+    once, twice = Facts(0.0, lambda identity: ["a", "a"]), Facts(0.0, lambda identity: ["a", "b"])
     assert not OneRunningPodPerIdentity().check(seen, once)
     assert OneRunningPodPerIdentity().check(seen, twice)

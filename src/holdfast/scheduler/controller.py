@@ -32,7 +32,7 @@ NAME = "default-scheduler"
 BIND_LIMIT_S = 600.0
 """So long a pod waits for its volumes before that is told (V37)."""
 
-PENDING, BY_CLAIM, BY_CLASS = "pending", "claim", "storage class"
+BY_CLAIM, FREE_BY_CLASS = "claim", "free, by storage class"
 
 
 class Scheduler:
@@ -68,11 +68,12 @@ class Scheduler:
         self._claims, self._volumes = informers.of(PERSISTENT_VOLUME_CLAIMS), informers.of(PERSISTENT_VOLUMES)
         self._classes = informers.of(STORAGE_CLASSES)
         self._pods.add_index(BY_CLAIM, binding.claim_keys)
-        self._volumes.add_index(BY_CLASS, lambda volume: (binding.class_of(volume),))
+        self._volumes.add_index(FREE_BY_CLASS, binding.free_classes)
+        self._volumes.add_index(BY_CLAIM, lambda volume: filter(None, (binding.claim_key(volume),)))
         self._storage = StorageView(
             claim=lambda namespace, name: self._claims.get(f"{namespace}/{name}"),
             volume=self._volumes.get,
-            volumes_of_class=lambda name: self._volumes.by_index(BY_CLASS, name),
+            candidates=self._candidates,
             storage_class=self._classes.get,
             users=self._users,
         )
@@ -81,6 +82,10 @@ class Scheduler:
         self._claims.subscribe(self._on_claim)
         self._volumes.subscribe(self._on_volume)
         self._classes.subscribe(lambda old, new: self.queue.wake_all())
+
+    def _candidates(self, claim: Manifest) -> Sequence[Manifest]:
+        free = self._volumes.by_index(FREE_BY_CLASS, binding.class_of(claim))
+        return [*free, *self._volumes.by_index(BY_CLAIM, key_of(claim))]
 
     def _users(self, namespace: str, claim: str) -> Sequence[Manifest]:
         pods = self._pods.by_index(BY_CLAIM, f"{namespace}/{claim}")

@@ -43,7 +43,8 @@ class StorageView:
     claim: Callable[[str, str], Manifest | None]
     """(namespace, name)."""
     volume: Callable[[str], Manifest | None]
-    volumes_of_class: Callable[[str], Sequence[Manifest]]
+    candidates: Callable[[Manifest], Sequence[Manifest]]
+    """The volumes that a claim may be matched with: free ones of its class, and those reserved for it."""
     storage_class: Callable[[str], Manifest | None]
     users: Callable[[str, str], Sequence[Manifest]]
     """(namespace, claim): the pods that have a node, have not ended and use the claim."""
@@ -124,8 +125,8 @@ def reserve(claims: ClaimsOf, node: NodeView, storage: StorageView) -> Reservati
         selected = binding.annotation(claim, binding.SELECTED_NODE)
         if selected and selected != node.name:
             return None
-        volumes = storage.volumes_of_class(binding.class_of(claim))
-        if not selected and (volume := binding.best_match(claim, volumes, node=node.manifest, taken=taken)):
+        candidates = storage.candidates(claim)
+        if not selected and (volume := binding.best_match(claim, candidates, node=node.manifest, taken=taken)):
             taken.add(volume["metadata"]["name"])
             matches.append((claim, volume))
         elif _can_provision(storage.storage_class(binding.class_of(claim)), node):

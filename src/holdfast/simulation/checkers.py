@@ -43,8 +43,8 @@ class Facts:
 
     lag_s: float
     """How old the view may be that a part acts on."""
-    running: Callable[[], Iterable[tuple[str, str]]]
-    """(namespace/name of a pod, its uid) of everything that runs on any machine, by the machines' own word."""
+    running: Callable[[str], Iterable[str]]
+    """Uids of the pods of one identity, `namespace/name`, that run on any machine, by the machines' own word."""
     by_user: set[str] = field(default_factory=set)
     """Uids of objects that the scenario itself deleted."""
 
@@ -60,11 +60,8 @@ class OneRunningPodPerIdentity:
     def check(self, seen: Observation, facts: Facts) -> str:
         if seen.kind != "Pod":
             return ""
-        found: dict[str, str] = {}
-        for identity, uid in facts.running():
-            if found.setdefault(identity, uid) != uid:
-                return f"{identity} runs twice: {found[identity]} and {uid}"
-        return ""
+        running = set(facts.running(seen.key))
+        return f"{seen.key} runs twice: {' and '.join(sorted(running))}" if len(running) > 1 else ""
 
 
 @dataclass(slots=True)

@@ -74,11 +74,9 @@ class Node:
         config = AgentConfig(node_name=self.name, capacity={"cpu": "64", "memory": "256Gi"}, most_pods=10_000)
         await Agent(client_for(f"node:{self.name}"), self.runtime, self._cluster.world, config).run()
 
-    def running(self) -> Iterator[str]:
-        """Uids of pods of which a container runs here."""
-        for container in self.runtime.containers():
-            if container.state is ContainerState.RUNNING:
-                yield container.pod_uid
+    def runs(self, pod_uid: str) -> bool:
+        """Whether any container of the pod runs here."""
+        return any(each.state is ContainerState.RUNNING for each in self.runtime.containers(pod_uid))
 
     def running_containers(self) -> list[str]:
         """Ids, in the order in which they were made."""
@@ -98,7 +96,8 @@ class Cluster:
         self._loop = loop
         self._chance = Random(f"faults {seed}")
         self._digest = hashlib.blake2b(digest_size=16)
-        self._names: dict[str, str] = {}
+        self._identities: dict[str, list[str]] = {}
+        """Uids of all pods that ever had a name."""
         self._broken: list[str] = []
         self._last_write_s = 0.0
         self._checkers = all_checkers()
@@ -222,7 +221,7 @@ class Cluster:
 
     def running_pods(self) -> list[str]:
         """`namespace/name` of each pod of which a container runs, by the word of the machines."""
-        return [identity for identity, _ in self._running()]
+        return [identity for identity in self._identities if any(self._running(identity))]
 
     def _status(self, name: str) -> Manifest:
         found = self.get(STATEFUL_SETS, name)
@@ -286,16 +285,16 @@ class Cluster:
         old = msgspec.json.decode(change.previous.value) if change.previous else None
         new = None if change.is_delete else msgspec.json.decode(change.value)
         seen = Observation(self._loop.time(), old, new)
-        if seen.kind == "Pod":
-            self._names[seen.manifest["metadata"]["uid"]] = seen.key
+        if seen.kind == "Pod" and old is None:
+            self._identities.setdefault(seen.key, []).append(seen.manifest["metadata"]["uid"])
         for checker in self._checkers:
             if problem := checker.check(seen, self._facts):
                 self._broken.append(f"{type(checker).__name__}: {problem}")
 
-    def _running(self) -> Iterator[tuple[str, str]]:
-        for node in self.nodes:
-            for uid in node.running():
-                yield self._names.get(uid, uid), uid
+    def _running(self, identity: str) -> Iterator[str]:
+        for uid in self._identities.get(identity, ()):
+            if any(node.runs(uid) for node in self.nodes):
+                yield uid
 
     def _check(self) -> None:
         if self._broken:

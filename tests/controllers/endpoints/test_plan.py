@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.controllers.actions import Create, Delete, Update
+from holdfast.controllers.endpoints.controller import Listings
 from holdfast.controllers.endpoints.legacy import ObservedEndpoints, plan_endpoints
 from holdfast.controllers.endpoints.plan import ObservedService, plan_slices
 from holdfast.controllers.endpoints.pods import relevant
@@ -66,7 +67,8 @@ def pod(
 
 
 def planned(of: dict[str, Any], *pods: dict[str, Any], slices: tuple[dict[str, Any], ...] = (), zones=None):
-    return plan_slices(ObservedService(of, pods, slices, zones or {})).actions
+    endpoints = {"IPv4": Listings().of(of, pods, "IPv4", zones or {})}
+    return plan_slices(ObservedService(of, endpoints, slices)).actions
 
 
 def stored(action: Create, name: str = "nginx-abcde") -> dict[str, Any]:
@@ -233,7 +235,8 @@ def replace_status(of: dict[str, Any], **status: Any) -> dict[str, Any]:
 
 
 def endpoints(of, *pods, existing=None):
-    return plan_endpoints(ObservedEndpoints(of, pods, existing)).actions
+    found = Listings().of(of, pods, "IPv4", {}) if of else ()
+    return plan_endpoints(ObservedEndpoints(of, found, existing)).actions
 
 
 def test_endpoints_list_ready_and_unready_and_leave_out_who_goes():
@@ -266,3 +269,14 @@ def test_endpoints_are_cut_at_a_thousand_and_say_so():
     assert create.manifest["metadata"]["annotations"] == {"endpoints.kubernetes.io/over-capacity": "truncated"}
     smaller = endpoints(service(), *pods[:5], existing=create.manifest)[0].manifest
     assert smaller["metadata"]["annotations"] == {}
+
+
+def test_only_pods_that_changed_are_looked_at_again():
+    of, pods, listings = service(), [pod(0), pod(1)], Listings()
+    first = listings.of(of, pods, "IPv4", {})
+    second = listings.of(of, [pods[0], pod(1, ready=False)], "IPv4", {})
+    assert second[0] is first[0]
+    assert [each.ready for each in second] == [True, False]
+    assert listings.of(of, pods[:1], "IPv4", {"n1": "z"})[0].zone == "z"
+    assert listings.of(service(publishNotReadyAddresses=True), [pod(1, ready=False)], "IPv4", {})[0].ready
+    assert listings.of(of, [], "IPv4", {}) == []

@@ -84,6 +84,11 @@ def reservation(volume: Manifest, claim: Manifest) -> Manifest:
     return locked(volume, patch)
 
 
+def free_classes(volume: Manifest) -> list[str]:
+    """The class of a volume that nobody has claimed: an index of volumes for matching."""
+    return [] if volume["spec"].get("claimRef") else [class_of(volume)]
+
+
 def requested_bytes(claim: Manifest) -> int:
     return whole(claim["spec"]["resources"]["requests"]["storage"])
 

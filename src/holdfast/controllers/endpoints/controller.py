@@ -10,16 +10,18 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.api.resource import Manifest
-from holdfast.client.informer import Informer, Informers, key_of, split_key
+from holdfast.client.informer import Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
 
 from .legacy import ObservedEndpoints, plan_endpoints
 from .plan import MANAGED_BY, MANAGER, SERVICE_NAME, ObservedService, plan_slices
-from .pods import is_selecting, relevant
+from .pods import Listed, families_of, is_selecting, listed, relevant
 
 BY_LABEL, BY_SELECTOR, BY_SERVICE = "label", "selector", "service"
 ZONE = "topology.kubernetes.io/zone"
+MANY, TOGETHER_S = 100, 0.1
+"""With more pods than this, changes that follow each other closely become one update (D32)."""
 
 
 def _labels_in(namespace: str, labels: Mapping[str, str] | None) -> list[str]:
@@ -54,6 +56,10 @@ class Selections:
             if selector <= (pod["metadata"].get("labels") or {}).items()
         ]
 
+    def are_many(self, service: Manifest) -> bool:
+        """Whether its pods are so many that their changes are better taken together."""
+        return any(len(self._pods.by_index(BY_LABEL, pair)) > MANY for pair in _one_pair(service))
+
     def follow(self, queue: WorkQueue) -> None:
         """Adds services that changed, and those for whom a pod came, went or changed in what they see of it."""
 
@@ -62,7 +68,7 @@ class Selections:
                 return
             for pod in (old, new):
                 for service in self.services_of(pod) if pod is not None else ():
-                    queue.add(key_of(service))
+                    queue.add_after(key_of(service), TOGETHER_S if self.are_many(service) else 0)
 
         def on_service(old: Manifest | None, new: Manifest | None) -> None:
             service = new or old
@@ -84,6 +90,33 @@ def _pairs(pod: Manifest) -> list[str]:
     return _labels_in(pod["metadata"]["namespace"], pod["metadata"].get("labels"))
 
 
+class Listings:
+    """Services' views of their pods, made anew only of pods, or a service, that changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[Manifest, dict[str, tuple[Manifest, Listed | None]]]] = {}
+
+    def of(self, service: Manifest, pods: Iterable[Manifest], family: str, zones: Mapping[str, str]) -> list[Listed]:
+        """In the order of the pods' names."""
+        key = (key_of(service), family)
+        for_service, known = self._known.get(key, (service, {}))
+        if for_service is not service:
+            known = {}
+        now: dict[str, tuple[Manifest, Listed | None]] = {}
+        for pod in pods:
+            name, zone = pod["metadata"]["name"], zones.get(pod["spec"].get("nodeName") or "", "")
+            of_pod, made = known.get(name, (None, None))
+            if of_pod is not pod or (made is not None and made.zone != zone):
+                made = listed(service, pod, family, zone)
+            now[name] = (pod, made)
+        self._known[key] = (service, now)
+        return [made for name in sorted(now) if (made := now[name][1]) is not None]
+
+    def forget(self, service: str) -> None:
+        for family in ("IPv4", "IPv6"):
+            self._known.pop((service, family), None)
+
+
 class EndpointSliceController:
     name = "endpoint-slice-controller"
     concurrency = 4
@@ -92,7 +125,7 @@ class EndpointSliceController:
         self._services, self._nodes = informers.of(SERVICES), informers.of(NODES)
         self._slices = informers.of(ENDPOINT_SLICES)
         self._slices.add_index(BY_SERVICE, _service_of)
-        self._selections = Selections(informers)
+        self._selections, self._listings = Selections(informers), Listings()
         self._selections.follow(queue)
 
         def on_slice(old: Manifest | None, new: Manifest | None) -> None:
@@ -105,9 +138,12 @@ class EndpointSliceController:
     def observe(self, key: str) -> ObservedService | None:
         service = self._services.get(key)
         if service is None or service["metadata"].get("deletionTimestamp") or not is_selecting(service):
+            self._listings.forget(key)
             return None
         pods = self._selections.pods_of(service)
-        return ObservedService(service, pods, self._slices.by_index(BY_SERVICE, key), self._zones(pods))
+        zones = self._zones(pods)
+        endpoints = {family: self._listings.of(service, pods, family, zones) for family in families_of(service)}
+        return ObservedService(service, endpoints, self._slices.by_index(BY_SERVICE, key))
 
     def _zones(self, pods: Iterable[Manifest]) -> dict[str, str]:
         zones = {}
@@ -135,7 +171,7 @@ class EndpointsController:
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._services, self._endpoints = informers.of(SERVICES), informers.of(ENDPOINTS)
-        self._selections = Selections(informers)
+        self._selections, self._listings = Selections(informers), Listings()
         self._selections.follow(queue)
 
         def on_endpoints(old: Manifest | None, new: Manifest | None) -> None:
@@ -149,9 +185,11 @@ class EndpointsController:
         service = self._services.get(key)
         if service is not None and not is_selecting(service):
             return None  # users may make the Endpoints of such a service
-        namespace, name = split_key(key)
-        pods = self._selections.pods_of(service) if service is not None else []
-        return ObservedEndpoints(service, pods, self._endpoints.get(f"{namespace}/{name}"))
+        if service is None:
+            self._listings.forget(key)
+            return ObservedEndpoints(None, (), self._endpoints.get(key))
+        pods, family = self._selections.pods_of(service), families_of(service)[0]
+        return ObservedEndpoints(service, self._listings.of(service, pods, family, {}), self._endpoints.get(key))
 
     def plan(self, observed: ObservedEndpoints) -> Plan:
         return plan_endpoints(observed)

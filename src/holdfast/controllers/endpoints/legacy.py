@@ -15,7 +15,7 @@ from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Create, Delete, Plan, Report, Update
 
 from .plan import HEADLESS
-from .pods import Listed, Port, is_headless, listed
+from .pods import Listed, Port, is_headless
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 MANAGER = "endpoint-controller"
@@ -29,7 +29,8 @@ class ObservedEndpoints:
 
     service: Manifest | None
     """None if it is gone, has no selector, or is an alias."""
-    pods: Sequence[Manifest]
+    listed: Sequence[Listed]
+    """Those of the pods that the selector matches, of the service's first family."""
     endpoints: Manifest | None
 
 
@@ -37,7 +38,7 @@ def plan_endpoints(observed: ObservedEndpoints) -> Plan:
     service, existing = observed.service, observed.endpoints
     if service is None:
         return _plan_removal(existing)
-    wanted = _endpoints(service, observed.pods)
+    wanted = _endpoints(service, observed.listed)
     report = Report(
         "Warning", "FailedToUpdateEndpoint", f"Failed to update endpoint {service['metadata']['name']}: {{error}}"
     )
@@ -67,15 +68,14 @@ def _plan_removal(existing: Manifest | None) -> Plan:
     return Plan("the service is gone", (delete,), subject=existing)
 
 
-def _endpoints(service: Manifest, pods: Iterable[Manifest]) -> Manifest:
+def _endpoints(service: Manifest, listed: Iterable[Listed]) -> Manifest:
     metadata = service["metadata"]
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HEADLESS}
     labels[MANAGED_BY] = MANAGER
     if is_headless(service):
         labels[HEADLESS] = ""
-    family = (service["spec"].get("ipFamilies") or ["IPv4"])[0]
     publishes_all = bool(service["spec"].get("publishNotReadyAddresses"))
-    found = [each for each in listed(service, pods, family) if publishes_all or not each.terminating]
+    found = [each for each in listed if publishes_all or not each.terminating]
     made: Manifest = {
         "apiVersion": "v1",
         "kind": "Endpoints",

@@ -17,7 +17,7 @@ from holdfast.api.errors import Forbidden
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Create, Delete, Plan, Report, Update
 
-from .pods import Listed, Port, is_headless, listed
+from .pods import Listed, Port, families_of, is_headless
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -32,12 +32,10 @@ class ObservedService:
     """All that the slices of a service depend on."""
 
     service: Manifest
-    pods: Sequence[Manifest]
-    """Those that the selector matches."""
+    endpoints: Mapping[str, Sequence[Listed]]
+    """By family, those of the pods that the selector matches."""
     slices: Sequence[Manifest]
     """Those that this controller made for a service of this name."""
-    zones: Mapping[str, str]
-    """Of nodes that are in one, by node name."""
 
 
 def plan_slices(observed: ObservedService) -> Plan:
@@ -45,11 +43,10 @@ def plan_slices(observed: ObservedService) -> Plan:
     actions: list[Action] = []
     mine, strays = _sort_by_owner(observed)
     actions += [_delete(stray) for stray in strays]
-    for family in service["spec"].get("ipFamilies") or ("IPv4",):
+    for family in families_of(service):
         existing = [each for each in mine if each["addressType"] == family]
         actions += _plan_family(observed, family, existing)
-    families = service["spec"].get("ipFamilies") or ("IPv4",)
-    actions += [_delete(each) for each in mine if each["addressType"] not in families]
+    actions += [_delete(each) for each in mine if each["addressType"] not in families_of(service)]
     return Plan("slices differ" if actions else "slices are as they should be", tuple(actions), subject=service)
 
 
@@ -67,9 +64,9 @@ def _sort_by_owner(observed: ObservedService) -> tuple[list[Manifest], list[Mani
 
 
 def _plan_family(observed: ObservedService, family: str, existing: Sequence[Manifest]) -> list[Action]:
-    wanted: dict[tuple[Port, ...], dict[str, Manifest]] = {}
-    for each in listed(observed.service, observed.pods, family):
-        wanted.setdefault(each.ports, {})[each.pod["metadata"]["uid"]] = _endpoint(each, observed.zones)
+    wanted: dict[tuple[Port, ...], dict[str, Listed]] = {}
+    for each in observed.endpoints.get(family, ()):
+        wanted.setdefault(each.ports, {})[each.pod["metadata"]["uid"]] = each
     groups: dict[tuple[Port, ...], list[Manifest]] = {}
     for slice in existing:
         groups.setdefault(_ports_of(slice), []).append(slice)
@@ -86,7 +83,7 @@ def _plan_group(
     service: Manifest,
     family: str,
     ports: tuple[Port, ...],
-    wanted: Mapping[str, Manifest],
+    wanted: Mapping[str, Listed],
     existing: Sequence[Manifest],
 ) -> list[Action]:
     missing = dict(wanted)
@@ -108,22 +105,22 @@ def _plan_group(
     return [*actions, *(_create(service, family, ports, content) for content in contents[len(existing) :])]
 
 
-def _keep(slice: Manifest, missing: dict[str, Manifest]) -> list[Manifest]:
+def _keep(slice: Manifest, missing: dict[str, Listed]) -> list[Manifest]:
     """What stays in the slice, as it is by now; taken out of what is missing."""
     kept = []
     for endpoint in slice.get("endpoints") or ():
         uid = (endpoint.get("targetRef") or {}).get("uid")
         if uid in missing:
-            kept.append(missing.pop(uid))
+            kept.append(_endpoint(missing.pop(uid)))
     return kept
 
 
-def _fill(content: list[Manifest], missing: dict[str, Manifest]) -> None:
+def _fill(content: list[Manifest], missing: dict[str, Listed]) -> None:
     while missing and len(content) < LARGEST_SLICE:
-        content.append(missing.pop(next(iter(missing))))
+        content.append(_endpoint(missing.pop(next(iter(missing)))))
 
 
-def _endpoint(each: Listed, zones: Mapping[str, str]) -> Manifest:
+def _endpoint(each: Listed) -> Manifest:
     metadata, spec = each.pod["metadata"], each.pod["spec"]
     endpoint: Manifest = {
         "addresses": list(each.addresses),
@@ -139,8 +136,8 @@ def _endpoint(each: Listed, zones: Mapping[str, str]) -> Manifest:
         endpoint["hostname"] = each.hostname
     if spec.get("nodeName"):
         endpoint["nodeName"] = spec["nodeName"]
-        if zone := zones.get(spec["nodeName"]):
-            endpoint["zone"] = zone
+        if each.zone:
+            endpoint["zone"] = each.zone
     return endpoint
 
 

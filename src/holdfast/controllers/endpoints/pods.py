@@ -23,6 +23,7 @@ class Listed:
     serving: bool
     terminating: bool
     hostname: str
+    zone: str
 
 
 def is_selecting(service: Manifest) -> bool:
@@ -35,17 +36,16 @@ def is_headless(service: Manifest) -> bool:
     return bool(service["spec"].get("clusterIP") == "None")
 
 
-def listed(service: Manifest, pods: Iterable[Manifest], family: str) -> list[Listed]:
-    """The pods that have an address of the family and have not ended, by name."""
-    found = []
-    for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
-        addresses = _addresses(pod, family)
-        if addresses and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
-            found.append(_listed(service, pod, addresses))
-    return found
+def families_of(service: Manifest) -> list[str]:
+    """`IPv4`, `IPv6`: one set of slices for each."""
+    return service["spec"].get("ipFamilies") or ["IPv4"]
 
 
-def _listed(service: Manifest, pod: Manifest, addresses: tuple[str, ...]) -> Listed:
+def listed(service: Manifest, pod: Manifest, family: str, zone: str = "") -> Listed | None:
+    """The pod as an endpoint; None if it has no address of the family or has ended (D26)."""
+    addresses = _addresses(pod, family)
+    if not addresses or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return None
     serving = _has_condition(pod, "Ready")
     terminating = "deletionTimestamp" in pod["metadata"]
     publishes_all = bool(service["spec"].get("publishNotReadyAddresses"))
@@ -59,6 +59,7 @@ def _listed(service: Manifest, pod: Manifest, addresses: tuple[str, ...]) -> Lis
         serving=serving,
         terminating=terminating,
         hostname=spec["hostname"] if is_named else "",
+        zone=zone,
     )
 
 

@@ -22,6 +22,7 @@ from .plan import ObservedClaim, ObservedVolume, plan_claim, plan_volume
 from .protection import ProtectedClaim, plan_claim_protection, plan_volume_protection
 
 BY_CLASS = "storage class"
+FREE_BY_CLASS = "free, by storage class"
 BY_CLAIM = "claim"
 BY_VOLUME = "volume"
 NO_CLASS_NAMED = "\0"
@@ -29,9 +30,9 @@ NO_CLASS_NAMED = "\0"
 
 
 def volumes_of(informers: Informers) -> Informer:
-    """The volumes, to be found by class and by the claim they are for."""
+    """The volumes, to be found by the claim they are for, and by class while they are for none."""
     volumes = informers.of(PERSISTENT_VOLUMES)
-    volumes.add_index(BY_CLASS, lambda volume: (binding.class_of(volume),))
+    volumes.add_index(FREE_BY_CLASS, binding.free_classes)
     volumes.add_index(BY_CLAIM, lambda volume: filter(None, (binding.claim_key(volume),)))
     return volumes
 
@@ -125,8 +126,7 @@ class ClaimBinder:
         return [volume] if volume is not None else []
 
     def _candidates(self, key: str, storage_class: str) -> list[Manifest]:
-        found = [*self._volumes.by_index(BY_CLASS, storage_class), *self._volumes.by_index(BY_CLAIM, key)]
-        return list({volume["metadata"]["name"]: volume for volume in found}.values())
+        return [*self._volumes.by_index(FREE_BY_CLASS, storage_class), *self._volumes.by_index(BY_CLAIM, key)]
 
     def plan(self, observed: ObservedClaim) -> Plan:
         return plan_claim(observed)
