@@ -136,6 +136,13 @@ async def test_a_namespace_carries_its_name_as_a_label(web: Any) -> None:
 # -- services
 
 
+def taken(server: Any) -> list[int]:
+    """The offsets of the addresses in use."""
+    addresses = server.api.allocation.addresses
+    numbers = range(addresses.first, addresses.last + 1)
+    return [number - addresses.first for number in numbers if addresses.is_taken(number)]
+
+
 async def create_service(web: Any, name: str, **spec: Any) -> Any:
     ports = [{"port": 80}]
     return await web("POST", SERVICES, {"metadata": {"name": name}, "spec": {"ports": ports, **spec}})
@@ -145,6 +152,28 @@ async def test_a_service_gets_an_address_of_its_own(web: Any) -> None:
     addresses = {(await create_service(web, f"s{number}"))["spec"]["clusterIP"] for number in range(20)}
     assert len(addresses) == 20
     assert all(address.startswith("10.96.") for address in addresses)
+    assert not any(address.startswith("10.96.0.") for address in addresses), "kept for those who ask by number"
+
+
+async def test_one_node_port_serves_both_protocols_of_a_port(web: Any) -> None:
+    """D14."""
+    ports = [{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"}]
+    made = await create_service(web, "dns", type="NodePort", ports=ports)
+    tcp, udp = made["spec"]["ports"]
+    assert tcp["nodePort"] == udp["nodePort"]
+    assert 30086 <= tcp["nodePort"] <= 32767
+    other = await create_service(web, "x", type="NodePort", ports=[{"port": 1, "nodePort": tcp["nodePort"]}])
+    assert other.code == 422
+
+
+async def test_a_full_range_says_so(web: Any, server: Any) -> None:
+    allocation = server.api.allocation
+    for number in range(allocation.ports.first, allocation.ports.last + 1):
+        allocation.ports.take(number)
+    answer = await create_service(web, "a", type="NodePort")
+    assert (answer.code, "range is full" in answer["message"]) == (500, True)
+    allocation.ports.give_back(30000)
+    assert (await create_service(web, "a", type="NodePort"))["spec"]["ports"][0]["nodePort"] == 30000
 
 
 async def test_the_api_servers_own_service_has_the_first_address(web: Any) -> None:
@@ -164,10 +193,10 @@ async def test_an_address_is_given_once_and_again_when_it_is_free(web: Any) -> N
 
 
 async def test_a_refused_or_dry_request_keeps_no_address(web: Any, server: Any) -> None:
-    before = dict(server.api.allocation._addresses)
+    before = taken(server)
     await web("POST", f"{SERVICES}?dryRun=All", {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})
     assert (await create_service(web, "A")).code == 422
-    assert server.api.allocation._addresses == before
+    assert taken(server) == before
 
 
 async def test_what_is_in_use_is_known_after_a_restart(web: Any, server: Any) -> None:
@@ -189,6 +218,6 @@ async def test_an_update_without_addresses_keeps_them(web: Any) -> None:
 
 @pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"type": "ExternalName", "externalName": "a.example"}])
 async def test_some_services_need_no_address(web: Any, server: Any, spec: dict[str, Any]) -> None:
-    before = dict(server.api.allocation._addresses)
+    before = taken(server)
     assert (await create_service(web, "a", **spec)).code == 201
-    assert server.api.allocation._addresses == before
+    assert taken(server) == before

@@ -77,6 +77,13 @@ async def test_unknown_fields_are_warned_of(web: Any) -> None:
     assert "size" not in made.body
 
 
+async def test_a_warning_carries_any_letters(web: Any) -> None:
+    made = await web("POST", MAPS, {"metadata": {"name": "a"}, "größe\n": 3})
+    (warning,) = made.headers["Warning"]
+    assert "größe" in warning.encode("latin-1").decode()
+    assert "\n" not in warning
+
+
 # -- update
 
 

@@ -1,4 +1,4 @@
-"""Addresses and node ports of Services, out of ranges that belong to the cluster (A265).
+"""Addresses and node ports of Services, out of ranges that belong to the cluster (A265, D12-D15).
 
 What is in use is read off the stored Services at the start and followed from then on, so there is nothing to
 repair and nothing to leak: a reservation that did not become an object ends with its request.
@@ -10,8 +10,6 @@ import ipaddress
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 from holdfast.api.errors import FieldError, InternalError, invalid
 from holdfast.api.resource import Manifest
@@ -21,32 +19,81 @@ from .call import Call
 
 TRIES = 32
 HEADLESS = "None"
+NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 
 
-@dataclass(slots=True)
+class Pool:
+    """Numbers from `first` to `last`, and how often each is taken. The lowest `band` is kept for who asks by number."""
+
+    def __init__(self, first: int, last: int, band: int, chance: random.Random) -> None:
+        self.first = first
+        self.last = last
+        self._free_from = first + band if first + band <= last else first
+        self._chance = chance
+        self._taken: dict[int, int] = {}
+
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number <= self.last
+
+    def is_taken(self, number: int) -> bool:
+        return number in self._taken
+
+    def take(self, number: int) -> None:
+        self._taken[number] = self._taken.get(number, 0) + 1
+
+    def give_back(self, number: int) -> None:
+        if (count := self._taken.get(number, 0) - 1) > 0:
+            self._taken[number] = count
+        else:
+            self._taken.pop(number, None)
+
+    def free(self) -> int | None:
+        """A number nobody has, by chance; one of the band when nothing else is left, None when nothing is."""
+        for _ in range(TRIES):
+            number = self._chance.randint(self._free_from, self.last)
+            if number not in self._taken:
+                return number
+        candidates = (*range(self._free_from, self.last + 1), *range(self.first, self._free_from))
+        return next((number for number in candidates if number not in self._taken), None)
+
+
 class Reservation:
-    """What one request has taken out, until it ends: what became an object is counted from the object by then."""
+    """What one request has taken, until it ends: what became an object is counted from the object by then."""
 
-    addresses: list[str] = field(default_factory=list)
-    ports: list[tuple[int, str]] = field(default_factory=list)
+    def __init__(self, own: set[int], pool: Pool) -> None:
+        self._own = own
+        self._pool = pool
+        self._taken: set[int] = set()
+
+    def has(self, number: int) -> bool:
+        """It is the object's already."""
+        return number in self._own or number in self._taken
+
+    def take(self, number: int) -> int:
+        if not self.has(number):
+            self._taken.add(number)
+            self._pool.take(number)
+        return number
+
+    def end(self) -> None:
+        for number in self._taken:
+            self._pool.give_back(number)
 
 
 class Allocation:
-    """Hands out cluster IPs from `cidr` and node ports from `ports`, both by chance (upstream's order too)."""
+    """Hands out cluster IPs from `cidr` and node ports from `ports` (first and last)."""
 
     def __init__(self, services: ResourceCache, cidr: str, ports: tuple[int, int], chance: random.Random) -> None:
-        self._network = ipaddress.ip_network(cidr)
-        self._ports = ports
-        self._chance = chance
-        self._addresses: dict[str, int] = {}
-        self._used_ports: dict[tuple[int, str], int] = {}
+        self._network = ipaddress.IPv4Network(cidr)
+        size = self._network.num_addresses
+        lowest = int(self._network.network_address)
+        self.addresses = Pool(lowest + 1, lowest + size - 2, min(max(16, size // 16), 256), chance)
+        first, last = ports
+        self.ports = Pool(first, last, min(max(16, (last - first + 1) // 32), 128), chance)
         self._services = services
         for stored in services.select():
-            self._count(stored.manifest, 1)
-        self._unfollow = services.follow(self._follow)
-
-    def close(self) -> None:
-        self._unfollow()
+            self._take_all_of(stored.manifest)
+        services.follow(self._follow)
 
     @property
     def first_address(self) -> str:
@@ -57,15 +104,18 @@ class Allocation:
 
     def _follow(self, event: Event) -> None:
         if not event.is_delete:
-            self._count(event.new.manifest, 1)
+            self._take_all_of(event.new.manifest)
         if event.old is not None:
-            self._count(event.old.manifest, -1)
+            for address in _addresses(event.old.manifest):
+                self.addresses.give_back(address)
+            for port in _node_ports(event.old.manifest):
+                self.ports.give_back(port)
 
-    def _count(self, service: Manifest, change: int) -> None:
+    def _take_all_of(self, service: Manifest) -> None:
         for address in _addresses(service):
-            _add(self._addresses, address, change)
+            self.addresses.take(address)
         for port in _node_ports(service):
-            _add(self._used_ports, port, change)
+            self.ports.take(port)
 
     # -- one request
 
@@ -75,125 +125,98 @@ class Allocation:
 
         Raises Invalid for an address or a port that is taken or out of range, InternalError when none is left.
         """
-        if call.resource is not self._services.resource or call.subresource:
+        spec = new.get("spec")
+        if call.resource is not self._services.resource or call.subresource or not isinstance(spec, dict):
             yield
             return
-        reservation = Reservation()
+        addresses = Reservation(_addresses(old) if old else set(), self.addresses)
+        ports = Reservation(_node_ports(old) if old else set(), self.ports)
         try:
-            self._fill(call, new, old, reservation)
+            if spec.get("type") != "ExternalName":
+                new["spec"] = spec = {**spec}
+                if errors := _family_errors(spec):
+                    raise call.invalid(errors)
+                self._fill_address(call, spec, addresses)
+                self._fill_ports(call, spec, ports)
             yield
         finally:
-            for address in reservation.addresses:
-                _add(self._addresses, address, -1)
-            for port in reservation.ports:
-                _add(self._used_ports, port, -1)
+            addresses.end()
+            ports.end()
 
-    def _fill(self, call: Call, new: Manifest, old: Manifest | None, reservation: Reservation) -> None:
-        spec = new.get("spec")
-        if not isinstance(spec, dict):
-            return
-        spec = new["spec"] = {**spec}
-        if spec.get("type") == "ExternalName":
-            return
-        if errors := _family_errors(spec):
-            raise call.invalid(errors)
-        self._fill_address(call, spec, set(_addresses(old)) if old else set(), reservation)
-        self._fill_ports(call, spec, set(_node_ports(old)) if old else set(), reservation)
-
-    def _fill_address(self, call: Call, spec: Manifest, own: set[str], reservation: Reservation) -> None:
-        address = spec.get("clusterIP") or ""
-        if not address and spec.get("clusterIPs"):
-            address = spec["clusterIPs"][0]
+    def _fill_address(self, call: Call, spec: Manifest, reservation: Reservation) -> None:
+        address = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
         if not address:
-            address = self._free_address()
-            self._reserve(reservation, address)
-        elif address != HEADLESS and address not in own:
-            self._check_address(call, spec, address)
-            self._reserve(reservation, address)
+            number = self.addresses.free()
+            if number is None:
+                raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
+            address = str(ipaddress.IPv4Address(reservation.take(number)))
+        elif address != HEADLESS:
+            self._take_address(call, spec, address, reservation)
         spec["clusterIP"] = address
         spec.setdefault("clusterIPs", [address])
         is_free = _serves_any_family(spec)
         spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if is_free else ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "RequireDualStack" if is_free else "SingleStack")
 
-    def _reserve(self, reservation: Reservation, address: str) -> None:
-        reservation.addresses.append(address)
-        _add(self._addresses, address, 1)
-
-    def _free_address(self) -> str:
-        size = self._network.num_addresses
-        for _ in range(TRIES):
-            address = str(self._network[self._chance.randrange(2, max(3, size - 1))])
-            if address not in self._addresses:
-                return address
-        for number in range(2, size - 1):
-            if (address := str(self._network[number])) not in self._addresses:
-                return address
-        raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
-
-    def _check_address(self, call: Call, spec: Manifest, address: str) -> None:
+    def _take_address(self, call: Call, spec: Manifest, address: str, reservation: Reservation) -> None:
         try:
-            parsed: Any = ipaddress.ip_address(address)
+            number = int(ipaddress.IPv4Address(address))
         except ValueError:
             return  # validation has the words for it
-        shown = spec.get("clusterIPs") or [address]
+        if reservation.has(number):
+            return
         detail = ""
-        if parsed not in self._network:
-            detail = f"failed to allocate IP {address}: the provided network does not match the current range"
-        elif address in self._addresses:
-            detail = f"failed to allocate IP {address}: provided IP is already allocated"
+        if number not in self.addresses:
+            detail = "the provided network does not match the current range"
+        elif self.addresses.is_taken(number):
+            detail = "provided IP is already allocated"
         if detail:
-            raise call.invalid([invalid("spec.clusterIPs", shown, detail)])
+            shown = spec.get("clusterIPs") or [address]
+            raise call.invalid([invalid("spec.clusterIPs", shown, f"failed to allocate IP {address}: {detail}")])
+        reservation.take(number)
 
-    def _fill_ports(self, call: Call, spec: Manifest, own: set[tuple[int, str]], reservation: Reservation) -> None:
-        if spec.get("type") not in ("NodePort", "LoadBalancer"):
+    def _fill_ports(self, call: Call, spec: Manifest, reservation: Reservation) -> None:
+        if spec.get("type") not in NODE_PORT_TYPES:
             return
-        if spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False:
+        is_balanced = spec["type"] == "LoadBalancer"
+        if not is_balanced or spec.get("allocateLoadBalancerNodePorts") is not False:
+            ports = spec["ports"] = [{**port} for port in spec.get("ports") or ()]
+            for index, port in enumerate(ports):
+                if number := port.get("nodePort"):
+                    self._take_port(call, f"spec.ports[{index}].nodePort", number, reservation)
+            for port in ports:
+                if not port.get("nodePort"):
+                    port["nodePort"] = _shared(port, ports) or self._free_port(reservation)
+        if is_balanced and spec.get("externalTrafficPolicy") == "Local":
+            if number := spec.get("healthCheckNodePort"):
+                self._take_port(call, "spec.healthCheckNodePort", number, reservation)
+            else:
+                spec["healthCheckNodePort"] = self._free_port(reservation)
+
+    def _free_port(self, reservation: Reservation) -> int:
+        number = self.ports.free()
+        if number is None:
+            raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
+        return reservation.take(number)
+
+    def _take_port(self, call: Call, where: str, number: int, reservation: Reservation) -> None:
+        if reservation.has(number):
             return
-        ports = spec["ports"] = [{**port} for port in spec.get("ports") or ()]
-        for index, port in enumerate(ports):
-            protocol = port.get("protocol", "TCP")
-            number = port.get("nodePort")
-            if not number:
-                number = port["nodePort"] = self._free_port(protocol)
-            elif (number, protocol) not in own:
-                self._check_port(call, f"spec.ports[{index}].nodePort", number, protocol)
-            if (number, protocol) not in own:
-                self._reserve_port(reservation, number, protocol)
-        if spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
-            self._fill_health_check_port(spec, own, reservation)
-
-    def _fill_health_check_port(self, spec: Manifest, own: set[tuple[int, str]], reservation: Reservation) -> None:
-        number = spec.get("healthCheckNodePort")
-        if not number:
-            number = spec["healthCheckNodePort"] = self._free_port("TCP")
-        if (number, "TCP") not in own:
-            self._reserve_port(reservation, number, "TCP")
-
-    def _reserve_port(self, reservation: Reservation, number: int, protocol: str) -> None:
-        reservation.ports.append((number, protocol))
-        _add(self._used_ports, (number, protocol), 1)
-
-    def _free_port(self, protocol: str) -> int:
-        first, last = self._ports
-        for _ in range(TRIES):
-            number = self._chance.randint(first, last)
-            if (number, protocol) not in self._used_ports:
-                return number
-        for number in range(first, last + 1):
-            if (number, protocol) not in self._used_ports:
-                return number
-        raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
-
-    def _check_port(self, call: Call, where: str, number: int, protocol: str) -> None:
-        first, last = self._ports
         detail = ""
-        if not first <= number <= last:
+        if number not in self.ports:
+            first, last = self.ports.first, self.ports.last
             detail = f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
-        elif (number, protocol) in self._used_ports:
+        elif self.ports.is_taken(number):
             detail = "provided port is already allocated"
         if detail:
             raise call.invalid([invalid(where, number, detail)])
+        reservation.take(number)
+
+
+def _shared(port: Manifest, ports: list[Manifest]) -> int | None:
+    """The node port of the same service port under another protocol: both use one (D14)."""
+    others = (other for other in ports if other.get("port") == port.get("port") and other.get("nodePort"))
+    return next((other["nodePort"] for other in others if other.get("protocol") != port.get("protocol")), None)
 
 
 def _serves_any_family(spec: Manifest) -> bool:
@@ -215,24 +238,13 @@ def _family_errors(spec: Manifest) -> list[FieldError]:
     return errors
 
 
-def _addresses(service: Manifest) -> list[str]:
+def _addresses(service: Manifest) -> set[int]:
     spec = service.get("spec") or {}
     found = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
-    return [address for address in found if address != HEADLESS]
+    return {int(ipaddress.IPv4Address(address)) for address in found if address != HEADLESS and ":" not in address}
 
 
-def _node_ports(service: Manifest) -> list[tuple[int, str]]:
+def _node_ports(service: Manifest) -> set[int]:
     spec = service.get("spec") or {}
-    ports = [
-        (port["nodePort"], port.get("protocol", "TCP")) for port in spec.get("ports") or () if port.get("nodePort")
-    ]
-    health_check = spec.get("healthCheckNodePort")
-    return [*ports, (health_check, "TCP")] if health_check else ports
-
-
-def _add(counts: dict[Any, int], key: Any, change: int) -> None:
-    value = counts.get(key, 0) + change
-    if value > 0:
-        counts[key] = value
-    else:
-        counts.pop(key, None)
+    found = {port.get("nodePort") or 0 for port in spec.get("ports") or ()}
+    return (found | {spec.get("healthCheckNodePort") or 0}) - {0}

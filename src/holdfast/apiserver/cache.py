@@ -226,7 +226,7 @@ class ResourceCache:
     def _record(self, event: Event) -> None:
         self.history.append(event)
         self._history_bytes += len(event.new.value)
-        if len(self.history) > 2 * HISTORY_EVENTS or self._history_bytes > 2 * HISTORY_BYTES:
+        if len(self.history) > 1.25 * HISTORY_EVENTS or self._history_bytes > 1.25 * HISTORY_BYTES:
             self._shorten()
 
     def _shorten(self) -> None:

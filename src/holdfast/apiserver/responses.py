@@ -31,7 +31,7 @@ def encoded(
 ) -> Response:
     """An answer whose JSON exists already."""
     if warnings:
-        headers = [*headers, *(("Warning", f'299 - "{_escaped(text)}"') for text in dict.fromkeys(warnings))]
+        headers = [*headers, *(("Warning", _warning(text)) for text in dict.fromkeys(warnings))]
     if style.form.media_type == YAML:
         return Response(status, _yaml(body), YAML, headers)
     if style.pretty:
@@ -61,10 +61,11 @@ def refusal(error: ApiError, style: Style = Style(), warnings: Sequence[str] = (
     return encoded(code, msgspec.json.encode(error.status()), style, warnings, headers)
 
 
-def _escaped(warning: str) -> str:
-    """Inside the quoted string of a Warning header; no line may end there."""
-    escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
-    return "".join(character if character.isprintable() else " " for character in escaped)
+def _warning(text: str) -> str:
+    """The value of a Warning header; no line may end there. Headers are Latin-1, in which UTF-8 travels as it is."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    printable = "".join(character if character.isprintable() else " " for character in escaped)
+    return f'299 - "{printable}"'.encode().decode("latin-1")
 
 
 def _yaml(body: bytes) -> bytes:
