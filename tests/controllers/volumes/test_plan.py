@@ -14,8 +14,8 @@ from .builders import BIND_COMPLETED, BOUND_BY_CONTROLLER, NOW, claim, reference
 SELECTED = {"volume.kubernetes.io/selected-node": "n1"}
 
 
-def seen(wanted, *volumes, of_class=None, default="", pods=()):
-    return ObservedClaim(wanted, volumes, of_class, default, pods, NOW)
+def seen(wanted, *volumes, of_class=None, default="", pods=(), consumer=""):
+    return ObservedClaim(wanted, volumes, of_class, default, pods, consumer, NOW)
 
 
 def reports(plan):
@@ -206,6 +206,15 @@ def test_a_delayed_claim_is_provisioned_once_a_node_is_selected():
     wanted = claim(storage_class="s", annotations=SELECTED)
     (write,) = plan_claim(seen(wanted, of_class=storage_class("s", delayed=True))).actions
     assert write.on_success.reason == "ExternalProvisioning"
+
+
+def test_a_pod_that_named_its_node_itself_is_the_first_consumer():
+    observed = seen(claim(storage_class="s"), of_class=storage_class("s", delayed=True), consumer="n1")
+    (write,) = plan_claim(observed).actions
+    assert write.patch["metadata"]["annotations"] == SELECTED
+    elsewhere = storage_class("s", "kubernetes.io/no-provisioner", delayed=True)
+    observed = seen(claim(storage_class="s"), of_class=elsewhere, consumer="n1")
+    assert reports(plan_claim(observed))[0][1] == "WaitForFirstConsumer"
 
 
 def test_a_delayed_claim_is_never_bound_to_a_free_volume_by_the_controller():

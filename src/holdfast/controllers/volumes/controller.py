@@ -76,6 +76,12 @@ class ClaimBinder:
         self._claims.subscribe(self._on_claim)
         self._volumes.subscribe(self._on_volume)
         self._classes.subscribe(self._on_class)
+        self._pods.subscribe(self._on_pod)
+
+    def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
+        if old is None and new is not None and _has_node(new):
+            for key in binding.claim_keys(new):
+                self._queue.add(key)
 
     def _on_claim(self, old: Manifest | None, new: Manifest | None) -> None:
         if new is not None:
@@ -108,16 +114,14 @@ class ClaimBinder:
             return None
         name = binding.class_of(claim)
         volume_name = claim["spec"].get("volumeName")
+        pods = [pod for pod in self._pods.by_index(BY_CLAIM, key) if not pod["metadata"].get("deletionTimestamp")]
         return ObservedClaim(
             claim=claim,
             volumes=self._named(volume_name) if volume_name else self._candidates(key, name),
             storage_class=self._classes.get(name) if name else None,
             default_class="" if name else binding.default_class(self._classes.list()),
-            waiting_pods=[
-                pod["metadata"]["name"]
-                for pod in self._pods.by_index(BY_CLAIM, key)
-                if not pod["spec"].get("nodeName") and not pod["metadata"].get("deletionTimestamp")
-            ],
+            waiting_pods=[pod["metadata"]["name"] for pod in pods if not _has_node(pod)],
+            consumer_node=next((pod["spec"]["nodeName"] for pod in pods if _has_node(pod)), ""),
             now=self._clock.now(),
         )
 

@@ -41,6 +41,8 @@ class ObservedClaim:
     """Name of the default class; empty if there is none."""
     waiting_pods: Sequence[str]
     """Names of the pods without a node that use the claim."""
+    consumer_node: str
+    """Where a pod that uses the claim is already; empty if none has a node."""
     now: datetime
 
 
@@ -83,6 +85,10 @@ def _plan_unbound_claim(observed: ObservedClaim) -> Plan:
     if claim["spec"].get("storageClassName") is None and not binding.class_of(claim) and observed.default_class:
         patch = {"spec": {"storageClassName": observed.default_class}}
         return Plan(f"the default class is {observed.default_class}", (_patch_claim(claim, patch),))
+    if waits and observed.consumer_node and storage_class and csi_name(storage_class["provisioner"]) in SERVED:
+        # A pod that named its node itself has passed by the scheduler: it is the first consumer (V45).
+        annotations = {binding.SELECTED_NODE: observed.consumer_node}
+        return Plan("a pod with a node uses it", (_patch_claim(claim, {"metadata": {"annotations": annotations}}),))
     if waits:
         return _pending(claim, _waiting_report(observed.waiting_pods))
     if binding.class_of(claim):
