@@ -64,10 +64,8 @@ class Shared:
 
     def sandbox(self, pod_uid: str) -> Sandbox | None:
         """The pod's sandbox, if it is healthy."""
-        for sandbox in self.runtime.sandboxes():
-            if sandbox.pod_uid == pod_uid:
-                return sandbox if sandbox.ready else None
-        return None
+        sandbox = self.runtime.sandbox(pod_uid)
+        return sandbox if sandbox is not None and sandbox.ready else None
 
     def tell(self, pod: Pod, type: str, reason: str, message: str, container: Container | None = None) -> None:
         """An event on the pod, or on one of its containers."""

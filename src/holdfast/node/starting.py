@@ -63,6 +63,9 @@ class Starter:
         except OSError as error:
             raise self._failed(pod, container, "CreateContainerError", str(error)) from error
         runtime = self._shared.runtime
+        if attempt == 0 and (lacks := runtime.shortcomings(spec)):
+            message = f"The {runtime.name} runtime cannot give the container all it asks for: {'; '.join(lacks)}"
+            self._shared.tell(pod, "Warning", "Unsupported", message, container)
         try:
             created: ContainerRecord = await whole(runtime.create_container(spec))
         except RuntimeFailure as error:

@@ -490,8 +490,7 @@ class PodWorker:
         return (self._shared.world.clock.now() - since).total_seconds()
 
     def _listening_ports(self) -> frozenset[int] | None:
-        look = getattr(self._shared.runtime, "listening_ports", None)
-        return look(self.pod.uid) if look is not None else None
+        return self._shared.runtime.listening_ports(self.pod.uid)
 
     def _publish(self) -> None:
         if not self._is_gone:

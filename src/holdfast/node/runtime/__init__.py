@@ -216,6 +216,15 @@ class Runtime(Protocol):
 
     def sandboxes(self) -> Sequence[Sandbox]: ...
 
+    def sandbox(self, pod_uid: str) -> Sandbox | None:
+        """One of `sandboxes`, cheaply."""
+
+    def listening_ports(self, pod_uid: str) -> frozenset[int] | None:
+        """TCP ports on which something listens in the pod (R152); None where that cannot be told."""
+
+    def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        """What a container asks for and this driver cannot give, in words for an event."""
+
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
         """All runs that have not been removed, oldest first."""
 

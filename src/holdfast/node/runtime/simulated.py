@@ -148,6 +148,14 @@ class SimulatedRuntime:
     def sandboxes(self) -> Sequence[Sandbox]:
         return [pod.sandbox for pod in self._pods.values()]
 
+    def sandbox(self, pod_uid: str) -> Sandbox | None:
+        """One of `sandboxes`."""
+        pod = self._pods.get(pod_uid)
+        return pod.sandbox if pod else None
+
+    def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        return []
+
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
         if not pod_uid:
             return [container.record for container in self._containers.values()]

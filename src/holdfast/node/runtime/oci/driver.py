@@ -35,6 +35,7 @@ from holdfast.node.runtime import (
     SandboxSpec,
     Usage,
 )
+from holdfast.node.runtime.listening import ListeningPorts
 from holdfast.node.runtime.oci import records, rootfs, sandboxes, sessions
 from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout
 from holdfast.node.runtime.oci.dialing import dial
@@ -133,6 +134,7 @@ class OciRuntime:
         self._listeners: list[ExitListener] = []
         self._gate = asyncio.Semaphore(2 * (os.cpu_count() or 1))
         self._pod_locks: dict[str, asyncio.Lock] = {}
+        self._listening: dict[str, ListeningPorts] = {}
 
     # -- opening
 
@@ -184,6 +186,9 @@ class OciRuntime:
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+        for listening in self._listening.values():
+            listening.close()
+        self._listening.clear()
         for container in self._containers.values():
             if container.pidfd >= 0:
                 os.close(container.pidfd)
@@ -196,6 +201,26 @@ class OciRuntime:
             stored.as_sandbox(sandboxes.is_whole(self._pods / stored.spec.pod_uid, stored.spec))
             for stored in self._sandboxes.values()
         ]
+
+    def sandbox(self, pod_uid: str) -> Sandbox | None:
+        """One of `sandboxes`, without looking at all the others."""
+        stored = self._sandboxes.get(pod_uid)
+        return stored.as_sandbox(sandboxes.is_whole(self._pods / pod_uid, stored.spec)) if stored else None
+
+    def listening_ports(self, pod_uid: str) -> frozenset[int] | None:
+        """Which TCP ports of the pod are open (R152); None where that cannot be told."""
+        stored = self._sandboxes.get(pod_uid)
+        if stored is None or stored.spec.host_network:
+            return None
+        try:
+            if pod_uid not in self._listening:
+                self._listening[pod_uid] = ListeningPorts(str(sandboxes.pin(self._pods / pod_uid, "network")))
+            return self._listening[pod_uid].ports()
+        except OSError:
+            return None
+
+    def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        return []
 
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
         found = [c.stored for c in self._containers.values() if not pod_uid or c.stored.spec.pod_uid == pod_uid]
@@ -241,6 +266,8 @@ class OciRuntime:
         self._pod_locks.pop(pod_uid, None)
 
     async def _clear_sandbox(self, directory: Path) -> None:
+        if listening := self._listening.pop(directory.name, None):
+            listening.close()
         await self._network.detach(directory.name)
         await asyncio.to_thread(sandboxes.remove, directory, rootfs.remove_tree)
 
