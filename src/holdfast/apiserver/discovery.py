@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable
 from functools import cached_property
@@ -113,7 +114,8 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    entry["storageVersionHash"] = storage_version_hash(resource)
+    if "list" in resource.verbs:
+        entry["storageVersionHash"] = storage_version_hash(resource)
     yield entry
     for sub in resource.subresources:
         below: dict[str, Any] = {
@@ -130,8 +132,6 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
 
 def storage_version_hash(resource: Resource) -> str:
     """Eight bytes in base64: changes when objects are stored as another kind."""
-    import base64
-
     digest = hashlib.sha256(f"{resource.group}/{resource.version}/{resource.kind}".encode()).digest()
     return base64.b64encode(digest[:8]).decode()
 
