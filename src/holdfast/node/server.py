@@ -97,7 +97,11 @@ class AgentServer:
         query = _parse_query(request.query)
         match [unquote(part) for part in request.path.split("/")]:
             case ["", "containerLogs", namespace, name, container]:
-                return self._logs(request, query, self._pod(namespace, name), container)
+                pod = self._source.find_pod(namespace, name)
+                if pod is None:
+                    # The API server asks only for pods bound here, so this one is merely new.
+                    raise BadRequest(_waiting_text(name, container, "ContainerCreating"))
+                return self._logs(request, query, pod, container)
             case ["", "exec", namespace, name, container]:
                 return self._exec(request, query, self._pod(namespace, name), container)
             case ["", "attach", namespace, name, container]:
@@ -123,7 +127,7 @@ class AgentServer:
             path, run_id = container.previous_log_path, ""
         else:
             if not container.log_path:
-                raise BadRequest(_waiting_text(pod, name, container))
+                raise BadRequest(_waiting_text(pod.name, name, container.waiting_reason))
             path, run_id = container.log_path, container.log_id
 
         def is_running() -> bool:
@@ -381,11 +385,11 @@ def _running(pod: PodView, name: str) -> str:
     return container_id
 
 
-def _waiting_text(pod: PodView, name: str, container: ContainerView) -> str:
-    subject = f'container "{name}" in pod "{pod.name}"'
-    if not container.waiting_reason:
+def _waiting_text(pod_name: str, container_name: str, reason: str) -> str:
+    subject = f'container "{container_name}" in pod "{pod_name}"'
+    if not reason:
         return f"{subject} is not available"
-    return f"{subject} is waiting to start: {WAITING_TEXTS.get(container.waiting_reason, container.waiting_reason)}"
+    return f"{subject} is waiting to start: {WAITING_TEXTS.get(reason, reason)}"
 
 
 def _choose_subprotocol(request: Request, supported: Sequence[Subprotocol], default: Subprotocol) -> Subprotocol:

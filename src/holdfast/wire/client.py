@@ -342,7 +342,8 @@ class _ClientConnection(asyncio.Protocol):
         self._wake()
 
     def _broken(self, cause: Exception | None = None) -> ConnectionFailed:
-        error = (_Stale if self._uses > 1 and not self.status else ConnectionFailed)("the connection was closed")
+        text = f"the connection was closed: {cause}" if cause else "the connection was closed"
+        error = (_Stale if self._uses > 1 and not self.status else ConnectionFailed)(text)
         error.__cause__ = cause
         return error
 

@@ -100,7 +100,8 @@ class Duplex(asyncio.Protocol):
         self._transport.close()
 
     def abort(self) -> None:
-        self._transport.abort()
+        if not self._ended:  # asyncio's transports cannot be aborted once they are closed
+            self._transport.abort()
 
     # asyncio.Protocol
 

@@ -43,7 +43,9 @@ __all__ = [
 ]
 
 SWEEP_S = 2.0
-"""How far behind its deadline a connection may be dropped."""
+"""How often connections are looked at that are near their deadlines."""
+SLOW = 15
+"""How many times more rarely while all deadlines are far: an idle daemon should sleep."""
 
 
 def _too_large(request: Request) -> Response:
@@ -106,8 +108,9 @@ class Server:
         self._listener.close()
         for connection in tuple(self.connections):
             connection.close()
-        for transport in tuple(self._upgraded):
-            transport.abort()
+        for transport in self._upgraded:
+            if not transport.is_closing():  # asyncio's cannot be aborted once they are closed
+                transport.abort()
         if self.connections:
             try:
                 async with asyncio.timeout(deadline_s):
@@ -140,10 +143,15 @@ class Server:
     def _sweep(self) -> None:
         """Drops the connections that are past their deadline. One timer for all, and none without connections."""
         now = self._loop.time()
-        late = [c for c in self.connections if c.deadline is not None and c.deadline <= now]
-        for connection in late:
-            connection.abort()
-        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep) if self.connections else None
+        delay_s = SLOW * SWEEP_S
+        for connection in tuple(self.connections):
+            if connection.deadline is None:
+                continue
+            if connection.deadline <= now:
+                connection.abort()
+            elif connection.deadline - now < 2 * SLOW * SWEEP_S:
+                delay_s = SWEEP_S
+        self._sweeper = self._loop.call_later(delay_s, self._sweep) if self.connections else None
 
 
 async def serve(

@@ -96,6 +96,15 @@ async def test_the_previous_run_has_a_log_of_its_own(streaming, tmp_path):
     assert (await streaming.get("log", ("previous", "true"), ("follow", "true"))).body == b"line 1\n"
 
 
+async def test_a_pod_that_the_agent_has_not_seen_yet_is_being_created(streaming):
+    streaming.pod = {**streaming.pod, "metadata": {**streaming.pod["metadata"], "name": "web-1"}}
+    response = await streaming.get("log")
+    assert (response.status, json.loads(response.body)["message"]) == (
+        400,
+        'container "web" in pod "web-1" is waiting to start: ContainerCreating',
+    )
+
+
 async def test_several_containers_ask_for_a_name(streaming):
     containers = [{"name": "a"}, {"name": "c"}]
     streaming.pod = {**streaming.pod, "spec": {"nodeName": "n1", "containers": containers}}
