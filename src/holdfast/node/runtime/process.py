@@ -47,7 +47,7 @@ from . import (
 )
 from .host_exec import HostProcess, exec_sync
 from .oci import records
-from .oci.driver import signal_number
+from .oci.containers import signal_number
 from .oci.processes import Child, ProcessIdentity, identify, open_process, send_signal, wait_readable
 from .oci.records import StoredContainer, StoredSandbox
 

@@ -164,7 +164,7 @@ class Completed:
 
 async def run(arguments: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
     """Runs a short helper program to its end; if the waiting is cancelled the program is killed."""
-    with open(os.memfd_create("output"), "w+b", buffering=0) as output:
+    with os.fdopen(os.memfd_create("output"), "w+b", buffering=0) as output:
         child = Child(arguments, stdout=output, stderr=output, env=env)
         try:
             code = await child.wait()

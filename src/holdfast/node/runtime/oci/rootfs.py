@@ -207,10 +207,15 @@ def read_account_file(root: Root, name: str) -> str:
 
 def take_down(directory: Path) -> None:
     """Ends the root's mount, if there is one, and removes `directory`; never descends into a mount (N201)."""
+    unmount_root(directory)
+    remove_tree(directory)
+
+
+def unmount_root(directory: Path) -> None:
+    """Ends the root's mount, if there is one; what the container wrote stays."""
     root = directory / "root"
     if os.path.ismount(root):
         linux.unmount(str(root))
-    remove_tree(directory)
 
 
 def remove_tree(directory: Path) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,7 +26,8 @@ from holdfast.node.runtime.oci.streams import PacketReader, pipe_writer, reader_
 
 _START_FAILED = 255
 """crun's exit code when the program could not be started; programs may return it too (R57)."""
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_STARTED_POLL_S = 0.003
+_STAMP = re.compile(r"^\d{4}-\d\d-\S+: ")
 _OUTPUT_LIMIT = 1 << 20
 _TERMINAL_DEADLINE_S = 30.0
 
@@ -37,8 +39,9 @@ class ExecSession:
         parent.mkdir(parents=True, exist_ok=True)
         self.directory = Path(tempfile.mkdtemp(prefix="x", dir=parent))
         self._pid_file = self.directory / "pid"
-        self._command = [*runtime, "exec", "--process", str(self.directory / "process.json")]
-        self._command += ["--pid-file", str(self._pid_file)]
+        self._log = self.directory / "log"
+        self._command = [*runtime, "--log", str(self._log), "exec"]
+        self._command += ["--process", str(self.directory / "process.json"), "--pid-file", str(self._pid_file)]
         self._container_id = container_id
         (self.directory / "process.json").write_bytes(msgspec.json.encode(process))
 
@@ -49,6 +52,22 @@ class ExecSession:
     def started(self) -> bool:
         """Whether the program itself ever ran."""
         return self._pid_file.exists()
+
+    async def until_started(self, child: Child) -> None:
+        """Returns when the program runs or has run. Raises RuntimeFailure in crun's words if it could not start."""
+        ended = asyncio.ensure_future(child.wait())
+        while not self.started and not ended.done():
+            await asyncio.wait({ended}, timeout=_STARTED_POLL_S)
+        if not self.started and ended.result() == _START_FAILED:
+            raise RuntimeFailure("ExecFailed", self.words())
+
+    def words(self) -> str:
+        """What crun said, without its time stamps."""
+        try:
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return _STAMP.sub("", lines[-1]) if lines else "the program could not be started"
 
     def kill_program(self) -> None:
         """Ends the program, which would outlive its `crun exec` (R58)."""
@@ -63,15 +82,22 @@ class ExecSession:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def start_failure_code(words: str) -> int:
-    """126 or 127, as shells have it, for a program that could not be started."""
-    lowered = words.lower()
-    return _NOT_FOUND if "not found" in lowered or "no such file" in lowered else _NOT_EXECUTABLE
+def end_all(parent: Path) -> None:
+    """At the agent's start: programs that an earlier one began have lost whoever asked for them (R58)."""
+    if not parent.is_dir():
+        return
+    for directory in parent.iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((directory / "pid").read_text())
+            # The pid may belong to somebody else by now: whoever shares our mounts is in no container.
+            if os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt"):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 async def exec_sync(session: ExecSession, timeout_s: float) -> ExecResult:
     """Runs to the end. Raises TimeoutError after having killed the program, RuntimeFailure if it cannot start."""
-    with open(os.memfd_create("output"), "w+b", buffering=0) as output:
+    with os.fdopen(os.memfd_create("output"), "w+b", buffering=0) as output:
         child = session.start(stdout=output, stderr=output)
         try:
             async with asyncio.timeout(timeout_s if timeout_s > 0 else None):
@@ -83,13 +109,12 @@ async def exec_sync(session: ExecSession, timeout_s: float) -> ExecResult:
                 await asyncio.wait_for(child.wait(), 1.0)
             child.signal(signal.SIGKILL)
             raise
+        else:
+            if code == _START_FAILED and not session.started:
+                raise RuntimeFailure("ExecFailed", session.words())
+            return ExecResult(code, os.pread(output.fileno(), _OUTPUT_LIMIT, 0))
         finally:
-            started = session.started
             session.remove()
-        text = os.pread(output.fileno(), _OUTPUT_LIMIT, 0)
-    if code == _START_FAILED and not started:
-        raise RuntimeFailure("ExecFailed", text.decode(errors="replace").strip())
-    return ExecResult(code, text)
 
 
 class ExecProcess:
@@ -99,30 +124,29 @@ class ExecProcess:
         self._session = session
         inputs = os.pipe2(os.O_CLOEXEC) if stdin else None
         outputs = os.pipe2(os.O_CLOEXEC) if stdout else None
-        errors = os.pipe2(os.O_CLOEXEC)
-        given = [ends[index] for ends, index in ((inputs, 0), (outputs, 1), (errors, 1)) if ends]
+        errors = os.pipe2(os.O_CLOEXEC) if stderr else None
+        given = {"stdin": inputs and inputs[0], "stdout": outputs and outputs[1], "stderr": errors and errors[1]}
         try:
-            streams: dict[str, Any] = {"stderr": errors[1]}
-            if inputs:
-                streams["stdin"] = inputs[0]
-            if outputs:
-                streams["stdout"] = outputs[1]
-            self._child = session.start(**streams)
+            self._child = session.start(**{name: end for name, end in given.items() if end is not None})
         finally:
-            for descriptor in given:
-                os.close(descriptor)
+            for end in given.values():
+                if end is not None:
+                    os.close(end)
         self.stdin = pipe_writer(inputs[1]) if inputs else None
         self.stdout = reader_of(outputs[0]) if outputs else None
-        # crun writes there why a program could not be started: read even if nobody asked for it.
-        self._errors = reader_of(errors[0])
-        self.stderr = self._errors if stderr else None
-        self._draining = None if stderr else asyncio.ensure_future(self._errors.read(_OUTPUT_LIMIT))
+        self.stderr = reader_of(errors[0]) if errors else None
+
+    async def until_started(self) -> None:
+        """Raises RuntimeFailure if the program cannot be started."""
+        try:
+            await self._session.until_started(self._child)
+        except RuntimeFailure:
+            if self.stdin is not None:
+                self.stdin.transport.abort()
+            raise
 
     async def wait(self) -> int:
         code = await self._child.wait()
-        if code == _START_FAILED and not self._session.started:
-            words = (await self._draining).decode(errors="replace") if self._draining else ""
-            code = start_failure_code(words) if words else _NOT_EXECUTABLE
         self._session.remove()
         return code
 
@@ -154,8 +178,6 @@ class TerminalProcess:
 
     async def wait(self) -> int:
         code = await self._child.wait()
-        if code == _START_FAILED and not self._session.started:
-            code = _NOT_EXECUTABLE
         self._session.remove()
         if self._input >= 0:
             os.close(self._input)
@@ -178,15 +200,15 @@ def set_terminal_size(terminal: int, width: int, height: int) -> None:
 
 async def start_on_terminal(session: ExecSession) -> TerminalProcess:
     """Starts the program; crun hands the terminal over a socket. Raises RuntimeFailure with crun's words."""
-    address = session.directory / "tty"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory = os.open(session.directory, os.O_PATH | os.O_DIRECTORY)
-    errors = os.memfd_create("errors")
     try:
         listener.setblocking(False)
         listener.bind(f"/proc/self/fd/{directory}/tty")
         listener.listen(1)
-        child = session.start("--tty", "--console-socket", str(address), stderr=errors)
+        # Through our descriptor: a socket's path may have no more than 107 bytes.
+        address = f"/proc/{os.getpid()}/fd/{directory}/tty"
+        child = session.start("--tty", "--console-socket", address)
         ended = asyncio.ensure_future(child.wait())
         offered = asyncio.ensure_future(wait_readable(listener.fileno()))
         done, _ = await asyncio.wait(
@@ -196,12 +218,17 @@ async def start_on_terminal(session: ExecSession) -> TerminalProcess:
         offered.cancel()
         if offered not in done:
             child.signal(signal.SIGKILL)
-            raise RuntimeFailure("ExecFailed", os.pread(errors, _OUTPUT_LIMIT, 0).decode(errors="replace").strip())
-        return TerminalProcess(session, child, await _receive_descriptor(listener))
+            raise RuntimeFailure("ExecFailed", session.words())
+        process = TerminalProcess(session, child, await _receive_descriptor(listener))
+        try:
+            await session.until_started(child)
+        except RuntimeFailure:
+            await process.wait()
+            raise
+        return process
     finally:
         listener.close()
         os.close(directory)
-        os.close(errors)
 
 
 async def _receive_descriptor(listener: socket.socket) -> int:

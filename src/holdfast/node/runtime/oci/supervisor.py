@@ -1,103 +1,141 @@
-"""conmon as the supervisor of one container: it starts it, keeps its log, serves attach, records how it ended.
+"""The program that stays with a container: keeps its output, its terminal and its exit code without the agent.
 
-It outlives the agent (R40-R43, R50). What is asked of it is small on purpose, so that another supervisor
-can take its place: start, resize, reopen the log, an exit record, a socket to attach to.
+`Supervisor` is all that the driver asks of one; conmon is the one in use (R40-R43).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import signal
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-
-import msgspec
+from typing import Protocol
 
 from holdfast.node.runtime import RuntimeFailure
-from holdfast.node.runtime.oci.processes import Child, ProcessIdentity, identify, wait_readable
+from holdfast.node.runtime.oci.processes import (
+    Child,
+    ProcessIdentity,
+    identify,
+    open_process,
+    send_signal,
+    wait_readable,
+)
 
+CREATE_DEADLINE_S = 120.0
 RESIZE, REOPEN = 1, 2
-START_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
     """A created container, its first process waiting to be started."""
 
-    process: ProcessIdentity
+    container: ProcessIdentity
     supervisor: ProcessIdentity | None
 
 
 @dataclass(frozen=True, slots=True)
-class Supervision:
-    """How one container is to be supervised. `bundle` is its directory."""
+class ExitRecord:
+    exit_code: int
+    finished: datetime
 
-    container_id: str
-    bundle: Path
-    log_path: str
-    stdin: bool
-    stdin_once: bool
-    tty: bool
+
+class Supervisor(Protocol):
+    async def create(
+        self, container_id: str, bundle: Path, *, log_path: str, stdin: bool, stdin_once: bool, tty: bool
+    ) -> Supervised:
+        """The container exists, its program does not run yet. Raises RuntimeFailure."""
+
+    def connect(self, bundle: Path) -> socket.socket:
+        """A non-blocking connection to the first process' streams: SEQPACKET; a packet's first byte is 2 for
+        stdout and 3 for stderr; what is sent is stdin. Raises OSError."""
+
+    def resize(self, bundle: Path, width: int, height: int) -> None: ...
+
+    def reopen_log(self, bundle: Path) -> None: ...
+
+    def exit_record(self, container_id: str) -> ExitRecord | None:
+        """How it ended; None if that has not been written."""
+
+    def forget(self, container_id: str) -> None:
+        """Removes what the supervisor wrote outside the bundle."""
+
+    def leftovers(self, container_id: str) -> Sequence[ProcessIdentity]:
+        """Supervisors of that container that run now, whoever knows of them. Reads all of /proc: blocks."""
 
 
 class Conmon:
-    """`runtime` is the command that conmon calls, with its global options."""
+    """conmon, one process per container, in a session of its own so that it survives the agent.
 
-    def __init__(self, program: str, runtime: Sequence[str], exits: Path) -> None:
+    `runtime` is the command that conmon calls, with its global options.
+    """
+
+    def __init__(self, program: str, runtime: Sequence[str], exit_dir: Path) -> None:
         self._program = program
-        self._runtime = runtime
-        self._exits = exits
-        exits.mkdir(parents=True, exist_ok=True)
+        self._runtime = tuple(runtime)
+        self._exit_dir = exit_dir
+        exit_dir.mkdir(parents=True, exist_ok=True)
 
-    def command(self, wanted: Supervision) -> list[str]:
+    async def create(
+        self, container_id: str, bundle: Path, *, log_path: str, stdin: bool, stdin_once: bool, tty: bool
+    ) -> Supervised:
+        self.forget(container_id)
+        arguments = self._arguments(container_id, bundle, log_path)
+        if stdin:
+            arguments += ["-i"] if stdin_once else ["-i", "--leave-stdin-open"]
+        if tty:
+            arguments.append("-t")
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(reading, False)
+        try:
+            try:
+                child = self._start(arguments, bundle, writing)
+            finally:
+                os.close(writing)
+            async with asyncio.timeout(CREATE_DEADLINE_S):
+                answer = await _read_line(reading)
+            await child.wait()
+        except TimeoutError:
+            raise RuntimeFailure("RunContainerError", "context deadline exceeded") from None
+        finally:
+            os.close(reading)
+        return _understand(answer, bundle)
+
+    def _start(self, arguments: list[str], bundle: Path, pipe: int) -> Child:
+        with open(bundle / "conmon.err", "wb") as errors:
+            environment = {**os.environ, "_OCI_SYNCPIPE": str(pipe)}
+            # conmon leaves a file in its working directory when memory runs out
+            return Child(arguments, stderr=errors, env=environment, pass_fds=(pipe,), new_session=True, cwd=str(bundle))
+
+    def _arguments(self, container_id: str, bundle: Path, log_path: str) -> list[str]:
         """The command line (R40)."""
-        bundle, identifier = str(wanted.bundle), wanted.container_id
-        arguments = [self._program, "--api-version", "1", "-c", identifier, "-u", identifier, "-n", identifier]
+        arguments = [self._program, "--api-version", "1", "-c", container_id, "-u", container_id, "-n", container_id]
         arguments += ["-r", self._runtime[0]]
         for argument in self._runtime[1:]:
             arguments += ["--runtime-arg", argument]
-        arguments += ["-b", bundle, "-p", f"{bundle}/pid", "-P", f"{bundle}/conmon.pid"]
-        arguments += ["--exit-dir", str(self._exits), "--persist-dir", bundle, "--full-attach", "--no-sync-log"]
-        arguments += ["-l", f"k8s-file:{wanted.log_path or '/dev/null'}"]
-        if wanted.stdin:
-            arguments += ["-i"] if wanted.stdin_once else ["-i", "--leave-stdin-open"]
-        return [*arguments, "-t"] if wanted.tty else arguments
+        arguments += ["-b", str(bundle), "-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid")]
+        arguments += ["--exit-dir", str(self._exit_dir), "--persist-dir", str(bundle), "--full-attach"]
+        return [*arguments, "--no-sync-log", "-l", f"k8s-file:{log_path or '/dev/null'}"]
 
-    async def create(self, wanted: Supervision) -> Supervised:
-        """Has the container created. Raises RuntimeFailure with what the runtime said."""
-        self.forget(wanted.container_id)
-        reading, writing = os.pipe()
+    def connect(self, bundle: Path) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            environment = {**os.environ, "_OCI_SYNCPIPE": str(writing)}
-            # conmon leaves a file in its working directory when memory runs out
-            child = Child(self.command(wanted), env=environment, pass_fds=(writing,), cwd=str(wanted.bundle))
-        finally:
-            os.close(writing)
-        try:
-            async with asyncio.timeout(START_WITHIN_S):
-                answer = await _read_line(reading)
-                await child.wait()
-        except TimeoutError:
-            raise RuntimeFailure("CreateContainerError", "context deadline exceeded") from None
-        finally:
-            os.close(reading)
-        pid, message = _result(answer)
-        process = identify(pid) if pid > 0 else None
-        if process is None:
-            raise RuntimeFailure("CreateContainerError", message or "the container ended while it was created")
-        return Supervised(process, _identify_from(wanted.bundle / "conmon.pid"))
-
-    def exit_code(self, container_id: str) -> int | None:
-        """How the container ended; None while there is no record."""
-        try:
-            return int((self._exits / container_id).read_text())
-        except (OSError, ValueError):
-            return None
-
-    def forget(self, container_id: str) -> None:
-        (self._exits / container_id).unlink(missing_ok=True)
+            connection.setblocking(False)
+            # Through the directory's descriptor: a socket's path may have no more than 107 bytes.
+            directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                connection.connect(f"/proc/self/fd/{directory}/attach")
+            finally:
+                os.close(directory)
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def resize(self, bundle: Path, width: int, height: int) -> None:
         _control(bundle, f"{RESIZE} {height} {width}\n")
@@ -105,9 +143,60 @@ class Conmon:
     def reopen_log(self, bundle: Path) -> None:
         _control(bundle, f"{REOPEN} 0 0\n")
 
-    @staticmethod
-    def attach_socket(bundle: Path) -> str:
-        return str(bundle / "attach")
+    def exit_record(self, container_id: str) -> ExitRecord | None:
+        path = self._exit_dir / container_id
+        try:
+            code = int(path.read_text())
+            finished = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except (OSError, ValueError):
+            return None
+        return ExitRecord(code, finished)
+
+    def forget(self, container_id: str) -> None:
+        (self._exit_dir / container_id).unlink(missing_ok=True)
+
+    def leftovers(self, container_id: str) -> Sequence[ProcessIdentity]:
+        found = []
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[0].endswith(b"conmon") and container_id.encode() in words:
+                identity = identify(int(name))
+                if identity is not None:
+                    found.append(identity)
+        return found
+
+
+def _understand(answer: bytes, bundle: Path) -> Supervised:
+    """Of conmon's one line: the container's pid, or a number below one and the runtime's message."""
+    try:
+        report = json.loads(answer)
+        pid, message = int(report["data"]), str(report.get("message", ""))
+    except (ValueError, KeyError, TypeError):
+        pid, message = -1, (bundle / "conmon.err").read_text(errors="replace")
+    container = identify(pid) if pid > 0 else None
+    if container is None:
+        raise RuntimeFailure("RunContainerError", message.strip() or "the container ended while it was created")
+    supervisor = None
+    with contextlib.suppress(OSError, ValueError):
+        supervisor = identify(int((bundle / "conmon.pid").read_text()))
+    return Supervised(container, supervisor)
+
+
+async def _read_line(descriptor: int) -> bytes:
+    """Up to a line feed or the end; the container may hold the other end, so there need be no end."""
+    received = b""
+    while b"\n" not in received:
+        await wait_readable(descriptor)
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
+            break
+        received += chunk
+    return received.partition(b"\n")[0]
 
 
 def _control(bundle: Path, line: str) -> None:
@@ -120,30 +209,9 @@ def _control(bundle: Path, line: str) -> None:
             os.close(descriptor)
 
 
-async def _read_line(descriptor: int) -> bytes:
-    """What comes up to a line feed or the end."""
-    os.set_blocking(descriptor, False)
-    data = b""
-    while not data.endswith(b"\n"):
-        await wait_readable(descriptor)
-        part = os.read(descriptor, 65536)
-        if not part:
-            break
-        data += part
-    return data
-
-
-def _result(answer: bytes) -> tuple[int, str]:
-    """The pid, or a number below one and the runtime's message."""
-    try:
-        message = msgspec.json.decode(answer)
-        return int(message["data"]), str(message.get("message", "")).strip()
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-        return -1, answer.decode(errors="replace").strip()
-
-
-def _identify_from(pid_file: Path) -> ProcessIdentity | None:
-    try:
-        return identify(int(pid_file.read_text()))
-    except (OSError, ValueError):
-        return None
+def kill(identity: ProcessIdentity) -> None:
+    """SIGKILL to exactly that process; nothing if it is gone."""
+    descriptor = open_process(identity)
+    if descriptor is not None:
+        send_signal(descriptor, signal.SIGKILL)
+        os.close(descriptor)
