@@ -56,12 +56,12 @@ class PodRules:
         here = {(key, value) for key, value in labels.items()}
         if blocked := self._spread_objection(labels):
             return blocked
-        if self.refused_domains & here:
-            return Objection(("node(s) didn't satisfy existing pods anti-affinity rules",))
         if not all(self._has_company(term, found, labels) for term, found in self._affinities()):
             return Objection(("node(s) didn't match pod affinity rules",), is_final=True)
         if self.anti_affinity_domains & here:
             return Objection(("node(s) didn't match pod anti-affinity rules",))
+        if self.refused_domains & here:
+            return Objection(("node(s) didn't satisfy existing pods anti-affinity rules",))
         return None
 
     def _affinities(self) -> Iterable[tuple[Term, set[Domain]]]:

@@ -15,7 +15,7 @@ from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.api.times import format_time
-from holdfast.client import Client, PatchType
+from holdfast.client import Client, PatchType, Unreachable
 from holdfast.client.events import EventRecorder
 from holdfast.client.informer import Informers, key_of
 from holdfast.world import World
@@ -32,6 +32,8 @@ NAME = "default-scheduler"
 BIND_LIMIT_S = 600.0
 """So long a pod waits for its volumes before that is told (V37)."""
 
+UNANSWERED_AGAIN_S = 1.0
+
 BY_CLAIM, FREE_BY_CLASS = "claim", "free, by storage class"
 
 
@@ -46,6 +48,7 @@ class Scheduler:
         self._informers = informers
         self._view = ClusterView()
         self._binding: set[str] = set()
+        """Uids of pods that a node was given to, until they are seen with it or seen to be gone."""
         self._waits_since_s: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -113,6 +116,7 @@ class Scheduler:
             return
         self.queue.forget(key)
         self._waits_since_s.pop(pod["metadata"]["uid"], None)
+        self._binding.discard(pod["metadata"]["uid"])
         if _leaves_room(old, new):
             self.queue.wake_all()
 
@@ -222,9 +226,8 @@ class Scheduler:
             await self._client.patch(PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"])
 
     async def _bind(self, pod: Manifest, node: str) -> None:
-        """Never raises. The view keeps the assumption until the pod is seen with its node."""
-        metadata = pod["metadata"]
-        key = key_of(pod)
+        """Never raises. The view keeps the assumption until the pod is seen with its node, or seen to be gone."""
+        metadata, key = pod["metadata"], key_of(pod)
         manifest = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -232,18 +235,31 @@ class Scheduler:
             "target": {"kind": "Node", "name": node},
         }
         try:
-            await self._client.create(
-                PODS, manifest, metadata["namespace"], name=metadata["name"], subresource="binding"
-            )
-        except ApiError as error:
+            await self._insist_on_binding(manifest)
+        except (Conflict, NotFound) as error:
+            # It has a node already, is on its way out or is gone: news of that is under way.
             log.info("not bound pod=%s node=%s error=%r", key, node, str(error))
+        except ApiError as error:
+            log.info("refused pod=%s node=%s error=%r", key, node, str(error))
+            self._binding.discard(metadata["uid"])
             self._view.forget(pod)
-            self.queue.retry(key)  # the next attempt finds out whether the pod has a node or is gone
+            self.queue.retry(key)
         else:
             log.info("bound pod=%s node=%s", key, node)
             self.events.record(pod, "Normal", "Scheduled", f"Successfully assigned {key} to {node}")
-        finally:
-            self._binding.discard(metadata["uid"])
+
+    async def _insist_on_binding(self, manifest: Manifest) -> None:
+        """A call without an answer may have bound the pod: until that is known, its place must not be given away."""
+        metadata = manifest["metadata"]
+        while True:
+            try:
+                await self._client.create(
+                    PODS, manifest, metadata["namespace"], name=metadata["name"], subresource="binding"
+                )
+            except Unreachable:
+                await self._world.clock.sleep(UNANSWERED_AGAIN_S)
+            else:
+                return
 
 
 def _wants_node(pod: Manifest) -> bool:

@@ -1,0 +1,258 @@
+"""Claims and volumes on a whole cluster, in simulated time: V9 to V60, X3, X7."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.api.core.event import EVENTS
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from holdfast.api.core.pod import PODS
+from holdfast.api.storage.storage_class import STORAGE_CLASSES
+from holdfast.simulation.cluster import simulate
+from holdfast.simulation.faults import Faults
+
+RWO, RWX = "ReadWriteOnce", "ReadWriteMany"
+
+
+def claim(name: str, size: str = "1Gi", *modes: str, of_class: str | None = "") -> dict[str, Any]:
+    spec: dict[str, Any] = {"accessModes": list(modes or (RWO,)), "resources": {"requests": {"storage": size}}}
+    if of_class is not None:
+        spec["storageClassName"] = of_class
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
+def volume(name: str, size: str = "1Gi", *modes: str, policy: str = "Retain", of_class: str = "", path: str = "/x"):
+    spec = {
+        "capacity": {"storage": size},
+        "accessModes": list(modes or (RWO,)),
+        "persistentVolumeReclaimPolicy": policy,
+        "storageClassName": of_class,
+        "hostPath": {"path": path},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+
+
+def storage_class(name: str, provisioner: str, mode: str = "Immediate", *, default: bool = False) -> dict[str, Any]:
+    annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "annotations": annotations},
+        "provisioner": provisioner,
+        "volumeBindingMode": mode,
+    }
+
+
+def pod(name: str, *claims: str, node: str = "") -> dict[str, Any]:
+    volumes = [{"name": f"v{number}", "persistentVolumeClaim": {"claimName": c}} for number, c in enumerate(claims)]
+    spec: dict[str, Any] = {"containers": [{"name": "main", "image": "host"}], "volumes": volumes}
+    if node:
+        spec["nodeName"] = node
+    spec["terminationGracePeriodSeconds"] = 1
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def status(cluster, name):
+    found = cluster.get(PERSISTENT_VOLUME_CLAIMS, name)
+    return found["status"]["phase"], found["spec"].get("volumeName")
+
+
+def phase(cluster, name):
+    found = cluster.get(PERSISTENT_VOLUMES, name)
+    return found and found["status"]["phase"]
+
+
+def reasons(cluster, name):
+    return [each["reason"] for each in cluster.objects(EVENTS) if each["involvedObject"]["name"] == name]
+
+
+def test_two_sizes_find_their_claims_in_either_order():
+    """X3.2."""
+    for order in ((0, 1), (1, 0)):
+        with simulate(0, nodes=0) as cluster:
+            volumes = (volume("nfs-0001", "2Gi", RWO, RWX), volume("nfs-0002", "5Gi", RWO, RWX))
+            cluster.apply(*volumes)
+            cluster.run_for(1)
+            assert phase(cluster, "nfs-0001") == "Available"
+            claims = (claim("claim-mysql", "3Gi"), claim("claim-http", "1Gi"))
+            cluster.apply(*(claims[each] for each in order))
+            cluster.run_for(2)
+            assert status(cluster, "claim-mysql") == ("Bound", "nfs-0002")
+            assert status(cluster, "claim-http") == ("Bound", "nfs-0001")
+            assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "claim-mysql")["status"]["capacity"] == {"storage": "5Gi"}
+
+
+def test_a_volume_that_comes_later_binds_a_waiting_claim():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(claim("data"))
+        cluster.run_for(60)
+        assert status(cluster, "data") == ("Pending", None)
+        assert set(reasons(cluster, "data")) == {"FailedBinding"}
+        cluster.apply(volume("v"))
+        cluster.run_for(1)
+        assert status(cluster, "data") == ("Bound", "v")
+
+
+def test_a_released_volume_is_not_given_to_a_claim_of_the_same_name():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(volume("v"), claim("data"))
+        cluster.run_for(2)
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.run_for(2)
+        assert phase(cluster, "v") == "Released"
+        cluster.apply(claim("data"))
+        cluster.run_for(30)
+        assert status(cluster, "data") == ("Pending", None)
+        cluster.patch(PERSISTENT_VOLUMES, "v", {"spec": {"claimRef": None}})
+        cluster.run_for(2)
+        assert status(cluster, "data") == ("Bound", "v")
+
+
+def test_a_recycled_volume_is_given_to_the_next_claim():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(volume("v", policy="Recycle"), claim("one"))
+        cluster.run_for(2)
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "one")
+        cluster.run_for(2)
+        assert phase(cluster, "v") == "Available"
+        assert "VolumeRecycled" in reasons(cluster, "v")
+        cluster.apply(claim("two"))
+        cluster.run_for(2)
+        assert status(cluster, "two") == ("Bound", "v")
+
+
+def test_a_clouds_class_gives_a_local_volume_at_once_and_takes_it_back_when_the_class_is_gone():
+    """X7."""
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(storage_class("www-disk", "kubernetes.io/gce-pd"), claim("data", of_class="www-disk"))
+        cluster.run_for(2)
+        state, name = status(cluster, "data")
+        assert state == "Bound"
+        assert cluster.directories.present == {f"/volumes/{name}"}
+        assert reasons(cluster, "data").count("ProvisioningSucceeded") == 1
+        cluster.delete(STORAGE_CLASSES, "www-disk")
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.run_for(2)
+        assert phase(cluster, name) is None
+        assert cluster.directories.present == set()
+
+
+def test_a_claim_of_an_unknown_class_binds_as_soon_as_the_class_is_there():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(claim("data", of_class="later"))
+        cluster.run_for(40)
+        assert set(reasons(cluster, "data")) == {"ProvisioningFailed"}
+        cluster.apply(storage_class("later", "holdfast.dev/local"))
+        cluster.run_for(2)
+        assert status(cluster, "data")[0] == "Bound"
+
+
+def test_a_claim_waits_for_its_first_consumer_and_no_longer():
+    with simulate(0) as cluster:
+        cluster.apply(claim("data", of_class=None))
+        cluster.run_for(30)
+        assert status(cluster, "data") == ("Pending", None)
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["spec"]["storageClassName"] == "standard"
+        assert set(reasons(cluster, "data")) == {"WaitForFirstConsumer"}
+        cluster.apply(pod("user", "data"))
+        cluster.run_for(2)
+        assert status(cluster, "data")[0] == "Bound"
+        assert cluster.get(PODS, "user")["status"]["phase"] == "Running"
+
+
+def test_a_pod_that_names_its_node_gets_its_volume_too():
+    with simulate(0) as cluster:
+        cluster.apply(claim("data", of_class=None), pod("user", "data", node="n1"))
+        cluster.run_for(2)
+        assert status(cluster, "data")[0] == "Bound"
+
+
+def test_static_volumes_of_a_node_wait_for_the_pod_and_are_taken_where_it_goes():
+    with simulate(0, nodes=2) as cluster:
+        expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}
+        affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+        local = volume("disk", of_class="local")
+        local["spec"]["nodeAffinity"] = affinity
+        cluster.apply(storage_class("local", "kubernetes.io/no-provisioner", "WaitForFirstConsumer"), local)
+        cluster.apply(claim("data", of_class="local"))
+        cluster.run_for(30)
+        assert status(cluster, "data") == ("Pending", None)
+        cluster.apply(pod("user", "data"))
+        cluster.run_for(2)
+        assert status(cluster, "data") == ("Bound", "disk")
+        assert cluster.get(PODS, "user")["spec"]["nodeName"] == "n2"
+
+
+def test_a_claim_in_use_goes_only_after_its_pod():
+    with simulate(0) as cluster:
+        cluster.apply(claim("data", of_class=None), pod("user", "data"))
+        cluster.run_for(5)
+        name = status(cluster, "data")[1]
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.delete(PERSISTENT_VOLUMES, name)
+        cluster.run_for(60)
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["metadata"]["deletionTimestamp"]
+        assert phase(cluster, name) == "Bound"
+        assert cluster.directories.present
+        assert cluster.get(PODS, "user")["status"]["phase"] == "Running"  # V51
+        cluster.delete(PODS, "user")
+        cluster.run_for(10)
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "data") is None
+        assert phase(cluster, name) is None
+        assert not cluster.directories.present
+
+
+def test_a_claim_that_is_on_its_way_out_gets_no_new_users():
+    with simulate(0) as cluster:
+        cluster.apply(claim("data", of_class=None), pod("user", "data"))
+        cluster.run_for(5)
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.apply(pod("late", "data"))
+        cluster.run_for(5)
+        condition = next(c for c in cluster.get(PODS, "late")["status"]["conditions"] if c["type"] == "PodScheduled")
+        assert 'persistentvolumeclaim "data" is being deleted' in condition["message"]
+
+
+def test_a_bound_claim_whose_volume_is_taken_away_is_lost():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(volume("v"), claim("data"))
+        cluster.run_for(2)
+        cluster.delete(PERSISTENT_VOLUMES, "v")
+        cluster.patch(PERSISTENT_VOLUMES, "v", {"metadata": {"finalizers": None}})
+        cluster.run_for(2)
+        assert status(cluster, "data")[0] == "Lost"
+        assert "ClaimLost" in reasons(cluster, "data")
+
+
+def test_claims_that_race_for_volumes_get_one_each_whatever_fails():
+    rough = Faults(crash_every_s=10, request_delay_s=0.3, watch_delay_s=1, lost_reply=0.05, broken_watch=0.02)
+    for seed in range(8):
+        with simulate(seed, rough, nodes=0) as cluster:
+            cluster.apply(*(volume(f"v{number}", f"{number + 1}Gi") for number in range(5)))
+            cluster.apply(*(claim(f"c{number}") for number in range(7)))
+            cluster.run_for(40)
+            cluster.heal()
+            cluster.run_for(60)
+            bound = [each for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS) if each["status"]["phase"] == "Bound"]
+            assert len({each["spec"]["volumeName"] for each in bound}) == len(bound) == 5
+            for each in cluster.objects(PERSISTENT_VOLUMES):
+                owner = cluster.get(PERSISTENT_VOLUME_CLAIMS, each["spec"]["claimRef"]["name"])
+                assert owner["spec"]["volumeName"] == each["metadata"]["name"]
+                assert each["spec"]["claimRef"]["uid"] == owner["metadata"]["uid"]
+
+
+def test_each_claim_gets_one_directory_whatever_fails():
+    rough = Faults(crash_every_s=5, request_delay_s=0.3, watch_delay_s=1, lost_reply=0.1, lost_request=0.1)
+    for seed in range(8):
+        with simulate(seed, rough, nodes=0) as cluster:
+            cluster.apply(storage_class("now", "holdfast.dev/local"))
+            cluster.apply(*(claim(f"c{number}", of_class="now") for number in range(4)))
+            cluster.run_for(30)
+            cluster.delete(PERSISTENT_VOLUME_CLAIMS, "c0")
+            cluster.run_for(5)
+            cluster.heal()
+            cluster.run_for(60)
+            names = {each["spec"]["volumeName"] for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS)}
+            assert len(names) == 3
+            assert cluster.directories.present == {f"/volumes/{name}" for name in names}
