@@ -91,7 +91,8 @@ def farewell(cluster: Cluster, chance: Random) -> None:
     cluster.delete(STATEFUL_SETS, "web", propagation=chance.choice(["Background", "Foreground"]))
     cluster.run_for(chance.uniform(0, 10))
     cluster.heal()
-    cluster.run_until(lambda: not cluster.objects(PODS), LONG_S)
+    cluster.run_until_quiet()
+    assert not cluster.objects(PODS)
     for claim in cluster.objects(PERSISTENT_VOLUME_CLAIMS, "default"):
         cluster.delete(PERSISTENT_VOLUME_CLAIMS, claim["metadata"]["name"])
     cluster.run_until_quiet()
