@@ -192,8 +192,6 @@ class Agent:
         self._shared.orphans_gone.set()
 
     def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
-        if self._is_shutting_down:
-            return
         if new is None:
             assert old is not None
             if worker := self._workers.get(old["metadata"]["uid"]):
