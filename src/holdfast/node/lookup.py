@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.secret import SECRETS
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
-from holdfast.api.errors import ApiError, NotFound
+from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import parse_time
 from holdfast.client import Client
 from holdfast.world import World
 
 from .pod import Pod
-from .volumes import MountFailure
 
 LONGEST_TOKEN_AGE = timedelta(hours=24)
 RENEWED_AT = 0.8
@@ -52,23 +51,15 @@ class ApiLookup:
         return await self._all(SECRETS, namespace, names)
 
     async def token(self, pod: Pod, audience: str, expiration_s: int) -> str:
-        """The pod's token for that audience, a new one at 80 % of its life or after a day (V105)."""
+        """The pod's token for that audience, a new one at 80 % of its life or after a day (V105). Raises ApiError."""
         key = (pod.uid, audience)
         known = self._tokens.get(key)
         now = self._world.clock.now()
         if known is not None and now < known.renew_at:
             return known.text
         account = str(pod.spec.get("serviceAccountName") or "default")
-        try:
-            answer = await self._client.create(
-                SERVICE_ACCOUNTS,
-                _request(pod, audience, expiration_s),
-                pod.namespace,
-                name=account,
-                subresource="token",
-            )
-        except ApiError as error:
-            raise MountFailure("token", f"failed to fetch token: {error}") from error
+        request = _request(pod, audience, expiration_s)
+        answer = await self._client.create(SERVICE_ACCOUNTS, request, pod.namespace, name=account, subresource="token")
         status = answer["status"]
         life = parse_time(status["expirationTimestamp"]) - now
         self._tokens[key] = _Token(status["token"], now + min(life * RENEWED_AT, LONGEST_TOKEN_AGE))

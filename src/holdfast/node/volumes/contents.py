@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Protocol
 
+from holdfast.api.errors import ApiError
 from holdfast.api.resource import Manifest
 from holdfast.node.downward import UnknownField, field_value, resource_value
 from holdfast.node.pod import Pod
@@ -31,7 +32,7 @@ class Lookup(Protocol):
     async def secret(self, namespace: str, name: str) -> Manifest | None: ...
 
     async def token(self, pod: Pod, audience: str, expiration_s: int) -> str:
-        """A token of the pod's service account. Raises MountFailure."""
+        """A token of the pod's service account. Raises ApiError."""
 
 
 async def contents(pod: Pod, source: Source, lookup: Lookup, allocatable: Mapping[str, str]) -> dict[str, File]:
@@ -70,7 +71,10 @@ async def _of(
             return _downward(pod, details, mode, volume, allocatable)
         case "serviceAccountToken":
             audience = str(details.get("audience") or "")
-            token = await lookup.token(pod, audience, int(details.get("expirationSeconds") or 3600))
+            try:
+                token = await lookup.token(pod, audience, int(details.get("expirationSeconds") or 3600))
+            except ApiError as error:
+                raise MountFailure(volume, f"failed to fetch token: {error}") from error
             return {details["path"]: _token_file(pod, token, mode)}
         case _:
             raise MountFailure(volume, f"volume source {kind} is not supported by this node")
