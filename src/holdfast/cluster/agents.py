@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from holdfast.node.agent import Agent
 from holdfast.world import real_world
 
 from . import settings as saved
-from .agents_process import description
+from .agents_process import GO, description
 from .connect import as_node
 from .home import Home
 from .launch import agents_lock
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KNOWS_PODS_WITHIN_S = 10.0
+"""How long an agent that is to stop may take to find out, from the API, which pods it has to stop."""
+
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m holdfast.cluster.agents")
@@ -41,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("url", help="the API server's")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Until there is a loop to hear it, an early SIGTERM waits: it means that pods are to be stopped.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     home = Home(options.home)
     settings = saved.load(home.settings) or Settings()
     lock = ProcessLock(agents_lock(home))
@@ -49,10 +55,13 @@ def main(arguments: Sequence[str]) -> int:
     except Held:
         log.info("another process runs the agents of %s", home.path)
         return 0
-    lock.describe(**description(settings, options.url))
-    sys.stdin.read()  # ends when the daemon has made the credentials
+    facts = description(settings, options.url)
+    lock.describe(**facts)
+    if sys.stdin.buffer.read() != GO:  # comes when the daemon has made the credentials
+        log.error("the daemon ended before it had started")
+        return 1
     namespace = mount_namespace(home, settings)
-    run(Agents(home, settings, options.url).run())
+    run(Agents(home, settings, options.url, lambda names: lock.describe(**facts, started=names)).run())
     if namespace is not None:
         namespace.remove()
     return 0
@@ -74,16 +83,20 @@ def mount_namespace(home: Home, settings: Settings) -> MountNamespace | None:
 class Agents:
     """The nodes of one data directory."""
 
-    def __init__(self, home: Home, settings: Settings, url: str) -> None:
+    def __init__(self, home: Home, settings: Settings, url: str, tell_started: Callable[[list[str]], None]) -> None:
+        """`tell_started` is given the names of the nodes at work, each time there is one more."""
         self._home = home
         self._settings = settings
         self._url = url
+        self._tell_started = tell_started
+        self._started: list[str] = []
         self._world = real_world()
 
     async def run(self) -> None:
         """Until SIGTERM, then until the pods have stopped."""
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.nodes):
                 group.create_task(self._node(number, stop))
@@ -92,20 +105,29 @@ class Agents:
         parts = node_parts(self._home, self._settings, number, self._world)
         client = RemoteClient(as_node(self._home, self._url, parts.config.node_name))
         agent = Agent(client, parts.runtime, self._world, parts.config)
-        await parts.prepare()
-        running = asyncio.create_task(agent.run())
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(parts.prepare()),
+                group.create_task(agent.run()),
+                group.create_task(self._tell_when_started(parts.config.node_name, agent)),
+            ]
+            await stop.wait()
+            await _within(KNOWS_PODS_WITHIN_S, agent.started.wait())
             await agent.shut_down()
-        finally:
-            stopping.cancel()
-            running.cancel()
-            await asyncio.gather(running, stopping, return_exceptions=True)
-            await client.close()
+            for task in tasks:
+                task.cancel()
+        await client.close()
         await parts.take_down()
+
+    async def _tell_when_started(self, name: str, agent: Agent) -> None:
+        await agent.started.wait()
+        self._started.append(name)
+        self._tell_started(self._started)
+
+
+async def _within(seconds: float, waiting: Awaitable[object]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(waiting, seconds)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 80.0
+LOOK_EVERY_S = 0.01
+GO = b"go"
 
 
 def description(settings: Settings, url: str) -> dict[str, Any]:
@@ -44,11 +46,13 @@ class AgentsProcess:
 
     def start(self) -> None:
         """Finds one that is at work, or starts one, which does not go beyond loading itself before `release`."""
-        self._pid = self._found() or self._spawn(hold=True)
+        self._pid = self._found() or self._spawn()
 
     def release(self) -> None:
         """The credentials that the agents need are there."""
         if self._held >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._held, GO)
             os.close(self._held)
             self._held = -1
 
@@ -56,6 +60,7 @@ class AgentsProcess:
         """Keeps one such process alive, until cancelled; that leaves it alive."""
         while not self._stopping:
             pid = self._pid or self._found() or self._spawn()
+            self.release()
             self._pid = None
             await _ended(pid)
             if not self._stopping:
@@ -68,6 +73,7 @@ class AgentsProcess:
         if facts is None:
             return None
         pid = int(facts.pop("pid"))
+        facts.pop("started", None)
         if facts == self._wanted:
             log.info("agents adopted pid=%s", pid)
             return pid
@@ -76,11 +82,9 @@ class AgentsProcess:
             os.kill(pid, signal.SIGKILL)
         return None
 
-    def _spawn(self, *, hold: bool = False) -> int:
-        """It waits for the end of its standard input before it asks for credentials."""
-        waiting = subprocess.DEVNULL
-        if hold:
-            waiting, self._held = os.pipe()
+    def _spawn(self) -> int:
+        """It loads itself and waits to be released; a daemon that dies before that takes it along."""
+        waiting, self._held = os.pipe()
         descriptor = os.open(self._home.logs / "agents.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
@@ -93,10 +97,14 @@ class AgentsProcess:
             )
         finally:
             os.close(descriptor)
-            if hold:
-                os.close(waiting)
+            os.close(waiting)
         process.returncode = 0  # reaped by `_ended`, or by init once we are gone
         return process.pid
+
+    async def started(self) -> None:
+        """Returns when every agent has registered its Node and knows its pods."""
+        while set((holder(agents_lock(self._home)) or {}).get("started", ())) != set(self._wanted["nodes"]):
+            await self._clock.sleep(LOOK_EVERY_S)
 
     async def stop(self) -> None:
         """Has it stop the pods within their grace periods and end."""

@@ -127,7 +127,7 @@ class Daemon:
     ) -> None:
         """When something breaks instead, the pods go on, and the next start finds them."""
         supervision = asyncio.create_task(agents.run() if self._settings.nodes else self._stop.wait())
-        ready = asyncio.create_task(self._tell_when_ready(server, url))
+        ready = asyncio.create_task(self._tell_when_ready(server, agents, url))
         stop = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait({stop, plane, supervision}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,9 +145,11 @@ class Daemon:
         certificates.ensure(self._home, now, self._settings.node_names(), str(network[1]))
         kubeconfig.write(self._home, url)
 
-    async def _tell_when_ready(self, server: ApiServer, url: str) -> None:
+    async def _tell_when_ready(self, server: ApiServer, agents: AgentsProcess, url: str) -> None:
         from .serving import nodes_ready
 
+        if self._settings.nodes:
+            await agents.started()  # what the API says of a node may be from before it was stopped
         await nodes_ready(server, self._settings.node_names())
         self._progress.tell(ready=True, url=url)
         self._progress.end()

@@ -69,6 +69,8 @@ class Agent:
         self._workers: dict[str, PodWorker] = {}
         self._names: dict[str, PodWorker] = {}
         self._is_shutting_down = False
+        self.started = asyncio.Event()
+        """Set once the Node is registered and every pod of the node is known."""
         self._group: asyncio.TaskGroup
         self._shared: Shared
 
@@ -104,6 +106,7 @@ class Agent:
                 await registration.register()
                 self._group.create_task(registration.run(), name="registration")
                 await self._follow_pods(informers)
+                self.started.set()
                 await asyncio.Event().wait()
             finally:
                 await self._shared.images.close()

@@ -1,4 +1,8 @@
-"""The way out: what pods send beyond the pods' own range leaves under this machine's address (R90)."""
+"""The way out: what pods send beyond the pods' own range leaves under this machine's address (R90).
+
+And the way that stays shut: no pod reaches what listens on this machine's 127.0.0.1, although the links of pods
+let such addresses through, for services that the machine itself reaches there (R92).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,10 @@ def rules(table: str, pods: IPv4Network) -> str:
 table ip {table}
 delete table ip {table}
 table ip {table} {{
+  chain prerouting {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname "hf*" ip daddr 127.0.0.0/8 drop
+  }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr {pods} ip daddr != {pods} fib daddr type != local masquerade

@@ -27,20 +27,27 @@ class PodNetwork:
         self.gateway = gateway(node)
         self._addresses = Addresses(node, directory)
         self._table = masquerade.table_name(cluster)
+        self._opened = asyncio.Event()
+        self._is_guarded = False
 
     async def open(self) -> None:
         """Makes what all pods share. Without nftables pods still reach one another: that is only logged."""
         await asyncio.to_thread(links.add_gateway, self.gateway)
         try:
             await asyncio.to_thread(masquerade.install, self._table, self._pods)
+            self._is_guarded = True
         except OSError as error:
             log.warning("pods cannot reach beyond this machine error=%r", str(error))
+        self._opened.set()
 
     async def attach(self, pod_uid: str, netns_path: str) -> str:
-        """Gives the pod its address, the same one each time. Raises OSError, NoAddressLeft."""
+        """Gives the pod its address, the same one each time; waits for `open`. Raises OSError, NoAddressLeft."""
+        await self._opened.wait()
         address = self._addresses.take(pod_uid)
         name = links.link_name(self._cluster, pod_uid)
         await asyncio.to_thread(links.attach, name, netns_path, address, self.gateway)
+        if self._is_guarded:
+            links.pass_loopback(name)
         return str(address)
 
     async def detach(self, pod_uid: str) -> None:
