@@ -1,0 +1,177 @@
+"""Keeps the kernel's rules in step with Services and EndpointSlices.
+
+Changes are collected for a moment and applied together, at the cost of what changed. A table that is not as it
+should be is replaced as a whole: at the start, when the kernel refuses a change, and when someone removed it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from holdfast.api.core.service import SERVICES
+from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
+from holdfast.api.resource import Manifest
+from holdfast.client.informer import Informers, key_of
+from holdfast.world import World
+
+from . import conntrack, machine
+from .flows import Entrances
+from .nftables import Nftables, has_table
+from .routes import SERVICE_NAME, Route, routes
+from .rules import Machine, fragment
+from .table import Table, removal
+
+log = logging.getLogger(__name__)
+
+COLLECT_S = 0.05
+LOOK_AFTER_S = 30.0
+"""How often it looks whether the table is still there: restarting a firewall removes every table."""
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
+
+
+class ServiceRouter:
+    """The services of one cluster on one machine. `run` until cancelled, which leaves everything in place."""
+
+    def __init__(self, informers: Informers, world: World, nftables: Nftables, table: str, here: Machine) -> None:
+        self.applied = 0
+        """How many transactions the kernel has taken."""
+        self._world = world
+        self._nftables = nftables
+        self._machine = here
+        self._table = Table(table, here)
+        self._routes: dict[str, tuple[Route, ...]] = {}
+        self._services = informers.of(SERVICES)
+        self._slices = informers.of(ENDPOINT_SLICES)
+        self._slices.add_index("service", lambda slice: (service_of(slice),))
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        ends = (
+            self._services.subscribe(lambda old, new: self._mark(key_of(new or old or {}))),
+            self._slices.subscribe(self._slice_changed),
+        )
+        try:
+            await self._services.wait_synced()
+            await self._slices.wait_synced()
+            await self._open()
+            while True:
+                await self._step()
+        finally:
+            for end in ends:
+                end()
+
+    # Following
+
+    def _slice_changed(self, old: Manifest | None, new: Manifest | None) -> None:
+        for slice in (old, new):
+            if slice is not None:
+                self._mark(service_of(slice))
+
+    def _mark(self, service: str) -> None:
+        self._changed.add(service)
+        self._wake.set()
+
+    def _take(self) -> Entrances:
+        """Brings the table up to date with what changed; where UDP clients may now be led astray."""
+        self._wake.clear()
+        changed, self._changed = self._changed, set()
+        entrances = Entrances()
+        for key in changed:
+            before, after = self._routes.pop(key, ()), self._routes_of(key)
+            entrances.add(before, after)
+            if after:
+                self._routes[key] = after
+            self._table.set(key, fragment(after, self._machine) if after else None)
+        return entrances
+
+    def _routes_of(self, key: str) -> tuple[Route, ...]:
+        service = self._services.get(key)
+        if service is None:
+            return ()
+        return routes(service, self._slices.by_index("service", key), tuple(self._machine.nodes))
+
+    # Applying
+
+    async def _open(self) -> None:
+        if not machine.has_default_route():
+            try:
+                await asyncio.to_thread(machine.add_route, self._machine.services, self._machine.gateway)
+            except OSError as error:
+                log.warning("this machine cannot reach cluster addresses error=%r", str(error))
+        entrances = self._take()
+        await self._replace()
+        await self._forget_flows(entrances)
+        log.info("services are routed table=%s services=%s", self._table.name, len(self._routes))
+
+    async def _step(self) -> None:
+        """Waits for changes, or for the time to look whether the table is still there."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), LOOK_AFTER_S)
+        except TimeoutError:
+            await self._repair()
+            return
+        await self._world.clock.sleep(COLLECT_S)
+        entrances = self._take()
+        if text := self._table.changes():
+            try:
+                await self._run(text)
+            except OSError as error:
+                log.warning("change refused, replacing the table=%s error=%r", self._table.name, str(error))
+                await self._replace()
+        await self._forget_flows(entrances)
+
+    async def _repair(self) -> None:
+        try:
+            if await asyncio.to_thread(has_table, self._nftables, self._table.name):
+                return
+        except OSError as error:
+            log.warning("cannot look for the table=%s error=%r", self._table.name, str(error))
+            return
+        log.warning("someone removed the service rules; they are put back table=%s", self._table.name)
+        await self._replace()
+
+    async def _replace(self) -> None:
+        """Again and again until the kernel takes it."""
+        delay_s = FIRST_RETRY_S
+        while True:
+            try:
+                await self._run(await asyncio.to_thread(self._table.full))
+                return
+            except OSError as error:
+                log.error("services are not routed retrying_after_s=%g error=%r", delay_s, str(error))
+            await self._world.clock.sleep(delay_s)
+            delay_s = min(delay_s * 2, LAST_RETRY_S)
+            self._take()
+
+    async def _run(self, text: str) -> None:
+        await asyncio.to_thread(self._nftables.run, text)
+        self.applied += 1
+
+    async def _forget_flows(self, entrances: Entrances) -> None:
+        """After the rules, so that the next packet of a flow finds the new ones."""
+        if not entrances:
+            return
+        try:
+            forgotten = await asyncio.to_thread(conntrack.forget, entrances.is_stale)
+        except OSError as error:
+            log.warning("stale UDP flows stay error=%r", str(error))
+            return
+        if forgotten:
+            log.info("forgot stale UDP flows count=%s", forgotten)
+
+
+def service_of(slice: Manifest) -> str:
+    """The key of the service that a slice belongs to."""
+    metadata = slice["metadata"]
+    return f"{metadata['namespace']}/{(metadata.get('labels') or {}).get(SERVICE_NAME, '')}"
+
+
+def remove(nftables: Nftables, table: str, here: Machine) -> None:
+    """Takes away what a router has set up, whether it is the one of this process or not. Blocking."""
+    machine.remove_route(here.services, here.gateway)
+    try:
+        nftables.run(removal(table))
+    except OSError as error:
+        log.warning("service rules stay table=%s error=%r", table, str(error))

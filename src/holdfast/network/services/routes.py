@@ -1,0 +1,143 @@
+"""What a Service and its EndpointSlices ask for, as addresses and ports (D40-D42, D45, D49, D50)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.api.resource import Manifest
+
+SERVICE_NAME = "kubernetes.io/service-name"
+NOT_OURS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+AFFINITY_TIMEOUT_S = 10800
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One port of one service."""
+
+    name: str
+    """"namespace/service/protocol-port": no other route has it."""
+    protocol: str
+    """"tcp", "udp" or "sctp"."""
+    port: int
+    cluster_ip: str
+    external_ips: tuple[str, ...]
+    """Those of the spec, and those of the load balancer."""
+    node_port: int
+    """0 for none."""
+    endpoints: tuple[Endpoint, ...]
+    """Where connections may go, of whatever node, sorted."""
+    local: tuple[tuple[str, tuple[Endpoint, ...]], ...]
+    """The same for each node of this machine, counting its own endpoints only."""
+    is_internal_local: bool
+    is_external_local: bool
+    affinity_s: int
+    """0 for none."""
+
+    @property
+    def on_this_machine(self) -> tuple[Endpoint, ...]:
+        return tuple(sorted({endpoint for _, endpoints in self.local for endpoint in endpoints}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An endpoint as a slice lists it."""
+
+    endpoint: Endpoint
+    node: str
+    is_ready: bool
+    is_draining: bool
+    """On its way out, and still serving."""
+
+
+def routes(service: Manifest, slices: Iterable[Manifest], nodes: Sequence[str]) -> tuple[Route, ...]:
+    """One for each port; none if the service has no address or belongs to another proxy (D50).
+
+    `nodes` are the names of this machine's nodes.
+    """
+    metadata, spec = service["metadata"], service["spec"]
+    cluster_ip = spec.get("clusterIP") or "None"
+    labels = metadata.get("labels") or {}
+    if cluster_ip == "None" or ":" in cluster_ip or any(label in labels for label in NOT_OURS):
+        return ()
+    if spec.get("type") == "ExternalName":
+        return ()
+    known = [each for each in slices if each.get("addressType") == "IPv4"]
+    return tuple(_route(service, port, known, nodes) for port in spec.get("ports") or ())
+
+
+def _route(service: Manifest, port: Manifest, slices: Sequence[Manifest], nodes: Sequence[str]) -> Route:
+    metadata, spec = service["metadata"], service["spec"]
+    protocol = (port.get("protocol") or "TCP").lower()
+    listed = list(_listed(slices, port.get("name") or "", protocol))
+    by_node = {node: [each for each in listed if each.node == node] for node in nodes}
+    return Route(
+        name=f"{metadata['namespace']}/{metadata['name']}/{protocol}-{port['port']}",
+        protocol=protocol,
+        port=port["port"],
+        cluster_ip=spec["clusterIP"],
+        external_ips=external_ips(service),
+        node_port=port.get("nodePort") or 0,
+        endpoints=_usable(listed),
+        local=tuple((node, _usable(those)) for node, those in by_node.items()),
+        is_internal_local=spec.get("internalTrafficPolicy") == "Local",
+        is_external_local=spec.get("externalTrafficPolicy") == "Local",
+        affinity_s=affinity_s(spec),
+    )
+
+
+def external_ips(service: Manifest) -> tuple[str, ...]:
+    """The addresses beside the cluster's own that lead to the service, IPv4 only, each once."""
+    given = list(service["spec"].get("externalIPs") or ())
+    if service["spec"].get("type") == "LoadBalancer":
+        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        given += [each["ip"] for each in ingress if each.get("ip") and each.get("ipMode", "VIP") == "VIP"]
+    return tuple(dict.fromkeys(address for address in given if ":" not in address))
+
+
+def affinity_s(spec: Manifest) -> int:
+    """How long after its last connection a client still gets the same endpoint (D45)."""
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    client_ip = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(client_ip.get("timeoutSeconds") or AFFINITY_TIMEOUT_S)
+
+
+def _listed(slices: Iterable[Manifest], port_name: str, protocol: str) -> Iterator[_Listed]:
+    """The service's port is found by its name; what a slice does not say counts as ready."""
+    for slice in slices:
+        for port in slice.get("ports") or ():
+            found = (port.get("name") or "", (port.get("protocol") or "TCP").lower())
+            if found == (port_name, protocol) and port.get("port"):
+                for endpoint in slice.get("endpoints") or ():
+                    yield _one(endpoint, port["port"])
+
+
+def _one(endpoint: Manifest, port: int) -> _Listed:
+    conditions: dict[str, Any] = endpoint.get("conditions") or {}
+    is_ready = _or(conditions.get("ready"), True)
+    is_serving = _or(conditions.get("serving"), is_ready)
+    return _Listed(
+        endpoint=Endpoint(endpoint["addresses"][0], port),
+        node=endpoint.get("nodeName") or "",
+        is_ready=is_ready,
+        is_draining=is_serving and _or(conditions.get("terminating"), False),
+    )
+
+
+def _or(value: bool | None, default: bool) -> bool:
+    return default if value is None else value
+
+
+def _usable(listed: Sequence[_Listed]) -> tuple[Endpoint, ...]:
+    """The ready ones; without any, those that still serve while they terminate (D41)."""
+    ready = {each.endpoint for each in listed if each.is_ready}
+    return tuple(sorted(ready or {each.endpoint for each in listed if each.is_draining}))

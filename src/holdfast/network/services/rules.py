@@ -1,0 +1,196 @@
+"""Routes in nftables' words: what one service has in the table, and what all services share (R90-R93).
+
+A connection's first packet finds its service by one look-up in a map, whatever the number of services; all
+later packets follow the kernel's connection tracking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from .routes import Endpoint, Route
+
+MASQUERADE = 0x4000
+"""A bit of the packet mark: the same bit, with the same meaning, as other Kubernetes proxies use."""
+
+Key = tuple[str, str]
+"""A map or set, and what is looked up in it."""
+
+SHARED = {
+    "services": "type ipv4_addr . inet_proto . inet_service : verdict;",
+    "node-ports": "type inet_proto . inet_service : verdict;",
+    "cluster-ips": "type ipv4_addr;",
+    "refused": "type ipv4_addr . inet_proto . inet_service;",
+    "refused-node-ports": "type inet_proto . inet_service;",
+    "hairpin": "type ipv4_addr . ipv4_addr;",
+}
+"""The maps and sets that services put their elements in."""
+
+
+def is_map(name: str) -> bool:
+    return SHARED[name].endswith("verdict;")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the rules need to know of where they are."""
+
+    pods: IPv4Network
+    """The range of all of the cluster's pods."""
+    services: IPv4Network
+    nodes: Mapping[str, IPv4Network]
+    """This machine's nodes, and the range of each one's pods."""
+    gateway: str
+    """An address of this machine from which every pod can be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one service has in the table. Chains and sets are its own; elements go into shared maps and sets."""
+
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
+    """Never changed: a set of another declaration has another name."""
+    elements: dict[Key, str] = field(default_factory=dict)
+    """The verdict in maps, nothing in sets."""
+
+
+def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:
+    made = Fragment()
+    for route in routes:
+        made.elements["cluster-ips", route.cluster_ip] = ""
+        for endpoint in route.endpoints:
+            made.elements["hairpin", f"{endpoint.address} . {endpoint.address}"] = ""
+        _chains(made, route, machine)
+        _entries(made, route)
+    return made
+
+
+def _chains(made: Fragment, route: Route, machine: Machine) -> None:
+    if not route.endpoints:
+        return
+    _choice(made, f"svc-{route.name}", route.endpoints, route)
+    needs_external = bool(route.node_port or route.external_ips)
+    here = route.on_this_machine
+    if here and (route.is_internal_local or (route.is_external_local and needs_external)):
+        _choice(made, f"local-{route.name}", here, route)
+    if route.is_internal_local:
+        _internal_local(made, route, machine)
+    if needs_external:
+        made.chains[f"ext-{route.name}"] = _external(route, machine)
+
+
+def _choice(made: Fragment, chain: str, endpoints: Sequence[Endpoint], route: Route) -> None:
+    """A chain that sends each connection to one of `endpoints`, at random but for affinity (D40, D45)."""
+    if route.affinity_s:
+        made.chains[chain] = _affine(made, endpoints, route)
+    elif len(endpoints) == 1:
+        made.chains[chain] = (_to(route, endpoints[0]),)
+    else:
+        choices = ", ".join(f"{n} : {each.address} . {each.port}" for n, each in enumerate(endpoints))
+        made.chains[chain] = (
+            f"meta l4proto {route.protocol} dnat ip to numgen random mod {len(endpoints)} map {{ {choices} }}",
+        )
+
+
+def _affine(made: Fragment, endpoints: Sequence[Endpoint], route: Route) -> tuple[str, ...]:
+    """Each endpoint remembers its clients in a set, renewed by every connection (R93)."""
+    remembered = []
+    chains = []
+    for each in endpoints:
+        chain = f"ep-{route.name}/{each.address}.{each.port}"
+        clients = f"clients-{route.name}/{each.address}.{each.port}-{route.affinity_s}"
+        made.sets[clients] = f"type ipv4_addr; flags dynamic,timeout; timeout {route.affinity_s}s; size 65535;"
+        made.chains[chain] = (f"update @{clients} {{ ip saddr }}", _to(route, each))
+        remembered.append(f"ip saddr @{clients} goto {chain}")
+        chains.append(chain)
+    choices = ", ".join(f"{n} : goto {chain}" for n, chain in enumerate(chains))
+    return (*remembered, f"numgen random mod {len(chains)} vmap {{ {choices} }}")
+
+
+def _to(route: Route, endpoint: Endpoint) -> str:
+    return f"meta l4proto {route.protocol} dnat ip to {endpoint.address}:{endpoint.port}"
+
+
+def _internal_local(made: Fragment, route: Route, machine: Machine) -> None:
+    """A pod reaches the endpoints of its own node only; the machine itself is all of its nodes (D42, D49)."""
+    entry = []
+    if len(machine.nodes) > 1:
+        for node, endpoints in route.local:
+            if not endpoints:
+                entry.append(f"ip saddr {machine.nodes[node]} drop")
+            elif endpoints != route.on_this_machine:
+                chain = f"node-{route.name}/{node}"
+                _choice(made, chain, endpoints, route)
+                entry.append(f"ip saddr {machine.nodes[node]} goto {chain}")
+    entry.append(f"goto local-{route.name}" if route.on_this_machine else "drop")
+    made.chains[f"int-{route.name}"] = tuple(entry)
+
+
+def _external(route: Route, machine: Machine) -> tuple[str, ...]:
+    """What came in by a node port or an external address. Under Local, strangers keep their address (D43, D49)."""
+    if not route.is_external_local:
+        return ("jump mark-for-masquerade", f"goto svc-{route.name}")
+    return (
+        f"ip saddr {machine.pods} goto svc-{route.name}",
+        "fib saddr type local jump mark-for-masquerade",
+        f"fib saddr type local goto svc-{route.name}",
+        f"goto local-{route.name}" if route.on_this_machine else "drop",
+    )
+
+
+def _entries(made: Fragment, route: Route) -> None:
+    """How the service's chains are found; without endpoints, what is refused (D42)."""
+    if route.endpoints:
+        first = "int" if route.is_internal_local else "svc"
+        made.elements["services", f"{route.cluster_ip} . {route.protocol} . {route.port}"] = (
+            f"goto {first}-{route.name}"
+        )
+    to_map, to_set = ("services", "node-ports"), ("refused", "refused-node-ports")
+    (by_address, by_node_port), verdict = (to_map, f"goto ext-{route.name}") if route.endpoints else (to_set, "")
+    for address in route.external_ips:
+        made.elements[by_address, f"{address} . {route.protocol} . {route.port}"] = verdict
+    if route.node_port:
+        made.elements[by_node_port, f"{route.protocol} . {route.node_port}"] = verdict
+
+
+def shared_chains(machine: Machine) -> dict[str, tuple[str, ...]]:
+    """The chains that are there without any service.
+
+    TCP is refused with a reset: the kernel limits the rate of ICMP errors, and clients would time out (R91).
+    Pods of other clusters on this machine are left to the rules of theirs.
+    """
+    pods, mark = machine.pods, f"{MASQUERADE:#x}"
+    return {
+        "mark-for-masquerade": (f"meta mark set meta mark or {mark}",),
+        "masquerade": (f"ip daddr {pods} snat to {machine.gateway}", "masquerade"),
+        "refuse": ("meta l4proto tcp reject with tcp reset", "reject with icmp port-unreachable"),
+        "find-service": (
+            "ip daddr . meta l4proto . th dport vmap @services",
+            "fib daddr type local meta l4proto . th dport vmap @node-ports",
+        ),
+        "find-unserved": (
+            "ct state established,related accept",
+            "ip daddr . meta l4proto . th dport @refused goto refuse",
+            "fib daddr type local meta l4proto . th dport @refused-node-ports goto refuse",
+            "ip daddr @cluster-ips goto refuse",
+        ),
+        "nat-prerouting": (
+            "type nat hook prerouting priority dstnat; policy accept;",
+            f'iifname "hf*" ip saddr != {pods} ip daddr {machine.services} return',
+            f"ip saddr != {pods} ip daddr @cluster-ips jump mark-for-masquerade",
+            "jump find-service",
+        ),
+        "nat-output": ("type nat hook output priority -100; policy accept;", "jump find-service"),
+        "nat-postrouting": (
+            "type nat hook postrouting priority srcnat; policy accept;",
+            f"meta mark & {mark} == {mark} ct status dnat goto masquerade",
+            "ct status dnat ip saddr . ip daddr @hairpin goto masquerade",
+            "ct status dnat ip saddr 127.0.0.0/8 goto masquerade",
+        ),
+        "filter-input": ("type filter hook input priority filter; policy accept;", "jump find-unserved"),
+        "filter-forward": ("type filter hook forward priority filter; policy accept;", "jump find-unserved"),
+        "filter-output": ("type filter hook output priority filter; policy accept;", "jump find-unserved"),
+    }
