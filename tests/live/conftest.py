@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cluster.home import Home
+from holdfast.cluster.node_parts import control_group
+from holdfast.network.pods.masquerade import table_name
+
 TOOLS = ("crun", "conmon", "nft")
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 CACHE = Path(__file__).parents[2] / ".cache"
@@ -99,31 +103,29 @@ class Cluster:
         return self.kubectl("get", "pods,sts,pvc,events", "-A", check=False).stdout
 
 
-def left_behind(home):
-    """Mounts, links, tables and processes of a cluster that should be gone."""
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(home) in line]
-    processes = []
+def purge(cluster):
+    """Removes a cluster, and makes sure that nothing of it is left on the machine."""
+    network = json.loads((cluster.home / "cluster.json").read_text())["pod_cidr"]
+    cluster.holdfast("down", "--purge")
+    shutil.rmtree(cluster.home.parent, ignore_errors=True)
+    assert left_behind(cluster.home, network) == []
+
+
+def left_behind(home, network):
+    """Mounts, processes, routes, addresses, tables and control groups of a cluster that should be gone."""
+    found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(home) in line]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if str(home).encode() in path.read_bytes():
-                processes.append(path.read_bytes())
+                found.append(path.read_bytes().decode())
         except OSError:
             continue
-    return mounts + processes
-
-
-@pytest.fixture(scope="session")
-def machine_before():
-    return _links(), _tables()
-
-
-def _links():
-    return {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("hf")}
-
-
-def _tables():
-    done = subprocess.run(["nft", "list", "tables"], env={"PATH": SEARCH}, capture_output=True, text=True)
-    return {line for line in done.stdout.splitlines() if "holdfast" in line}
+    for command in (["ip", "route"], ["ip", "-o", "address"]):
+        done = subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True)
+        found += [line for line in done.stdout.splitlines() if f" {network.removesuffix('.0.0/16')}." in f" {line}"]
+    tables = subprocess.run(["nft", "list", "tables"], env={"PATH": SEARCH}, capture_output=True, text=True).stdout
+    found += [line for line in tables.splitlines() if table_name(str(home)) in line]
+    return found + [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{control_group(Home(home), 0)}")]
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +148,7 @@ def any_kubectl(request):
 
 
 @pytest.fixture
-def new_cluster(any_kubectl, machine_before):
+def new_cluster(any_kubectl):
     """Makes clusters; every one is purged, and must leave nothing behind."""
     made = []
 
@@ -158,22 +160,16 @@ def new_cluster(any_kubectl, machine_before):
 
     yield make
     for cluster in made:
-        cluster.holdfast("down", "--purge")
-        shutil.rmtree(cluster.home.parent, ignore_errors=True)
-        assert left_behind(cluster.home) == []
-    assert (_links(), _tables()) == machine_before
+        purge(cluster)
 
 
 @pytest.fixture(scope="module")
-def cluster(any_kubectl, machine_before):
+def cluster(any_kubectl):
     """One cluster for a file's tests, which use namespaces of their own."""
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="hf-test-")) / "h", any_kubectl)
     cluster.up()
     yield cluster
-    cluster.holdfast("down", "--purge")
-    shutil.rmtree(cluster.home.parent, ignore_errors=True)
-    assert left_behind(cluster.home) == []
-    assert (_links(), _tables()) == machine_before
+    purge(cluster)
 
 
 PROGRAM = """
