@@ -28,6 +28,7 @@ from .launch import agents_lock
 from .locks import Held, ProcessLock
 from .loop import run
 from .node_parts import choose_runtime, node_parts
+from .service_routing import ServiceRouting
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -97,9 +98,14 @@ class Agents:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        routing = ServiceRouting(self._home, self._settings, self._url, self._world)
+        services = asyncio.create_task(routing.run())
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.nodes):
                 group.create_task(self._node(number, stop))
+        services.cancel()
+        await asyncio.gather(services, return_exceptions=True)
+        await routing.close()
 
     async def _node(self, number: int, stop: asyncio.Event) -> None:
         parts = node_parts(self._home, self._settings, number, self._world)

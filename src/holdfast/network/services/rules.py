@@ -24,9 +24,10 @@ SHARED = {
     "cluster-ips": "type ipv4_addr;",
     "refused": "type ipv4_addr . inet_proto . inet_service;",
     "refused-node-ports": "type inet_proto . inet_service;",
-    "hairpin": "type ipv4_addr . ipv4_addr;",
+    "endpoints": "type ipv4_addr . ipv4_addr;",
 }
-"""The maps and sets that services put their elements in."""
+"""The maps and sets that services put their elements in. An endpoint is there twice in one element: as what a
+connection goes to, and as what it comes from when a pod reaches itself."""
 
 
 def is_map(name: str) -> bool:
@@ -62,7 +63,7 @@ def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:
     for route in routes:
         made.elements["cluster-ips", route.cluster_ip] = ""
         for endpoint in route.endpoints:
-            made.elements["hairpin", f"{endpoint.address} . {endpoint.address}"] = ""
+            made.elements["endpoints", f"{endpoint.address} . {endpoint.address}"] = ""
         _chains(made, route, machine)
         _entries(made, route)
     return made
@@ -160,12 +161,19 @@ def shared_chains(machine: Machine) -> dict[str, tuple[str, ...]]:
     """The chains that are there without any service.
 
     TCP is refused with a reset: the kernel limits the rate of ICMP errors, and clients would time out (R91).
-    Pods of other clusters on this machine are left to the rules of theirs.
+    The client is hidden where the answer would not come back otherwise, a pod that reached itself among them
+    (D43, D44). Several clusters may share this machine: of pods of others, and of connections that the rules of
+    others have translated, nothing is touched.
     """
     pods, mark = machine.pods, f"{MASQUERADE:#x}"
     return {
         "mark-for-masquerade": (f"meta mark set meta mark or {mark}",),
-        "masquerade": (f"ip daddr {pods} snat to {machine.gateway}", "masquerade"),
+        "hide-client": (f"ip daddr {pods} snat to {machine.gateway}", "masquerade"),
+        "hide-some-clients": (
+            f"meta mark & {mark} == {mark} goto hide-client",
+            "ip saddr . ip daddr @endpoints goto hide-client",
+            "ip saddr 127.0.0.0/8 goto hide-client",
+        ),
         "refuse": ("meta l4proto tcp reject with tcp reset", "reject with icmp port-unreachable"),
         "find-service": (
             "ip daddr . meta l4proto . th dport vmap @services",
@@ -186,9 +194,7 @@ def shared_chains(machine: Machine) -> dict[str, tuple[str, ...]]:
         "nat-output": ("type nat hook output priority -100; policy accept;", "jump find-service"),
         "nat-postrouting": (
             "type nat hook postrouting priority srcnat; policy accept;",
-            f"meta mark & {mark} == {mark} ct status dnat goto masquerade",
-            "ct status dnat ip saddr . ip daddr @hairpin goto masquerade",
-            "ct status dnat ip saddr 127.0.0.0/8 goto masquerade",
+            "ct status dnat ip daddr . ip daddr @endpoints jump hide-some-clients",
         ),
         "filter-input": ("type filter hook input priority filter; policy accept;", "jump find-unserved"),
         "filter-forward": ("type filter hook forward priority filter; policy accept;", "jump find-unserved"),
