@@ -53,6 +53,7 @@ class LocalRuntime:
     """The calls of `holdfast.node.runtime.Runtime` that streaming makes."""
 
     started: list[LocalProcess] = field(default_factory=list)
+    has_started: asyncio.Event = field(default_factory=asyncio.Event)
     attach_command: tuple[str, ...] = ("cat",)
 
     async def exec(
@@ -63,6 +64,7 @@ class LocalRuntime:
         except FileNotFoundError as error:
             raise RuntimeFailure("ExecFailed", f'exec: "{command[0]}": executable file not found in $PATH') from error
         self.started.append(process)
+        self.has_started.set()
         return process
 
     async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> LocalProcess:

@@ -124,7 +124,7 @@ async def test_pings_are_answered_while_the_program_is_quiet(streaming):
 async def test_a_client_that_leaves_ends_the_program(streaming):
     socket, _ = await streaming.websocket("exec", *shell("exec sleep 60", "stdout"))
     assert await socket.receive() == b"\x01"
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(streaming.runtime.has_started.wait(), 5)
     socket.abort()
     process = streaming.runtime.started[0]
     await asyncio.wait_for(process.wait(), 5)
@@ -233,7 +233,7 @@ async def test_spdy_terminals_are_resized(streaming):
 
 async def test_spdy_a_client_that_leaves_ends_the_program(streaming):
     client, _ = await spdy_exec(streaming, "exec sleep 60", "stdout")
-    await asyncio.sleep(0.2)
+    await asyncio.wait_for(streaming.runtime.has_started.wait(), 5)
     client.connection.stream.abort()
     await asyncio.wait_for(streaming.runtime.started[0].wait(), 5)
 
