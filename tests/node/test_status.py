@@ -205,6 +205,9 @@ def test_n52_a_finished_run_the_runtime_forgot_stays_finished():
     old = status(one, {"app": ended(0)})
     result = status(one, {}, old=old)
     assert result["containerStatuses"] == old["containerStatuses"]
+    result = status(one, {"app": Seen(previous=run(state="exited", code=0))}, old=old, sandbox=None, has_ended=True)
+    assert result["containerStatuses"] == old["containerStatuses"]
+    assert result["containerStatuses"][0]["state"]["terminated"]["containerID"] == "crun://app-0"  # N42
 
 
 def test_n82_n237_the_address_goes_with_the_sandbox_but_a_finished_pod_keeps_it():

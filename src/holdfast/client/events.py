@@ -77,6 +77,7 @@ class EventRecorder:
         self._component = component
         self._host = host
         self._world = world
+        self._last_number = 0
         self._queue: asyncio.Queue[_Occurrence] = asyncio.Queue(QUEUE_LENGTH)
         self._similar: OrderedDict[tuple[str, ...], _Similar] = OrderedDict()
         self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
@@ -168,6 +169,12 @@ class EventRecorder:
             await self._client.create(EVENTS, event, namespace)
         _remember(self._written, key, lambda: _Written(event["metadata"]["name"], 1))
 
+    def _next_number(self, at: datetime) -> int:
+        """Rises with time: a list by name shows what happened in the same second in its order, as upstream's does."""
+        number = int(at.timestamp() * 1_000_000) << 12 | self._world.random.getrandbits(11)
+        self._last_number = max(number, self._last_number + 1)
+        return self._last_number
+
     def _event(self, occurrence: _Occurrence, message: str) -> Manifest:
         at = format_time(occurrence.at)
         namespace = occurrence.subject["metadata"].get("namespace") or "default"
@@ -178,7 +185,7 @@ class EventRecorder:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{name}.{self._world.random.getrandbits(64):016x}", "namespace": namespace},
+            "metadata": {"name": f"{name}.{self._next_number(occurrence.at):016x}", "namespace": namespace},
             "involvedObject": _reference(occurrence),
             "reason": occurrence.reason,
             "message": message,

@@ -76,7 +76,7 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     before = old_entry(old, container)
     seen = observed.seen(container.name)
     current, previous = seen.current, seen.previous
-    state, last = _states(pod, container, observed, before)
+    state, last = _states(pod, container, observed, before, runtime)
     is_running = "running" in state
     image_id = current.image_id if current else (previous.image_id if previous else before.get("imageID", ""))
     entry: Manifest = {
@@ -110,16 +110,18 @@ def old_entry(old: Manifest, container: Container) -> Manifest:
     return {}
 
 
-def _states(pod: Pod, container: Container, observed: Observed, before: Manifest) -> tuple[Manifest, Manifest]:
+def _states(
+    pod: Pod, container: Container, observed: Observed, before: Manifest, runtime: str
+) -> tuple[Manifest, Manifest]:
     """`state` and `lastState`."""
     seen = observed.seen(container.name)
-    last = _last_state(seen, observed, before)
+    last = _last_state(seen, observed, before, runtime)
     waiting = _waiting_state(pod, container, seen)
     match seen.current:
+        case None if "terminated" in (before.get("state") or {}) and (seen.waiting is None or observed.has_ended):
+            return before["state"], dict(before.get("lastState") or {})  # N52: the runtime forgot it
         case None if observed.has_ended:
             return _state_of_lost(before), last  # N51
-        case None if "terminated" in (before.get("state") or {}) and seen.waiting is None:
-            return before["state"], last  # N52: a run the runtime no longer knows
         case None if "running" in (before.get("state") or {}) and seen.previous is None:
             return waiting, _lost_state(LOST_WHILE_RUNNING)  # N50
         case None if "terminated" in (before.get("state") or {}) and seen.previous is None:
@@ -133,15 +135,15 @@ def _states(pod: Pod, container: Container, observed: Observed, before: Manifest
         case ContainerRecord(state=ContainerState.RUNNING, started=started) as run:
             return {"running": {"startedAt": format_time(started or run.created)}}, last
         case run if seen.waiting is not None and not observed.is_ending:
-            return waiting, _terminated_state(run, observed)  # N49
+            return waiting, _terminated_state(run, observed, runtime)  # N49
         case run:
-            return _terminated_state(run, observed), last
+            return _terminated_state(run, observed, runtime), last
 
 
-def _last_state(seen: Seen, observed: Observed, before: Manifest) -> Manifest:
+def _last_state(seen: Seen, observed: Observed, before: Manifest, runtime: str) -> Manifest:
     """The run before the current one: as the agent remembers it, else as the status said (N49, N235)."""
     if seen.previous is not None:
-        return _terminated_state(seen.previous, observed)
+        return _terminated_state(seen.previous, observed, runtime)
     is_new = seen.current is not None and seen.current.attempt > int(before.get("restartCount") or 0)
     if is_new and "terminated" in (before.get("state") or {}):
         return dict(before["state"])
@@ -158,7 +160,7 @@ def _waiting_state(pod: Pod, container: Container, seen: Seen) -> Manifest:
     return {"waiting": waiting}
 
 
-def _terminated_state(run: ContainerRecord, observed: Observed) -> Manifest:
+def _terminated_state(run: ContainerRecord, observed: Observed, runtime: str) -> Manifest:
     code = LOST_CODE if run.exit_code is None else run.exit_code
     terminated: Manifest = {
         "exitCode": code,
@@ -168,6 +170,8 @@ def _terminated_state(run: ContainerRecord, observed: Observed) -> Manifest:
         terminated["message"] = message
     terminated["startedAt"] = format_time(run.started or run.created)
     terminated["finishedAt"] = format_time(run.finished or run.started or run.created)
+    if run.started is not None:
+        terminated["containerID"] = f"{runtime}://{run.id}"
     return {"terminated": terminated}
 
 

@@ -101,6 +101,8 @@ async def test_v87_an_empty_dir_is_the_pod_s_own_and_writable_by_all(volumes, tm
 
 async def test_v87_medium_memory_does_not_touch_the_disk(volumes, tmp_path):
     assert (await mounted(volumes, {"emptyDir": {"medium": "Memory"}})).is_relative_to(tmp_path / "memory")
+    await volumes.unmount("uid-1")
+    assert list((tmp_path / "memory" / "pods").iterdir()) == []
 
 
 async def test_n78_volumes_that_no_container_uses_are_ignored(volumes):

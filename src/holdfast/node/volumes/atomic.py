@@ -31,7 +31,9 @@ def write(directory: Path, files: Mapping[str, File], *, gid: int | None, now: d
 
     Safe to stop anywhere: readers see the old state or the new one. Raises OSError.
     """
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
+        _give(directory, None, gid, 0o777 if gid is None else 0o2777)
     old = _current(directory)
     if old is not None and _holds(directory / old, files, gid):
         _link_names(directory, files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from holdfast.api.resource import Manifest
@@ -74,6 +75,8 @@ class Volumes:
             for point in mounts_below(top):
                 await self._detach(Path(point))
             remove_tree(top)
+            with suppress(OSError):
+                top.parent.rmdir()  # the disk's holds more, which goes with the pod
 
     async def _detach(self, point: Path) -> None:
         for plugin in self._plugins.values():
