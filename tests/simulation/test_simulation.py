@@ -145,6 +145,7 @@ def test_an_ordinal_that_stops_before_higher_ones_are_gone_is_seen():
         cluster.run_for(10)
         cluster.kill(cluster.control_plane)
         cluster.scale("web", 0)
+        cluster.run_for(10)
         with pytest.raises(InvariantBroken, match="default/web-0 was stopped before default/web-"):
             cluster.do(cluster.client.delete(PODS, "web-0", "default"))
 

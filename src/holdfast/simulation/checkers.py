@@ -138,9 +138,9 @@ class OrderedReady:
         return ""
 
     def _judge_stop(self, seen: Observation, owner: Manifest, ordinal: int, since_s: float) -> str:
-        """Only of scaling down: an update replaces pods, which then are all there."""
+        """Only of what is scaling down by any view of the set: an update replaces pods that are wanted."""
         wanted = [replicas for at_s, replicas in self._recent(owner, since_s)]
-        if not any(ordinal >= replicas for replicas in wanted):
+        if any(ordinal < replicas for replicas in wanted):
             return ""
         for key, history in self._pods.items():
             is_higher = _is_sibling(key, seen.key) and _ordinal(key) > ordinal
