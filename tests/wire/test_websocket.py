@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.wire.client import HttpClient
 from holdfast.wire.duplex import Duplex
-from holdfast.wire.http import Request, Response, Upgrade
+from holdfast.wire.http import Body, Request, Response, Streaming, Upgrade, chunk
 from holdfast.wire.websocket import (
     BadHandshake,
     MessageStream,
@@ -166,6 +166,44 @@ async def test_a_stream_inside_messages_ignores_where_they_end(start):
         receiving = asyncio.create_task(mine.receive())
         stream.close()
         assert await asyncio.wait_for(receiving, 2) is None
+
+
+async def test_a_streamed_answer_comes_in_text_messages_to_who_asked_for_a_websocket(start):
+    bodies: list[Body] = []
+    server = await start(lambda request: Streaming(200, "application/json", (), bodies.append))
+    client = HttpClient(f"http://127.0.0.1:{server.port}")
+    socket, _ = await connect(client, "/?watch=1", random.Random(1), timeout=5)
+    bodies[0].write(b'{"type":"ADDED"}\n')
+    bodies[0].write_raw(chunk(b"two") + chunk(b"three"))
+    received = [await asyncio.wait_for(socket.receive(), 2) for _ in range(3)]
+    assert received == ['{"type":"ADDED"}\n', "two", "three"]
+    await socket.ping(b"x")
+    bodies[0].end()
+    bodies[0].write(b"never")
+    assert await asyncio.wait_for(socket.receive(), 2) is None
+    assert socket.close_code == 1000
+    await client.close()
+
+
+@pytest.mark.parametrize("politely", [True, False])
+async def test_a_watcher_that_leaves_its_websocket_is_noticed(start, politely):
+    left = asyncio.Event()
+    server = await start(lambda request: Streaming(200, "text/plain", (), lambda body: body.on_close(left.set)))
+    client = HttpClient(f"http://127.0.0.1:{server.port}")
+    socket, _ = await connect(client, "/", random.Random(1), timeout=5)
+    if politely:
+        socket.close()
+        assert await asyncio.wait_for(socket.receive(), 2) is None
+    else:
+        socket.abort()
+    await asyncio.wait_for(left.wait(), 2)
+    await client.close()
+
+
+async def test_a_stream_asked_for_with_half_a_handshake_is_refused(start, dial):
+    client = await dial(await start(lambda request: Streaming(200, "text/plain", (), lambda body: body.end())))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert (await client.answer())[0] == 400
 
 
 async def test_a_server_that_refuses_is_quoted(start):

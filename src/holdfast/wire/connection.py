@@ -231,6 +231,8 @@ class Connection(asyncio.Protocol):
         match answer:
             case Response():
                 self._respond(answer)
+            case Streaming() if self._request.upgrade == "websocket":
+                self._stream_in_messages(answer)
             case Streaming():
                 self._stream(answer)
             case Upgrade():
@@ -280,6 +282,17 @@ class Connection(asyncio.Protocol):
             log.exception("stream failed: %s %s", request.method, request.path)
             body.abort()
         body.flush()
+
+    def _stream_in_messages(self, streaming: Streaming) -> None:
+        from .message_body import in_messages
+        from .websocket import BadHandshake
+
+        try:
+            upgrade = in_messages(self._request, streaming)
+        except BadHandshake as error:
+            self._respond(Response(400, f"{error}\n".encode(), "text/plain; charset=utf-8"))
+        else:
+            self._hand_over(upgrade)
 
     def _stream_ended(self) -> None:
         self._body = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,10 @@ class Response:
 
 @dataclass(slots=True)
 class Streaming:
-    """An answer of unknown length: `start` is called once the head is under way and keeps the `Body`."""
+    """An answer of unknown length: `start` is called once the head is under way and keeps the `Body`.
+
+    A client that asked for a WebSocket gets it as messages, one for each chunk.
+    """
 
     status: int
     content_type: str
@@ -100,16 +103,19 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def unchunk(framed: bytes) -> bytes:
-    """What is inside the chunks that `framed` consists of."""
-    parts = []
+def chunks(framed: bytes) -> Iterator[bytes]:
+    """What is inside each of the chunks that `framed` consists of."""
     at = 0
     while at < len(framed):
         end = framed.index(b"\r\n", at)
         size = int(framed[at:end], 16)
-        parts.append(framed[end + 2 : end + 2 + size])
+        yield framed[end + 2 : end + 2 + size]
         at = end + size + 4
-    return b"".join(parts)
+
+
+def unchunk(framed: bytes) -> bytes:
+    """What is inside the chunks that `framed` consists of, joined."""
+    return b"".join(chunks(framed))
 
 
 def _nothing() -> None: ...
