@@ -100,7 +100,7 @@ def test_killed_agents_find_their_containers_again(new_cluster, statefulset):
     old = cluster.status()["daemon"]["agents_pid"]
     cluster.kill("agents")
     cluster.until("new agents", lambda: cluster.status()["daemon"]["agents_pid"] not in (None, old))
-    cluster.kubectl("exec", "web-0", "--", "true")
+    cluster.until("exec works", lambda: cluster.kubectl("exec", "web-0", "--", "true", check=False).returncode == 0)
     assert runs(cluster) == before
     assert is_ready(cluster, 2)
 

@@ -152,7 +152,7 @@ class Agent:
             return None
         from .server import AgentServer
 
-        server = AgentServer(self, self._runtime)
+        server = AgentServer(self, self._runtime, started=self.started)
         registration.server_port = await server.listen(
             self._config.server_host, self._config.server_port, self._config.server_tls
         )

@@ -61,8 +61,15 @@ class AgentServer:
     """Serves the pods that `source` knows, through `runtime`."""
 
     def __init__(
-        self, source: PodSource, runtime: Runtime, *, is_trusted: Callable[[Certificate], bool] = is_api_server
+        self,
+        source: PodSource,
+        runtime: Runtime,
+        *,
+        is_trusted: Callable[[Certificate], bool] = is_api_server,
+        started: asyncio.Event | None = None,
     ) -> None:
+        """Requests wait until `started` is set: an agent that has just come back does not know its pods yet."""
+        self._started = started
         self._source = source
         self._runtime = runtime
         self._is_trusted = is_trusted
@@ -82,6 +89,15 @@ class AgentServer:
             await asyncio.wait(self._sessions)
 
     def handle(self, request: Request) -> Answer | Awaitable[Answer]:
+        if self._started is None or self._started.is_set():
+            return self._answer(request)
+        return self._answer_later(request, self._started)
+
+    async def _answer_later(self, request: Request, started: asyncio.Event) -> Answer:
+        await started.wait()
+        return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
         try:
             return self._route(request)
         except ApiError as error:
