@@ -1,0 +1,119 @@
+"""What the kernel is told about a service: D40 to D49."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.network.services.routes import routes
+from holdfast.network.services.rules import fragment, shared_chains
+
+from .builders import HERE, TWO_NODES, endpoint, service, slice_of
+
+TCP = "default/web/tcp-80"
+
+
+def made(manifest, *endpoints, machine=HERE):
+    return fragment(routes(manifest, [slice_of(*endpoints)], tuple(machine.nodes)), machine)
+
+
+def test_one_endpoint_is_gone_to_directly_and_several_are_chosen_from_at_random_d40():
+    one = made(service(), endpoint("10.244.0.2"))
+    assert one.elements["services", "10.96.0.10 . tcp . 80"] == f"goto svc-{TCP}"
+    assert one.chains == {f"svc-{TCP}": ("meta l4proto tcp dnat ip to 10.244.0.2:8080",)}
+    (rule,) = made(service(), endpoint("10.244.0.2"), endpoint("10.244.0.3")).chains[f"svc-{TCP}"]
+    assert "numgen random mod 2 map { 0 : 10.244.0.2 . 8080, 1 : 10.244.0.3 . 8080 }" in rule
+
+
+def test_without_endpoints_the_address_is_known_and_leads_nowhere_so_that_it_is_refused_d42():
+    empty = made(service(type="NodePort", externalIPs=["198.51.100.7"], ports=[{"port": 80, "nodePort": 30080}]))
+    assert empty.chains == {}
+    assert set(empty.elements) == {
+        ("cluster-ips", "10.96.0.10"),
+        ("refused", "198.51.100.7 . tcp . 80"),
+        ("refused-node-ports", "tcp . 30080"),
+    }
+
+
+def test_what_is_refused_over_tcp_is_refused_with_a_reset_r91():
+    assert shared_chains(HERE)["refuse"][0] == "meta l4proto tcp reject with tcp reset"
+
+
+def test_a_pod_that_reaches_itself_is_masqueraded_and_others_keep_their_address_d43_d44():
+    elements = made(service(), endpoint("10.244.0.2"), endpoint("10.244.0.3")).elements
+    assert {key for name, key in elements if name == "endpoints"} == {
+        "10.244.0.2 . 10.244.0.2",
+        "10.244.0.3 . 10.244.0.3",
+    }
+
+
+def external(policy, *endpoints, machine=HERE):
+    manifest = service(
+        type="NodePort", ports=[{"name": "http", "port": 80, "nodePort": 30080}], externalTrafficPolicy=policy
+    )
+    return made(manifest, *endpoints, machine=machine)
+
+
+def test_a_node_port_hides_the_client_unless_it_keeps_to_local_endpoints_d43():
+    assert external("Cluster", endpoint("10.244.0.2")).chains[f"ext-{TCP}"] == (
+        "jump mark-for-masquerade",
+        f"goto svc-{TCP}",
+    )
+    local = external("Local", endpoint("10.244.0.2")).chains[f"ext-{TCP}"]
+    assert local[-1] == f"goto local-{TCP}"
+    assert local[:-1] == (
+        f"ip saddr 10.244.0.0/16 goto svc-{TCP}",
+        "fib saddr type local jump mark-for-masquerade",
+        f"fib saddr type local goto svc-{TCP}",
+    )
+
+
+def test_from_outside_endpoints_elsewhere_only_are_dropped_under_local_d42():
+    found = external("Local", endpoint("10.9.9.9", "far"))
+    assert found.chains[f"ext-{TCP}"][-1] == "drop"
+    assert f"local-{TCP}" not in found.chains
+    assert found.elements["node-ports", "tcp . 30080"] == f"goto ext-{TCP}"
+
+
+def test_inside_local_keeps_to_the_node_and_drops_where_it_has_none_d42_d49():
+    manifest = service(internalTrafficPolicy="Local")
+    assert made(manifest, endpoint("10.9.9.9", "far")).chains[f"int-{TCP}"] == ("drop",)
+    assert made(manifest, endpoint("10.244.0.2")).chains[f"int-{TCP}"] == (f"goto local-{TCP}",)
+    assert ("services", "10.96.0.10 . tcp . 80") not in made(manifest).elements
+
+
+def test_of_two_nodes_on_one_machine_each_pod_gets_its_own_nodes_endpoints_under_local_d49():
+    manifest = service(internalTrafficPolicy="Local")
+    both = made(manifest, endpoint("10.244.0.2"), endpoint("10.244.1.2", "two"), machine=TWO_NODES).chains
+    assert both[f"int-{TCP}"] == (
+        f"ip saddr 10.244.0.0/24 goto node-{TCP}/one",
+        f"ip saddr 10.244.1.0/24 goto node-{TCP}/two",
+        f"goto local-{TCP}",
+    )
+    assert both[f"node-{TCP}/two"] == ("meta l4proto tcp dnat ip to 10.244.1.2:8080",)
+    one = made(manifest, endpoint("10.244.0.2"), machine=TWO_NODES).chains
+    assert one[f"int-{TCP}"] == ("ip saddr 10.244.1.0/24 drop", f"goto local-{TCP}")
+
+
+def test_with_affinity_every_endpoint_remembers_its_clients_d45():
+    found = made(service(sessionAffinity="ClientIP"), endpoint("10.244.0.2"), endpoint("10.244.0.3"))
+    clients = f"clients-{TCP}/10.244.0.2.8080-10800"
+    assert "timeout 10800s" in found.sets[clients]
+    assert found.chains[f"ep-{TCP}/10.244.0.2.8080"][0] == f"update @{clients} {{ ip saddr }}"
+    assert found.chains[f"svc-{TCP}"][0] == f"ip saddr @{clients} goto ep-{TCP}/10.244.0.2.8080"
+    assert found.chains[f"svc-{TCP}"][-1].startswith("numgen random mod 2 vmap")
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "SCTP"])
+def test_other_protocols_are_routed_alike(protocol):
+    manifest = service(ports=[{"name": "http", "port": 53, "protocol": protocol}])
+    slices = [slice_of(endpoint("10.244.0.2"), protocol=protocol)]
+    found = fragment(routes(manifest, slices, ["one"]), HERE)
+    name = protocol.lower()
+    assert found.elements["services", f"10.96.0.10 . {name} . 53"] == f"goto svc-default/web/{name}-53"
+    assert found.chains[f"svc-default/web/{name}-53"] == (f"meta l4proto {name} dnat ip to 10.244.0.2:8080",)
+
+
+def test_pods_of_other_clusters_are_left_to_their_own_rules():
+    assert (
+        'iifname "hf*" ip saddr != 10.244.0.0/16 ip daddr 10.96.0.0/16 return' in shared_chains(HERE)["nat-prerouting"]
+    )

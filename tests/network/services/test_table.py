@@ -1,0 +1,161 @@
+"""Changes of the table end where a full build ends, each of them by legal commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.network.services.routes import routes
+from holdfast.network.services.rules import fragment
+from holdfast.network.services.table import Table, removal
+
+from .builders import HERE, TWO_NODES, Kernel, endpoint, service, slice_of
+
+NAMES = ("a", "b", "c")
+POLICIES = st.sampled_from(("Cluster", "Local"))
+
+
+@st.composite
+def services(draw):
+    """A service with few possible addresses, so that several want the same ones."""
+    ports = [
+        {"name": f"p{n}", "port": port, "protocol": protocol, "nodePort": draw(st.sampled_from((0, 30000, 30001)))}
+        for n, (protocol, port) in enumerate(
+            draw(st.lists(st.tuples(st.sampled_from(("TCP", "UDP")), st.integers(80, 81)), max_size=3, unique=True))
+        )
+    ]
+    affinity = draw(st.sampled_from((0, 60, 10800)))
+    made = service(
+        ip=f"10.96.0.{draw(st.integers(1, 2))}",
+        ports=ports,
+        externalIPs=draw(st.lists(st.sampled_from(("198.51.100.1", "198.51.100.2")), unique=True)),
+        internalTrafficPolicy=draw(POLICIES),
+        externalTrafficPolicy=draw(POLICIES),
+        sessionAffinity="ClientIP" if affinity else "None",
+        sessionAffinityConfig={"clientIP": {"timeoutSeconds": affinity}},
+    )
+    pods = draw(st.lists(st.tuples(st.sampled_from(("one", "two", "far")), st.integers(2, 4)), max_size=4, unique=True))
+    listed = [endpoint(f"10.244.{('one', 'two', 'far').index(node)}.{n}", node) for node, n in pods]
+    slices = [
+        slice_of(*listed, name=f"{port['name']}-{port['protocol']}")
+        | {"ports": [{"name": port["name"], "port": 8080, "protocol": port["protocol"]}]}
+        for port in ports
+    ]
+    return made, slices
+
+
+def of(name, wanted, machine):
+    manifest, slices = wanted
+    manifest = {**manifest, "metadata": {**manifest["metadata"], "name": name}}
+    return fragment(routes(manifest, slices, tuple(machine.nodes)), machine)
+
+
+ROUNDS = st.lists(st.dictionaries(st.sampled_from(NAMES), st.none() | services(), min_size=1), min_size=1, max_size=6)
+
+
+@given(ROUNDS, st.sampled_from((HERE, TWO_NODES)))
+@settings(max_examples=30, deadline=None)
+def test_any_history_of_changes_ends_in_the_table_of_a_full_build(rounds, machine):
+    table, kernel, now = Table("t", machine), Kernel(), {}
+    kernel.run(table.full())
+    for changed in rounds:
+        for name, wanted in changed.items():
+            now[name] = None if wanted is None else of(name, wanted, machine)
+            table.set(name, now[name])
+        kernel.run(table.changes())
+    fresh, expected = Table("t", machine), Kernel()
+    for name, wanted in reversed(now.items()):
+        fresh.set(name, wanted)
+    expected.run(fresh.full())
+    assert kernel.state == expected.state
+
+
+def test_a_change_names_only_the_service_that_changed():
+    table = Table("t", HERE)
+    for n in range(100):
+        table.set(f"s{n}", of(f"s{n}", (service(ip=f"10.96.0.{n}"), [slice_of(endpoint("10.244.0.2"))]), HERE))
+    table.full()
+    table.set("s7", of("s7", (service(ip="10.96.0.7"), [slice_of(endpoint("10.244.0.3"))]), HERE))
+    assert table.changes().splitlines() == [
+        "flush chain ip t svc-default/s7/tcp-80",
+        "add rule ip t svc-default/s7/tcp-80 meta l4proto tcp dnat ip to 10.244.0.3:8080",
+        "add element ip t endpoints { 10.244.0.3 . 10.244.0.3 }",
+    ]
+
+
+def test_what_changed_and_changed_back_is_no_change():
+    table, one = Table("t", HERE), of("a", (service(), [slice_of(endpoint("10.244.0.2"))]), HERE)
+    table.set("a", one)
+    table.full()
+    table.set("a", None)
+    table.set("a", one)
+    assert table.changes() == ""
+
+
+def test_of_two_services_with_one_external_address_the_first_has_it_until_it_goes():
+    wanted = (service(externalIPs=["198.51.100.1"]), [slice_of(endpoint("10.244.0.2"))])
+    table, kernel = Table("t", HERE), Kernel()
+    for name in ("b", "a"):
+        table.set(name, of(name, wanted, HERE))
+    kernel.run(table.full())
+    at = "198.51.100.1 . tcp . 80"
+    assert kernel.elements["services"][at] == "goto ext-default/a/tcp-80"
+    table.set("a", None)
+    kernel.run(table.changes())
+    assert kernel.elements["services"][at] == "goto ext-default/b/tcp-80"
+
+
+# The kernel itself, in a network namespace that ends with the program
+
+HISTORY = [
+    {"a": (service(), [slice_of(endpoint("10.244.0.2"), endpoint("10.244.1.2", "two"))])},
+    {
+        "a": (
+            service(sessionAffinity="ClientIP", internalTrafficPolicy="Local", externalIPs=["198.51.100.1"]),
+            [slice_of(endpoint("10.244.0.2"), endpoint("10.244.1.2", "two"))],
+        ),
+        "b": (service(ip="10.96.0.11", ports=[{"name": "http", "port": 80, "nodePort": 30000}]), [slice_of()]),
+    },
+    {"b": (service(ip="10.96.0.11", ports=[{"name": "http", "port": 80, "nodePort": 30000, "protocol": "UDP"}],
+                   externalTrafficPolicy="Local"), [slice_of(endpoint("10.244.0.3"), protocol="UDP")])},
+    {"a": (service(sessionAffinity="ClientIP"), [slice_of(endpoint("10.244.0.2"))])},
+    {"a": None, "c": (service(), [slice_of(endpoint("10.244.0.2"))])},
+]  # fmt: skip
+
+
+def can_try_rules():
+    return os.geteuid() == 0 and shutil.which("unshare") and shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not can_try_rules(), reason="needs root, unshare and nft")
+def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build():
+    table, now, transactions = Table("t", TWO_NODES), {}, []
+    transactions.append(table.full())
+    for changed in HISTORY:
+        for name, wanted in changed.items():
+            now[name] = None if wanted is None else of(name, wanted, TWO_NODES)
+            table.set(name, now[name])
+        transactions.append(table.changes())
+    fresh = Table("t", TWO_NODES)
+    for name, wanted in now.items():
+        fresh.set(name, wanted)
+    step_by_step, at_once = in_kernel(transactions), in_kernel([fresh.full()])
+    assert sorted(step_by_step.splitlines()) == sorted(at_once.splitlines())
+    assert "goto svc-default/c/tcp-80" in at_once
+    assert in_kernel([*transactions, removal("t")]) == ""
+
+
+def in_kernel(transactions):
+    script = "".join(f"nft -f - <<'END' || exit 1\n{text}END\n" for text in transactions) + "nft list ruleset\n"
+    environment = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
