@@ -65,6 +65,7 @@ class Streaming:
     """Everything between a client and a container."""
 
     source: OnePod
+    agent: AgentServer
     runtime: LocalRuntime
     log: Path
     client: HttpClient
@@ -127,7 +128,7 @@ async def streaming(tmp_path: Path) -> AsyncIterator[Streaming]:
     port = await agent.listen("127.0.0.1", 0, None)
     node = {"metadata": {"annotations": {"holdfast.dev/agent-address": f"127.0.0.1:{port}"}}}
     streams = PodStreams(NodeDialer({"n1": node}.get, None), SystemClock())
-    rig = Streaming(source, runtime, log, HttpClient("http://unset"))
+    rig = Streaming(source, agent, runtime, log, HttpClient("http://unset"))
 
     def front(request: http.Request) -> Any:
         try:
