@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from holdfast.api.core.pod import PODS
@@ -14,12 +15,13 @@ from holdfast.client import Client, PatchType
 from holdfast.world import World
 
 from .conditions import OWNED
-from .pod import Pod
+from .pod import TERMINAL_PHASES, Pod
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 10.0
+SOON_S = 0.05
 MERGED_BY_IP = frozenset({"podIPs", "hostIPs"})
 NOT_OURS = frozenset({"qosClass", "nominatedNodeName"})
 
@@ -36,10 +38,14 @@ class StatusWriter:
         self._spawn = spawn
         self._written: Manifest = pod.status
         """What the API has, in the agent's words."""
-        self._echo = _comparable(pod.status)
+        self._echo = comparable(pod.status)
         """What the API has, in its own words."""
+        self._written_core = self._echo
+        """`_written` as it is compared."""
         self._revision = 0
         self._wanted: Manifest | None = None
+        self._wanted_core: Manifest = {}
+        self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_gone = False
 
@@ -49,10 +55,17 @@ class StatusWriter:
         return self._written if self._wanted is None else self._wanted
 
     def submit(self, status: Manifest) -> None:
-        """Has `status` written soon; one not yet written is replaced. Nothing happens if nothing changed."""
-        if self._is_gone or _comparable(status) == _comparable(self.latest):
+        """Has `status` written; one not yet written is replaced. Nothing happens if nothing changed.
+
+        Readiness and the end are written at once (N34), the steps of a start a moment later, together.
+        """
+        core = comparable(status)
+        latest = self._written_core if self._wanted is None else self._wanted_core
+        if self._is_gone or core == latest:
             return
-        self._wanted = status
+        if _urgent(core) != _urgent(latest):
+            self._hurry.set()
+        self._wanted, self._wanted_core = status, core
         if self._task is None:
             self._task = self._spawn(self._write())
 
@@ -64,10 +77,10 @@ class StatusWriter:
         self._pod = pod
         if self._task is not None or pod.resource_version < self._revision:
             return False
-        echo = _comparable(pod.status)
+        echo = comparable(pod.status)
         if echo == self._echo:
             return False
-        self._written, self._echo = pod.status, echo
+        self._written, self._written_core, self._echo = pod.status, echo, echo
         return True
 
     def stop(self) -> None:
@@ -79,15 +92,19 @@ class StatusWriter:
     async def flush(self) -> None:
         """Returns when everything handed in so far is written, or nobody is there to take it."""
         while self._task is not None:
+            self._hurry.set()
             await asyncio.wait({self._task})
 
     async def _write(self) -> None:
         delay_s = FIRST_RETRY_S
         try:
             while self._wanted is not None and not self._is_gone:
-                status = self._wanted
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SOON_S):
+                        await self._hurry.wait()
+                self._hurry.clear()
                 try:
-                    await self._patch(status)
+                    await self._patch(self._wanted, self._wanted_core)
                     delay_s = FIRST_RETRY_S
                 except (NotFound, Conflict):
                     self._wanted = None  # gone, or another of the same name: its watch event comes
@@ -98,31 +115,42 @@ class StatusWriter:
         finally:
             self._task = None
 
-    async def _patch(self, status: Manifest) -> None:
-        changes = difference(self._written, status)
+    async def _patch(self, status: Manifest, core: Manifest) -> None:
+        changes = difference(self._written_core, core, status)
         if changes:
             patch = {"metadata": {"uid": self._pod.uid}, "status": changes}
             answer = await self._client.patch(
                 PODS, self._pod.name, patch, self._pod.namespace, type=PatchType.STRATEGIC, subresource="status"
             )
-            self._echo = _comparable(answer.get("status") or {})
+            self._echo = comparable(answer.get("status") or {})
             text = str(answer["metadata"].get("resourceVersion") or "0")
             self._revision = int(text) if text.isdigit() else 0
-        self._written = status
+        self._written, self._written_core = status, core
         if self._wanted is status:
             self._wanted = None
 
 
-def difference(old: Manifest, new: Manifest) -> Manifest:
-    """The strategic merge patch of the status from `old` to `new`; conditions of others are left alone (N25)."""
+def _urgent(core: Manifest) -> tuple[Any, ...]:
+    """What others wait for: that the pod is ready, which of its containers are, how it ended."""
+    is_ready = any(c["type"] == "Ready" and c.get("status") == "True" for c in core.get("conditions") or ())
+    ready = [entry["name"] for entry in core.get("containerStatuses") or () if entry.get("ready")]
+    phase = core.get("phase")
+    return is_ready, ready, phase if phase in TERMINAL_PHASES else ""
+
+
+def difference(old: Manifest, new: Manifest, status: Manifest) -> Manifest:
+    """The strategic merge patch to `status`; conditions of others are left alone (N25).
+
+    `old` and `new` are the two states as `comparable` makes them.
+    """
     patch: Manifest = {}
     for field in old.keys() - new.keys() - NOT_OURS - {"conditions"}:
         patch[field] = None
-    for field, value in new.items():
-        if field in NOT_OURS or _comparable(value) == _comparable(old.get(field)):
+    for field, value in status.items():
+        if field in NOT_OURS or new.get(field) == old.get(field):
             continue
         if field == "conditions":
-            patch |= _conditions(old.get(field) or [], value)
+            patch |= _conditions(old.get(field) or [], new.get(field) or [], value)
         elif field in MERGED_BY_IP and old.get(field):
             patch[field] = [*value, {"$patch": "replace"}]
         else:
@@ -130,16 +158,16 @@ def difference(old: Manifest, new: Manifest) -> Manifest:
     return patch
 
 
-def _conditions(old: list[Manifest], new: list[Manifest]) -> Manifest:
+def _conditions(old: list[Manifest], new: list[Manifest], conditions: list[Manifest]) -> Manifest:
     before = {condition["type"]: condition for condition in old}
     changed = [
         _with_removals(before.get(condition["type"], {}), condition)
-        for condition in new
-        if condition["type"] in OWNED and _comparable(condition) != _comparable(before.get(condition["type"]))
+        for condition, core in zip(conditions, new, strict=True)
+        if condition["type"] in OWNED and core != before.get(condition["type"])
     ]
     if not changed:
         return {}
-    order = [{"type": condition["type"]} for condition in new]
+    order = [{"type": condition["type"]} for condition in conditions]
     return {"conditions": changed, "$setElementOrder/conditions": order}
 
 
@@ -148,11 +176,17 @@ def _with_removals(old: Manifest, new: Manifest) -> Manifest:
     return {**dict.fromkeys(old.keys() - new.keys()), **new}
 
 
-def _comparable(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Without nulls and empty members, which the server may leave out."""
-    if isinstance(value, dict):
-        members = ((key, _comparable(member)) for key, member in value.items())
-        return {key: member for key, member in members if member not in (None, {}, [])}
-    if isinstance(value, list):
-        return [_comparable(element) for element in value]
+    if type(value) is dict:
+        core = {}
+        for key, member in value.items():
+            if type(member) in _PLAIN or (member := comparable(member)):
+                core[key] = member
+        return core
+    if type(value) is list:
+        return [element if type(element) in _PLAIN else comparable(element) for element in value]
     return value
+
+
+_PLAIN = frozenset({str, int, float, bool})

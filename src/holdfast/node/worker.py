@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, assert_never
@@ -16,7 +16,6 @@ from typing import Any, assert_never
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import ApiError, Conflict, NotFound
 
-from . import hosts
 from .memory import ContainerMemory
 from .observed import Observed, Waiting
 from .plan import (
@@ -33,21 +32,20 @@ from .plan import (
     restart_key,
 )
 from .pod import Container, Pod
+from .preparing import Preparation
 from .probes.rounds import Rounds
-from .runtime import ContainerRecord, ContainerState, RuntimeFailure, Sandbox, SandboxSpec
-from .runtime.simulated import SCRIPT_PREFIX
+from .runtime import ContainerRecord, ContainerState, RuntimeFailure, Sandbox
 from .shared import Shared, whole
 from .starting import Place, Starter, StartFailure, target
 from .status import old_entry, pod_status
 from .status_writer import StatusWriter
 from .termination import Stopper
-from .volumes import Mounted, MountFailure
+from .volumes import MountFailure
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 122.0
-SUMMARY_EVERY_S = 123.0
 ADOPTED_AFTER_S = 10.0
 LONGEST_FLUSH_S = 5.0
 """A node that is stopped waits no longer for the API to take the last status of a pod."""
@@ -69,10 +67,7 @@ class PodWorker:
         self._is_shutting_down = False
         self._is_stopped = False
         self._verdict: Waiting | None = None
-        self._volumes: Mapping[str, Mounted] | None = None
-        self._mount_delay_s = FIRST_RETRY_S
-        self._told_mount_s: dict[str, float] = {}
-        self._sandbox_held_s = 0.0
+        self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
         self._adopted = {record.id for record in shared.runtime.containers(pod.uid)}
         self._rounds = Rounds(
@@ -124,8 +119,8 @@ class PodWorker:
         if any(waiting.reason == "CreateContainerConfigError" for waiting in self._memory.failures.values()):
             self._memory.held.clear()
             self.wake()
-        if self._volumes is None and self._sandbox_held_s:
-            self._sandbox_held_s = 0.0
+        if self._preparation.left_s() > 0:
+            self._preparation.retry()
             self.wake()
 
     async def refresh_volumes(self) -> None:
@@ -157,8 +152,10 @@ class PodWorker:
             self._wake.clear()
             observed = self._observe()
             step = plan(self.pod, observed, self._memory.for_plan())
-            self._note_backoffs(step)
-            self._publish()
+            if step.waiting != self._memory.backing_off:
+                self._note_backoffs(step)
+                observed = self._observe()
+            self._publish(observed)
             self._rounds.nudge()
             if step.actions:
                 log.debug("planned pod=%s reason=%s actions=%d", self.pod.key, step.reason, len(step.actions))
@@ -221,71 +218,17 @@ class PodWorker:
             if renewal_s is not None and renewal_s <= delay_s:
                 await self.refresh_volumes()
 
-    # -- sandbox and volumes ----------------------------------------------------------------------
+    # -- sandbox ----------------------------------------------------------------------------------
 
     async def _create_sandbox(self) -> None:
-        shared = self._shared
-        now_s = shared.world.clock.monotonic_s()
-        if now_s < self._sandbox_held_s:
-            await self._pause(self._sandbox_held_s - now_s)
+        left_s = self._preparation.left_s()
+        if left_s > 0:
+            await self._pause(left_s)
             return
         if self._predecessor is not None:
             await self._predecessor.wait()
-        await shared.orphans_gone.wait()
-        try:
-            await self._mount()
-            spec = self._sandbox_spec()
-            await whole(shared.runtime.create_sandbox(spec))
-        except MountFailure as failure:
-            self._hold_sandbox()
-            self._tell_mount_failure(failure)
-        except RuntimeFailure as error:
-            self._hold_sandbox()
-            message = f"Failed to create pod sandbox: {error.message}"
-            shared.tell(self.pod, "Warning", "FailedCreatePodSandBox", message)
-        else:
-            self._mount_delay_s, self._sandbox_held_s = FIRST_RETRY_S, 0.0
-
-    async def _mount(self) -> Mapping[str, Mounted]:
-        try:
-            self._volumes = await self._shared.volumes.mount(self.pod)
-        except ApiError as error:
-            raise MountFailure("", str(error), is_unresolved=True) from error
-        return self._volumes
-
-    def _hold_sandbox(self) -> None:
-        """Exponential delay, as mounts have it (V80)."""
-        self._sandbox_held_s = self._shared.world.clock.monotonic_s() + self._mount_delay_s
-        self._mount_delay_s = min(self._mount_delay_s * 2, LONGEST_RETRY_S)
-
-    def _tell_mount_failure(self, failure: MountFailure) -> None:
-        """What stands in the way of a claim is told at most every two minutes (N78)."""
-        now_s = self._shared.world.clock.monotonic_s()
-        if failure.is_unresolved and now_s - self._told_mount_s.get(failure.text, -SUMMARY_EVERY_S) < SUMMARY_EVERY_S:
-            return
-        self._told_mount_s[failure.text] = now_s
-        self._shared.tell(self.pod, "Warning", "FailedMount", failure.text)
-
-    def _sandbox_spec(self) -> SandboxSpec:
-        pod, spec = self.pod, self.pod.spec
-        security = spec.get("securityContext") or {}
-        scripts = {key: text for key, text in pod.annotations.items() if key.startswith(SCRIPT_PREFIX)}
-        return SandboxSpec(
-            pod_uid=pod.uid,
-            name=pod.name,
-            namespace=pod.namespace,
-            hostname=self._hostname(),
-            host_network=pod.is_host_network,
-            host_pid=bool(spec.get("hostPID")),
-            host_ipc=bool(spec.get("hostIPC")),
-            share_process_namespace=bool(spec.get("shareProcessNamespace")),
-            sysctls={sysctl["name"]: sysctl["value"] for sysctl in security.get("sysctls") or ()},
-            labels={**pod.labels, **scripts},
-        )
-
-    def _hostname(self) -> str:
-        config = self._shared.config
-        return hosts.hostname(self.pod, config.hostname or config.node_name, config.cluster_domain)
+        await self._shared.orphans_gone.wait()
+        await self._preparation.prepare(self.pod)
 
     async def _remove_broken_sandbox(self) -> None:
         message = "Pod sandbox changed, it will be killed and re-created."
@@ -305,8 +248,8 @@ class PodWorker:
         newest_log = self._shared.files.newest_log(self.pod, container.name)
         attempt = next_attempt(self.pod, container, observed.seen(container.name), newest_log)
         try:
-            volumes = self._volumes if self._volumes is not None else await self._mount()
-            place = Place(observed.ips, observed.host_ips, self._hostname(), volumes)
+            volumes = await self._preparation.volumes(self.pod)
+            place = Place(observed.ips, observed.host_ips, self._preparation.hostname(self.pod), volumes)
             record = await self._starter.start(self.pod, container, attempt, place)
             memory.started(container)
             if container.hook("postStart") is not None:
@@ -314,9 +257,8 @@ class PodWorker:
         except StartFailure as failure:
             memory.failed(container, failure.reason, failure.message, failure.again_at)
         except MountFailure as failure:
-            self._tell_mount_failure(failure)
-            again_at = now + timedelta(seconds=self._mount_delay_s)
-            memory.failed(container, "ContainerCreating", "", again_at)
+            wait_s = self._preparation.failed(self.pod, failure)
+            memory.failed(container, "ContainerCreating", "", now + timedelta(seconds=wait_s))
         else:
             await self._forget_old_runs(container, attempt)
         self._publish()
@@ -492,9 +434,10 @@ class PodWorker:
     def _listening_ports(self) -> frozenset[int] | None:
         return self._shared.runtime.listening_ports(self.pod.uid)
 
-    def _publish(self) -> None:
+    def _publish(self, observed: Observed | None = None) -> None:
         if not self._is_gone:
-            self._status.submit(pod_status(self.pod, self._observe(), self._shared.runtime.name, self._status.latest))
+            observed = observed or self._observe()
+            self._status.submit(pod_status(self.pod, observed, self._shared.runtime.name, self._status.latest))
 
     def _tell_probe(self, container: Container, type: str, reason: str, message: str) -> None:
         self._shared.tell(self.pod, type, reason, message, container)
