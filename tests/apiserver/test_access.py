@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from holdfast.apiserver.auth.authentication import authenticate
+from holdfast.apiserver.auth.tokens import Tokens
 from holdfast.apiserver.auth.user import User
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -14,15 +15,18 @@ CERTIFICATE = {
     "subject": ((("organizationName", "system:masters"),), (("organizationName", "devs"),), (("commonName", "ada"),))
 }
 
+NONE = cast(Tokens, None)
+"""No token is looked at where there is none."""
+
 
 def test_a_certificate_names_user_and_groups() -> None:
-    user = authenticate({}, CERTIFICATE, {})
+    user = authenticate({}, CERTIFICATE, NONE)
     assert user == User("ada", ("system:masters", "devs", "system:authenticated"))
 
 
 def test_without_credentials_one_is_anonymous() -> None:
-    assert authenticate({}, None, {}).name == "system:anonymous"
-    assert authenticate({}, {}, {}).groups == ("system:unauthenticated",)
+    assert authenticate({}, None, NONE).name == "system:anonymous"
+    assert authenticate({}, {}, NONE).groups == ("system:unauthenticated",)
 
 
 async def test_a_bad_token_is_unauthorized(web: Any) -> None:

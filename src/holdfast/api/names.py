@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+GENERATED_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""What generated names end in: no vowels, no words; nothing that looks like something else (A67)."""
+
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _RFC1035_LABEL = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"

@@ -19,13 +19,14 @@ from holdfast.world import World
 
 from .admission import Admission
 from .allocation import Allocation
+from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
 from .cache import Cache, ResourceCache, Stored
 from .call import Call
 from .conversion import STORED_AS, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
-from .verbs import binding, collection, create, delete, eviction, patching, reading, scale, update
+from .verbs import applying, binding, collection, create, delete, eviction, patching, reading, scale, token, update
 from .views import Listed
 
 
@@ -33,13 +34,21 @@ class Api:
     """What the verbs share, and the verbs."""
 
     def __init__(
-        self, store: Store, world: World, cache: Cache, allocation: Allocation, authorizer: Authorizer
+        self,
+        store: Store,
+        world: World,
+        cache: Cache,
+        allocation: Allocation,
+        authorizer: Authorizer,
+        account_tokens: AccountTokens,
     ) -> None:
         self.store = store
         self.world = world
         self.cache = cache
+        self.authorizer = authorizer
         self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
+        self.account_tokens = account_tokens
         self._now: tuple[datetime | None, str] = (None, "")
 
     # -- what the verbs build on
@@ -118,6 +127,10 @@ class Api:
     async def patch(self, call: Call, change: Patch) -> Stored:
         return await patching.patch(self, call, change)
 
+    async def apply(self, call: Call, config: Manifest) -> tuple[Stored, bool]:
+        """The object, and whether it was created (A133)."""
+        return await applying.apply(self, call, config)
+
     async def delete(self, call: Call, options: DeleteOptions) -> delete.Outcome:
         return await delete.delete(self, call, options)
 
@@ -144,4 +157,5 @@ class Api:
 BELOW: dict[str, Callable[[Api, Call, Manifest], Awaitable[Manifest]]] = {
     "binding": binding.bind,
     "eviction": eviction.evict,
+    "token": token.request,
 }

@@ -18,6 +18,7 @@ from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Body, Request, Response, Streaming
 
 from . import bodies, health, responses, routing, views
+from .auth import issuer
 from .auth.authentication import authenticate, impersonated
 from .auth.authorization import Attributes
 from .auth.request_info import attributes
@@ -26,7 +27,19 @@ from .auth.user import User
 from .cache import Stored
 from .call import Call
 from .negotiation import JSON, choose, wants_discovery, wants_pretty
-from .options import Query, WriteOptions, delete_options, first, flag, list_options, of_one, parse_query, write_options
+from .options import (
+    Query,
+    WriteOptions,
+    default_manager,
+    delete_options,
+    first,
+    flag,
+    list_options,
+    of_one,
+    parse_query,
+    write_options,
+)
+from .patch.apply import parse_configuration
 from .patches import parse_patch
 from .responses import Style
 from .routing import Route
@@ -47,7 +60,18 @@ CONNECTING = ("log", "exec", "attach", "portforward", "proxy")
 LARGE = 500
 """Lists of more objects than this are written in slices, so that nobody else waits for them."""
 
-ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
+ROOT_PATHS = (
+    issuer.CONFIGURATION_PATH,
+    "/api",
+    "/apis",
+    "/healthz",
+    "/livez",
+    issuer.KEYS_PATH,
+    "/openapi/v2",
+    "/openapi/v3",
+    "/readyz",
+    "/version",
+)
 
 
 class Streams(Protocol):
@@ -92,7 +116,7 @@ class Handler:
     def _admit(self, request: Request, query: Query) -> User:
         """The user, if they may. Raises Unauthorized, Forbidden."""
         server = self._server
-        user = authenticate(request.headers, request.peer_certificate, server.config.tokens)
+        user = authenticate(request.headers, request.peer_certificate, server.tokens)
         if "impersonate-user" in request.headers:
             user = impersonated(user, request.headers, self._may_impersonate)
         server.authorizer.check(user, attributes(request.method, request.path, query))
@@ -142,12 +166,14 @@ class Handler:
             return responses.document(200, {"paths": list(ROOT_PATHS)}, style)
         if path.startswith("/openapi/"):
             return self._server.openapi(request) or responses.not_found_page()
+        if found := issuer.handle(path, self._server.config.address, self._server.tokens.accounts.key):
+            return found
         endpoint, _, only = path[1:].partition("/")
         if endpoint in health.NAMES:
-            found = health.report(
+            report = health.report(
                 endpoint, self._server.checks, only=only, excluded=query.get("exclude", ()), verbose="verbose" in query
             )
-            return responses.text(*found) if found else responses.not_found_page()
+            return responses.text(*report) if report else responses.not_found_page()
         return responses.not_found_page()
 
     # -- resources
@@ -299,6 +325,7 @@ class Handler:
 
     def _options(self, asked: Asked, kind: str, *, is_apply: bool = False) -> WriteOptions:
         options = asked.call.options = write_options(asked.query, kind, is_apply=is_apply)
+        asked.call.manager = options.field_manager or default_manager(asked.request.headers.get("user-agent", ""))
         return options
 
     def _body(self, asked: Asked, options: WriteOptions) -> Manifest:
@@ -332,10 +359,19 @@ class Handler:
     async def _patch(self, asked: Asked) -> Response:
         media_type = asked.request.headers.get("content-type", "")
         options = self._options(asked, "PatchOptions", is_apply=bodies.is_apply(media_type))
+        if bodies.is_apply(media_type):
+            return await self._apply(asked, options)
         change = parse_patch(media_type, asked.request.body, options.field_validation)
         if asked.route.subresource == "scale":
             return self._scale(asked, 200, await self._server.api.patch_scale(asked.call, change))
         return self._object(asked, 200, await self._server.api.patch(asked.call, change))
+
+    async def _apply(self, asked: Asked, options: WriteOptions) -> Response:
+        config = parse_configuration(asked.call, asked.request.body, options.field_validation)
+        stored, was_created = await self._server.api.apply(asked.call, config)
+        if asked.route.subresource == "scale":
+            return self._scale(asked, 200, scale.of(stored.manifest))
+        return self._object(asked, 201 if was_created else 200, stored)
 
     async def _delete(self, asked: Asked) -> Response:
         options = delete_options(bodies.delete_options(asked.request), asked.query)

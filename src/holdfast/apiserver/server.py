@@ -25,8 +25,11 @@ from holdfast.world import World
 from . import bootstrap, handling, health, views
 from .allocation import Allocation
 from .api import Api
+from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
 from .auth.reviews import Reviewer, is_review
+from .auth.signing import SigningKey
+from .auth.tokens import Tokens
 from .auth.user import User, component
 from .cache import Cache
 from .conversion import STORED_AS
@@ -53,6 +56,10 @@ class Config:
     """First and last node port."""
     address: str = "127.0.0.1:6443"
     """`HOST:PORT` under which clients reach this server."""
+    pods_address: str = ""
+    """`HOST:PORT` under which pods reach this server by way of `kubernetes.default`; `address` unless it is set."""
+    signing_key: SigningKey = field(default_factory=SigningKey)
+    """Of the tokens of service accounts."""
     bootstraps: bool = True
     """Whether to make the objects that every cluster has."""
 
@@ -74,6 +81,7 @@ class ApiServer:
         self.cache: Cache
         self.api: Api
         self.authorizer: Authorizer
+        self.tokens: Tokens
         self.reviewer: Reviewer
         self._hubs: dict[int, Hub] = {}
         self._plain: dict[int, views.PlainView] = {}
@@ -95,12 +103,15 @@ class ApiServer:
         )
         chance = self.world.random
         allocation = Allocation(of(SERVICES), self.config.service_cidr, self.config.node_ports, chance)
-        self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer)
-        self.reviewer = Reviewer(self.authorizer, self.config.tokens, self.api.now)
+        self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
+        self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, self.tokens.accounts)
+        self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
         self._is_open = True
         self._expiry = asyncio.create_task(expire_events(self.api))
         if self.config.bootstraps:
-            await bootstrap.ensure(self.client("apiserver"), allocation.first_address, self.config.address)
+            await bootstrap.ensure(
+                self.client("apiserver"), allocation.first_address, self.config.pods_address or self.config.address
+            )
 
     async def close(self) -> None:
         """Ends every watch. The store is its owner's to close."""

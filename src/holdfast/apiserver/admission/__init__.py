@@ -19,7 +19,7 @@ from holdfast.apiserver.cache import Cache
 from holdfast.apiserver.call import Call
 from holdfast.world import World
 
-from . import claims, namespaces, nodes, pods
+from . import account_volumes, claims, namespaces, nodes, pods
 
 Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 """(cache, call, new, old); `old` is None on create. Raises what refuses the request."""
@@ -53,6 +53,8 @@ class Admission:
             namespaces.must_take_new_objects(self._cache, call, new, self._world.clock.now())
         for plugin in MUTATING.get(call.resource, ()):
             plugin(self._cache, call, new, old)
+        if call.resource is PODS and old is None:
+            account_volumes.mount(self._cache, call, new, self._world.random)
 
     def check(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """The final word on an object that is valid by itself. Raises Forbidden."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from holdfast.api.errors import Unauthorized
-
+from .tokens import Tokens
 from .user import ANONYMOUS, AUTHENTICATED, User
 
 
-def authenticate(headers: Mapping[str, str], certificate: Mapping[str, Any] | None, tokens: Mapping[str, User]) -> User:
+def authenticate(headers: Mapping[str, str], certificate: Mapping[str, Any] | None, tokens: Tokens) -> User:
     """A verified client certificate first, then a bearer token; anonymous without either.
 
     Raises Unauthorized for credentials that are not good (A59).
@@ -21,7 +19,7 @@ def authenticate(headers: Mapping[str, str], certificate: Mapping[str, Any] | No
     authorization = headers.get("authorization", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "bearer" and (token := token.strip()):
-        return user_of_token(token, tokens)
+        return tokens.user_of(token)
     return ANONYMOUS
 
 
@@ -31,18 +29,6 @@ def _of_certificate(certificate: Mapping[str, Any]) -> User | None:
     name = next((value for key, value in fields if key == "commonName"), "")
     groups = tuple(value for key, value in fields if key == "organizationName")
     return User(name, (*groups, AUTHENTICATED)) if name else None
-
-
-def user_of_token(token: str, tokens: Mapping[str, User]) -> User:
-    """Raises Unauthorized for one that nobody has."""
-    given = token.encode()
-    found = None
-    for known, user in tokens.items():
-        if hmac.compare_digest(known.encode(), given):
-            found = user
-    if found is None:
-        raise Unauthorized("Unauthorized")
-    return found if AUTHENTICATED in found.groups else User(found.name, (*found.groups, AUTHENTICATED), found.uid)
 
 
 def impersonated(user: User, headers: Mapping[str, str], may: Callable[[User, str, str, str], None]) -> User:

@@ -12,15 +12,14 @@ from holdfast.api.authorization.reviews import (
     SELF_SUBJECT_RULES_REVIEWS,
     SUBJECT_ACCESS_REVIEWS,
 )
-from holdfast.api.errors import BadRequest, FieldError, Unauthorized, forbidden, invalid
+from holdfast.api.errors import BadRequest, FieldError, forbidden, invalid
 from holdfast.api.resource import Manifest, Resource
 from holdfast.apiserver.call import Call
 
-from .authentication import user_of_token
+from .account_tokens import TokenRefused
 from .authorization import Attributes, Authorizer
+from .tokens import AUDIENCES, Tokens
 from .user import User
-
-AUDIENCE = "https://kubernetes.default.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Reviewer:
     """What the answers come from."""
 
     authorizer: Authorizer
-    tokens: Mapping[str, User]
+    tokens: Tokens
     now: Callable[[], str]
 
     def review(self, call: Call, manifest: Manifest) -> Manifest:
@@ -114,22 +113,20 @@ def _token(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
     spec = manifest.get("spec") or {}
     if not spec.get("token"):
         raise BadRequest("token is required for TokenReview in authentication")
-    audiences = spec.get("audiences") or [AUDIENCE]
     try:
-        user = user_of_token(spec["token"], reviewer.tokens)
-    except Unauthorized:
-        return {"status": {"user": {}, "error": "invalid bearer token"}}
-    if AUDIENCE not in audiences:
-        detail = f'token audiences ["{AUDIENCE}"] is invalid for the target audiences'
-        listed = " ".join(f'"{audience}"' for audience in audiences)
-        return {"status": {"user": {}, "error": f"[invalid bearer token, {detail} [{listed}]]"}}
-    return {"status": {"authenticated": True, "user": _info(user), "audiences": [AUDIENCE]}}
+        user, audiences = reviewer.tokens.review(spec["token"], spec.get("audiences") or AUDIENCES)
+    except TokenRefused as error:
+        refused = "invalid bearer token"
+        return {"status": {"user": {}, "error": f"[{refused}, {error}]" if str(error) else refused}}
+    return {"status": {"authenticated": True, "user": _info(user), "audiences": audiences}}
 
 
 def _info(user: User) -> Manifest:
     info: Manifest = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
         info["uid"] = user.uid
+    if user.extra:
+        info["extra"] = {key: list(values) for key, values in user.extra}
     return info
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from holdfast.api.names import GENERATED_LETTERS
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
+from holdfast.apiserver.fields.tracking import Managed, created
 from holdfast.apiserver.options import PlainError
 from holdfast.store import ABSENT, RevisionMismatch
 
@@ -15,7 +17,6 @@ from . import strategy
 if TYPE_CHECKING:
     from holdfast.apiserver.api import Api
 
-NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 MAX_PREFIX = 58
 TRIES = 8
 NOT_UNIQUE = ", the server was not able to generate a unique name for the object"
@@ -37,12 +38,18 @@ async def create(api: Api, call: Call, manifest: Manifest) -> Stored:
     return await make(api, call, manifest)
 
 
-async def make(api: Api, call: Call, manifest: Manifest) -> Stored:
-    """Admits, prepares, validates and stores a new object that has its name."""
+async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None = None) -> Stored:
+    """Admits, prepares, validates and stores a new object that has its name.
+
+    `managed` is what is owned of it; all that the manifest says now, by the caller, if it is None (A143).
+    """
     resource = call.resource
+    if managed is None:
+        given = (manifest.get("metadata") or {}).get("managedFields")
+        managed = created(strategy.scope(call), manifest, call.manager, api.now(), given)
     await api.admission.settle(call, manifest)
     api.admission.admit(call, manifest, None)  # what it adds needs no defaults
-    strategy.begin(api, call, manifest)
+    strategy.begin(api, call, manifest, managed)
     with api.allocation.of(call, manifest, None):
         if errors := strategy.new_errors(call, manifest):
             raise call.invalid(errors)
@@ -62,7 +69,7 @@ def _free_name(api: Api, call: Call, prefix: str) -> str:
     """A name that nobody has (A67). Raises AlreadyExists if chance is against it."""
     random = api.world.random
     for _ in range(TRIES):
-        name = prefix[:MAX_PREFIX] + "".join(random.choice(NAME_LETTERS) for _ in range(5))
+        name = prefix[:MAX_PREFIX] + "".join(random.choice(GENERATED_LETTERS) for _ in range(5))
         if api.store.latest(api.objects(call.resource).key(call.namespace, name)) is None:
             return name
     raise call.already_exists(name, NOT_UNIQUE)
