@@ -20,15 +20,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.network.pods import ranges
+from holdfast.network.pods.ranges import NoRangeLeft
 from holdfast.world import real_world
 
-from . import certificates, kubeconfig
+from . import certificates, kubeconfig, pod_range
 from . import settings as saved
 from .agents_process import AgentsProcess
 from .home import Home
-from .launch import NOTIFY, daemon_lock
-from .locks import Held, ProcessLock
+from .launch import NOTIFY, agents_lock, daemon_lock
+from .locks import Held, ProcessLock, holder
 from .loop import run
 from .settings import Settings
 
@@ -87,6 +87,7 @@ class Daemon:
         self._progress = progress
         self._world = real_world()
         self._stop = asyncio.Event()
+        self._range: pod_range.Hold | None = None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then stops the pods, then itself. Raises StartFailed."""
@@ -105,7 +106,12 @@ class Daemon:
 
     async def _run(self, lock: ProcessLock) -> None:
         listening = _listen(self._settings.port)
-        self._settings = complete(self._settings, listening.getsockname()[1])
+        in_use = holder(agents_lock(self._home)) is not None
+        try:
+            pods, self._range = pod_range.choose(self._settings.pod_cidr, in_use)
+        except NoRangeLeft as error:
+            raise StartFailed(str(error)) from error
+        self._settings = self._settings.changed(port=listening.getsockname()[1], pod_cidr=str(pods))
         saved.save(self._home.settings, self._settings)
         url = f"https://{HOST}:{self._settings.port}"
         agents = AgentsProcess(self._home, self._settings, url, self._world.clock)
@@ -166,11 +172,6 @@ def _listen(port: int) -> socket.socket:
     listening.listen(1024)
     listening.setblocking(False)
     return listening
-
-
-def complete(settings: Settings, port: int) -> Settings:
-    """The settings with everything chosen that was left open."""
-    return settings.changed(port=port, pod_cidr=settings.pod_cidr or str(ranges.choose(ranges.routed())))
 
 
 async def _cancel(task: asyncio.Task[object] | asyncio.Task[None]) -> None:

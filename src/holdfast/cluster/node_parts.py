@@ -53,7 +53,8 @@ def node_parts(home: Home, settings: Settings, number: int, world: World) -> Nod
         return NodeParts(_processes(home, number, world), config, _nothing, _nothing)
     from holdfast.node.runtime.simulated import SimulatedRuntime
 
-    network = ".".join(settings.pod_cidr.split(".")[:2])
+    first, second = settings.pod_cidr.split(".")[:2]
+    network = f"{first}.{(int(second) + number) % 256}"  # nothing is routed there: only different for each node
     return NodeParts(SimulatedRuntime(world, network=network), config, _nothing, _nothing)
 
 

@@ -28,6 +28,7 @@ from holdfast.world import World
 from . import certificates
 from .control_plane import ControlPlane
 from .home import Home
+from .node_parts import choose_runtime
 from .settings import Settings
 
 HOST = "127.0.0.1"
@@ -101,9 +102,15 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         directories=LocalDirectories([volumes]),
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
-        dns_addresses=[(settings.dns_address(), 53)] if os.geteuid() == 0 else [],
+        dns_addresses=dns_addresses(settings),
         without=settings.without,
     )
+
+
+def dns_addresses(settings: Settings) -> list[tuple[str, int]]:
+    """Where pods look for names: only real pods do, and only root may listen there."""
+    has_pods = settings.nodes > 0 and choose_runtime(settings.runtime) == "oci"
+    return [(settings.dns_address(), 53)] if has_pods and os.geteuid() == 0 else []
 
 
 async def nodes_ready(server: ApiServer, names: list[str]) -> None:

@@ -33,8 +33,10 @@ class Addresses:
     def take(self, pod_uid: str) -> IPv4Address:
         """The pod's address, the same one each time. Raises NoAddressLeft."""
         held = self.held()
-        if pod_uid in held:
-            return held[pod_uid]
+        if (known := held.get(pod_uid)) is not None:
+            if known in self._network:
+                return known
+            self.release(pod_uid)  # of a range that the cluster has given up
         address = self._next(set(held.values()))
         self._write(str(address), pod_uid)
         self._write(_LAST, str(address))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 from pathlib import Path
 
 PREFERRED = "10.244.0.0/16"
@@ -22,10 +23,10 @@ def candidates() -> Iterator[IPv4Network]:
         yield IPv4Network(f"10.{(second + step) % 256}.0.0/16")
 
 
-def choose(taken: Iterable[IPv4Network]) -> IPv4Network:
-    """The first candidate that overlaps with nothing in `taken`. Raises NoRangeLeft."""
+def choose(taken: Iterable[IPv4Network], wanted: Iterable[IPv4Network] = ()) -> IPv4Network:
+    """The first of `wanted` and the candidates that overlaps with nothing in `taken`. Raises NoRangeLeft."""
     used = [network for network in taken if network.prefixlen > 0]
-    for candidate in candidates():
+    for candidate in chain(wanted, candidates()):
         if not any(candidate.overlaps(network) for network in used):
             return candidate
     raise NoRangeLeft("no 10.x.0.0/16 is free on this machine")

@@ -1,0 +1,44 @@
+"""The cluster's range of pod addresses: chosen at its start, held against other clusters of this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from ipaddress import IPv4Network
+
+from holdfast.network.pods import ranges
+
+Hold = socket.socket
+"""What keeps a range from other clusters, for as long as it is open and its process lives."""
+
+
+def hold(network: IPv4Network) -> Hold | None:
+    """None if another cluster has it. The kernel lets go of an abstract address with its process, leaving no file."""
+    holding = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        holding.bind(f"\0holdfast-pods-{network}")
+    except OSError:
+        holding.close()
+        return None
+    return holding
+
+
+def choose(
+    saved: str,
+    in_use: bool,
+    routed: Callable[[], list[IPv4Network]] = ranges.routed,
+    hold: Callable[[IPv4Network], Hold | None] = hold,
+) -> tuple[IPv4Network, Hold | None]:
+    """The range and what holds it. `saved` is the last start's; with `in_use` its pods run, and it stays.
+
+    Otherwise a range that somebody took meanwhile is given up for the next that is free. Raises NoRangeLeft.
+    """
+    if saved and in_use:
+        return IPv4Network(saved), hold(IPv4Network(saved))
+    taken = routed()
+    wanted = [IPv4Network(saved)] if saved else []
+    while True:
+        network = ranges.choose(taken, wanted)
+        if (holding := hold(network)) is not None:
+            return network, holding
+        taken.append(network)
