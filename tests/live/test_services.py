@@ -1,0 +1,257 @@
+"""Services on a real cluster: what reaches what, from pods and from the machine (D40-D48, R91)."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from holdfast.network.pods.masquerade import table_name
+
+from .conftest import SEARCH
+
+PYTHON = "/usr/bin/python3"
+
+ECHO = """
+import http.server, os, socket, threading
+
+name = os.uname().nodename
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{name} {self.client_address[0]}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+def answer_datagrams():
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("0.0.0.0", 5353))
+    while True:
+        data, client = udp.recvfrom(512)
+        udp.sendto(f"{name} {client[0]}".encode(), client)
+
+threading.Thread(target=answer_datagrams, daemon=True).start()
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Answer).serve_forever()
+"""
+
+ASK = """
+import sys, urllib.request
+for _ in range(int(sys.argv[2])):
+    try:
+        print(urllib.request.urlopen(f"http://{sys.argv[1]}/", timeout=3).read().decode())
+    except OSError as error:
+        print(error)
+"""
+
+
+def pod(name, **spec):
+    container = {
+        "name": "main",
+        "image": "host",
+        "command": [PYTHON, "-c", ECHO],
+        "ports": [{"name": "web", "containerPort": 8080}, {"name": "dns", "containerPort": 5353, "protocol": "UDP"}],
+        "readinessProbe": {"tcpSocket": {"port": "web"}, "periodSeconds": 1},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": "web"}},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container], **spec},
+    }
+
+
+def service(name, ports, **spec):
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": "web"}, "ports": ports, **spec},
+    }
+
+
+WEB = [{"name": "http", "port": 80, "targetPort": "web"}]
+UDP = [{"name": "dns", "port": 53, "targetPort": "dns", "protocol": "UDP"}]
+
+
+class Web:
+    """Two pods that say who they are and who asks them."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.pods = {}
+
+    def make(self, *manifests):
+        self.cluster.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": [*manifests]})
+
+    def start(self, *names):
+        self.make(*(pod(name) for name in names))
+        self.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *(f"pod/{name}" for name in names))
+        self.pods = {each["metadata"]["name"]: each["status"]["podIP"] for each in self.cluster.get("pods")["items"]}
+
+    def service(self, name, ports=WEB, **spec):
+        """Its address, once the kernel knows all of its endpoints."""
+        self.make(service(name, ports, **spec))
+        made = self.cluster.get("service", name)
+        if "selector" not in spec:
+            self.cluster.until("rules", lambda: self.is_routed(name))
+        return made["spec"]["clusterIP"]
+
+    def is_routed(self, name):
+        rules = self.rules().partition(f"chain svc-default/{name}/")[2].partition("\n\t}")[0]
+        return all(each in rules for each in self.pods.values())
+
+    @property
+    def table(self):
+        return f"{table_name(str(self.cluster.home))}-services"
+
+    def rules(self):
+        return nft("list", "table", "ip", self.table)
+
+    def from_pod(self, name, where, times=1):
+        output = self.cluster.kubectl("exec", name, "--", PYTHON, "-c", ASK, where, str(times))
+        return output.splitlines()
+
+
+@pytest.fixture(scope="module")
+def web(cluster):
+    made = Web(cluster)
+    made.start("web-0", "web-1")
+    return made
+
+
+def nft(*arguments):
+    return subprocess.run(["nft", *arguments], env={"PATH": SEARCH}, capture_output=True, text=True).stdout
+
+
+def from_host(where, times=1):
+    answers = []
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(times):
+        with opener.open(f"http://{where}/", timeout=3) as answer:
+            answers.append(answer.read().decode())
+    return answers
+
+
+def names(answers):
+    return {answer.split()[0] for answer in answers}
+
+
+def ask_datagram(address, port, source_port=0):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(3)
+        client.bind(("", source_port))
+        client.connect((address, port))
+        client.send(b"who")
+        return client.recv(512).decode().split()[0], client.getsockname()[1]
+
+
+def refusal_s(address, port=80):
+    """How long it takes to be refused."""
+    begin = time.monotonic()
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((address, port), timeout=5):
+        pass
+    return time.monotonic() - begin
+
+
+def test_a_cluster_address_leads_to_every_endpoint_from_the_host_and_from_pods(web):
+    address = web.service("both")
+    assert names(from_host(f"{address}:80", 24)) == {"web-0", "web-1"}
+    answers = web.from_pod("web-0", f"{address}:80", 24)
+    assert names(answers) == {"web-0", "web-1"}, "a pod reaches itself too (D44)"
+    assert f"web-1 {web.pods['web-0']}" in answers, "and others see its own address (D43)"
+
+
+def test_what_has_no_endpoints_and_what_is_no_port_is_refused_at_once(web):
+    address = web.service("nobody", selector={"app": "nobody"})
+    both = web.service("both")
+    web.cluster.until("rules", lambda: refuses(address))
+    assert max(refusal_s(address) for _ in range(20)) < 1
+    assert refusal_s(both, 81) < 1
+    for where in (f"{address}:80", f"{both}:81"):
+        begin = time.monotonic()
+        assert all("refused" in line for line in web.from_pod("web-0", where, 20))
+        assert time.monotonic() - begin < 4
+
+
+def refuses(address, port=80):
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def test_a_node_port_answers_on_the_machines_address_and_on_localhost(web):
+    web.service("node-port", [{**WEB[0], "nodePort": 31777}], type="NodePort")
+    node = web.cluster.get("nodes")["items"][0]
+    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
+    for where in (address, "127.0.0.1"):
+        assert names(from_host(f"{where}:31777", 24)) == {"web-0", "web-1"}
+    assert names(web.from_pod("web-0", f"{address}:31777", 24)) == {"web-0", "web-1"}
+    assert "refused" in web.from_pod("web-0", "127.0.0.1:31777")[0], "a pod's localhost is its own"
+
+
+def test_under_local_a_node_port_still_answers_the_machine_and_its_pods(web):
+    ports = [{**WEB[0], "nodePort": 31778}]
+    web.service("local", ports, type="NodePort", externalTrafficPolicy="Local", internalTrafficPolicy="Local")
+    assert names(from_host("127.0.0.1:31778", 24)) == {"web-0", "web-1"}
+    assert names(from_host(f"{web.cluster.get('service', 'local')['spec']['clusterIP']}:80", 24)) == {"web-0", "web-1"}
+
+
+def test_a_load_balancer_gets_the_machines_address_unless_the_port_is_in_use(web):
+    with socket.create_server(("", 0)) as busy:
+        taken = busy.getsockname()[1]
+        web.make(service("balanced", [{**WEB[0], "port": 31779}], type="LoadBalancer"))
+        web.make(service("pending", [{**WEB[0], "port": taken}], type="LoadBalancer"))
+        ingress = web.cluster.until("an address", lambda: ingress_of(web, "balanced"))
+        web.cluster.until("a warning", lambda: "in use by a program" in web.cluster.kubectl("get", "events"))
+        assert ingress_of(web, "pending") == []
+    web.cluster.until("rules", lambda: not refuses(ingress[0]["ip"], 31779))
+    assert names(from_host(f"{ingress[0]['ip']}:31779", 24)) == {"web-0", "web-1"}
+    web.cluster.kubectl("delete", "service", "balanced", "pending")
+    web.cluster.until("nothing answers", lambda: refuses(ingress[0]["ip"], 31779))
+
+
+def ingress_of(web, name):
+    return web.cluster.get("service", name)["status"]["loadBalancer"].get("ingress", [])
+
+
+def test_with_affinity_a_client_stays_with_its_endpoint(web):
+    address = web.service("affine", sessionAffinity="ClientIP")
+    assert len(names(from_host(f"{address}:80", 16))) == 1
+    assert len(names(web.from_pod("web-1", f"{address}:80", 16))) == 1
+
+
+def test_a_flow_of_datagrams_leaves_an_endpoint_that_is_gone(web):
+    web.start("gone-0")
+    address = web.service("datagrams", UDP)
+    assert {ask_datagram(address, 53)[0] for _ in range(40)} == {"gone-0", "web-0", "web-1"}
+    source_ports = [port for name, port in (ask_datagram(address, 53) for _ in range(40)) if name == "gone-0"]
+    web.cluster.kubectl("delete", "pod", "gone-0")
+    del web.pods["gone-0"]
+    web.cluster.until("rules", lambda: ask_datagram(address, 53, source_ports[0])[0] != "gone-0", within_s=5)
+    assert "gone-0" not in {ask_datagram(address, 53, port)[0] for port in source_ports}
+
+
+def test_rules_that_somebody_removed_are_put_back_by_the_next_agents(web):
+    address = web.service("both")
+    web.cluster.kill("agents")
+    assert names(from_host(f"{address}:80", 24)) == {"web-0", "web-1"}, "rules outlive the agents"
+    nft("delete", "table", "ip", web.table)
+    web.cluster.until("rules", lambda: web.is_routed("both"), within_s=15)
+    assert names(from_host(f"{address}:80", 24)) == {"web-0", "web-1"}
+
+
+def test_pods_cannot_reach_what_listens_on_the_machines_localhost(web):
+    links = [path for path in Path("/proc/sys/net/ipv4/conf").glob("hf*") if (path / "route_localnet").exists()]
+    assert links
+    assert 'iifname "hf*" ip daddr 127.0.0.0/8 drop' in nft("list", "table", "ip", web.table.removesuffix("-services"))
+    assert Path("/proc/sys/net/ipv4/conf/all/route_localnet").read_text().strip() == "0"
