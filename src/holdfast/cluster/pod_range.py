@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Network
 
 from holdfast.network.pods import ranges
+
+IP_FREEBIND = 15
+DNS_PORT = 53
 
 Hold = socket.socket
 """What keeps a range from other clusters, for as long as it is open and its process lives."""
@@ -14,6 +18,8 @@ Hold = socket.socket
 
 def hold(network: IPv4Network) -> Hold | None:
     """None if another cluster has it. The kernel lets go of an abstract address with its process, leaving no file."""
+    if not _nameserver_fits(str(ranges.gateway(ranges.node_range(network, 0)))):
+        return None
     holding = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         holding.bind(f"\0holdfast-pods-{network}")
@@ -21,6 +27,17 @@ def hold(network: IPv4Network) -> Hold | None:
         holding.close()
         return None
     return holding
+
+
+def _nameserver_fits(address: str) -> bool:
+    """Whether nothing answers where the pods' nameserver is to be. Where only root may know, it fits."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.setsockopt(socket.SOL_IP, IP_FREEBIND, 1)
+            probe.bind((address, DNS_PORT))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
 
 
 def choose(
