@@ -1,0 +1,142 @@
+"""The follower: one full build, then one transaction for what came together; what a refusal leads to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from holdfast.api.core.service import SERVICES
+from holdfast.client import ObjectList, WatchEvent
+from holdfast.client.informer import Informers
+from holdfast.network.services import conntrack, machine, router
+from holdfast.network.services.router import ServiceRouter
+from holdfast.world import real_world
+
+from .builders import HERE, Kernel, endpoint, service, slice_of
+
+
+class Api:
+    """Services and slices, and a watch that tells what is put in."""
+
+    def __init__(self):
+        self.objects = {True: {}, False: {}}
+        self.watches = {True: asyncio.Queue(), False: asyncio.Queue()}
+        self.revision = 1
+
+    def put(self, manifest, *, gone=False):
+        is_service = "spec" in manifest
+        self.revision += 1
+        manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": str(self.revision)}}
+        event = "DELETED" if gone else "MODIFIED"
+        self.objects[is_service][manifest["metadata"]["name"]] = manifest
+        self.watches[is_service].put_nowait(WatchEvent(event, manifest))
+
+    async def list(self, resource, namespace="", **options):
+        return ObjectList(list(self.objects[resource is SERVICES].values()), str(self.revision))
+
+    async def watch(self, resource, namespace="", **options):
+        while True:
+            yield await self.watches[resource is SERVICES].get()
+
+
+class Nft:
+    """Counts what the kernel takes, and refuses when told to."""
+
+    def __init__(self):
+        self.kernel = Kernel()
+        self.texts = []
+        self.refusals = 0
+
+    def run(self, commands):
+        if commands == "list tables ip\n":
+            return "".join(f"table ip {name}\n" for name in ["t"] if self.kernel.chains)
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("nftables: no")
+        self.texts.append(commands)
+        self.kernel.run(commands)
+        return ""
+
+
+@asynccontextmanager
+async def routing(monkeypatch, api):
+    monkeypatch.setattr(machine, "has_default_route", lambda: True)
+    monkeypatch.setattr(router, "COLLECT_S", 0.01)
+    monkeypatch.setattr(router, "FIRST_RETRY_S", 0.01)
+    nft, world = Nft(), real_world()
+    informers = Informers(api, world)
+    made = ServiceRouter(informers, world, nft, "t", HERE)
+    tasks = [asyncio.create_task(part.run()) for part in (made, informers)]
+    try:
+        yield nft
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(holds):
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 -- whatever it is that holds
+            await asyncio.sleep(0.002)
+
+
+SVC = "svc-default/web/tcp-80"
+
+
+async def test_what_comes_together_is_one_transaction(monkeypatch):
+    api = Api()
+    api.put(service())
+    async with routing(monkeypatch, api) as nft:
+        await until(lambda: nft.texts)
+        assert SVC not in nft.kernel.chains
+        api.put(slice_of(endpoint("10.244.0.2")))
+        api.put(slice_of(endpoint("10.244.0.2"), endpoint("10.244.0.3")))
+        api.put(service("other", "10.96.0.11"))
+        await until(lambda: len(nft.texts) > 1)
+        assert "10.244.0.3" in nft.kernel.chains[SVC][0]
+        assert "10.96.0.11" in nft.kernel.elements["cluster-ips"]
+        assert len(nft.texts) == 2
+        api.put(slice_of(endpoint("10.244.0.2")), gone=True)
+        api.put(service(), gone=True)
+        await until(lambda: SVC not in nft.kernel.chains)
+
+
+async def test_a_refused_change_replaces_the_table_and_is_tried_until_it_is_taken(monkeypatch):
+    api = Api()
+    api.put(service())
+    async with routing(monkeypatch, api) as nft:
+        await until(lambda: nft.texts)
+        nft.refusals = 3
+        api.put(slice_of(endpoint("10.244.0.2")))
+        await until(lambda: SVC in nft.kernel.chains)
+        assert nft.texts[-1].startswith("table ip t\ndelete table ip t\n")
+
+
+async def test_a_table_that_somebody_removed_is_put_back(monkeypatch):
+    monkeypatch.setattr(router, "LOOK_AFTER_S", 0.02)
+    api = Api()
+    api.put(service())
+    api.put(slice_of(endpoint("10.244.0.2")))
+    async with routing(monkeypatch, api) as nft:
+        await until(lambda: SVC in nft.kernel.chains)
+        nft.kernel = Kernel()
+        await until(lambda: SVC in nft.kernel.chains)
+        taken = len(nft.texts)
+        await asyncio.sleep(0.1)
+        assert len(nft.texts) == taken, "one that is there is left alone"
+
+
+async def test_flows_are_forgotten_after_the_rules_have_changed(monkeypatch):
+    forgotten = []
+    ports = [{"name": "http", "port": 53, "protocol": "UDP"}]
+    api = Api()
+    api.put(service(ports=ports))
+    api.put(slice_of(endpoint("10.244.0.2"), protocol="UDP"))
+    flow = conntrack.Flow(("10.96.0.10", 53), ("10.244.0.2", 8080), b"")
+    async with routing(monkeypatch, api) as nft:
+        monkeypatch.setattr(conntrack, "forget", lambda is_stale: forgotten.append((len(nft.texts), is_stale(flow))))
+        await until(lambda: len(forgotten) == 1)
+        api.put(slice_of(endpoint("10.244.0.3"), protocol="UDP"))
+        await until(lambda: len(forgotten) == 2)
+    assert forgotten == [(1, False), (2, True)]
