@@ -26,6 +26,7 @@ from .config import AgentConfig
 from .files import ImaginedFiles, PodFiles, StateDirectory
 from .hosts import Resolver, parse_resolver
 from .image_pulls import ImagePulls
+from .log_rotation import rotate_for_ever
 from .lookup import ApiLookup
 from .node_status import imagined_machine, read_machine
 from .pod import Pod
@@ -43,6 +44,7 @@ from .worker import PodWorker
 log = logging.getLogger(__name__)
 
 ORPHAN_GRACE_S = 1.0
+REVIVE_AFTER_S = 10.0
 
 __all__ = ["Agent", "AgentConfig"]
 
@@ -102,6 +104,8 @@ class Agent:
             try:
                 self._group.create_task(informers.run(), name="informers")
                 self._group.create_task(events.run(), name="events")
+                if state is not None:
+                    self._group.create_task(rotate_for_ever(self._runtime, world), name="logs")
                 self._follow_objects(informers, registration)
                 await registration.register()
                 self._group.create_task(registration.run(), name="registration")
@@ -159,7 +163,7 @@ class Agent:
         return server
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self._group.create_task(coroutine)
+        return self._group.create_task(_guarded(coroutine))
 
     # -- following the API ------------------------------------------------------------------------
 
@@ -215,12 +219,20 @@ class Agent:
         try:
             await worker.run()
         except Exception:
-            # The agent goes on with every other pod; this one is picked up again by the next start.
+            # The agent goes on with every other pod, and begins anew with this one: all it knew is to be found again.
             log.exception("worker failed pod=%s", worker.pod.key)
+            await self._world.clock.sleep(REVIVE_AFTER_S)
+            self._forget(worker)
+            if not worker.is_gone:
+                self._pod_changed(None, worker.pod.manifest)
         finally:
-            self._workers.pop(worker.pod.uid, None)
-            if self._names.get(worker.pod.key) is worker:
-                del self._names[worker.pod.key]
+            self._forget(worker)
+
+    def _forget(self, worker: PodWorker) -> None:
+        if self._workers.get(worker.pod.uid) is worker:
+            del self._workers[worker.pod.uid]
+        if self._names.get(worker.pod.key) is worker:
+            del self._names[worker.pod.key]
 
     def _container_ended(self, record: ContainerRecord) -> None:
         if worker := self._workers.get(record.pod_uid):
@@ -264,6 +276,14 @@ class Agent:
             record.id == container_id and record.state is ContainerState.RUNNING
             for record in self._runtime.containers()
         )
+
+
+async def _guarded(coroutine: Coroutine[Any, Any, None]) -> None:
+    """One probe's or one write's mistake must not end the agent."""
+    try:
+        await coroutine
+    except Exception:
+        log.exception("a task of the agent failed")
 
 
 def pod_view(pod: Pod, runtime: Runtime, files: PodFiles) -> PodView:

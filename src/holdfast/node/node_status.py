@@ -217,5 +217,11 @@ def _still(status: Manifest) -> Manifest:
     return still
 
 
+def has_rebooted(old: Manifest, new: Manifest) -> bool:
+    """Whether the machine was started anew between the two reports (N199)."""
+    before = (old.get("nodeInfo") or {}).get("bootID")
+    return bool(before) and before != new["nodeInfo"]["bootID"]
+
+
 def is_ready(status: Manifest) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())

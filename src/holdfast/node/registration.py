@@ -124,6 +124,10 @@ class Registration:
         self.node = await self._client.patch(
             NODES, self._config.node_name, {"status": new}, type=PatchType.MERGE, subresource="status"
         )
+        if node_status.has_rebooted(old, new):
+            boot_id = self._machine.boot_id
+            message = f"Node {self._config.node_name} has been rebooted, boot id: {boot_id}"
+            self._events.record(self.node, "Warning", "Rebooted", message)
         if node_status.is_ready(new) and not node_status.is_ready(old):
             for reason in node_status.EVENTS:
                 self._tell(reason, f"Node {self._config.node_name} status is now: {reason}")

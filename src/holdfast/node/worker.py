@@ -110,6 +110,11 @@ class PodWorker:
         self._ending.set()
         self.wake()
 
+    @property
+    def is_gone(self) -> bool:
+        """The API has the pod no more."""
+        return self._is_gone
+
     def wake(self) -> None:
         """Look again soon."""
         self._wake.set()
