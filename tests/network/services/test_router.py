@@ -94,12 +94,23 @@ async def test_what_comes_together_is_one_transaction(monkeypatch):
         api.put(slice_of(endpoint("10.244.0.2"), endpoint("10.244.0.3")))
         api.put(service("other", "10.96.0.11"))
         await until(lambda: len(nft.texts) > 1)
-        assert "10.244.0.3" in nft.kernel.chains[SVC][0]
+        assert "10.244.0.3" in nft.kernel.chains[SVC][-1]
         assert "10.96.0.11" in nft.kernel.elements["cluster-ips"]
         assert len(nft.texts) == 2
         api.put(slice_of(endpoint("10.244.0.2")), gone=True)
         api.put(service(), gone=True)
         await until(lambda: SVC not in nft.kernel.chains)
+
+
+async def test_a_service_that_cannot_be_understood_leaves_the_others_routed(monkeypatch, caplog):
+    api = Api()
+    api.put(service())
+    api.put(slice_of(endpoint("10.244.0.2")))
+    api.put(service("odd", "10.96.0.11", ports=[{"port": 80}]))
+    api.put(slice_of({"addresses": []}, service="odd", name="odd-x") | {"ports": [{"port": 80, "protocol": "TCP"}]})
+    async with routing(monkeypatch, api) as nft:
+        await until(lambda: SVC in nft.kernel.chains)
+    assert "service cannot be routed service=default/odd" in caplog.text
 
 
 async def test_a_refused_change_replaces_the_table_and_is_tried_until_it_is_taken(monkeypatch):

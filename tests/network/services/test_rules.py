@@ -20,8 +20,17 @@ def test_one_endpoint_is_gone_to_directly_and_several_are_chosen_from_at_random_
     one = made(service(), endpoint("10.244.0.2"))
     assert one.elements["services", "10.96.0.10 . tcp . 80"] == f"goto svc-{TCP}"
     assert one.chains == {f"svc-{TCP}": ("meta l4proto tcp dnat ip to 10.244.0.2:8080",)}
-    (rule,) = made(service(), endpoint("10.244.0.2"), endpoint("10.244.0.3")).chains[f"svc-{TCP}"]
-    assert "numgen random mod 2 map { 0 : 10.244.0.2 . 8080, 1 : 10.244.0.3 . 8080 }" in rule
+    three = made(service(), *(endpoint(f"10.244.0.{n}") for n in (2, 3, 4)))
+    assert three.chains[f"svc-{TCP}"] == (
+        "numgen random mod 3 == 0 meta l4proto tcp dnat ip to 10.244.0.2:8080",
+        "numgen random mod 2 == 0 meta l4proto tcp dnat ip to 10.244.0.3:8080",
+        "meta l4proto tcp dnat ip to 10.244.0.4:8080",
+    )
+
+
+def test_many_endpoints_are_one_rule_so_that_choosing_does_not_take_longer():
+    (rule,) = made(service(), *(endpoint(f"10.244.0.{n}") for n in range(100))).chains[f"svc-{TCP}"]
+    assert rule.startswith("meta l4proto tcp dnat ip to numgen random mod 100 map { 0 : 10.244.0.0 . 8080, 1 : ")
 
 
 def test_without_endpoints_the_address_is_known_and_leads_nowhere_so_that_it_is_refused_d42():
@@ -100,7 +109,10 @@ def test_with_affinity_every_endpoint_remembers_its_clients_d45():
     assert "timeout 10800s" in found.sets[clients]
     assert found.chains[f"ep-{TCP}/10.244.0.2.8080"][0] == f"update @{clients} {{ ip saddr }}"
     assert found.chains[f"svc-{TCP}"][0] == f"ip saddr @{clients} goto ep-{TCP}/10.244.0.2.8080"
-    assert found.chains[f"svc-{TCP}"][-1].startswith("numgen random mod 2 vmap")
+    assert found.chains[f"svc-{TCP}"][2:] == (
+        f"numgen random mod 2 == 0 goto ep-{TCP}/10.244.0.2.8080",
+        f"goto ep-{TCP}/10.244.0.3.8080",
+    )
 
 
 @pytest.mark.parametrize("protocol", ["UDP", "SCTP"])

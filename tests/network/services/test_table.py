@@ -124,7 +124,9 @@ HISTORY = [
     {"b": (service(ip="10.96.0.11", ports=[{"name": "http", "port": 80, "nodePort": 30000, "protocol": "UDP"}],
                    externalTrafficPolicy="Local"), [slice_of(endpoint("10.244.0.3"), protocol="UDP")])},
     {"a": (service(sessionAffinity="ClientIP"), [slice_of(endpoint("10.244.0.2"))])},
+    {"b": (service(ip="10.96.0.11"), [slice_of(*(endpoint(f"10.244.0.{n}") for n in range(2, 40)))])},
     {"a": None, "c": (service(), [slice_of(endpoint("10.244.0.2"))])},
+    {"b": (service(ip="10.96.0.11"), [slice_of(*(endpoint(f"10.244.0.{n}") for n in range(3, 40)))])},
 ]  # fmt: skip
 
 

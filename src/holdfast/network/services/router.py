@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 COLLECT_S = 0.05
 LOOK_AFTER_S = 30.0
 """How often it looks whether the table is still there: restarting a firewall removes every table."""
+AT_ONCE = 50
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 
 
@@ -73,12 +74,14 @@ class ServiceRouter:
         self._changed.add(service)
         self._wake.set()
 
-    def _take(self) -> Entrances:
+    async def _take(self) -> Entrances:
         """Brings the table up to date with what changed; where UDP clients may now be led astray."""
         self._wake.clear()
         changed, self._changed = self._changed, set()
         entrances = Entrances()
-        for key in changed:
+        for number, key in enumerate(changed):
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)  # the agents live on this loop too
             before, after = self._routes.pop(key, ()), self._routes_of(key)
             entrances.add(before, after)
             if after:
@@ -90,7 +93,12 @@ class ServiceRouter:
         service = self._services.get(key)
         if service is None:
             return ()
-        return routes(service, self._slices.by_index("service", key), tuple(self._machine.nodes))
+        try:
+            return routes(service, self._slices.by_index("service", key), tuple(self._machine.nodes))
+        except Exception:
+            # One odd object must not end the routing of all others.
+            log.exception("service cannot be routed service=%s", key)
+            return ()
 
     # Applying
 
@@ -100,7 +108,7 @@ class ServiceRouter:
                 await asyncio.to_thread(machine.add_route, self._machine.services, self._machine.gateway)
             except OSError as error:
                 log.warning("this machine cannot reach cluster addresses error=%r", str(error))
-        entrances = self._take()
+        entrances = await self._take()
         await self._replace()
         await self._forget_flows(entrances)
         log.info("services are routed table=%s services=%s", self._table.name, len(self._routes))
@@ -113,7 +121,7 @@ class ServiceRouter:
             await self._repair()
             return
         await self._world.clock.sleep(COLLECT_S)
-        entrances = self._take()
+        entrances = await self._take()
         if text := self._table.changes():
             try:
                 await self._run(text)
@@ -143,7 +151,7 @@ class ServiceRouter:
                 log.error("services are not routed retrying_after_s=%g error=%r", delay_s, str(error))
             await self._world.clock.sleep(delay_s)
             delay_s = min(delay_s * 2, LAST_RETRY_S)
-            self._take()
+            await self._take()
 
     async def _run(self, text: str) -> None:
         await asyncio.to_thread(self._nftables.run, text)

@@ -15,6 +15,10 @@ from .routes import Endpoint, Route
 MASQUERADE = 0x4000
 """A bit of the packet mark: the same bit, with the same meaning, as other Kubernetes proxies use."""
 
+FEW = 16
+"""Up to so many endpoints are a rule each. More are one rule with a map of its own, which is found at once, but the
+kernel looks at all such maps whenever it makes one."""
+
 Key = tuple[str, str]
 """A map or set, and what is looked up in it."""
 
@@ -87,8 +91,8 @@ def _choice(made: Fragment, chain: str, endpoints: Sequence[Endpoint], route: Ro
     """A chain that sends each connection to one of `endpoints`, at random but for affinity (D40, D45)."""
     if route.affinity_s:
         made.chains[chain] = _affine(made, endpoints, route)
-    elif len(endpoints) == 1:
-        made.chains[chain] = (_to(route, endpoints[0]),)
+    elif len(endpoints) <= FEW:
+        made.chains[chain] = tuple(_one_of(len(endpoints), n) + _to(route, each) for n, each in enumerate(endpoints))
     else:
         choices = ", ".join(f"{n} : {each.address} . {each.port}" for n, each in enumerate(endpoints))
         made.chains[chain] = (
@@ -96,19 +100,23 @@ def _choice(made: Fragment, chain: str, endpoints: Sequence[Endpoint], route: Ro
         )
 
 
+def _one_of(count: int, n: int) -> str:
+    """Holds with the chance that makes all of `count` rules, tried in order, equally likely; empty for the last."""
+    return f"numgen random mod {count - n} == 0 " if n < count - 1 else ""
+
+
 def _affine(made: Fragment, endpoints: Sequence[Endpoint], route: Route) -> tuple[str, ...]:
     """Each endpoint remembers its clients in a set, renewed by every connection (R93)."""
     remembered = []
-    chains = []
-    for each in endpoints:
+    chosen = []
+    for n, each in enumerate(endpoints):
         chain = f"ep-{route.name}/{each.address}.{each.port}"
         clients = f"clients-{route.name}/{each.address}.{each.port}-{route.affinity_s}"
         made.sets[clients] = f"type ipv4_addr; flags dynamic,timeout; timeout {route.affinity_s}s; size 65535;"
         made.chains[chain] = (f"update @{clients} {{ ip saddr }}", _to(route, each))
         remembered.append(f"ip saddr @{clients} goto {chain}")
-        chains.append(chain)
-    choices = ", ".join(f"{n} : goto {chain}" for n, chain in enumerate(chains))
-    return (*remembered, f"numgen random mod {len(chains)} vmap {{ {choices} }}")
+        chosen.append(f"{_one_of(len(endpoints), n)}goto {chain}")
+    return (*remembered, *chosen)
 
 
 def _to(route: Route, endpoint: Endpoint) -> str:
