@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def home(tmp_path):
     home = Home(tmp_path / "home")
     home.make()
-    certificates.ensure(home, NOW, ["n1"], "10.96.0.1")
+    certificates.ensure(home, NOW, ["n1"], ["10.96.0.1"])
     return home
 
 
@@ -53,7 +53,7 @@ def test_client_certificates_say_user_and_group(home, name, user, group):
 def test_a_second_start_keeps_what_is_there_and_adds_what_is_new(home):
     before = {path.name: path.read_bytes() for path in home.pki.iterdir()}
     token = home.admin_token.read_bytes()
-    certificates.ensure(home, NOW, ["n1", "n2"], "10.96.0.1")
+    certificates.ensure(home, NOW, ["n1", "n2"], ["10.96.0.1"])
     after = {path.name: path.read_bytes() for path in home.pki.iterdir()}
     assert home.admin_token.read_bytes() == token
     assert {name: after[name] for name in before} == before

@@ -16,7 +16,7 @@ URL = "https://127.0.0.1:6443"
 def home(tmp_path):
     home = Home(tmp_path / "home")
     home.make()
-    certificates.ensure(home, datetime(2026, 1, 1, tzinfo=UTC), [], "10.96.0.1")
+    certificates.ensure(home, datetime(2026, 1, 1, tzinfo=UTC), [], ["10.96.0.1"])
     return home
 
 
@@ -66,7 +66,7 @@ def test_removing_gives_the_users_own_back(home, tmp_path):
 def test_another_clusters_context_of_the_same_name_is_not_removed(home, tmp_path):
     other = Home(tmp_path / "other")
     other.make()
-    certificates.ensure(other, datetime(2026, 1, 1, tzinfo=UTC), [], "10.96.0.1")
+    certificates.ensure(other, datetime(2026, 1, 1, tzinfo=UTC), [], ["10.96.0.1"])
     own = tmp_path / "config"
     kubeconfig.add_to_users_own(other, URL, own)
     assert not kubeconfig.remove_from_users_own(home, own)

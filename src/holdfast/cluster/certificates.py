@@ -59,20 +59,47 @@ def write_private(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def ensure(home: Home, now: datetime, node_names: Sequence[str], service_address: str) -> None:
-    """Makes whatever is missing: authority, serving certificate, clients, nodes, the admin's token."""
+def service_account_key(home: Home) -> bytes:
+    """The key that signs tokens of service accounts, as PEM; made when first asked for. Blocks for that long."""
+    path = home.pki / "sa.key"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        from holdfast.apiserver.auth.signing import new_key
+
+        write_private(path, new_key())
+        return path.read_bytes()
+
+
+def ensure(home: Home, now: datetime, node_names: Sequence[str], server_addresses: Sequence[str]) -> None:
+    """Makes whatever is missing: authority, serving certificate, clients, nodes, the admin's token.
+
+    `server_addresses` are the API server's beyond loopback; when they change, so does its certificate.
+    """
     if not home.admin_token.exists():
         write_private(home.admin_token, secrets.token_urlsafe(32).encode() + b"\n")
+    names = [*SERVICE_NAMES, "127.0.0.1", "::1", *server_addresses]
+    _forget_unless_for(home, names)
     wanted = ["apiserver", "admin", "apiserver-client", *(f"node-{name}" for name in node_names)]
     if pair(home, "ca").exists and all(pair(home, name).exists for name in wanted):
         return
     authority = _Authority(home, now)
-    addresses = ["127.0.0.1", "::1", service_address]
-    authority.issue("apiserver", "kube-apiserver", "", server_names=[*SERVICE_NAMES, *addresses])
+    authority.issue("apiserver", "kube-apiserver", "", server_names=names)
     authority.issue("admin", "kubernetes-admin", "system:masters")
     authority.issue("apiserver-client", "kube-apiserver-kubelet-client", "system:masters")
     for name in node_names:
         authority.issue(f"node-{name}", f"system:node:{name}", "system:nodes", server_names=[name, "127.0.0.1", "::1"])
+
+
+def _forget_unless_for(home: Home, names: Sequence[str]) -> None:
+    """Removes a serving certificate for other names. They are kept beside it: parsing it would slow the start."""
+    path, text = home.pki / "apiserver.names", "".join(f"{name}\n" for name in names)
+    if path.exists() and path.read_text() == text:
+        return
+    files = pair(home, "apiserver")
+    files.certificate.unlink(missing_ok=True)
+    files.key.unlink(missing_ok=True)
+    path.write_text(text)
 
 
 class _Authority:

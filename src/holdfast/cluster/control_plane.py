@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from holdfast.client import Client
@@ -14,6 +15,7 @@ from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
 from holdfast.controllers.runner import Controller, Runner
+from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
@@ -47,16 +49,23 @@ class ControlPlane:
         directories: VolumeDirectories,
         volumes_root: str,
         ca_certificate: str = "",
+        token_for: TokenFor | None = None,
         dns_addresses: Sequence[Address] = (),
         without: Collection[str] = (),
     ) -> None:
-        """`dns_addresses` are where cluster DNS answers; without any, none is run."""
+        """`token_for` makes the tokens that secrets ask for; without it they wait.
+
+        `dns_addresses` are where cluster DNS answers; without any, none is run.
+        """
         self.informers = Informers(client_for("controller-manager"), world)
         self._world = world
         self._parts: list[Callable[[], Part]] = []
         if "controllers" not in without:
             client = client_for("controller-manager")
             self._parts += controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
+            if token_for is not None:
+                secrets = partial(TokenSecrets, token_for, ca_certificate)
+                self._parts.append(lambda: Runner(secrets(), client, self.informers, world))
         if "scheduler" not in without:
             self._parts.append(lambda: Scheduler(client_for("scheduler"), self.informers, world))
         if "dns" not in without and dns_addresses:

@@ -148,7 +148,8 @@ class Daemon:
     def _make_credentials(self, url: str) -> None:
         now = self._world.clock.now()
         network = ipaddress.ip_network(self._settings.service_cidr)
-        certificates.ensure(self._home, now, self._settings.node_names(), str(network[1]))
+        addresses = [str(network[1]), self._settings.gateway()]
+        certificates.ensure(self._home, now, self._settings.node_names(), addresses)
         kubeconfig.write(self._home, url)
 
     async def _tell_when_ready(self, server: ApiServer, agents: AgentsProcess, url: str) -> None:
@@ -159,6 +160,7 @@ class Daemon:
         await nodes_ready(server, self._settings.node_names())
         self._progress.tell(ready=True, url=url)
         self._progress.end()
+        await asyncio.to_thread(server.tokens.accounts.key.load)  # at leisure, unless a pod was faster
 
 
 def _listen(port: int) -> socket.socket:

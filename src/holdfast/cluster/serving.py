@@ -6,14 +6,18 @@ they do it side by side.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Network
 
 from holdfast.api.core.node import NODES
 from holdfast.api.resource import Manifest
+from holdfast.apiserver.auth.signing import SigningKey
 from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
 from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
@@ -25,7 +29,7 @@ from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
 from holdfast.world import World
 
-from . import certificates
+from . import certificates, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import choose_runtime
@@ -43,10 +47,13 @@ async def api_server(
     await store.open()
     is_new = store.revision == 0
     token = home.admin_token.read_text().strip()
+    for_pods = pods_entrance.listen(settings.gateway(), settings.port) if has_pods(settings) else None
     config = Config(
         tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
         service_cidr=settings.service_cidr,
         address=f"{HOST}:{settings.port}",
+        pods_address=f"{settings.gateway()}:{settings.port}" if for_pods else "",
+        signing_key=SigningKey(lambda: certificates.service_account_key(home)),
     )
     server = ApiServer(store, world, config)
     await server.open()
@@ -54,15 +61,17 @@ async def api_server(
     server.streams = PodStreams(dialer, world.clock)
     if is_new:
         await create_standard_class(server.client("controller-manager"))
-    http = await serve(
-        server.handler, sock=listening, ssl=_serving_context(home), too_large=server.too_large, failed=server.failed
-    )
+    context = _serving_context(home)
+    listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
+    doors = [await listen(sock=listening)]
+    if for_pods:
+        doors.append(await listen(sock=for_pods, admits=pods_entrance.admits(IPv4Network(settings.pod_cidr))))
     try:
         yield server
     finally:
         await server.close()
         await dialer.close()
-        await http.close()
+        await asyncio.gather(*(door.close() for door in doors))
         await store.close()
 
 
@@ -102,15 +111,20 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         directories=LocalDirectories([volumes]),
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
+        token_for=server.tokens.accounts.legacy,
         dns_addresses=dns_addresses(settings),
         without=settings.without,
     )
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:
-    """Where pods look for names: only real pods do, and only root may listen there."""
-    has_pods = settings.nodes > 0 and choose_runtime(settings.runtime) == "oci"
-    return [(settings.dns_address(), 53)] if has_pods and os.geteuid() == 0 else []
+    """Where pods look for names."""
+    return [(settings.dns_address(), 53)] if has_pods(settings) else []
+
+
+def has_pods(settings: Settings) -> bool:
+    """Whether there will be pods with addresses of their own; only root may have them, and listen for them."""
+    return settings.nodes > 0 and choose_runtime(settings.runtime) == "oci" and os.geteuid() == 0
 
 
 async def nodes_ready(server: ApiServer, names: list[str]) -> None:

@@ -35,7 +35,11 @@ class Settings:
         return [hostname if number == 0 else f"{hostname}-{number + 1}" for number in range(self.nodes)]
 
     def dns_address(self) -> str:
-        """Where the pods' nameserver listens: the first node's own address among its pods'."""
+        """Where the pods' nameserver listens."""
+        return self.gateway()
+
+    def gateway(self) -> str:
+        """The first node's own address among its pods', where pods reach what this machine has for them."""
         return str(ranges.gateway(ranges.node_range(IPv4Network(self.pod_cidr), 0)))
 
     def changed(self, **given: object) -> Settings:

@@ -388,6 +388,17 @@ class Connection(asyncio.Protocol):
         elif not self._answering:
             self._transport.close()
 
+    @property
+    def peer_address(self) -> str:
+        """The client's IP address; empty on a unix socket."""
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    def turn_away(self) -> None:
+        """Ends the connection; what has come already is not read."""
+        self._ended = True
+        self._transport.abort()
+
     def abort(self) -> None:
         self._transport.abort()
 

@@ -56,6 +56,10 @@ def _failed(request: Request, error: Exception) -> Response:
     return Response(500, b"internal error\n", "text/plain; charset=utf-8")
 
 
+def _everybody(address: str) -> bool:
+    return True
+
+
 class Server:
     """A listening socket and its connections; made by `serve`."""
 
@@ -65,11 +69,13 @@ class Server:
         limits: Limits,
         too_large: Callable[[Request], Response],
         failed: Callable[[Request, Exception], Response],
+        admits: Callable[[str], bool],
     ) -> None:
         self.handler = handler
         self.limits = limits
         self.too_large = too_large
         self.failed = failed
+        self._admits = admits
         self.closing = False
         self.connections: set[Connection] = set()
         self._upgraded: set[asyncio.Transport] = set()
@@ -125,8 +131,8 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         self.connections.add(connection)
-        if self.closing:
-            connection.abort()
+        if self.closing or not self._admits(connection.peer_address):
+            connection.turn_away()
         elif self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
@@ -164,13 +170,15 @@ async def serve(
     limits: Limits = DEFAULT_LIMITS,
     too_large: Callable[[Request], Response] = _too_large,
     failed: Callable[[Request, Exception], Response] = _failed,
+    admits: Callable[[str], bool] = _everybody,
 ) -> Server:
     """Listens and answers with `handler`.
 
     An answer that the handler returns is sent at once; an awaitable gets a task, which is cancelled when
     the client goes away (a write in flight is the handler's to shield). `too_large` answers a request whose
-    body passes the limit (it gets the request without body), `failed` one whose handler raised.
+    body passes the limit (it gets the request without body), `failed` one whose handler raised. Connections
+    from an address that `admits` does not want are closed before anything is read.
     """
-    server = Server(handler, limits, too_large, failed)
+    server = Server(handler, limits, too_large, failed, admits)
     await server.listen(host, port, sock, ssl)
     return server

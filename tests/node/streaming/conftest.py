@@ -114,7 +114,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A data directory with an authority and the certificates of two nodes."""
     made = Home(tmp_path_factory.mktemp("home"))
     made.pki.mkdir(parents=True, exist_ok=True)
-    certificates.ensure(made, datetime.now(UTC), ["n1", "n2"], "10.96.0.1")
+    certificates.ensure(made, datetime.now(UTC), ["n1", "n2"], ["10.96.0.1"])
     return made
 
 

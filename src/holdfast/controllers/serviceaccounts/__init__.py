@@ -1,0 +1,1 @@
+"""Secrets that hold a token of a service account: filled, and removed with the account."""
