@@ -27,7 +27,6 @@ SCENARIOS = (
     "access/forbidden",
     "access/service-accounts",
     "apply/basics",
-    "apply/lists",
     "apply/refused",
     "defaults/configuration",
     "defaults/pod",

@@ -97,13 +97,6 @@ async def test_ephemeral_containers_are_added_through_their_own_door(web: Any) -
     assert added["spec"]["ephemeralContainers"][0]["imagePullPolicy"] == "IfNotPresent"
 
 
-async def test_an_apply_patch_is_answered_with_the_types_that_are_known(web: Any, made: Any) -> None:
-    headers = {"content-type": "application/apply-patch+yaml"}
-    answer = await web("PATCH", f"{SETS}/web?fieldManager=me", {}, headers=headers)
-    assert (answer.code, answer["reason"]) == (415, "UnsupportedMediaType")
-    assert "application/strategic-merge-patch+json" in answer["message"]
-
-
 async def test_the_older_way_to_bind_names_the_pod_in_the_body(web: Any) -> None:
     await web("POST", PODS, {"metadata": {"name": "a"}, "spec": {"containers": CONTAINERS}})
     body = {"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}}

@@ -17,7 +17,7 @@ from .go_values import go_value, unstructured_refusal
 from .resource import Manifest, Resource
 from .schema import types
 from .schema.structs import conform
-from .schema.types import Type
+from .schema.types import Field, Type
 from .schema.walk import Walk, WrongType, parse_showing_repeats
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
@@ -110,10 +110,10 @@ def prune_and_check(
         pruned = walk.struct(kind, manifest)
     except WrongType as error:
         text = str(error) if strategic_patch is None else unstructured_refusal(kind, manifest) or str(error)
-        raise _bad_patch(manifest, strategic_patch, text) from None
+        raise _bad_patch(kind, manifest, strategic_patch, text) from None
     if walk.problems and field_validation == STRICT:
         text = f"strict decoding error: {', '.join(walk.problems)}"
-        raise _bad_patch(manifest, strategic_patch, text)
+        raise _bad_patch(kind, manifest, strategic_patch, text)
     return _conformed(kind, pruned) or pruned, walk.problems if field_validation == WARN else []
 
 
@@ -131,7 +131,7 @@ def _readers() -> dict[str, _Reader]:
 def _json(wanted: Wanted, body: bytes, field_validation: str) -> tuple[Manifest, list[str]]:
     document = _json_document(body, wanted.kind)
     _check_kind(wanted, document, body)
-    if field_validation == IGNORE or not _repeats_a_key(body, document):
+    if field_validation == IGNORE or not repeats_a_key(body, document):
         return _fitted(wanted, document, document, [], field_validation)
     return _fitted(wanted, None, parse_showing_repeats(body), [], field_validation)
 
@@ -239,7 +239,7 @@ def _conformed(kind: Type, document: Manifest) -> Manifest | None:
         return None
 
 
-def _repeats_a_key(body: bytes, document: Manifest) -> bool:
+def repeats_a_key(body: bytes, document: Manifest) -> bool:
     """Whether the text has more keys than what it was read into, without reading it again.
 
     Each key has its colon; colons inside texts are the same on both sides, unless one is escaped.
@@ -279,12 +279,23 @@ def _summary(body: bytes) -> str:
     return f"{text} ..." if len(body) > 30 else text
 
 
-def _bad_patch(manifest: Manifest, strategic_patch: Manifest | None, text: str) -> Invalid:
+def _bad_patch(kind: Type, manifest: Manifest, strategic_patch: Manifest | None, text: str) -> Invalid:
     """A75: the refusal names no object, and shows what could not be decoded."""
     if strategic_patch is None:
-        shown = msgspec.json.encode({name: manifest[name] for name in sorted(manifest)}).decode()
+        ordered = {name: _with_sorted_maps(kind.fields.get(name), manifest[name]) for name in sorted(manifest)}
+        shown = msgspec.json.encode(ordered).decode()
     else:
         shown = go_value(strategic_patch)
     message = f"Invalid value: {show(shown)}: {text}"
     cause = FieldError("patch", "FieldValueInvalid", message)
     return Invalid(f' "" is invalid: {cause}', causes=(cause,))
+
+
+def _with_sorted_maps(field: Field | None, value: Any) -> Any:
+    """Go writes the keys of maps in alphabetical order, the members of structs in theirs."""
+    if field is None or not isinstance(value, dict):
+        return value
+    if field.type.form == "struct":
+        fields = field.type.fields
+        return {name: _with_sorted_maps(fields.get(name), entry) for name, entry in value.items()}
+    return {name: value[name] for name in sorted(value)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from holdfast.api import decode
-from holdfast.api.errors import UnsupportedMediaType
 from holdfast.api.resource import Manifest, Resource
 from holdfast.wire.messages import Request
 
@@ -52,7 +51,13 @@ def decoded_locally(resource: Resource, manifest: Manifest) -> Manifest:
 
     Raises Invalid if it does not fit its kind: that part has a bug.
     """
+    metadata = manifest.get("metadata")
+    managed = metadata.get("managedFields") if metadata else None
+    if metadata and managed:  # as it was read, and of no concern to the writer
+        manifest = {**manifest, "metadata": {name: metadata[name] for name in metadata if name != "managedFields"}}
     fitting, _ = decode.prune_and_check(resource, manifest, field_validation=decode.IGNORE)
+    if managed:
+        fitting["metadata"]["managedFields"] = managed
     if fitting.get("kind") is None or fitting.get("apiVersion") is None:
         return {"kind": resource.kind, "apiVersion": resource.api_version, **fitting}
     return fitting
@@ -62,9 +67,3 @@ def copied(manifest: Manifest) -> Manifest:
     """A deep copy of JSON."""
     copy: Manifest = msgspec.json.decode(msgspec.json.encode(manifest))
     return copy
-
-
-def unknown_format(accepted: str) -> UnsupportedMediaType:
-    return UnsupportedMediaType(
-        f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-    )

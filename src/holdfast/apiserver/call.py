@@ -27,6 +27,8 @@ class Call:
     options: WriteOptions = NO_OPTIONS
     warnings: list[str] = field(default_factory=list)
     """Texts for the client, in order."""
+    manager: str = ""
+    """To whom the fields belong that this call writes."""
 
     # -- refusals that name what the call is about
 

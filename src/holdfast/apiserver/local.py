@@ -21,10 +21,13 @@ from .conversion import served
 from .options import DeleteOptions, ListOptions, WriteOptions
 from .patches import Patch
 from .selection import seen, select, within
+from .verbs import scale
 
 SLICE = 256
 
 TRUSTED = WriteOptions(field_validation="Ignore")
+FORCED = WriteOptions(field_validation="Ignore", force=True)
+"""Of an apply: controllers own what they apply."""
 
 
 class LocalClient:
@@ -33,10 +36,11 @@ class LocalClient:
     def __init__(self, api: Api, user: User) -> None:
         self._api = api
         self._user = user
+        self._manager = user.name.removeprefix("system:")
 
     def _call(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Call:
         namespace = namespace if resource.namespaced else ""
-        return Call(self._user, resource, namespace, name, subresource, TRUSTED)
+        return Call(self._user, resource, namespace, name, subresource, TRUSTED, manager=self._manager)
 
     async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
         call = self._call(resource, namespace, name, subresource)
@@ -96,6 +100,10 @@ class LocalClient:
         subresource: str = "",
     ) -> Manifest:
         call = self._call(resource, namespace, name, subresource)
+        if type is PatchType.APPLY:
+            call.options = FORCED
+            stored, _ = await self._api.apply(call, copied(patch))
+            return scale.of(stored.manifest) if subresource == "scale" else served(resource, stored.manifest)
         change = Patch(str(type), patch)
         if subresource == "scale":
             return await self._api.patch_scale(call, change)

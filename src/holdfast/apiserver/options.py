@@ -96,7 +96,7 @@ NO_OPTIONS = WriteOptions()
 
 def write_options(query: Query, kind: str, *, is_apply: bool = False) -> WriteOptions:
     """`kind` is CreateOptions, UpdateOptions or PatchOptions. Raises Invalid."""
-    if not query:
+    if not query and not is_apply:
         return NO_OPTIONS
     dry_run = [value for value in query.get("dryRun", ()) if value]
     manager, validation = first(query, "fieldManager"), first(query, "fieldValidation")
@@ -124,6 +124,12 @@ def _field_manager_errors(manager: str) -> list[FieldError]:
                 invalid("fieldManager", manager, f"invalid character U+{ord(character):04X} (at position {position})")
             ]
     return []
+
+
+def default_manager(user_agent: str) -> str:
+    """The field manager of a client that names none: the start of its User-Agent (A72)."""
+    name = "".join(filter(str.isprintable, user_agent.partition("/")[0]))
+    return name.encode()[:MAX_FIELD_MANAGER_BYTES].decode(errors="ignore")
 
 
 def _dry_run_errors(dry_run: Sequence[str]) -> list[FieldError]:

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from holdfast.api import decode
-from holdfast.api.errors import BadRequest, UnsupportedMediaType
+from holdfast.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from holdfast.api.json_syntax import syntax_error
 from holdfast.api.resource import Manifest, Resource
 
-from .bodies import APPLY, SCALES, unknown_format
+from .bodies import SCALES
 from .call import Call
 from .negotiation import content_type
 from .options import invalid_patch
@@ -35,9 +35,17 @@ class Patch:
         resource = SCALES if call.subresource == "scale" else call.resource
         patched = self._patched(resource, old)
         strategic = self.content if self.media_type == STRATEGIC else None
-        new, warnings = decode.prune_and_check(
-            resource, patched, field_validation=self.field_validation or decode.WARN, strategic_patch=strategic
-        )
+        bare, kept = without_kept_fields(patched, old)
+        validation = self.field_validation or decode.WARN
+        try:
+            new, warnings = decode.prune_and_check(
+                resource, bare, field_validation=validation, strategic_patch=strategic
+            )
+        except Invalid:  # which shows the object, whole
+            decode.prune_and_check(resource, patched, field_validation=validation, strategic_patch=strategic)
+            raise
+        if kept is not None:
+            new["metadata"]["managedFields"] = kept
         _check_kind(resource, new)
         call.warnings += warnings
         return new
@@ -56,6 +64,14 @@ class Patch:
                 return strategic_merge(old, self.content, resource)
 
 
+def without_kept_fields(patched: Manifest, old: Manifest) -> tuple[Manifest, Any]:
+    """The object without the managed fields, and these, if they are what they were: they need no look at."""
+    metadata, then = patched.get("metadata"), old["metadata"].get("managedFields")
+    if then is None or not isinstance(metadata, dict) or metadata.get("managedFields") is not then:
+        return patched, None
+    return {**patched, "metadata": {name: metadata[name] for name in metadata if name != "managedFields"}}, then
+
+
 def _check_kind(resource: Resource, new: Manifest) -> None:
     """A patch may not make another kind of an object. Raises Invalid."""
     api_version, kind = new.get("apiVersion"), new.get("kind")
@@ -72,8 +88,6 @@ def _check_kind(resource: Resource, new: Manifest) -> None:
 def parse_patch(media_type: str, body: bytes, field_validation: str) -> Patch:
     """Raises UnsupportedMediaType, BadRequest."""
     kind = content_type(media_type) if media_type else ""
-    if kind == APPLY:
-        raise unknown_format(", ".join(ACCEPTED))
     if kind not in ACCEPTED:
         raise UnsupportedMediaType("415: Unsupported Media Type", has_details=True)
     try:

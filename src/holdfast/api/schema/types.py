@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ _SPECIAL = {
     "io.k8s.apimachinery.pkg.runtime.RawExtension": "raw",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": "raw",
 }
+_MAP_TYPE = "x-kubernetes-map-type"
 _SCALARS = {"string": "string", "boolean": "bool", "number": "float64"}
 _GO_NAMES = {
     "bytes": "[]uint8",
@@ -51,6 +52,12 @@ class Type:
     item: Type | None = None
     definition_name: str = ""
     _schema: dict[str, Any] = field(default_factory=dict, repr=False)
+    list_type: str = "atomic"
+    """Of a list: atomic, set or map (A136)."""
+    list_map_keys: tuple[str, ...] = ()
+    """The members that tell the items of a list of type map apart, in alphabetical order."""
+    is_atomic: bool = False
+    """Of a map or struct: owned and replaced as a whole (A136)."""
 
     @cached_property
     def fields(self) -> dict[str, Field]:
@@ -96,7 +103,9 @@ def named(name: str) -> Type:
     schema = definition(name)
     if schema is None:
         raise LookupError(f"no definition {name}")
-    return Type("struct", None, name, schema) if "properties" in schema else _type(schema)
+    if "properties" not in schema:
+        return _type(schema)
+    return Type("struct", None, name, schema, is_atomic=_is_atomic(schema))
 
 
 def _field(name: str, schema: dict[str, Any], flag: str) -> Field:
@@ -112,16 +121,22 @@ def _field(name: str, schema: dict[str, Any], flag: str) -> Field:
 
 def _type(schema: dict[str, Any]) -> Type:
     if reference := schema.get("$ref"):
-        return named(reference.rpartition("/")[2])
+        found = named(reference.rpartition("/")[2])
+        if schema.get(_MAP_TYPE) == "granular" and found.is_atomic:
+            return replace(found, is_atomic=False)
+        return found
     form = schema.get("type")
     form = next(name for name in form if name != "null") if isinstance(form, list) else form
     match form:
         case "array":
-            return Type("list", _type(schema["items"]))
+            keys = tuple(sorted(schema.get("x-kubernetes-list-map-keys", ())))
+            list_type = schema.get("x-kubernetes-list-type", "atomic")
+            return Type("list", _type(schema["items"]), list_type=list_type, list_map_keys=keys)
         case "object" if "additionalProperties" in schema:
             item = _type(schema["additionalProperties"])
             # Every map of quantities is a resource list, which is kept to whole thousandths (A5).
-            return Type("map", Type("resource-quantity") if item.form == "quantity" else item)
+            item = Type("resource-quantity") if item.form == "quantity" else item
+            return Type("map", item, is_atomic=_is_atomic(schema))
         case "object":
             return Type("raw")
         case "integer":
@@ -131,3 +146,7 @@ def _type(schema: dict[str, Any]) -> Type:
         case str():
             return Type(_SCALARS[form])
     return Type("any")
+
+
+def _is_atomic(schema: dict[str, Any]) -> bool:
+    return bool(schema.get(_MAP_TYPE) == "atomic")

@@ -26,7 +26,7 @@ async def bind(api: Api, call: Call, binding: Manifest) -> dict[str, Any]:
         return _bound(api, call, metadata, target.get("name") or "", old.manifest)
 
     pod = Call(call.user, call.resource, call.namespace, call.name, "status", call.options, call.warnings)
-    await update.replace(api, pod, bound, check=unchecked)
+    await update.replace(api, pod, bound, check=unchecked, is_tracked=False)
     return created()
 
 

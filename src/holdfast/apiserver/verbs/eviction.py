@@ -40,6 +40,6 @@ async def evict(api: Api, call: Call, eviction: Manifest) -> dict[str, Any]:
         return {**old.manifest, "metadata": metadata, "status": {**status, "conditions": conditions}}
 
     pod = Call(call.user, call.resource, call.namespace, call.name, "status", call.options, call.warnings)
-    await update.replace(api, pod, disrupted, check=binding.unchecked)
+    await update.replace(api, pod, disrupted, check=binding.unchecked, is_tracked=False)
     await delete.delete(api, call, options)
     return binding.created()

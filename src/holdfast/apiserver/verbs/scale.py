@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ async def patch(api: Api, call: Call, change: Patch) -> Manifest:
 
 
 async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]) -> Manifest:
-    main = Call(call.user, call.resource, call.namespace, call.name, options=call.options, warnings=call.warnings)
+    main = of_parent(call)
 
     def new(old: Stored) -> Manifest:
         scale = revised(old.manifest)
@@ -91,8 +92,13 @@ async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]
         update.settle(api, main, changed, old.manifest)
         return changed
 
-    stored = await update.replace(api, main, new)
+    stored = await update.replace(api, main, new, subresource=call.subresource)
     return of(stored.manifest)
+
+
+def of_parent(call: Call) -> Call:
+    """The same call, on the object itself."""
+    return replace(call, subresource="")
 
 
 def _check(call: Call, scale: Manifest) -> None:

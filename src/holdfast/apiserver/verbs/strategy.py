@@ -13,12 +13,15 @@ from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.call import Call
+from holdfast.apiserver.fields import tracking
+from holdfast.apiserver.fields.scope import Scope
 from holdfast.apiserver.options import PlainError, revision
 
 if TYPE_CHECKING:
     from holdfast.apiserver.api import Api
 
 SERVER_SET = ("selfLink", "managedFields")
+"""What a client may say of metadata without effect; ownership is looked after elsewhere (A143)."""
 OWN = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 """Members of metadata that only the server sets."""
 
@@ -71,12 +74,13 @@ def check_uid(api: Api, call: Call, metadata: Manifest, old: Manifest) -> None:
         )
 
 
-def begin(api: Api, call: Call, manifest: Manifest) -> None:
-    """Metadata and status of a new object."""
+def begin(api: Api, call: Call, manifest: Manifest, managed: tracking.Managed) -> None:
+    """Metadata and status of a new object, whose fields are owned as `managed` says."""
     resource = call.resource
     metadata = metadata_of(manifest)
     for member in (*SERVER_SET, *OWN, "resourceVersion"):
         metadata.pop(member, None)
+    set_managed(manifest, managed)
     metadata["uid"] = api.world.new_uid()
     metadata["creationTimestamp"] = api.now()
     if resource.has_generation:
@@ -96,8 +100,10 @@ def carry_over(call: Call, new: Manifest, old: Manifest) -> None:
     """The server's part of metadata, whatever the client says (A79). To set a deletion time is an error found later."""
     then = old["metadata"]
     metadata = metadata_of(new)
-    for member in SERVER_SET:
-        metadata.pop(member, None)
+    metadata.pop("selfLink", None)
+    live = then.get("managedFields", [])
+    managed = tracking.basis(metadata.get("managedFields"), live, is_subresource=bool(call.subresource))
+    set_managed(new, managed)
     if not metadata.get("uid"):
         metadata["uid"] = then["uid"]
     for member in OWN[1:]:
@@ -106,6 +112,19 @@ def carry_over(call: Call, new: Manifest, old: Manifest) -> None:
         elif member != "deletionTimestamp":
             metadata.pop(member, None)
     metadata["resourceVersion"] = then["resourceVersion"]
+
+
+def set_managed(manifest: Manifest, managed: tracking.Managed) -> None:
+    """Puts ownership in the metadata, which is private; an empty list is left out."""
+    if managed:
+        manifest["metadata"]["managedFields"] = managed
+    else:
+        manifest["metadata"].pop("managedFields", None)
+
+
+def scope(call: Call) -> Scope:
+    """What this call's endpoint may own."""
+    return Scope(call.resource, call.subresource)
 
 
 def keep_status(call: Call, new: Manifest, old: Manifest) -> None:

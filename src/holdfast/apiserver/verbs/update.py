@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
+from holdfast.apiserver.fields import tracking
+from holdfast.apiserver.fields.scope import Scope
 from holdfast.store import RevisionMismatch
 
 from . import create, strategy, subresources
@@ -45,11 +47,20 @@ async def update(api: Api, call: Call, manifest: Manifest) -> tuple[Stored, bool
     return await replace(api, call, revised), False
 
 
-async def replace(api: Api, call: Call, revised: Callable[[Stored], Manifest], *, check: Check | None = None) -> Stored:
+async def replace(
+    api: Api,
+    call: Call,
+    revised: Callable[[Stored], Manifest],
+    *,
+    check: Check | None = None,
+    subresource: str | None = None,
+    is_tracked: bool = True,
+) -> Stored:
     """Stores what `revised` makes of the latest state, again if somebody else was faster (A122).
 
     Nothing is written if nothing changed (A2); the object goes if the change took the last finalizer (A87).
-    `check(api, call, new, old)` refuses what is wrong, the kind's own rules if it is None.
+    `check(api, call, new, old)` refuses what is wrong, the kind's own rules if it is None. What has changed is
+    the caller's from now on, written through `subresource` if that is not the call's; unless it is not tracked.
     """
     check = check or finish
     for _ in range(TRIES):
@@ -59,6 +70,8 @@ async def replace(api: Api, call: Call, revised: Callable[[Stored], Manifest], *
         new = revised(old)
         if new == old.manifest:
             return old
+        if is_tracked:
+            track(api, call, new, old.manifest, call.subresource if subresource is None else subresource)
         with api.allocation.of(call, new, old.manifest):
             check(api, call, new, old.manifest)
             if call.options.dry_run:
@@ -71,6 +84,14 @@ async def replace(api: Api, call: Call, revised: Callable[[Stored], Manifest], *
             except RevisionMismatch:
                 continue
     raise call.conflict()
+
+
+def track(api: Api, call: Call, new: Manifest, old: Manifest, subresource: str) -> None:
+    """Moves ownership to the caller, of all that differs (A143)."""
+    managed = new["metadata"].get("managedFields")
+    if managed:
+        scope = Scope(call.resource, subresource)
+        strategy.set_managed(new, tracking.updated(scope, old, new, managed, call.manager, api.now()))
 
 
 def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
