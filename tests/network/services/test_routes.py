@@ -102,6 +102,14 @@ def test_external_addresses_are_those_of_the_spec_and_of_the_load_balancer():
     assert only(made, []).external_ips == ("198.51.100.7", "192.0.2.2")
 
 
+def test_what_is_no_address_never_gets_into_a_rule():
+    evil = "192.0.2.9 }; flush ruleset; #"
+    made = service(type="LoadBalancer", externalIPs=[evil], status={"loadBalancer": {"ingress": [{"ip": evil}]}})
+    route = only(made, [slice_of(endpoint(evil))])
+    assert (route.external_ips, route.endpoints) == ((), ())
+    assert routes(service(ip=evil), [], ["one"]) == ()
+
+
 def test_what_a_load_balancer_left_behind_does_not_count_for_other_types():
     made = service(type="NodePort", status={"loadBalancer": {"ingress": [{"ip": "192.0.2.2"}]}})
     assert only(made, []).external_ips == ()

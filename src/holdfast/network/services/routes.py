@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 from holdfast.api.resource import Manifest
@@ -64,9 +65,8 @@ def routes(service: Manifest, slices: Iterable[Manifest], nodes: Sequence[str]) 
     `nodes` are the names of this machine's nodes.
     """
     metadata, spec = service["metadata"], service["spec"]
-    cluster_ip = spec.get("clusterIP") or "None"
     labels = metadata.get("labels") or {}
-    if cluster_ip == "None" or ":" in cluster_ip or any(label in labels for label in NOT_OURS):
+    if not _is_address(spec.get("clusterIP") or "") or any(label in labels for label in NOT_OURS):
         return ()
     if spec.get("type") == "ExternalName":
         return ()
@@ -100,7 +100,16 @@ def external_ips(service: Manifest) -> tuple[str, ...]:
     if service["spec"].get("type") == "LoadBalancer":
         ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
         given += [each["ip"] for each in ingress if each.get("ip") and each.get("ipMode", "VIP") == "VIP"]
-    return tuple(dict.fromkeys(address for address in given if ":" not in address))
+    return tuple(dict.fromkeys(address for address in given if _is_address(address)))
+
+
+def _is_address(text: str) -> bool:
+    """Of IPv4. What is none, the text `None` among them, never gets into a rule, whoever wrote it."""
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def affinity_s(spec: Manifest) -> int:
@@ -118,7 +127,8 @@ def _listed(slices: Iterable[Manifest], port_name: str, protocol: str) -> Iterat
             found = (port.get("name") or "", (port.get("protocol") or "TCP").lower())
             if found == (port_name, protocol) and port.get("port"):
                 for endpoint in slice.get("endpoints") or ():
-                    yield _one(endpoint, port["port"])
+                    if _is_address(endpoint["addresses"][0]):
+                        yield _one(endpoint, port["port"])
 
 
 def _one(endpoint: Manifest, port: int) -> _Listed:
