@@ -38,5 +38,8 @@ def test_n120_a_port_on_loopback_only_does_not_count():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        assert server.getsockname()[1] not in listening.ports()
+        port = server.getsockname()[1]
+        assert port not in listening.ports()
+        assert port in listening.ports("127.0.0.1")
+        assert port not in listening.ports("127.0.0.2")
     listening.close()

@@ -99,7 +99,10 @@ def parse_resolver(text: str) -> Resolver:
 
 
 def resolver(pod: Pod, node: Resolver, cluster_dns: Sequence[str], cluster_domain: str) -> tuple[Resolver, list[str]]:
-    """The pod's resolver by dnsPolicy and dnsConfig (N166), and what had to be cut (N167), for events."""
+    """The pod's resolver by dnsPolicy and dnsConfig (N166), and what had to be cut (N167), for events.
+
+    A node without cluster DNS gives its own.
+    """
     policy = pod.spec.get("dnsPolicy") or "ClusterFirst"
     if policy == "ClusterFirst" and pod.is_host_network:
         policy = "Default"
@@ -110,10 +113,6 @@ def resolver(pod: Pod, node: Resolver, cluster_dns: Sequence[str], cluster_domai
         case "Default":
             base = node
         case _ if not cluster_dns:
-            problems.append(
-                f'pod: "{pod.full_name}". kubelet does not have ClusterDNS IP configured and cannot create Pod '
-                f'using "{policy}" policy. Falling back to "Default" policy.'
-            )
             base = node
         case _:
             domains = (f"{pod.namespace}.svc.{cluster_domain}", f"svc.{cluster_domain}", cluster_domain)

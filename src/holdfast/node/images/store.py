@@ -3,6 +3,7 @@
     layers/<diff id>/        a layer's files
     images/<image id>.json   an image: its configuration and layers
     references.json          names to image ids
+    used/                    directories of containers, each with the image it stands on
 
 Everything appears by rename. Who changes `references.json` holds the lock file; readers look at what is
 there, so a running agent sees what `holdfast image load` brought.
@@ -29,7 +30,15 @@ from .references import HOST, InvalidReference, normalise
 from .unpack import BadLayer, unpack
 
 HOST_ID = f"sha256:{hashlib.sha256(b'holdfast host image').hexdigest()}"
-HOST_RECORD = ImageRecord(id=HOST_ID, references=(HOST,), digests=(), size_bytes=0, cmd=("/bin/sh",))
+SHELL_OR_WAIT = """\
+if [ -t 0 ] || [ ! -c /dev/stdin ]; then exec /bin/sh; fi
+trap 'exit 0' TERM INT
+while :; do sleep 86400 & wait $!; done
+"""
+"""What `host` runs when told nothing: a shell for who brings an input, else nothing until SIGTERM."""
+HOST_RECORD = ImageRecord(
+    id=HOST_ID, references=(HOST,), digests=(), size_bytes=0, cmd=("/bin/sh", "-c", SHELL_OR_WAIT)
+)
 
 
 class _Image(msgspec.Struct):
@@ -50,6 +59,7 @@ class ImageStore:
         self._layers = directory / "layers"
         self._images = directory / "images"
         self._references = directory / "references.json"
+        self._used = directory / "used"
         self._cached: tuple[int, dict[str, str]] = (0, {})
 
     # -- reading
@@ -116,6 +126,28 @@ class ImageStore:
 
     def _layer(self, diff_id: str) -> Path:
         return self._layers / diff_id.removeprefix("sha256:")
+
+    def hold(self, image_id: str, directory: Path) -> list[str]:
+        """`layers`, which then stay as long as `directory` is there, whatever is removed. Raises ImageMissing."""
+        layers = self.layers(image_id)
+        if layers:
+            self._used.mkdir(exist_ok=True)
+            mark = self._used / hashlib.sha256(bytes(directory)).hexdigest()[:32]
+            _write(mark, msgspec.json.encode([image_id, str(directory)]))
+        if image_id != HOST_ID and not (layers and all(os.path.isdir(layer) for layer in layers)):
+            raise ImageMissing("ErrImagePull", f"image {image_id} is not present on this machine")
+        return layers
+
+    def _held(self) -> set[str]:
+        """Ids of images that containers stand on; marks of containers that are gone are removed."""
+        found = set()
+        for mark in self._used.iterdir() if self._used.is_dir() else ():
+            identifier, directory = msgspec.json.decode(mark.read_bytes(), type=tuple[str, str])
+            if os.path.isdir(directory):
+                found.add(identifier)
+            else:
+                mark.unlink()
+        return found
 
     # -- writing
 
@@ -190,17 +222,24 @@ class ImageStore:
         raise ImageMissing("ErrImagePull", message)
 
     def remove(self, reference: str) -> None:
-        """Forgets the name; without a name left, the image; without an image left, its layers. Raises KeyError."""
+        """Forgets the name; without a name and a container left, the image; without an image left, its layers.
+
+        Raises KeyError.
+        """
+        wanted = normalise(reference)
+        if wanted not in self._names():
+            raise KeyError(reference)
         with self._locked():
             names = dict(self._names())
-            identifier = names.pop(normalise(reference))
+            names.pop(wanted, None)
             _write(self._references, msgspec.json.encode(names))
-            if identifier not in names.values():
-                (self._images / f"{identifier.removeprefix('sha256:')}.json").unlink(missing_ok=True)
-            self._collect()
+            self._collect({*names.values(), *self._held()})
 
-    def _collect(self) -> None:
-        """Removes layers that no image has."""
+    def _collect(self, needed: set[str]) -> None:
+        """Removes images that are not among `needed`, and layers that no image has."""
+        for path in self._images.glob("*.json"):
+            if f"sha256:{path.stem}" not in needed:
+                path.unlink()
         kept = {
             layer.removeprefix("sha256:")
             for path in self._images.glob("*.json")

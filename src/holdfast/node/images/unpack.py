@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+BOOKKEEPING = ".wh..wh."
+"""Other names that begin so are notes of the file system that made the layer."""
 OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 _XATTR = "SCHILY.xattr."
 
@@ -53,9 +55,14 @@ class _Layer:
         if path.name == OPAQUE:
             os.setxattr(path.parent, OPAQUE_ATTRIBUTE, b"y")
             return
+        if path.name.startswith(BOOKKEEPING):
+            return
         if path.name.startswith(WHITEOUT):
-            self._replace(path.parent / path.name.removeprefix(WHITEOUT))
-            os.mknod(path.parent / path.name.removeprefix(WHITEOUT), stat.S_IFCHR, os.makedev(0, 0))
+            hidden = path.name.removeprefix(WHITEOUT)
+            if hidden in ("", ".", ".."):
+                raise BadLayer(f"{member.name}: outside the layer")
+            self._replace(path.parent / hidden)
+            os.mknod(path.parent / hidden, stat.S_IFCHR, os.makedev(0, 0))
             return
         self._make(archive, member, path)
 

@@ -25,14 +25,15 @@ class ListeningPorts:
         """`netns` is the path the namespace is pinned at; empty for this process's own. Raises OSError."""
         self._socket = linux.in_network_namespace(netns, _socket) if netns else _socket()
 
-    def ports(self) -> frozenset[int]:
-        """Those that listen beyond loopback. Raises OSError."""
-        return frozenset(self._listeners(socket.AF_INET) | self._listeners(socket.AF_INET6))
+    def ports(self, address: str = "") -> frozenset[int]:
+        """Those that listen beyond loopback; with an IPv4 `address`, on that one or on all. Raises OSError."""
+        own = socket.inet_aton(address) if address else b""
+        return frozenset(self._listeners(socket.AF_INET, own) | self._listeners(socket.AF_INET6, own))
 
     def close(self) -> None:
         self._socket.close()
 
-    def _listeners(self, family: int) -> set[int]:
+    def _listeners(self, family: int, own: bytes) -> set[int]:
         body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, _LISTEN)
         header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
         self._socket.send(header + body)
@@ -47,7 +48,7 @@ class ListeningPorts:
                 if kind == _ERROR:
                     number = -struct.unpack_from("=i", data, position + _HEADER.size)[0]
                     raise OSError(number, os.strerror(number))
-                _add(ports, family, data[position + _HEADER.size : position + length])
+                _add(ports, family, own, data[position + _HEADER.size : position + length])
                 position += (length + 3) & ~3
 
 
@@ -57,10 +58,15 @@ def _socket() -> socket.socket:
     return made
 
 
-def _add(ports: set[int], family: int, message: bytes) -> None:
+def _add(ports: set[int], family: int, own: bytes, message: bytes) -> None:
     """One `inet_diag_msg`: four bytes, then source and destination port and the source address."""
     (port,) = struct.unpack_from("!H", message, 4)
-    address = message[8:24]
-    is_loopback = address[0] == 127 if family == socket.AF_INET else address == b"\0" * 15 + b"\1"
-    if not is_loopback:
+    address = message[8:12] if family == socket.AF_INET else message[8:24]
+    if own:
+        counts = address == own or not any(address)
+    elif family == socket.AF_INET:
+        counts = address[0] != 127
+    else:
+        counts = address != b"\0" * 15 + b"\1"
+    if counts:
         ports.add(port)

@@ -46,6 +46,7 @@ from . import (
     Usage,
 )
 from .host_exec import HostProcess, exec_sync
+from .listening import ListeningPorts
 from .oci import records
 from .oci.containers import signal_number
 from .oci.processes import Child, ProcessIdentity, identify, open_process, send_signal, wait_readable
@@ -86,6 +87,7 @@ class ProcessRuntime:
         self._containers: dict[str, _Container] = {}
         self._listener: ExitListener | None = None
         self._last_address = 0
+        self._listening: ListeningPorts | None = None
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -118,6 +120,9 @@ class ProcessRuntime:
         await asyncio.gather(*watching, return_exceptions=True)
         self._containers.clear()
         self._sandboxes.clear()
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
 
     # -- what exists ------------------------------------------------------------------------------
 
@@ -138,8 +143,16 @@ class ProcessRuntime:
         self._listener = listener
 
     def listening_ports(self, pod_uid: str) -> frozenset[int] | None:
-        """Unknown: all pods share the machine's network."""
-        return None
+        """Those on the pod's own address or on all; None where the kernel does not tell."""
+        stored = self._sandboxes.get(pod_uid)
+        if stored is None or not stored.ips:
+            return None
+        try:
+            if self._listening is None:
+                self._listening = ListeningPorts("")
+            return self._listening.ports(stored.ips[0])
+        except OSError:
+            return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
         """What this container asks for and does not get, in words for an event."""
@@ -424,8 +437,8 @@ def _user(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _is_missing(mount: Mount) -> bool:
-    """/etc/hosts and the like are the agent's own: programs go on without them."""
-    return not mount.container_path.startswith(("/etc/", "/dev/"))
+    """/etc/hosts, the account's token and the like are in every pod: programs go on without them."""
+    return not mount.container_path.startswith(("/etc/", "/dev/", "/var/run/secrets/kubernetes.io/"))
 
 
 def _make_root(root: Path, mounts: Sequence[Mount]) -> None:

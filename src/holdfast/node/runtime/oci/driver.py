@@ -58,8 +58,8 @@ class Images(Protocol):
 
     def find(self, reference: str) -> ImageRecord | None: ...
 
-    def layers(self, image_id: str) -> list[str]:
-        """Directories, topmost first; none for the image `host`."""
+    def hold(self, image_id: str, directory: Path) -> list[str]:
+        """The layers' directories, topmost first, none for the image `host`; they stay as long as `directory`."""
 
     def records(self) -> Sequence[ImageRecord]: ...
 
@@ -253,7 +253,7 @@ class OciRuntime:
         """Root filesystem and configuration. Blocks."""
         directory = self._containers.directory(identifier)
         directory.mkdir()
-        layers = self._images.layers(image.id)
+        layers = self._images.hold(image.id, directory)
         root = rootfs.mount_layers(directory, layers) if layers else self._host.make_root(directory)
         passwd, group = (rootfs.read_account_file(root, name) for name in ("passwd", "group"))
         identity = resolve_user(spec.user, image.user, passwd, group)
