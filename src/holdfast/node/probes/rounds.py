@@ -108,9 +108,9 @@ class Rounds:
             run.probes[kind] = _Probe(kind, manifest, numbers, verdict, now_s + delay_s)
         self._runs[target.container_id] = run
         for probe in run.probes.values():
-            self._schedule(run, probe)
             if not is_adopted and probe.kind is not Kind.LIVENESS:
                 self._peek_for_port(run, probe)
+            self._schedule(run, probe)
 
     def keep(self, container_ids: set[str]) -> None:
         """Stops the probes of all other runs."""
@@ -127,7 +127,7 @@ class Rounds:
         for run in self._runs.values():
             kind = Kind.READINESS if run.is_started else Kind.STARTUP
             probe = run.probes.get(kind)
-            if probe is not None and probe.verdict.holds is not True:
+            if probe is not None and probe.verdict.holds is not True and probe.peek is None:
                 self._ask_now(run, probe)
 
     def is_started(self, container_id: str) -> bool:
@@ -219,16 +219,22 @@ class Rounds:
     # -- looking for the port, so that the first success does not wait for a tick (R153) ----------------
 
     def _peek_for_port(self, run: _Run, probe: _Probe) -> None:
+        """While the port is known to be closed the first attempt, which could only fail, waits for it."""
         handler = probe.manifest.get("httpGet") or probe.manifest.get("tcpSocket")
         port = run.target.container.port(handler.get("port")) if handler and not handler.get("host") else None
-        if port is not None and self._listening() is not None:
-            self._peek(run, probe, port, FIRST_PEEK_S)
+        ports = self._listening() if port is not None else None
+        if port is None or ports is None or (port in ports and not probe.timing.initial_delay_s):
+            return
+        probe.due_s += probe.timing.period_s
+        self._peek_later(run, probe, port, FIRST_PEEK_S)
+
+    def _peek_later(self, run: _Run, probe: _Probe, port: int, delay_s: float) -> None:
+        probe.peek = asyncio.get_running_loop().call_later(delay_s, self._peek, run, probe, port, delay_s)
 
     def _peek(self, run: _Run, probe: _Probe, port: int, delay_s: float) -> None:
+        probe.peek = None
         ports = self._listening()
         if probe.is_over or probe.verdict.holds or ports is None:
             return
-        if port in ports and self._ask_now(run, probe):
-            return
-        delay_s = min(delay_s * 1.5, LONGEST_PEEK_S)
-        probe.peek = asyncio.get_running_loop().call_later(delay_s, self._peek, run, probe, port, delay_s)
+        if port not in ports or not self._ask_now(run, probe):
+            self._peek_later(run, probe, port, min(delay_s * 1.5, LONGEST_PEEK_S))
