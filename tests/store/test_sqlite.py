@@ -104,6 +104,25 @@ async def test_the_file_does_not_grow_with_time(open_file, clock):
     assert sizes[3] <= sizes[1] * 1.5
 
 
+async def test_writers_that_never_pause_do_not_keep_the_file_from_being_compacted(open_file, clock, monkeypatch):
+    monkeypatch.setattr("holdfast.store.sqlite.OVERDUE_ROWS", 500)
+    store = await open_file(window=Window(seconds=1, least_changes=100))
+    until = 6000
+
+    async def writer(name: int) -> None:
+        while store.revision < until:
+            await store.write(f"/{name}", encode)
+            clock.seconds += 0.1
+
+    writers = [asyncio.create_task(writer(name)) for name in range(20)]
+    most = 0
+    while not all(task.done() for task in writers):
+        await asyncio.wait(writers, timeout=0.02)
+        most = max(most, len(store._garbage))
+    assert store.counters.compacted_rows > 3000
+    assert most < 3000
+
+
 async def test_writes_that_come_together_share_one_commit(open_file):
     store = await open_file()
     await asyncio.gather(*(store.write(f"/{n}", encode) for n in range(50)))
@@ -189,6 +208,8 @@ async def test_a_failed_commit_fails_every_writer_and_all_that_come_later(open_f
     with pytest.raises(StoreFailed, match="disk I/O error"):
         await store.write("/b", encode)
     assert len(failures) == 1
+    closing = asyncio.create_task(store.close())
+    await asyncio.wait_for(closing, 5)
     assert (store.revision, store.get("/0")) == (1, None)
 
 

@@ -8,6 +8,7 @@ thread, which does nothing but I/O.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -27,7 +28,10 @@ SCHEMA_VERSION = 1
 SLICE_ROWS = 200
 """Rows deleted at a time by compaction, so that a write never waits long for it."""
 COMPACT_ROWS = 1000
-"""Compaction starts when so many rows are to go."""
+"""Compaction starts when so many rows are to go and no write waits."""
+OVERDUE_ROWS = 50_000
+"""When so many rows are to go, compaction takes turns with writes that never pause."""
+OVERDUE_SLICE_ROWS = 1000
 CHECKPOINT_BYTES = 4 << 20
 """The log is copied into the database after so much was written, when no write waits."""
 CHECKPOINT_PAGES = 8192
@@ -112,6 +116,7 @@ class SqliteStore(BaseStore):
         self._is_busy = False
         self._pump_is_due = False
         self._garbage: deque[int] = deque()
+        self._is_compactions_turn = False
         self._quiet: list[asyncio.Future[None]] = []
         self._unchecked_bytes = 0
 
@@ -167,8 +172,9 @@ class SqliteStore(BaseStore):
         if self._closed:
             return
         await super().close()
-        while (self._is_busy or self._queue) and self._failure is None:
-            await self._when_quiet()
+        with contextlib.suppress(StoreFailed):  # whoever wrote has heard of it
+            while (self._is_busy or self._queue) and self._failure is None:
+                await self._when_quiet()
         assert self._executor is not None
         await self._loop.run_in_executor(self._executor, self._file.close)
         self._release()
@@ -192,24 +198,29 @@ class SqliteStore(BaseStore):
         done = self._loop.create_future()
         self._queue.append((change, entry))
         self._waiting.append(done)
+        self._pump_soon()
+        await done
+
+    def _pump_soon(self) -> None:
+        """Not at once: what else is written in this turn of the loop shares the commit."""
         if not self._is_busy and not self._pump_is_due:
-            # Not at once: what else is written in this turn of the loop shares the commit.
             self._pump_is_due = True
             self._loop.call_soon(self._pump)
-        await done
 
     def _pump(self) -> None:
         """Hands the thread its next job: writes first, housekeeping when there are none."""
         self._pump_is_due = False
         if self._is_busy or self._failure is not None:
             return
-        if self._queue:
+        is_overdue = len(self._garbage) >= OVERDUE_ROWS and self._is_compactions_turn
+        self._is_compactions_turn = not is_overdue
+        if self._queue and not is_overdue:
             batch, self._queue = self._queue, []
             waiting, self._waiting = self._waiting, []
             rows: list[Row] = [(c.revision, c.key, c.is_delete, c.value) for c, _ in batch]
             self._submit(lambda: self._insert(rows), lambda: self._inserted(batch, waiting), waiting)
-        elif self._garbage and (self._quiet or len(self._garbage) >= COMPACT_ROWS):
-            count = min(SLICE_ROWS, len(self._garbage))
+        elif self._garbage and (is_overdue or self._quiet or len(self._garbage) >= COMPACT_ROWS):
+            count = min(OVERDUE_SLICE_ROWS if is_overdue else SLICE_ROWS, len(self._garbage))
             doomed = [(self._garbage.popleft(),) for _ in range(count)]
             oldest = self._state.oldest
             self._submit(lambda: self._delete_rows(doomed, oldest), self._pump, ())
@@ -247,7 +258,7 @@ class SqliteStore(BaseStore):
         self._unchecked_bytes += sum(len(change.value) for change, _ in batch)
         self._committed(batch)
         _complete(waiting)
-        self._pump()
+        self._pump_soon()
 
     def _fail(self, failure: Exception, waiting: Iterable[asyncio.Future[None]]) -> None:
         """There is no undoing: later writes were decided on top of this one."""
@@ -279,8 +290,7 @@ class SqliteStore(BaseStore):
     async def _when_quiet(self) -> None:
         quiet = self._loop.create_future()
         self._quiet.append(quiet)
-        if not self._is_busy:
-            self._loop.call_soon(self._pump)
+        self._pump_soon()
         await quiet
 
     # On the thread
