@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from holdfast.apiserver.auth.signing import SigningKey
 from holdfast.cluster import certificates
 from holdfast.cluster.home import Home
 
@@ -58,6 +59,24 @@ def test_a_second_start_keeps_what_is_there_and_adds_what_is_new(home):
     assert home.admin_token.read_bytes() == token
     assert {name: after[name] for name in before} == before
     assert set(after) - set(before) == {"node-n2.crt", "node-n2.key"}
+
+
+def test_the_serving_certificate_follows_the_servers_addresses(home):
+    admin = certificates.pair(home, "admin").certificate.read_bytes()
+    certificates.ensure(home, NOW, ["n1"], ["10.96.0.1", "10.245.0.1"])
+    names = certificate(home, "apiserver").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "10.245.0.1" in {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+    assert certificates.pair(home, "admin").certificate.read_bytes() == admin
+
+
+def test_the_key_of_the_service_accounts_is_made_when_asked_for_and_kept(home):
+    path = home.pki / "sa.key"
+    assert not path.exists()
+    made = certificates.service_account_key(home)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert certificates.service_account_key(home) == made
+    signed = SigningKey(lambda: made).sign(b"{}")
+    assert SigningKey(lambda: certificates.service_account_key(home)).verified(signed) == b"{}"
 
 
 def test_openssl_accepts_the_chain(home):

@@ -590,3 +590,13 @@ async def test_the_first_bytes_of_a_stream_leave_with_its_head(start, dial):
     assert (await client.answer())[2] == b"first"
     assert len(writes) == 2
     assert writes[0].endswith(b"\r\n\r\n5\r\nfirst\r\n")
+
+
+async def test_whoever_is_not_admitted_is_not_listened_to(start, dial):
+    asked: list[str] = []
+    seen: list[Request] = []
+    server = await start(lambda r: seen.append(r) or echo(r), admits=lambda address: bool(asked.append(address)))
+    client = await dial(server)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert await client.read_all() == b""
+    assert (asked, seen) == (["127.0.0.1"], [])

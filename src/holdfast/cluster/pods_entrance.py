@@ -40,7 +40,8 @@ def admits(pods: IPv4Network) -> Callable[[str], bool]:
     """Whether a client's address is a pod's or this machine's."""
 
     def check(address: str) -> bool:
-        return IPv4Address(address) in pods or is_own(address)
+        client = IPv4Address(address)
+        return client in pods or client.is_loopback or is_own(address)
 
     return check
 

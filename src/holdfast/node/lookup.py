@@ -34,7 +34,8 @@ class ApiLookup:
     def __init__(self, client: Client, world: World) -> None:
         self._client = client
         self._world = world
-        self._tokens: dict[tuple[str, str], _Token] = {}
+        self._tokens: dict[tuple[str, str, int], _Token] = {}
+        """By pod, audience and the life that was asked for."""
 
     async def config_map(self, namespace: str, name: str) -> Manifest | None:
         return await self._found(CONFIG_MAPS, namespace, name)
@@ -52,7 +53,7 @@ class ApiLookup:
 
     async def token(self, pod: Pod, audience: str, expiration_s: int) -> str:
         """The pod's token for that audience, a new one at 80 % of its life or after a day (V105). Raises ApiError."""
-        key = (pod.uid, audience)
+        key = (pod.uid, audience, expiration_s)
         known = self._tokens.get(key)
         now = self._world.clock.now()
         if known is not None and now < known.renew_at:
@@ -67,7 +68,7 @@ class ApiLookup:
 
     def renewal_s(self, pod_uid: str) -> float | None:
         """Seconds until a token of the pod is to be renewed; None if it has none."""
-        moments = [token.renew_at for (uid, _), token in self._tokens.items() if uid == pod_uid]
+        moments = [token.renew_at for key, token in self._tokens.items() if key[0] == pod_uid]
         return (min(moments) - self._world.clock.now()).total_seconds() if moments else None
 
     def forget(self, pod_uid: str) -> None:

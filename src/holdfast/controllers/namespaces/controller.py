@@ -131,15 +131,11 @@ class NamespaceGifts:
         return ObservedGifts(key, self._accounts.get(f"{key}/default"), self._maps.get(f"{key}/{ROOT_CA}"))
 
     def plan(self, observed: ObservedGifts) -> Plan:
-        """W105, W108. A namespace that is on its way out refuses them: that is no failure."""
+        """W105, W108. A namespace that is on its way out refuses them: that is no failure.
+
+        The account comes last: pods wait for it, and need the certificate as soon as they have it.
+        """
         actions: list[Create | Update] = []
-        if observed.account is None:
-            account = {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": "default", "namespace": observed.name},
-            }
-            actions.append(Create(SERVICE_ACCOUNTS, account, may_exist=True, ignore=(Forbidden, NotFound)))
         data = {"ca.crt": self._root_ca}
         if observed.root_ca is None:
             metadata = {"name": ROOT_CA, "namespace": observed.name}
@@ -148,4 +144,11 @@ class NamespaceGifts:
             actions.append(Create(CONFIG_MAPS, made, may_exist=True, ignore=(Forbidden, NotFound)))
         elif observed.root_ca.get("data") != data:
             actions.append(Update(CONFIG_MAPS, {**observed.root_ca, "data": data}))
+        if observed.account is None:
+            account = {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": observed.name},
+            }
+            actions.append(Create(SERVICE_ACCOUNTS, account, may_exist=True, ignore=(Forbidden, NotFound)))
         return Plan("gifts are missing" if actions else "nothing is missing", tuple(actions))
