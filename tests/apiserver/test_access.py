@@ -83,6 +83,18 @@ async def test_a_role_allows_what_its_rules_say_where_it_is_bound(web: Any, jane
     assert (await web("GET", path, token=jane_token)).code == 403
 
 
+async def test_a164_starting_a_program_needs_create_whatever_the_method(web: Any, jane_token: str) -> None:
+    path = "/api/v1/namespaces/ns/pods/a/exec?command=sh&stdout=true"
+    await grant(web, [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"]}])
+    refused = await web("GET", path, token=jane_token)
+    assert refused.code == 403
+    assert 'cannot create resource "pods/exec"' in refused.body["message"]
+    await web("DELETE", f"{RBAC}/namespaces/ns/roles/r")
+    await web("DELETE", f"{RBAC}/namespaces/ns/rolebindings/b")
+    await grant(web, [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}])
+    assert (await web("GET", path, token=jane_token)).code == 404
+
+
 async def test_a_rule_by_name_covers_the_name_and_lists_of_it(web: Any, jane_token: str) -> None:
     path = "/api/v1/namespaces/ns/secrets"
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["a"], "verbs": ["*"]}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -59,6 +59,8 @@ CONNECTING = ("log", "exec", "attach", "portforward", "proxy")
 
 LARGE = 500
 """Lists of more objects than this are written in slices, so that nobody else waits for them."""
+
+STARTING = ("pods/exec", "pods/attach", "pods/portforward")
 
 ROOT_PATHS = (
     issuer.CONFIGURATION_PATH,
@@ -119,7 +121,10 @@ class Handler:
         user = authenticate(request.headers, request.peer_certificate, server.tokens)
         if "impersonate-user" in request.headers:
             user = impersonated(user, request.headers, self._may_impersonate)
-        server.authorizer.check(user, attributes(request.method, request.path, query))
+        asked = attributes(request.method, request.path, query)
+        server.authorizer.check(user, asked)
+        if asked.full_resource in STARTING and asked.verb == "get":
+            server.authorizer.check(user, replace(asked, verb="create"))  # whatever the method, a program starts (A164)
         return user
 
     def _may_impersonate(self, user: User, group: str, resource: str, name: str) -> None:

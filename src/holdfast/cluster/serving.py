@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import socket
 import ssl
@@ -34,6 +35,8 @@ from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import choose_runtime
 from .settings import Settings
+
+log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 
@@ -82,7 +85,13 @@ def open_store(settings: Settings, home: Home, world: World) -> Store:
         return MemoryStore(world.clock)
     from holdfast.store.sqlite import SqliteStore
 
-    return SqliteStore(home.database, world.clock)
+    return SqliteStore(home.database, world.clock, failed=_give_up)
+
+
+def _give_up(error: Exception) -> None:
+    """After a failed commit nobody knows what is on disk: the next start finds out, this process must not go on."""
+    log.critical("the store failed error=%r", str(error))
+    os._exit(1)
 
 
 def _serving_context(home: Home) -> ssl.SSLContext:
