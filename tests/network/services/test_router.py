@@ -50,6 +50,8 @@ class Nft:
     def run(self, commands):
         if commands == "list tables ip\n":
             return "".join(f"table ip {name}\n" for name in ["t"] if self.kernel.chains)
+        if commands == "list chains\n":
+            return ""
         if self.refusals:
             self.refusals -= 1
             raise OSError("nftables: no")

@@ -72,6 +72,24 @@ def has_table(nftables: Nftables, name: str) -> bool:
     return f"table ip {name}" in nftables.run("list tables ip\n").splitlines()
 
 
+def firewalls(nftables: Nftables) -> list[str]:
+    """The chains, as "family table chain", that drop what this machine forwards unless told otherwise (D81).
+
+    Docker's and some firewalls' do, and pods then reach neither one another nor services. Raises OSError.
+    """
+    found, table, chain = [], "", ""
+    for line in nftables.run("list chains\n").splitlines():
+        words = line.split()
+        match words:
+            case ["table", family, name, "{"]:
+                table = f"{family} {name}"
+            case ["chain", name, "{"]:
+                chain = name
+            case ["type", "filter", "hook", "forward", *rest] if rest[-2:] == ["policy", "drop;"]:
+                found.append(f"{table} {chain}")
+    return found
+
+
 def _first_lines(text: str) -> str:
     """One mistake is reported with every rule that follows from it."""
     return " ".join(text.split("\n", 3)[:3]).strip()

@@ -17,7 +17,7 @@ from holdfast.world import World
 
 from . import conntrack, machine
 from .flows import Entrances
-from .nftables import Nftables, has_table
+from .nftables import Nftables, firewalls, has_table
 from .routes import SERVICE_NAME, Route, routes
 from .rules import Machine, fragment
 from .table import Table, removal
@@ -108,10 +108,18 @@ class ServiceRouter:
                 await asyncio.to_thread(machine.add_route, self._machine.services, self._machine.gateway)
             except OSError as error:
                 log.warning("this machine cannot reach cluster addresses error=%r", str(error))
+        await asyncio.to_thread(self._tell_of_firewalls)
         entrances = await self._take()
         await self._replace()
         await self._forget_flows(entrances)
         log.info("services are routed table=%s services=%s", self._table.name, len(self._routes))
+
+    def _tell_of_firewalls(self) -> None:
+        try:
+            for chain in firewalls(self._nftables):
+                log.warning("a firewall drops what pods send unless it allows their range chain=%r", chain)
+        except OSError as error:
+            log.warning("cannot look for firewalls error=%r", str(error))
 
     async def _step(self) -> None:
         """Waits for changes, or for the time to look whether the table is still there."""
