@@ -1,4 +1,4 @@
-"""Sets whose pods come and go all at once, and sets that are deleted, while everything around them fails."""
+"""Sets whose pods come and go all at once, sets that are deleted, and long outages of machines."""
 
 import pytest
 
@@ -13,3 +13,8 @@ def test_a_parallel_set_converges_whatever_fails(seed):
 @pytest.mark.parametrize("seed", range(50))
 def test_a_deleted_set_leaves_nothing_whatever_fails(seed):
     play("farewell", seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_machines_that_come_back_after_minutes_find_no_second_life_begun(seed):
+    play("outage", seed)

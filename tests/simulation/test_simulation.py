@@ -18,7 +18,7 @@ from holdfast.simulation import scenarios
 from holdfast.simulation.checkers import InvariantBroken, OneRunningPodPerIdentity
 from holdfast.simulation.cluster import NeverHappened, simulate
 from holdfast.simulation.faults import Faults, FaultyClient
-from holdfast.simulation.loop import Deadlock, SimulatedLoop
+from holdfast.simulation.loop import Deadlock, Livelock, SimulatedLoop
 from holdfast.simulation.scenarios import Scenario, play, web
 
 
@@ -246,6 +246,18 @@ def test_time_jumps_and_a_standstill_is_an_error():
     assert run(wait()) == (None, 3600)
     with pytest.raises(Deadlock):
         run(asyncio.Event().wait())
+
+
+def test_a_timer_that_fires_for_ever_at_one_moment_is_an_error(monkeypatch):
+    monkeypatch.setattr("holdfast.simulation.loop.MOST_TURNS", 1000)
+
+    async def spin():
+        await asyncio.sleep(50)
+        for _ in range(10_000):
+            await asyncio.sleep(1e-15)  # what rounding leaves of a wait
+
+    with pytest.raises(Livelock):
+        run(spin())
 
 
 def test_only_running_containers_of_one_pod_may_have_an_identity():

@@ -17,13 +17,27 @@ class Deadlock(RuntimeError):
     """Every task waits and no timer is set: nothing would ever happen again."""
 
 
+class Livelock(RuntimeError):
+    """Tasks wake each other, or timers fire, without end and without time passing."""
+
+
+MOST_TURNS = 200_000
+"""So many turns of the loop may happen at one moment."""
+
+
 class _Jump(selectors.DefaultSelector):
     now_s = 0.0
+    turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise Deadlock("every task waits and no timer is set")
+        before_s = self.now_s
         self.now_s += max(timeout, 0.0)
+        self.turns = self.turns + 1 if self.now_s == before_s else 0
+        if self.turns > MOST_TURNS:
+            self.turns = 0
+            raise Livelock(f"time stands still at {self.now_s} s")
         return super().select(0)
 
 

@@ -100,6 +100,19 @@ def farewell(cluster: Cluster, chance: Random) -> None:
     assert not cluster.directories.present, cluster.directories.present
 
 
+def outage(cluster: Cluster, chance: Random) -> None:
+    """Machines that fall silent for minutes, longer than pods tolerate, and come back with containers still at work."""
+    cluster.apply(NGINX, web(3))
+    for change in (_scale, _lose_a_pod, _roll_out):
+        cluster.run_for(chance.uniform(60, 400))
+        change(cluster, chance)
+    cluster.run_for(chance.uniform(0, 100))
+    cluster.heal()
+    cluster.run_until(lambda: cluster.is_settled("web"), LONG_S)
+    cluster.run_until_quiet()
+    _has_what_it_needs(cluster)
+
+
 def _scale(cluster: Cluster, chance: Random) -> None:
     cluster.scale("web", chance.randint(0, 5))
 
@@ -151,6 +164,17 @@ ROUGH = Faults(
 """Crashes, slow and broken watches, lost calls: everything at once."""
 
 
+DARK = Faults(
+    crash_every_s=120,
+    agent_crash_every_s=200,
+    down_s=450,
+    request_delay_s=0.1,
+    watch_delay_s=0.5,
+    lost_reply=0.01,
+)
+"""Little is lost, but who goes stays away for long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     run: Callable[[Cluster, Random], None]
@@ -163,6 +187,7 @@ SCENARIOS = {
     "lifecycle": Scenario(lifecycle, ROUGH, nodes=2),
     "parallel": Scenario(parallel, ROUGH, nodes=2),
     "farewell": Scenario(farewell, ROUGH),
+    "outage": Scenario(outage, DARK, nodes=3),
 }
 
 

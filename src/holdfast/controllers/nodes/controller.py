@@ -17,6 +17,7 @@ from holdfast.controllers.actions import Plan
 from holdfast.world import Clock
 
 from .plan import (
+    SOONEST_S,
     ObservedEviction,
     ObservedNode,
     ObservedOrphan,
@@ -209,7 +210,7 @@ class PodGarbageCollector:
         now_s = self._clock.monotonic_s()
         missing_s = now_s - self._missing_since_s.setdefault(node, now_s)
         if missing_s < QUARANTINE_S:
-            self._queue.add_after(key, QUARANTINE_S - missing_s)
+            self._queue.add_after(key, max(QUARANTINE_S - missing_s, SOONEST_S))
         return missing_s >= QUARANTINE_S
 
     async def verify(self, observed: ObservedOrphan, client: Client) -> ObservedOrphan:

@@ -21,6 +21,9 @@ GRACE_S = 50.0
 STARTUP_GRACE_S = 60.0
 """So long if it has never posted a status."""
 
+SOONEST_S = 0.1
+"""A timer for the last trace of a wait, which rounding leaves over, would fire at the same moment again and again."""
+
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
@@ -76,7 +79,7 @@ def plan_node(observed: ObservedNode) -> Plan:
             return Plan(f"silent for {observed.silent_s:.0f} s", unknown, subject=node, again_after_s=0)
         again_s = None
     else:
-        again_s = limit_s - observed.silent_s
+        again_s = max(limit_s - observed.silent_s, SOONEST_S)
     actions = [*_taints(observed), *_pods(observed)]
     return Plan("taints or pods are to follow" if actions else "as it should be", actions, None, (), (), node, again_s)
 
@@ -180,7 +183,9 @@ def plan_eviction(observed: ObservedEviction) -> Plan:
         return Plan("tolerates its node", subject=pod)
     first = min(moments)
     if first > now:
-        return Plan("tolerates its node for a while", subject=pod, again_after_s=(first - now).total_seconds())
+        return Plan(
+            "tolerates its node for a while", subject=pod, again_after_s=max((first - now).total_seconds(), SOONEST_S)
+        )
     return Plan("does not tolerate its node", _evict(pod, now), subject=pod)
 
 
