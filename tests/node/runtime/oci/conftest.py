@@ -64,6 +64,10 @@ class Node:
         """What a new agent does after the old one has gone."""
         await self.runtime.close()
         self.runtime = self.new_runtime()
+        await self.open()
+
+    async def open(self) -> None:
+        await self.network.open()
         await self.runtime.open()
 
     async def sandbox(self, uid: str = "pod-1", **spec: object):
@@ -157,8 +161,7 @@ def own_mounts() -> Iterator[None]:
 @pytest.fixture
 async def node(own_mounts: None) -> AsyncIterator[Node]:
     node = Node(Path(tempfile.mkdtemp(prefix="hf-oci-")))
-    await node.network.open()
-    await node.runtime.open()
+    await node.open()
     yield node
     await node.runtime.remove_all()
     await node.runtime.close()

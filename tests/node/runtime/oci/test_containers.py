@@ -449,7 +449,7 @@ from conftest import Node
 from pathlib import Path
 async def main():
     node = Node(Path({top!r}))
-    await node.runtime.open()
+    await node.open()
     record = await node.start({script!r})
     await node.start("sleep 1; exit 9", name="short")
     await node.sandbox("pod-2")
@@ -473,7 +473,7 @@ async def test_a_killed_agent_is_followed_by_one_that_adopts(node):
     node.runtime = node.new_runtime()
     told = []
     node.runtime.on_exit(told.append)
-    await node.runtime.open()
+    await node.open()
     records = {record.name: record for record in node.runtime.containers()}
     assert set(records) == {"main", "short"}
     assert records["main"].id == identifier
@@ -510,7 +510,7 @@ async def test_after_a_reboot_everything_counts_as_ended(node, monkeypatch):
     for path in (node.top / "run").glob("*/*/record.json"):
         path.write_text(path.read_text().replace(Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "before"))
     node.runtime = node.new_runtime()
-    await node.runtime.open()
+    await node.open()
     assert [sandbox.ready for sandbox in node.runtime.sandboxes()] == [False]
     assert (await node.sandbox()).attempt == sandbox.attempt + 1
 
