@@ -230,6 +230,16 @@ def test_with_affinity_a_client_stays_with_its_endpoint(web):
     assert len(names(web.from_pod("web-1", f"{address}:80", 16))) == 1
 
 
+def test_clients_keep_their_endpoint_when_the_agents_are_killed(web):
+    address = web.service("affine", sessionAffinity="ClientIP")
+    before = names(from_host(f"{address}:80"))
+    web.cluster.kill("agents")
+    handle = nft("-a", "list", "table", "ip", web.table).splitlines()[0]
+    web.cluster.until("new rules", lambda: nft("-a", "list", "table", "ip", web.table).splitlines()[:1] != [handle])
+    web.cluster.until("rules", lambda: web.is_routed("affine"))
+    assert names(from_host(f"{address}:80", 16)) == before
+
+
 def test_a_flow_of_datagrams_leaves_an_endpoint_that_is_gone(web):
     web.start("gone-0")
     address = web.service("datagrams", UDP)

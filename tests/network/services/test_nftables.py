@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
 
-from holdfast.network.services.nftables import SEARCH, Program, firewalls, has_table, open_nftables
+from holdfast.network.services.nftables import SEARCH, Program, firewalls, has_table, open_nftables, remembered
 from holdfast.world import linux
 
 LISTED = """\
@@ -69,6 +70,13 @@ def test_library_and_program_do_the_same():
             with pytest.raises(OSError, match=r"nftables: .*syntax error"):
                 nftables.run("add chain ip t d\nnonsense at all\n")
             assert "chain d" not in nftables.run("list chains\n"), "all or nothing"
+            nftables.run("add set ip t s { type ipv4_addr; flags dynamic,timeout; timeout 1h; }\n")
+            for n in range(5):
+                nftables.run(f"add element ip t s {{ 192.0.2.{n} expires {50 + n}m }}\n")
+            known = remembered(nftables, "t")
+            nftables.run(f"flush set ip t s\nadd element ip t s {{ {known['s']} }}\n")
+            again = re.findall(r"192\.0\.2\.(\d) expires (\d+)m", remembered(nftables, "t")["s"])
+            assert [50 + int(n) - int(minutes) in (0, 1) for n, minutes in again] == [True] * 5
             nftables.run("delete table ip t\n")
             assert not has_table(nftables, "t")
 

@@ -46,12 +46,15 @@ class Nft:
         self.kernel = Kernel()
         self.texts = []
         self.refusals = 0
+        self.clients = ""
 
     def run(self, commands):
         if commands == "list tables ip\n":
             return "".join(f"table ip {name}\n" for name in ["t"] if self.kernel.chains)
         if commands == "list chains\n":
             return ""
+        if commands == "list sets table ip t\n":
+            return self.clients
         if self.refusals:
             self.refusals -= 1
             raise OSError("nftables: no")
@@ -138,6 +141,21 @@ async def test_a_table_that_somebody_removed_is_put_back(monkeypatch):
         taken = len(nft.texts)
         await asyncio.sleep(0.1)
         assert len(nft.texts) == taken, "one that is there is left alone"
+
+
+async def test_clients_keep_their_endpoints_when_the_table_is_replaced_d45(monkeypatch):
+    api = Api()
+    api.put(service(sessionAffinity="ClientIP"))
+    api.put(slice_of(endpoint("10.244.0.2")))
+    clients = "clients-default/web/tcp-80/10.244.0.2.8080-10800"
+    known = "10.244.0.9 expires 2h59m,\n\t\t 10.244.0.8 expires 1s"
+    async with routing(monkeypatch, api) as nft:
+        nft.clients = (
+            f"table ip t {{\n\tset {clients} {{\n\t\telements = {{ {known} }}\n\t}}\n"
+            "\tset clients-gone {\n\t\telements = { 10.244.0.7 expires 1s }\n\t}\n}\n"
+        )
+        await until(lambda: nft.texts)
+        assert nft.kernel.elements[clients] == {"10.244.0.9 expires 2h59m": "", "10.244.0.8 expires 1s": ""}
 
 
 async def test_flows_are_forgotten_after_the_rules_have_changed(monkeypatch):

@@ -72,6 +72,22 @@ def has_table(nftables: Nftables, name: str) -> bool:
     return f"table ip {name}" in nftables.run("list tables ip\n").splitlines()
 
 
+def remembered(nftables: Nftables, table: str) -> dict[str, str]:
+    """By set of the table, its elements with the time each has left, as they may be added again. Raises OSError."""
+    found, name, elements = {}, "", ""
+    for line in nftables.run(f"list sets table ip {table}\n").splitlines():
+        text = line.strip()
+        if text.startswith("set "):
+            name = text.split()[1]
+        elif text.startswith("elements = {"):
+            elements = text.removeprefix("elements = {")
+        elif elements:
+            elements += f" {text}"
+        if elements.endswith("}"):
+            found[name], elements = elements.removesuffix("}").strip(), ""
+    return found
+
+
 def firewalls(nftables: Nftables) -> list[str]:
     """The chains, as "family table chain", that drop what this machine forwards unless told otherwise (D81).
 

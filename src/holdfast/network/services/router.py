@@ -17,7 +17,7 @@ from holdfast.world import World
 
 from . import conntrack, machine
 from .flows import Entrances
-from .nftables import Nftables, firewalls, has_table
+from .nftables import Nftables, firewalls, has_table, remembered
 from .routes import SERVICE_NAME, Route, routes
 from .rules import Machine, fragment
 from .table import Table, removal
@@ -149,17 +149,28 @@ class ServiceRouter:
         await self._replace()
 
     async def _replace(self) -> None:
-        """Again and again until the kernel takes it."""
+        """Again and again until the kernel takes it. Clients keep the endpoints they have (D45)."""
         delay_s = FIRST_RETRY_S
+        clients = await asyncio.to_thread(self._remembered)
         while True:
             try:
-                await self._run(await asyncio.to_thread(self._table.full))
+                await self._run(await asyncio.to_thread(self._table.full, clients))
                 return
             except OSError as error:
                 log.error("services are not routed retrying_after_s=%g error=%r", delay_s, str(error))
+            clients = {}
             await self._world.clock.sleep(delay_s)
             delay_s = min(delay_s * 2, LAST_RETRY_S)
             await self._take()
+
+    def _remembered(self) -> dict[str, str]:
+        """What the table in the kernel, an earlier process's perhaps, knows of clients; nothing if there is none."""
+        if not self._table.sets:
+            return {}
+        try:
+            return remembered(self._nftables, self._table.name)
+        except OSError:
+            return {}
 
     async def _run(self, text: str) -> None:
         await asyncio.to_thread(self._nftables.run, text)

@@ -6,7 +6,7 @@ one once that is gone, so that the outcome does not depend on the order of event
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from .rules import SHARED, Fragment, Key, Machine, is_map, shared_chains
@@ -56,8 +56,13 @@ class Table:
         claims = self._claims.get(key)
         return claims[min(claims)] if claims else None
 
-    def full(self) -> str:
-        """Replaces the table, whatever is there, in one transaction."""
+    @property
+    def sets(self) -> Collection[str]:
+        """Those in which endpoints remember their clients: the kernel fills them."""
+        return self._sets.keys()
+
+    def full(self, remembered: Mapping[str, str] | None = None) -> str:
+        """Replaces the table, whatever is there, in one transaction; `remembered` is what goes into `sets` again."""
         self._forget()
         elements = {key: self._element(key) or "" for key in self._claims}
         sets, chains = {**SHARED, **self._sets}, {**shared_chains(self._machine), **self._chains}
@@ -70,6 +75,11 @@ class Table:
                 *(f"chain {name} {{\n{_body(rules)}\n}}" for name, rules in chains.items()),
                 "}",
                 *self._elements("add", elements),
+                *(
+                    f"add element ip {self.name} {name} {{ {clients} }}"
+                    for name, clients in (remembered or {}).items()
+                    if name in self._sets
+                ),
                 "",
             ]
         )
