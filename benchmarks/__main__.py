@@ -7,9 +7,9 @@ import os
 import platform
 import sys
 
-from . import sets, startup
+from . import services, sets, startup
 
-BENCHMARKS = {"startup": startup.measure, "sets": sets.measure}
+BENCHMARKS = {"startup": startup.measure, "sets": sets.measure, "services": services.measure}
 
 
 def main(names: list[str]) -> int:
