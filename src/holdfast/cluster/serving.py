@@ -117,7 +117,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
     return ControlPlane(
         server.client,
         world,
-        directories=LocalDirectories([volumes]),
+        directories=LocalDirectories([volumes, "/tmp"]),  # hand-made volumes may be deleted below /tmp only (V54)
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
