@@ -200,6 +200,15 @@ def test_n51_what_has_not_ended_when_the_pod_has_is_stamped():
     assert result["phase"] == "Failed"
 
 
+def test_n51_what_the_pod_never_came_to_is_not_stamped():
+    one = pod(init=[{"name": "init-a"}, {"name": "init-b"}], restartPolicy="Never")
+    result = status(one, {"init-a": ended(1, "init-a")}, is_ending=True, has_ended=True)
+    states = [e["state"] for e in (*result["initContainerStatuses"], *result["containerStatuses"])]
+    assert [next(iter(state)) for state in states] == ["terminated", "waiting", "waiting"]
+    assert result["phase"] == "Failed"
+    assert condition(result, "Initialized")["status"] == "False"
+
+
 def test_n52_a_finished_run_the_runtime_forgot_stays_finished():
     one = pod(restartPolicy="Never")
     old = status(one, {"app": ended(0)})

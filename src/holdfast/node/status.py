@@ -76,7 +76,7 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     before = old_entry(old, container)
     seen = observed.seen(container.name)
     current, previous = seen.current, seen.previous
-    state, last = _states(pod, container, observed, before, runtime)
+    state, last = _states(pod, container, observed, old, runtime)
     is_running = "running" in state
     image_id = current.image_id if current else (previous.image_id if previous else before.get("imageID", ""))
     entry: Manifest = {
@@ -111,16 +111,17 @@ def old_entry(old: Manifest, container: Container) -> Manifest:
 
 
 def _states(
-    pod: Pod, container: Container, observed: Observed, before: Manifest, runtime: str
+    pod: Pod, container: Container, observed: Observed, old: Manifest, runtime: str
 ) -> tuple[Manifest, Manifest]:
     """`state` and `lastState`."""
+    before = old_entry(old, container)
     seen = observed.seen(container.name)
     last = _last_state(seen, observed, before, runtime)
     waiting = _waiting_state(pod, container, seen)
     match seen.current:
         case None if "terminated" in (before.get("state") or {}) and (seen.waiting is None or observed.has_ended):
             return before["state"], dict(before.get("lastState") or {})  # N52: the runtime forgot it
-        case None if observed.has_ended:
+        case None if observed.has_ended and may_have_run(pod, container, observed, old):
             return _state_of_lost(before), last  # N51
         case None if "running" in (before.get("state") or {}) and seen.previous is None:
             return waiting, _lost_state(LOST_WHILE_RUNNING)  # N50
@@ -129,7 +130,8 @@ def _states(
         case None:
             return waiting, last
         case ContainerRecord(state=ContainerState.CREATED):
-            return (_state_of_lost(before) if observed.has_ended else waiting), last
+            is_lost = observed.has_ended and may_have_run(pod, container, observed, old)
+            return (_state_of_lost(before) if is_lost else waiting), last
         case ContainerRecord(state=ContainerState.RUNNING) if seen.is_in_hook:
             return waiting, last
         case ContainerRecord(state=ContainerState.RUNNING, started=started) as run:
@@ -138,6 +140,32 @@ def _states(
             return waiting, _terminated_state(run, observed, runtime)  # N49
         case run:
             return _terminated_state(run, observed, runtime), last
+
+
+def may_have_run(pod: Pod, container: Container, observed: Observed, old: Manifest) -> bool:
+    """Whether the pod came as far as that container: else its never having run is no failure of its own (N51)."""
+    inits = pod.init_containers
+    if container.role is Role.APP:
+        return not inits or _is_through(inits[-1], observed, old)
+    if container in inits:
+        return any(_has_run(later, observed, old) for later in inits[inits.index(container) :])
+    return True
+
+
+def _has_run(container: Container, observed: Observed, old: Manifest) -> bool:
+    seen, before = observed.seen(container.name), old_entry(old, container)
+    states = (before.get("state") or {}).keys() | (before.get("lastState") or {}).keys()
+    return bool(seen.current or seen.previous or states & {"running", "terminated"})
+
+
+def _is_through(container: Container, observed: Observed, old: Manifest) -> bool:
+    """The init container has succeeded, or is a sidecar that has run."""
+    if container.role is Role.SIDECAR:
+        return _has_run(container, observed, old)
+    seen, before = observed.seen(container.name), old_entry(old, container)
+    ends = [(before.get(state) or {}).get("terminated") for state in ("state", "lastState")]
+    codes = [run.exit_code for run in (seen.current, seen.previous) if run is not None]
+    return 0 in codes or any(end is not None and end.get("exitCode") == 0 for end in ends)
 
 
 def _last_state(seen: Seen, observed: Observed, before: Manifest, runtime: str) -> Manifest:
