@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 from holdfast.api.core.service import SERVICES
@@ -156,6 +157,22 @@ async def test_clients_keep_their_endpoints_when_the_table_is_replaced_d45(monke
         )
         await until(lambda: nft.texts)
         assert nft.kernel.elements[clients] == {"10.244.0.9 expires 2h59m": "", "10.244.0.8 expires 1s": ""}
+
+
+async def test_a_router_that_is_stopped_leaves_nothing_running_behind_it(monkeypatch):
+    api, running, finished = Api(), threading.Event(), []
+    api.put(service())
+
+    def slowly(commands):
+        if commands.startswith("table ip t"):
+            running.set()
+            finished.append(threading.Event().wait(0.05))
+        return ""
+
+    monkeypatch.setattr(Nft, "run", lambda self, commands: slowly(commands))
+    async with routing(monkeypatch, api):
+        await until(running.is_set)
+    assert finished
 
 
 async def test_flows_are_forgotten_after_the_rules_have_changed(monkeypatch):

@@ -173,7 +173,13 @@ class ServiceRouter:
             return {}
 
     async def _run(self, text: str) -> None:
-        await asyncio.to_thread(self._nftables.run, text)
+        """When it is cancelled it ends after the kernel has answered: nothing is set up behind who takes it down."""
+        running = asyncio.ensure_future(asyncio.to_thread(self._nftables.run, text))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.gather(running, return_exceptions=True)
+            raise
         self.applied += 1
 
     async def _forget_flows(self, entrances: Entrances) -> None:
