@@ -196,8 +196,23 @@ async def test_a_master_may_ask_for_others(web: Any) -> None:
     jane = await web("POST", path, {"spec": {**spec, "user": "jane"}})
     nobody = await web("POST", path, {"spec": spec})
     both = await web("POST", path, {"spec": {**spec, "user": "x", "nonResourceAttributes": {"path": "/"}}})
-    assert jane["status"] == {"allowed": True}
+    reason = 'RBAC: allowed by RoleBinding "b/ns" of Role "r" to User "jane"'
+    assert jane["status"] == {"allowed": True, "reason": reason}
     assert (nobody.code, both.code) == (422, 422)
+
+
+async def test_a_review_tells_of_bindings_for_the_whole_cluster_too(web: Any) -> None:
+    group, resource = "authorization.k8s.io", "selfsubjectaccessreviews"
+    question = {"resourceAttributes": {"verb": "create", "group": group, "resource": resource}}
+    answer = await web(
+        "POST",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        {"spec": {**question, "groups": ["system:authenticated"]}},
+    )
+    assert answer["status"]["reason"] == (
+        'RBAC: allowed by ClusterRoleBinding "system:basic-user" of ClusterRole "system:basic-user" '
+        'to Group "system:authenticated"'
+    )
 
 
 async def test_one_may_ask_who_one_is(web: Any, jane_token: str) -> None:

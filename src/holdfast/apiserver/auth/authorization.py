@@ -68,20 +68,38 @@ class Authorizer:
         if not self.allows(user, asked):
             raise refusal(user, asked)
 
+    def reason(self, user: User, asked: Attributes) -> str:
+        """Which binding allows it, as reviews tell (A229); empty where none does, or none is needed."""
+        if user.is_master:
+            return ""
+        for binding, subject, rules in self._grants(user, asked.namespace):
+            if any(covers(rule, asked) for rule in rules):
+                return f"RBAC: allowed by {_described(binding, subject)}"
+        return ""
+
     def rules(self, user: User, namespace: str) -> Iterator[Manifest]:
         """Every rule that applies to the user, cluster-wide and in the namespace."""
-        for binding in self._cluster_role_bindings.select():
-            yield from self._rules_of(user, binding.manifest, "")
+        for _, _, rules in self._grants(user, namespace):
+            yield from rules
+
+    def _grants(self, user: User, namespace: str) -> Iterator[tuple[Manifest, Manifest, Sequence[Manifest]]]:
+        """Bindings, the subject in them that is the user, and what they grant."""
+        for cluster_wide in self._cluster_role_bindings.select():
+            yield from self._granted(user, cluster_wide.manifest, "")
         if namespace:
             for binding in self._role_bindings.select(namespace):
-                yield from self._rules_of(user, binding.manifest, namespace)
+                yield from self._granted(user, binding.manifest, namespace)
 
-    def _rules_of(self, user: User, binding: Manifest, namespace: str) -> Sequence[Manifest]:
-        if not any(_is_subject(subject, user) for subject in binding.get("subjects") or ()):
-            return ()
+    def _granted(
+        self, user: User, binding: Manifest, namespace: str
+    ) -> Iterator[tuple[Manifest, Manifest, Sequence[Manifest]]]:
+        subject = next((one for one in binding.get("subjects") or () if _is_subject(one, user)), None)
+        if subject is None:
+            return
         reference = binding.get("roleRef") or {}
         resource = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
-        return self.rules_of_role(resource, namespace, reference.get("name", "")) or ()
+        if rules := self.rules_of_role(resource, namespace, reference.get("name", "")):
+            yield binding, subject, rules
 
     def rules_of_role(self, resource: str, namespace: str, name: str) -> Sequence[Manifest] | None:
         """None if there is no such role."""
@@ -105,6 +123,18 @@ def _is_subject(subject: Manifest, user: User) -> bool:
     if kind == "Group":
         return name in user.groups
     return bool(user.name == f"system:serviceaccount:{subject.get('namespace', '')}:{name}")
+
+
+def _described(binding: Manifest, subject: Manifest) -> str:
+    metadata, reference = binding["metadata"], binding["roleRef"]
+    namespace = metadata.get("namespace")
+    kind, name = "ClusterRoleBinding", metadata["name"]
+    if namespace:
+        kind, name = "RoleBinding", f"{name}/{namespace}"
+    who = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        who = f"{who}/{subject.get('namespace') or namespace}"
+    return f'{kind} "{name}" of {reference["kind"]} "{reference["name"]}" to {subject["kind"]} "{who}"'
 
 
 def covers(rule: Manifest, asked: Attributes) -> bool:

@@ -87,7 +87,10 @@ def _access(reviewer: Reviewer, user: User, spec: Manifest) -> Manifest:
     else:
         members = ("verb", "group", "resource", "subresource", "namespace", "name")
         asked = Attributes(*(of_resource.get(member) or "" for member in members))
-    return {"status": {"allowed": reviewer.authorizer.allows(user, asked)}}
+    if not reviewer.authorizer.allows(user, asked):
+        return {"status": {"allowed": False}}
+    reason = reviewer.authorizer.reason(user, asked)
+    return {"status": {"allowed": True, "reason": reason} if reason else {"allowed": True}}
 
 
 def _own_rules(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
