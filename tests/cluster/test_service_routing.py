@@ -1,0 +1,70 @@
+"""Where services are routed, and what the router is told of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+import pytest
+
+from holdfast.cluster import service_routing
+from holdfast.cluster.home import Home
+from holdfast.cluster.service_routing import ServiceRouting, machine
+from holdfast.cluster.settings import Settings
+from holdfast.network.services import nftables
+from holdfast.world import real_world
+
+SETTINGS = Settings(nodes=2, pod_cidr="10.244.0.0/16", service_cidr="10.96.0.0/16", runtime="oci")
+
+
+def routing(tmp_path, settings=SETTINGS):
+    return ServiceRouting(Home(tmp_path), settings, "https://127.0.0.1:1", real_world())
+
+
+@pytest.mark.parametrize(
+    ("runtime", "user", "installed", "reason"),
+    [
+        ("simulated", 0, True, "pods of the runtime 'simulated' have no network of their own"),
+        ("process", 0, True, "pods of the runtime 'process' have no network of their own"),
+        ("oci", 1000, True, "nftables needs root"),
+        ("oci", 0, False, "nftables is not installed"),
+    ],
+)
+async def test_where_services_cannot_be_routed_it_says_why_once(
+    tmp_path, monkeypatch, caplog, runtime, user, installed, reason
+):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(nftables, "open_nftables", lambda: object() if installed else None)
+    with caplog.at_level(logging.INFO):
+        made = routing(tmp_path, SETTINGS.changed(runtime=runtime))
+        await made.run()
+        await made.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f'services are not routed on this machine reason="{reason}"'
+        if "'" in reason
+        else f"services are not routed on this machine reason='{reason}'"
+    ]
+
+
+async def test_routing_that_breaks_is_begun_anew(tmp_path, monkeypatch, caplog):
+    made = routing(tmp_path)
+    attempts = []
+
+    async def breaks():
+        attempts.append(1)
+        raise ValueError("broken") if len(attempts) < 3 else asyncio.CancelledError
+
+    monkeypatch.setattr(service_routing, "RESTART_AFTER_S", 0)
+    monkeypatch.setattr(made, "_obstacle", lambda: "")
+    monkeypatch.setattr(made, "_run", breaks)
+    with pytest.raises(asyncio.CancelledError):
+        await made.run()
+    assert len(attempts) == 3
+
+
+def test_every_node_is_on_this_machine_and_the_first_ones_gateway_stands_for_it():
+    here = machine(SETTINGS)
+    assert [str(network) for network in here.nodes.values()] == ["10.244.0.0/24", "10.244.1.0/24"]
+    assert list(here.nodes) == SETTINGS.node_names()
+    assert (str(here.pods), str(here.services), here.gateway) == ("10.244.0.0/16", "10.96.0.0/16", "10.244.0.1")
