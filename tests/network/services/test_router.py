@@ -159,6 +159,26 @@ async def test_clients_keep_their_endpoints_when_the_table_is_replaced_d45(monke
         assert nft.kernel.elements[clients] == {"10.244.0.9 expires 2h59m": "", "10.244.0.8 expires 1s": ""}
 
 
+async def test_without_a_default_route_the_host_gets_one_as_soon_as_the_gateway_is_there_r84(monkeypatch):
+    tried = []
+
+    def add_route(services, gateway):
+        tried.append((str(services), gateway))
+        if len(tried) < 3:
+            raise OSError(22, "the gateway is not there")
+
+    monkeypatch.setattr(router, "ROUTE_RETRY_S", 0)
+    api = Api()
+    api.put(service())
+    async with routing(monkeypatch, api) as nft:
+        monkeypatch.setattr(machine, "has_default_route", lambda: False)
+        monkeypatch.setattr(machine, "add_route", add_route)
+        await until(lambda: len(tried) == 3)
+        api.put(slice_of(endpoint("10.244.0.2")))
+        await until(lambda: SVC in nft.kernel.chains)
+    assert tried == [("10.96.0.0/16", "10.244.0.1")] * 3
+
+
 async def test_a_router_that_is_stopped_leaves_nothing_running_behind_it(monkeypatch):
     api, running, finished = Api(), threading.Event(), []
     api.put(service())

@@ -28,6 +28,7 @@ COLLECT_S = 0.05
 LOOK_AFTER_S = 30.0
 """How often it looks whether the table is still there: restarting a firewall removes every table."""
 AT_ONCE = 50
+ROUTE_ATTEMPTS, ROUTE_RETRY_S = 20, 0.25
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 
 
@@ -103,16 +104,26 @@ class ServiceRouter:
     # Applying
 
     async def _open(self) -> None:
-        if not machine.has_default_route():
-            try:
-                await asyncio.to_thread(machine.add_route, self._machine.services, self._machine.gateway)
-            except OSError as error:
-                log.warning("this machine cannot reach cluster addresses error=%r", str(error))
         await asyncio.to_thread(self._tell_of_firewalls)
         entrances = await self._take()
         await self._replace()
         await self._forget_flows(entrances)
         log.info("services are routed table=%s services=%s", self._table.name, len(self._routes))
+        await self._route()
+
+    async def _route(self) -> None:
+        """Lets the host itself reach cluster addresses. The gateway may take a moment to be there."""
+        for _ in range(ROUTE_ATTEMPTS):
+            if machine.has_default_route():
+                return
+            try:
+                await asyncio.to_thread(machine.add_route, self._machine.services, self._machine.gateway)
+            except OSError as error:
+                log.debug("no route yet error=%r", str(error))
+            else:
+                return
+            await self._world.clock.sleep(ROUTE_RETRY_S)
+        log.warning("this machine cannot reach cluster addresses gateway=%s", self._machine.gateway)
 
     def _tell_of_firewalls(self) -> None:
         try:
@@ -126,6 +137,7 @@ class ServiceRouter:
         try:
             await asyncio.wait_for(self._wake.wait(), LOOK_AFTER_S)
         except TimeoutError:
+            await self._route()  # the way out may have gone meanwhile
             await self._repair()
             return
         await self._world.clock.sleep(COLLECT_S)
