@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from holdfast.api.core.pod import PODS
-from holdfast.api.errors import ApiError, Conflict, NotFound
+from holdfast.api.errors import ApiError, NotFound
 from holdfast.api.resource import Manifest
 from holdfast.client import Client, PatchType
 from holdfast.world import World
@@ -106,9 +106,14 @@ class StatusWriter:
                 try:
                     await self._patch(self._wanted, self._wanted_core)
                     delay_s = FIRST_RETRY_S
-                except (NotFound, Conflict):
-                    self._wanted = None  # gone, or another of the same name: its watch event comes
+                except NotFound:
+                    self._wanted = None  # gone: its watch event comes
                 except ApiError as error:
+                    if is_final(error):
+                        log.warning("status refused pod=%s error=%s", self._pod.key, error)
+                        self._wanted = None
+                        continue
+                    # Also where another pod has the name now: until the watch tells, and `stop` is called.
                     log.debug("status not written pod=%s error=%s", self._pod.key, error)
                     await self._world.clock.sleep(delay_s * (1 + self._world.random.random()))
                     delay_s = min(delay_s * 2, LONGEST_RETRY_S)
@@ -128,6 +133,11 @@ class StatusWriter:
         self._written, self._written_core = status, core
         if self._wanted is status:
             self._wanted = None
+
+
+def is_final(error: ApiError) -> bool:
+    """Whether asking again can only bring the same answer."""
+    return 400 <= error.code < 500 and error.code not in (401, 403, 409, 429)
 
 
 def _urgent(core: Manifest) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, assert_never
 
 from holdfast.api.core.pod import PODS
-from holdfast.api.errors import ApiError, Conflict, NotFound
+from holdfast.api.errors import ApiError, NotFound
 
 from .memory import ContainerMemory
 from .observed import Observed, Waiting
@@ -141,6 +141,8 @@ class PodWorker:
 
     async def run(self) -> None:
         """Until the pod is gone from the API and from this node."""
+        if self._adopted:
+            self._shared.spawn(self._catch_up())
         try:
             await self._live()
             await self._end()
@@ -151,6 +153,15 @@ class PodWorker:
             self._shared.images.forget(self.pod)
             self._shared.lookup.forget(self.pod.uid)
             self.finished.set()
+
+    async def _catch_up(self) -> None:
+        """Shows what changed while no agent looked, and renews tokens of whose age nobody knows (V103, A220).
+
+        Not at once: the pods of a node share the time that a change may take anyhow.
+        """
+        world = self._shared.world
+        await world.clock.sleep(world.random.uniform(0, self._shared.config.resync_s[0]))
+        await self.refresh_volumes()
 
     async def _live(self) -> None:
         while not self._ending.is_set():
@@ -352,7 +363,7 @@ class PodWorker:
         await self._until_done(self._remove_files, "files not removed")
 
     async def _delete_object(self) -> None:
-        """With grace 0, and of exactly this uid (N131, N233)."""
+        """With grace 0, and of exactly this uid (N131, N233); until it is acknowledged or the pod is gone."""
         delay_s = FIRST_RETRY_S
         while not self._is_gone:
             try:
@@ -360,7 +371,7 @@ class PodWorker:
                     PODS, self.pod.name, self.pod.namespace, uid=self.pod.uid, grace_period_s=0
                 )
                 return
-            except (NotFound, Conflict):
+            except NotFound:
                 return
             except ApiError as error:
                 log.debug("pod not removed pod=%s error=%s", self.pod.key, error)

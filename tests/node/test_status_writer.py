@@ -1,0 +1,140 @@
+"""How a status reaches the API: the latest wins, failures are tried again, nobody's work is overwritten."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.api.errors import ApiError, Conflict, Invalid, NotFound
+from holdfast.client import Unreachable
+from holdfast.node.pod import Pod
+from holdfast.node.status import pod_status
+from holdfast.node.status_writer import StatusWriter
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from pods import observed, pod, running
+
+
+class Server:
+    """Takes patches, or answers with the errors it was given first."""
+
+    def __init__(self, *errors: ApiError) -> None:
+        self.errors = list(errors)
+        self.patches: list[tuple[float, Any]] = []
+
+    async def patch(self, resource: Any, name: str, patch: Any, namespace: str, **members: Any) -> Any:
+        await asyncio.sleep(0.01)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.patches.append((asyncio.get_running_loop().time(), patch))
+        metadata = {"uid": "uid-1", "resourceVersion": str(len(self.patches) * 10)}
+        return {"metadata": metadata, "status": patch["status"]}
+
+
+def writer(server: Server, world: Any) -> StatusWriter:
+    return StatusWriter(server, world, pod(), asyncio.ensure_future)  # type: ignore[arg-type]
+
+
+WAITING = pod_status(pod(), observed(sandbox=None), "crun")
+SANDBOX = pod_status(pod(), observed(), "crun", WAITING)
+READY = pod_status(pod(), observed(seen={"app": running()}), "crun", SANDBOX)
+
+
+def test_the_steps_of_a_start_are_written_together_and_readiness_at_once(world, on_jumping_time):
+    server = Server()
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        one.submit(WAITING)
+        await asyncio.sleep(0.02)
+        one.submit(SANDBOX)
+        await asyncio.sleep(1)
+        assert [round(at, 2) for at, _ in server.patches] == [0.06]
+        one.submit(READY)
+        await asyncio.sleep(0.011)
+        assert len(server.patches) == 2
+
+    on_jumping_time(scenario())
+    assert server.patches[0][1]["metadata"] == {"uid": "uid-1"}
+
+
+def test_the_same_status_is_written_once(world, on_jumping_time):
+    server = Server()
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        for _ in range(3):
+            one.submit(READY)
+            await one.flush()
+
+    on_jumping_time(scenario())
+    assert len(server.patches) == 1
+
+
+@pytest.mark.parametrize("error", [Unreachable("gone"), Conflict("busy")])
+def test_what_may_pass_is_tried_again(world, on_jumping_time, error):
+    server = Server(error, error)
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        one.submit(READY)
+        await one.flush()
+
+    on_jumping_time(scenario())
+    assert len(server.patches) == 1
+
+
+@pytest.mark.parametrize("error", [NotFound("no such pod"), Invalid("bad status")])
+def test_n245_what_cannot_succeed_is_given_up_quietly(world, on_jumping_time, error):
+    server = Server(error)
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        one.submit(READY)
+        await one.flush()
+        assert server.errors == []
+
+    on_jumping_time(scenario())
+    assert server.patches == []
+
+
+def test_s161_an_older_copy_says_nothing_new_and_a_newer_one_does(world, on_jumping_time):
+    server = Server()
+
+    def copy(revision: int, status: Any) -> Pod:
+        manifest = pod().manifest
+        return Pod(
+            {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": str(revision)}, "status": status}
+        )
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        one.submit(READY)
+        await one.flush()
+        assert not one.observe(copy(5, WAITING))  # from before the write
+        assert not one.observe(copy(10, server.patches[0][1]["status"]))  # its echo
+        assert one.observe(copy(11, WAITING))  # somebody else's work
+        one.submit(READY)
+        await one.flush()
+
+    on_jumping_time(scenario())
+    assert len(server.patches) == 2
+
+
+def test_nothing_is_written_once_the_pod_is_gone(world, on_jumping_time):
+    server = Server()
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        one.submit(WAITING)
+        one.stop()
+        one.submit(READY)
+        await asyncio.sleep(1)
+
+    on_jumping_time(scenario())
+    assert server.patches == []
