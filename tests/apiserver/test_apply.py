@@ -275,3 +275,13 @@ async def test_kubectl_applies_meets_conflicts_and_forces(server: Any, admin_tok
         assert await run("--field-manager=two", "--force-conflicts", data="2") == "configmap/a serverside-applied\n"
     finally:
         await serving.close()
+
+
+@pytest.mark.parametrize("depth", [90, 500, 3000])
+async def test_deep_documents_break_nothing(web: Any, depth: int) -> None:
+    data = b'{"a":' * depth + b"{}" + b"}" * depth
+    text = b'{"apiVersion":"apps/v1","kind":"ControllerRevision","metadata":{"name":"r"},"revision":1,"data":%s}' % data
+    path = "/apis/apps/v1/namespaces/ns/controllerrevisions"
+    assert (await apply(web, text, path=f"{path}/r")).code == (201 if depth < 100 else 500 if depth < 900 else 400)
+    posted = await web("POST", path, text.replace(b'"name":"r"', b'"name":"p"'))
+    assert posted.code == (201 if depth < 900 else 400)

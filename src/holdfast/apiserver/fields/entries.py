@@ -21,6 +21,8 @@ MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
 KNOWN_SHAPES = 2048
 """How many different sets are kept beside their written form."""
+KNOWN_PATHS, KNOWN_BYTES = 500, 32 << 10
+"""What is larger is not kept: it is rare, and its size is up to users."""
 
 Paths = frozenset[str]
 
@@ -83,7 +85,11 @@ def paths_of(fields: dict[str, Any]) -> Paths:
     """Raises Malformed."""
     if isinstance(fields, FieldsV1):
         return fields.paths
-    return _parsed(msgspec.json.encode(fields))
+    try:
+        written = msgspec.json.encode(fields)
+        return _parsed(written) if len(written) < KNOWN_BYTES else _parsed.__wrapped__(written)
+    except RecursionError:
+        raise Malformed("fieldsV1 is too deep") from None
 
 
 @lru_cache(KNOWN_SHAPES)
@@ -91,7 +97,7 @@ def _parsed(written: bytes) -> Paths:
     found: set[str] = set()
     try:
         _collect(msgspec.json.decode(written), "", found)
-    except (AttributeError, RecursionError):
+    except AttributeError:
         raise Malformed("fieldsV1 is not made of objects") from None
     return frozenset(found)
 
@@ -112,9 +118,13 @@ def _collect(fields: dict[str, Any], path: str, found: set[str]) -> None:
             raise Malformed(f"{element} is no object")
 
 
-@lru_cache(KNOWN_SHAPES)
 def fields_v1(paths: Paths) -> FieldsV1:
     """The written form of a set."""
+    return _fields(paths) if len(paths) < KNOWN_PATHS else _fields.__wrapped__(paths)
+
+
+@lru_cache(KNOWN_SHAPES)
+def _fields(paths: Paths) -> FieldsV1:
     root: dict[str, Any] = {}
     for path in sorted(paths):
         here = root

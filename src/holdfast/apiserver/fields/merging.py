@@ -32,14 +32,20 @@ def _members(node: Node, live: dict[str, Any], config: dict[str, Any]) -> dict[s
 
 
 def _items(node: Node, live: Sequence[Any], config: Sequence[Any]) -> list[Any]:
-    before = {node.key_of(item): item for item in live}
+    keys = [node.key_of(item) for item in live]
+    before: dict[Any, deque[Any]] = {}  # validation lets some items share a key, such as variables of one name
+    for key, item in zip(keys, live, strict=True):
+        before.setdefault(key, deque()).append(item)
     after = {node.key_of(item): item for item in config}
-    return [
-        merged(node.children[key], before[key], after[key])
-        if key in after and key in before
-        else after.get(key, before.get(key))
-        for key in _ordered(list(before), list(after))
-    ]
+    result = []
+    for key in _ordered(keys, list(after)):
+        if key not in after:
+            result.append(before[key].popleft())
+        elif key in before:
+            result.append(merged(node.children[key], before[key][0], after[key]))
+        else:
+            result.append(after[key])
+    return result
 
 
 def _ordered(live: Sequence[Any], config: Sequence[Any]) -> list[Any]:

@@ -108,7 +108,9 @@ def _compare_items(node: Node, old: Any, new: Any, changed: set[str], removed: s
 
 def _gather(node: Node, value: Any, found: set[str], *, is_new: bool) -> None:
     """Adds all that came, or went, with `value`: leaves, and what holds them unless it is there anyhow."""
-    kind = form(node, value)
+    kind = node.form
+    if kind == ANY:
+        kind = form(node, value)
     if kind == LEAF:
         found.add(node.path)
         return
@@ -116,17 +118,20 @@ def _gather(node: Node, value: Any, found: set[str], *, is_new: bool) -> None:
         return
     if is_new:
         found.add(node.path)
+    if not value:
+        return
     children = node.children
     if kind in _BY_NAME:
-        for name, entry in (value or {}).items():
+        for name, entry in value.items():
             child = children[name]
             if child.form == LEAF:
                 found.add(child.path)
             else:
                 _gather(child, entry, found, is_new=is_new or child.is_nullable)
     elif kind == LIST_MAP:
-        for item in value or ():
-            _gather(children[node.key_of(item)], item, found, is_new=True)
+        key_of = node.key_of
+        for item in value:
+            _gather(children[key_of(item)], item, found, is_new=True)
     else:
-        for item in value or ():
+        for item in value:
             found.add(children[node.key_of(item)].path)

@@ -48,7 +48,14 @@ def updated(scope: Scope, old: Manifest, new: Manifest, managed: Managed, manage
 
 
 def _updated(scope: Scope, old: Manifest, new: Manifest, managed: Managed, manager: str, now: str) -> Managed:
-    changed, removed = difference(scope.tree.root, scope.reduced(old), scope.reduced(new))
+    try:
+        changed, removed = difference(scope.tree.root, scope.reduced(old), scope.reduced(new))
+        return _moved(scope, changed, removed, managed, manager, now)
+    except (Malformed, RecursionError):  # a write is not refused for what cannot be tracked
+        return managed
+
+
+def _moved(scope: Scope, changed: set[str], removed: set[str], managed: Managed, manager: str, now: str) -> Managed:
     gained, lost = scope.owned(changed), removed | changed
     if not gained and not lost:
         return managed

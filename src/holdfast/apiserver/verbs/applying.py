@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
+MAX_DEPTH = 100
 
 
 class Untyped(ApiError):
@@ -64,8 +65,17 @@ def check(call: Call, config: Manifest) -> None:
     metadata = config.get("metadata")
     if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
-    if found := problems(tree_of(resource).root, config):
+    found = problems(tree_of(resource).root, config) if _depth_is_usual(config) else "exceeded max depth"
+    if found:
         raise Untyped(f"failed to create typed patch object ({described(config)}): {found}")
+
+
+def _depth_is_usual(value: Any, left: int = MAX_DEPTH) -> bool:
+    """Whether a document nests no deeper than anything walks that comes after."""
+    if not left:
+        return False
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(_depth_is_usual(one, left - 1) for one in inner)
 
 
 async def _create(api: Api, call: Call, config: Manifest) -> Stored:
