@@ -19,8 +19,10 @@ from holdfast.api.errors import AlreadyExists, NotFound
 from holdfast.apiserver.server import ApiServer
 from holdfast.client import PatchType
 from holdfast.node.agent import Agent, AgentConfig
+from holdfast.node.pod import Pod
 from holdfast.node.runtime import ContainerState
 from holdfast.node.runtime.simulated import Script, SimulatedRuntime
+from holdfast.node.volumes.pod_volumes import ImaginedVolumes
 from holdfast.store.memory import MemoryStore
 from holdfast.world import World
 
@@ -292,6 +294,28 @@ def test_n195_a_new_agent_adopts_what_runs(scenario):
         assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
         assert machine.server.store.revision - revision <= 3
         assert await machine.events("Started") == ["Container started"]
+
+    scenario(body)
+
+
+def test_v103_a_new_agent_brings_the_files_of_what_runs_up_to_date(scenario, monkeypatch):
+    """Tokens among them, of which it does not know how old they are (A220)."""
+    refreshed: list[str] = []
+
+    async def refresh(self: ImaginedVolumes, pod: Pod) -> None:
+        refreshed.append(pod.name)
+
+    monkeypatch.setattr(ImaginedVolumes, "refresh", refresh)
+
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(is_ready)
+        await asyncio.sleep(100)
+        assert refreshed == []
+        await machine.stop()
+        await machine.start()
+        await asyncio.sleep(60)
+        assert refreshed == ["web-0"]
 
     scenario(body)
 
