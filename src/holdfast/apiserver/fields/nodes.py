@@ -115,6 +115,8 @@ class Tree:
         self.nodes = 0
         self._root = self._new()
         self._ancestors: dict[str, frozenset[str]] = {}
+        self.items: dict[tuple[str, bytes], frozenset[str]] = {}
+        """What `owned` has found in items of lists, by their path and content."""
 
     def _new(self) -> Node:
         return Node(self, "", self._type, STRUCT if self._type is not None else ANY)

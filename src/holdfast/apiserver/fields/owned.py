@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .nodes import ANY, LEAF, LIST_MAP, MAP, NEVER, SET, STRUCT, Node
 
+WORTH_REMEMBERING = 4
+"""Items with so many members are looked up by what they say: containers are the same in all pods of a set."""
+KNOWN_ITEMS = 1024
+KNOWN_ITEM_BYTES = 4096
+
+_encode = msgspec.json.encode
 _ABSENT = object()
 _BY_NAME = (STRUCT, MAP)
 _BY_ITEM = (LIST_MAP, SET)
@@ -131,7 +139,27 @@ def _gather(node: Node, value: Any, found: set[str], *, is_new: bool) -> None:
     elif kind == LIST_MAP:
         key_of = node.key_of
         for item in value:
-            _gather(children[key_of(item)], item, found, is_new=True)
+            child = children[key_of(item)]
+            if len(item) < WORTH_REMEMBERING:
+                _gather(child, item, found, is_new=True)
+            else:
+                found |= _remembered(child, item)
     else:
         for item in value:
             found.add(children[node.key_of(item)].path)
+
+
+def _remembered(node: Node, item: Any) -> frozenset[str]:
+    """What `_gather` finds in a new item."""
+    known = node.tree.items
+    key = node.path, _encode(item)
+    paths = known.get(key)
+    if paths is None:
+        found: set[str] = set()
+        _gather(node, item, found, is_new=True)
+        paths = frozenset(found)
+        if len(key[1]) < KNOWN_ITEM_BYTES:
+            if len(known) >= KNOWN_ITEMS:
+                known.clear()
+            known[key] = paths
+    return paths

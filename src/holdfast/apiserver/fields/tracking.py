@@ -56,10 +56,13 @@ def _updated(scope: Scope, old: Manifest, new: Manifest, managed: Managed, manag
 
 
 def _moved(scope: Scope, changed: set[str], removed: set[str], managed: Managed, manager: str, now: str) -> Managed:
-    gained, lost = scope.owned(changed), removed | changed
-    if not gained and not lost:
+    gained = scope.owned(changed)
+    if not gained and not removed:
         return managed
     me = Entry(manager, UPDATE, scope.resource.api_version, scope.subresource, now, gained)
+    if not managed:
+        return write([me])
+    lost = removed | changed
     entries = []
     for entry in read(managed):
         if entry.identity == me.identity:
