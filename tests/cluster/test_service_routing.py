@@ -12,6 +12,8 @@ from holdfast.cluster import service_routing
 from holdfast.cluster.home import Home
 from holdfast.cluster.service_routing import ServiceRouting, machine
 from holdfast.cluster.settings import Settings
+from holdfast.network.pods.masquerade import table_name
+from holdfast.network.services import machine as services_machine
 from holdfast.network.services import nftables
 from holdfast.world import real_world
 
@@ -61,6 +63,21 @@ async def test_routing_that_breaks_is_begun_anew(tmp_path, monkeypatch, caplog):
     with pytest.raises(asyncio.CancelledError):
         await made.run()
     assert len(attempts) == 3
+
+
+async def test_what_a_killed_process_left_is_taken_away_by_any_other(tmp_path, monkeypatch):
+    class Nft:
+        texts = []
+
+        def run(self, commands):
+            self.texts.append(commands)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(nftables, "open_nftables", Nft)
+    monkeypatch.setattr(services_machine, "remove_route", lambda services, gateway: None)
+    await routing(tmp_path).close()
+    table = f"{table_name(str(tmp_path))}-services"
+    assert Nft.texts == [f"table ip {table}\ndelete table ip {table}\n"]
 
 
 def test_every_node_is_on_this_machine_and_the_first_ones_gateway_stands_for_it():

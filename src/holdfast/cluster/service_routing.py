@@ -62,7 +62,7 @@ class ServiceRouting:
             return "nftables needs root"
         from holdfast.network.services.nftables import open_nftables
 
-        self._nftables = open_nftables()
+        self._nftables = self._nftables or open_nftables()
         return "" if self._nftables else "nftables is not installed"
 
     async def _run(self) -> None:
@@ -86,11 +86,12 @@ class ServiceRouting:
             await client.close()
 
     async def close(self) -> None:
-        """Takes away what `run`, which has ended, has set up."""
-        if self._nftables is not None:
-            from holdfast.network.services.router import remove
+        """Takes away what a `run` that has ended has set up, in this process or in one that was killed."""
+        if self._obstacle() or self._nftables is None:
+            return
+        from holdfast.network.services.router import remove
 
-            await asyncio.to_thread(remove, self._nftables, self._table, machine(self._settings))
+        await asyncio.to_thread(remove, self._nftables, self._table, machine(self._settings))
 
 
 def machine(settings: Settings) -> Machine:
