@@ -66,18 +66,18 @@ async def test_routing_that_breaks_is_begun_anew(tmp_path, monkeypatch, caplog):
 
 
 async def test_what_a_killed_process_left_is_taken_away_by_any_other(tmp_path, monkeypatch):
-    class Nft:
-        texts = []
+    asked = []
 
+    class Nft:
         def run(self, commands):
-            self.texts.append(commands)
+            asked.append(commands)
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(nftables, "open_nftables", Nft)
     monkeypatch.setattr(services_machine, "remove_route", lambda services, gateway: None)
     await routing(tmp_path).close()
     table = f"{table_name(str(tmp_path))}-services"
-    assert Nft.texts == [f"table ip {table}\ndelete table ip {table}\n"]
+    assert asked == [f"table ip {table}\ndelete table ip {table}\n"]
 
 
 def test_every_node_is_on_this_machine_and_the_first_ones_gateway_stands_for_it():
