@@ -16,7 +16,8 @@ from holdfast.node.environment import ConfigError
 from holdfast.node.files import StateDirectory
 from holdfast.node.image_pulls import ImagePulls, ImageUnavailable
 from holdfast.node.pod import Pod
-from holdfast.node.runtime import ImageRecord
+from holdfast.node.pod_views import pod_view
+from holdfast.node.runtime import ContainerSpec, ImageRecord, SandboxSpec
 from holdfast.node.runtime.simulated import Script, SimulatedRuntime
 from holdfast.node.status_writer import comparable, difference
 from holdfast.node.termination_message import message, share_bytes
@@ -342,3 +343,37 @@ def test_n199_another_boot_id_is_a_reboot():
     assert node_status.has_rebooted(old, node())
     assert not node_status.has_rebooted({}, node())
     assert not node_status.has_rebooted(node(), node())
+
+
+# -- what logs and exec see -------------------------------------------------------------------------
+
+
+def test_n82_n174_a_run_the_runtime_has_forgotten_still_has_its_log(files, world):
+    runtime = SimulatedRuntime(world)
+    one = pod("app", "other", status={"containerStatuses": [{"name": "other", "state": {"waiting": {"reason": "X"}}}]})
+    for attempt in (3, 4):
+        Path(files.log_path(one, "app", attempt)).touch()
+    view = pod_view(one, runtime, files)
+    app, other = view.containers["app"], view.containers["other"]
+    assert (app.running_id, app.log_id) == ("", "")
+    assert app.log_path.endswith("/app/4.log")
+    assert app.previous_log_path.endswith("/app/3.log")
+    assert (other.log_path, other.waiting_reason) == ("", "X")
+
+
+def test_a_running_container_is_named_with_its_log(files, world, on_jumping_time):
+    runtime = SimulatedRuntime(world)
+
+    async def scenario() -> None:
+        await runtime.pull("app:1")
+        await runtime.create_sandbox(SandboxSpec("uid-1", "web-0", "default", "web-0"))
+        for attempt in range(2):
+            spec = ContainerSpec("uid-1", "app", attempt, "app:1", log_path=f"/logs/{attempt}.log")
+            record = await runtime.start_container((await runtime.create_container(spec)).id)
+            if attempt == 0:
+                runtime.kill(record.id)
+        view = pod_view(pod(), runtime, files).containers["app"]
+        assert (view.running_id, view.log_id) == (record.id, record.id)
+        assert (view.log_path, view.previous_log_path) == ("/logs/1.log", "/logs/0.log")
+
+    on_jumping_time(scenario())

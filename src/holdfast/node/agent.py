@@ -30,6 +30,7 @@ from .log_rotation import rotate_for_ever
 from .lookup import ApiLookup
 from .node_status import imagined_machine, read_machine
 from .pod import Pod
+from .pod_views import pod_view
 from .probes import Prober
 from .probes.prober import NetworkProber, ScriptedProber
 from .registration import Registration
@@ -37,7 +38,7 @@ from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
 from .runtime.simulated import SimulatedRuntime
 from .shared import PodVolumes, Shared
 from .shutdown import stop_all
-from .streaming import ContainerView, PodView
+from .streaming import PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .worker import PodWorker
 
@@ -284,37 +285,6 @@ async def _guarded(coroutine: Coroutine[Any, Any, None]) -> None:
         await coroutine
     except Exception:
         log.exception("a task of the agent failed")
-
-
-def pod_view(pod: Pod, runtime: Runtime, files: PodFiles) -> PodView:
-    """The pod as logs, exec and attach see it."""
-    runs: dict[str, list[ContainerRecord]] = {}
-    for record in runtime.containers(pod.uid):
-        runs.setdefault(record.name, []).append(record)
-    waiting = {
-        entry["name"]: entry["state"]["waiting"].get("reason", "")
-        for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
-        for entry in pod.status.get(field) or ()
-        if "waiting" in (entry.get("state") or {})
-    }
-    views = {}
-    for container in pod.containers():
-        started = [run for run in runs.get(container.name, ()) if run.started is not None]
-        latest = started[-1] if started else None
-        log_path = latest.log_path if latest else ""
-        if latest is None and (attempt := files.newest_log(pod, container.name)) is not None:
-            # The sandbox of an ended pod is gone with its records; its logs stay (A162).
-            log_path = files.log_path(pod, container.name, attempt)
-        views[container.name] = ContainerView(
-            running_id=latest.id if latest and latest.state is ContainerState.RUNNING else "",
-            log_path=log_path,
-            log_id=latest.id if latest else "",
-            previous_log_path=started[-2].log_path if len(started) > 1 else "",
-            waiting_reason=waiting.get(container.name, ""),
-            stdin=bool(container.manifest.get("stdin")),
-            tty=bool(container.manifest.get("tty")),
-        )
-    return PodView(pod.namespace, pod.name, pod.uid, views)
 
 
 def refers_to(pod: Pod, manifest: Manifest) -> bool:

@@ -37,6 +37,9 @@ class PodFiles(Protocol):
     def newest_log(self, pod: Pod, container: str) -> int | None:
         """The highest attempt that has a log (N48)."""
 
+    def logs(self, pod: Pod, container: str) -> list[str]:
+        """The logs that are kept of a container's runs, oldest first."""
+
     def log_end(self, path: str, lines: int) -> Iterator[str]:
         """The last lines of a log, without timestamp and stream."""
 
@@ -88,9 +91,15 @@ class StateDirectory:
         return str(directory / f"{attempt}.log")
 
     def newest_log(self, pod: Pod, container: str) -> int | None:
+        return max(self._attempts(pod, container), default=None)
+
+    def logs(self, pod: Pod, container: str) -> list[str]:
         directory = self._log_directory(pod) / container
-        attempts = [int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit()]
-        return max(attempts, default=None)
+        return [str(directory / f"{attempt}.log") for attempt in sorted(self._attempts(pod, container))]
+
+    def _attempts(self, pod: Pod, container: str) -> list[int]:
+        directory = self._log_directory(pod) / container
+        return [int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit()]
 
     def log_end(self, path: str, lines: int) -> Iterator[str]:
         try:
@@ -146,6 +155,9 @@ class ImaginedFiles:
 
     def newest_log(self, pod: Pod, container: str) -> int | None:
         return None
+
+    def logs(self, pod: Pod, container: str) -> list[str]:
+        return []
 
     def log_end(self, path: str, lines: int) -> Iterator[str]:
         return iter(())
