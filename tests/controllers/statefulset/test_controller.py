@@ -447,12 +447,10 @@ async def test_s200_whatever_answers_get_lost_there_is_one_pod_for_each_ordinal(
 
 async def test_s26_a_pod_of_another_spelling_is_adopted_and_cannot_be_renamed(cluster):
     async with nodes(cluster):
-        await cluster.apply(replicas=1)
-        await cluster.settled()
-        template = (await cluster.set())["spec"]["template"]
-        stranger = {**template, "metadata": {**template["metadata"], "name": "web-01", "namespace": "default"}}
-        await cluster.client.create(PODS, stranger)
-        await cluster.patch({"spec": {"replicas": 2}})
+        spec = {"containers": [{"name": "main", "image": "app:1"}]}
+        metadata = {"name": "web-01", "namespace": "default", "labels": {"app": "web"}}
+        await cluster.client.create(PODS, {"metadata": metadata, "spec": spec})
+        await cluster.apply(replicas=2)
 
         async def has_failed():
             text = 'Update Pod web-1 in StatefulSet web failed error: pods "web-1" not found'
