@@ -112,8 +112,52 @@ async def test_a_master_may_be_somebody_else(web: Any, jane_token: str) -> None:
     assert (answer.code, answer["message"].split('"')[1]) == (403, "jane")
     refused = await web("GET", "/api/v1/pods", headers={"impersonate-user": "ada"}, token=jane_token)
     assert refused["message"] == (
-        'users "ada" is forbidden: User "jane" cannot impersonate resource "users" in API group "" at the cluster scope'
+        'pods is forbidden: User "jane" cannot impersonate-on:user-info:list resource "pods" in API group "" '
+        "at the cluster scope"
     )
+
+
+async def test_one_may_be_an_account_of_a_namespace_by_a_role_there(web: Any, jane_token: str) -> None:
+    """A222: `edit` grants it."""
+    await grant(web, [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]}])
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    bot = {"impersonate-user": "system:serviceaccount:ns:bot"}
+    answer = await web("POST", path, {}, headers=bot, token=jane_token)
+    groups = ["system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated"]
+    assert answer["status"]["userInfo"] == {"username": bot["impersonate-user"], "groups": groups}
+    for other in (
+        {"impersonate-user": "system:serviceaccount:default:bot"},
+        {"impersonate-user": "admin"},
+        {**bot, "impersonate-group": "system:masters"},
+    ):
+        assert (await web("POST", path, {}, headers=other, token=jane_token)).code == 403
+
+
+async def test_constrained_impersonation_is_for_some_requests_only(web: Any, jane_token: str) -> None:
+    """KEP-5284: who one may be, and what for. What is done must be allowed to both."""
+    identity = {"apiGroups": ["authentication.k8s.io"], "resources": ["users"], "resourceNames": ["ada"]}
+    role = {"metadata": {"name": "be-ada"}, "rules": [{**identity, "verbs": ["impersonate:user-info"]}]}
+    await web("POST", f"{RBAC}/clusterroles", role)
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "be-ada"}
+    subjects = [{"kind": "User", "name": "jane", "apiGroup": "rbac.authorization.k8s.io"}]
+    binding = {"metadata": {"name": "be-ada"}, "roleRef": reference, "subjects": subjects}
+    await web("POST", f"{RBAC}/clusterrolebindings", binding)
+    path, ada = "/api/v1/namespaces/ns/pods", {"impersonate-user": "ada"}
+    assert (await web("GET", path, headers=ada, token=jane_token)).code == 403
+    await grant(web, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["impersonate-on:user-info:list"]}])
+    refused = await web("GET", path, headers=ada, token=jane_token)
+    assert (refused.code, refused["message"].split('"')[1]) == (403, "ada")
+    reads = {"metadata": {"name": "reads"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}]}
+    await web("POST", f"{RBAC}/namespaces/ns/roles", reads)
+    to_ada = {
+        "metadata": {"name": "reads"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reads"},
+        "subjects": [{"kind": "User", "name": "ada", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    await web("POST", f"{RBAC}/namespaces/ns/rolebindings", to_ada)
+    assert (await web("GET", path, headers=ada, token=jane_token)).code == 200
+    assert (await web("DELETE", f"{path}/x", headers=ada, token=jane_token)).code == 403
+    assert (await web("GET", path, headers={"impersonate-user": "eve"}, token=jane_token)).code == 403
 
 
 async def test_the_default_roles_are_there(web: Any) -> None:

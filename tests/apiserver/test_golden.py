@@ -60,7 +60,6 @@ NOT_YET = {
     "a cache of the recorded server: a token outlives its account by ten seconds there": (
         "access/service-accounts: its token is void",
     ),
-    "constrained impersonation": ("access/service-accounts: nobody else",),
     "needs the controller": ("access/service-accounts: root certificate",),
     "kinds that are not served yet": (
         "defaults/configuration: autoscaler v1",

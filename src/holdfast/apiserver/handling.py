@@ -18,9 +18,8 @@ from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Body, Request, Response, Streaming
 
 from . import bodies, health, responses, routing, views
-from .auth import issuer
-from .auth.authentication import authenticate, impersonated
-from .auth.authorization import Attributes
+from .auth import impersonation, issuer
+from .auth.authentication import authenticate
 from .auth.request_info import attributes
 from .auth.reviews import is_review
 from .auth.user import User
@@ -119,16 +118,17 @@ class Handler:
         """The user, if they may. Raises Unauthorized, Forbidden."""
         server = self._server
         user = authenticate(request.headers, request.peer_certificate, server.tokens)
-        if "impersonate-user" in request.headers:
-            user = impersonated(user, request.headers, self._may_impersonate)
         asked = attributes(request.method, request.path, query)
-        server.authorizer.check(user, asked)
+        questions = [asked]
         if asked.full_resource in STARTING and asked.verb == "get":
-            server.authorizer.check(user, replace(asked, verb="create"))  # whatever the method, a program starts (A164)
-        return user
-
-    def _may_impersonate(self, user: User, group: str, resource: str, name: str) -> None:
-        self._server.authorizer.check(user, Attributes("impersonate", group, resource, name=name))
+            questions.append(replace(asked, verb="create"))  # whatever the method, a program starts (A164)
+        wanted = impersonation.wanted(request.headers)
+        acting = wanted.user if wanted else user
+        for question in questions:
+            if wanted:
+                impersonation.check(server.authorizer, user, wanted, question)
+            server.authorizer.check(acting, question)
+        return acting
 
     # -- paths
 

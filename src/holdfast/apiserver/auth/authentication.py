@@ -1,8 +1,8 @@
-"""From a request's credentials to its user (A216, A222)."""
+"""From a request's credentials to its user (A216)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .tokens import Tokens
@@ -29,25 +29,3 @@ def _of_certificate(certificate: Mapping[str, Any]) -> User | None:
     name = next((value for key, value in fields if key == "commonName"), "")
     groups = tuple(value for key, value in fields if key == "organizationName")
     return User(name, (*groups, AUTHENTICATED)) if name else None
-
-
-def impersonated(user: User, headers: Mapping[str, str], may: Callable[[User, str, str, str], None]) -> User:
-    """The user that the Impersonate-* headers ask for, or the same one.
-
-    `may(user, group, resource, name)` raises Forbidden unless the verb impersonate is allowed there.
-    """
-    name = headers.get("impersonate-user", "")
-    if not name:
-        return user
-    groups = tuple(group.strip() for group in headers.get("impersonate-group", "").split(",") if group.strip())
-    if name.startswith("system:serviceaccount:") and name.count(":") == 3:
-        _, _, namespace, account = name.split(":")
-        may(user, "", "serviceaccounts", account)
-        groups = groups or ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
-    else:
-        may(user, "", "users", name)
-    for group in groups:
-        may(user, "", "groups", group)
-    if AUTHENTICATED not in groups and name != ANONYMOUS.name:
-        groups = (*groups, AUTHENTICATED)
-    return User(name, groups, headers.get("impersonate-uid", ""))

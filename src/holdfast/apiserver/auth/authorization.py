@@ -113,7 +113,7 @@ def _is_open(user: User, asked: Attributes) -> bool:
     if asked.path:
         paths = PUBLIC_PATHS if UNAUTHENTICATED in user.groups else DISCOVERY_PATHS
         return asked.verb == "get" and any(asked.path == path or asked.path.startswith(f"{path}/") for path in paths)
-    return bool(user.node_name)
+    return bool(user.node_name) and not asked.verb.startswith("impersonate")
 
 
 def _is_subject(subject: Manifest, user: User) -> bool:
