@@ -115,3 +115,18 @@ def test_down_stops_the_pods_and_up_starts_them_again_on_their_data(new_cluster,
     cluster.until("visit 2", lambda: "visit 2" in cluster.kubectl("logs", "web-1", check=False).stdout)
     cluster.until("ready", lambda: is_ready(cluster, 2))
     assert {name: uid for name, (uid, _, _) in runs(cluster).items()} == uids
+
+
+def test_down_ends_pods_whose_agents_were_killed(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    process = first_process(pods(cluster)["web-0"]["metadata"]["uid"])
+    status = cluster.status()["daemon"]
+    for name in ("pid", "agents_pid"):  # the daemon first: it would start other agents
+        os.kill(status[name], signal.SIGKILL)
+    cluster.holdfast("down")
+    assert not Path(f"/proc/{process}").exists()
+    cluster.up()
+    cluster.until("ready again", lambda: is_ready(cluster, 2))
+    assert cluster.kubectl("logs", "web-0").endswith("web-0 visit 2\n")

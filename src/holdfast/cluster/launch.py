@@ -124,7 +124,17 @@ def stop(home: Home, clock: Clock, *, timeout_s: float = 90) -> bool:
             continue
         stopped = True
         _end(facts["pid"], lock, what, clock, timeout_s)
-    return stopped
+    return _end_leftovers(home) or stopped
+
+
+def _end_leftovers(home: Home) -> bool:
+    """Pods whose agent was killed run on; whether there were any."""
+    from . import leftovers
+
+    if holder(agents_lock(home)) is not None or not leftovers.exist(home):
+        return False
+    leftovers.end(home)
+    return True
 
 
 def _end(pid: int, lock: Path, what: str, clock: Clock, timeout_s: float) -> None:

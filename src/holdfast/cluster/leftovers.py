@@ -1,0 +1,84 @@
+"""Ends what dead node agents left running: `holdfast down` must stop the pods although nobody watches them.
+
+A process of its own, because it may have to join the agents' mount namespace before it has any thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import settings as saved
+from .home import Home
+from .launch import LaunchFailed, agents_lock
+from .locks import ProcessLock
+from .settings import Settings
+
+GRACE_S = 30.0
+"""What pods get when nothing else is said, in Kubernetes too: their own wish died with their agent."""
+
+
+def exist(home: Home) -> bool:
+    """Whether there are sandboxes or containers of this data directory; their agent must not be running."""
+    kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
+    return any(kept) or (home.run / "mnt" / "ns").exists()
+
+
+def end(home: Home) -> None:
+    """Raises LaunchFailed."""
+    command = [sys.executable, "-m", "holdfast.cluster.leftovers", "--home", str(home.path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    if done.returncode:
+        raise LaunchFailed(f"pods are still there although their agent is gone:\n{done.stderr.strip()[-2000:]}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m holdfast.cluster.leftovers")
+    parser.add_argument("--home", type=Path, required=True)
+    home = Home(parser.parse_args(arguments).home)
+    logging.basicConfig(level=logging.WARNING)
+    settings = saved.load(home.settings) or Settings()
+    from .agents import mount_namespace
+    from .loop import run
+
+    lock = ProcessLock(agents_lock(home))
+    lock.acquire()
+    namespace = mount_namespace(home, settings)
+    run(_end_all(home, settings))
+    if namespace is not None:
+        namespace.remove()
+    return 0
+
+
+async def _end_all(home: Home, settings: Settings) -> None:
+    from holdfast.world import real_world
+
+    from .service_routing import ServiceRouting
+
+    await asyncio.gather(*(_end_node(home, settings, number) for number in range(settings.nodes)))
+    await ServiceRouting(home, settings, "", real_world()).close()
+
+
+async def _end_node(home: Home, settings: Settings, number: int) -> None:
+    from holdfast.world import real_world
+
+    from .node_parts import node_parts
+
+    parts = node_parts(home, settings, number, real_world())
+    runtime = parts.runtime
+    await runtime.open()
+    await asyncio.gather(*(runtime.stop_container(container.id, GRACE_S) for container in runtime.containers()))
+    uids = {sandbox.pod_uid for sandbox in runtime.sandboxes()} | {each.pod_uid for each in runtime.containers()}
+    for uid in uids:
+        await runtime.remove_sandbox(uid)
+    await parts.take_down()
+    await runtime.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
