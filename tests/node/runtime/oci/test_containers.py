@@ -555,3 +555,57 @@ async def test_a_user_unknown_to_the_image_is_refused(node, busybox):
     assert record.cmd == ("sh",)
     code, output = await node.finish("id -u", image=record.id, user=User(uid=4711))
     assert (code, output) == (0, "4711\n")
+
+
+RESTLESS = """
+import asyncio, sys
+sys.path[:0] = {path!r}
+from conftest import Node
+from pathlib import Path
+async def pod(node, uid):
+    record = await node.start("sleep 100", uid=uid)
+    await node.runtime.stop_container(record.id, 0)
+    await node.start("sleep 100", uid=uid, attempt=1)
+    await node.runtime.remove_sandbox(uid)
+    await node.start("sleep 100", uid=uid, attempt=2)
+async def main():
+    node = Node(Path({top!r}))
+    await node.open()
+    print("go", flush=True)
+    await asyncio.gather(*(pod(node, f"pod-{{number}}") for number in range(4)))
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+
+async def test_agents_killed_at_any_moment_leave_nothing_that_the_next_does_not_know(node):
+    await node.runtime.close()
+    script = RESTLESS.format(path=[str(Path(__file__).parent), *sys.path], top=str(node.top))
+    for delay_s in (0.03, 0.07, 0.11, 0.16, 0.22, 0.3):
+        agent = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
+        await agent.stdout.readline()
+        await asyncio.sleep(delay_s)
+        agent.kill()
+        await agent.wait()
+    node.runtime = node.new_runtime()
+    await node.open()
+    known = {record.id for record in node.runtime.containers() if record.state is ContainerState.RUNNING}
+    supervised = {line.split("\0")[4] for line in processes_of(node.top) if "conmon" in line}
+    assert supervised == known
+    for identifier in known:
+        result = await node.runtime.exec_sync(identifier, ["true"], 10)
+        assert result.exit_code == 0
+    pods = {sandbox.pod_uid: sandbox.ips for sandbox in node.runtime.sandboxes() if sandbox.ready}
+    assert len(set(pods.values())) == len(pods)
+
+
+def processes_of(top):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if f"{top}/" in words:
+            found.append(words)
+    return found
