@@ -102,6 +102,12 @@ def test_memory_limits_hold_swap_too() -> None:
     assert "memory" not in configured()["linux"]["resources"]
 
 
+def test_on_v2_a_container_ends_as_a_whole_when_memory_runs_out() -> None:  # N141
+    assert "unified" not in configured()["linux"]["resources"]
+    whole = configured(machine=replace(MACHINE, ends_whole_groups=True))
+    assert whole["linux"]["resources"]["unified"] == {"memory.oom.group": "1"}
+
+
 def test_without_cgroups_nothing_is_said_of_them() -> None:
     configuration = configured(machine=replace(MACHINE, has_cgroups=False))
     assert not {"cgroupsPath", "resources"} & set(configuration["linux"])

@@ -81,6 +81,7 @@ def find_machine(layout: Layout) -> Machine:
         nofile_hard=1 << 30 if may_raise or nofile_hard == resource.RLIM_INFINITY else nofile_hard,
         oom_score_floor=floor,
         has_cgroups=layout is not Layout.NONE,
+        ends_whole_groups=layout is Layout.V2,
         devices=tuple(_devices()),
     )
 

@@ -67,6 +67,8 @@ class Machine:
     oom_score_floor: int
     """The lowest oom_score_adj a child may get; -1000 if any."""
     has_cgroups: bool
+    ends_whole_groups: bool = False
+    """Whether the kernel can end a whole container when its memory runs out, not just one process (v2)."""
     devices: tuple[Device, ...] = ()
 
 
@@ -168,6 +170,8 @@ def configuration(
     if machine.has_cgroups:
         linux["cgroupsPath"] = around.cgroup
         linux["resources"] = resources(spec)
+        if machine.ends_whole_groups:
+            linux["resources"]["unified"] = {"memory.oom.group": "1"}  # N141
     if spec.privileged:
         linux["devices"] = [_device(device) for device in machine.devices]
     return {
