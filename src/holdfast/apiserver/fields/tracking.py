@@ -12,6 +12,8 @@ from .entries import UPDATE, Entry, Malformed, bounded, read, write
 from .owned import difference
 from .scope import Scope
 
+BEFORE_FIRST_APPLY = "before-first-apply"
+
 Managed = Sequence[dict[str, Any]]
 
 
@@ -84,6 +86,3 @@ def credited(scope: Scope, live: Manifest, managed: Managed, now: str) -> list[E
     if entries:
         return entries
     return read(created(scope, live, BEFORE_FIRST_APPLY, now))
-
-
-BEFORE_FIRST_APPLY = "before-first-apply"
