@@ -13,7 +13,6 @@ from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home, default_home
 from holdfast.cluster.locks import Held, ProcessLock, holder
 from holdfast.cluster.settings import Settings
-from holdfast.world import SystemClock
 
 HOLD = """
 import sys, time
@@ -76,7 +75,7 @@ def test_stopping_what_does_not_run_stops_nothing(tmp_path):
     home = Home(tmp_path / "home")
     home.make()
     assert launch.running(home) is None
-    assert launch.stop(home, SystemClock()) is False
+    assert launch.stop(home, print) is False
 
 
 def test_a_stopped_process_is_waited_for(tmp_path):
@@ -86,7 +85,7 @@ def test_a_stopped_process_is_waited_for(tmp_path):
     process.stdout.readline()
     assert launch.running(home) == launch.Running(pid=process.pid, url="https://here")
     begin = time.monotonic()
-    assert launch.stop(home, SystemClock()) is True
+    assert launch.stop(home, print) is True
     assert process.wait() == -signal.SIGTERM
     assert time.monotonic() - begin < 10
     process.stdout.close()

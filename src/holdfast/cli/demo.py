@@ -48,7 +48,7 @@ def command() -> None:
         except (chapters.Broken, launch.LaunchFailed, ApiError) as error:
             raise Failure(f"a promise was not kept: {error}") from error
         finally:
-            _clean_up(home, clock)
+            _clean_up(home)
     click.secho(f"\nEvery promise kept, in {clock.monotonic_s() - begin:.0f} s. Your turn:", bold=True)
     click.echo("  holdfast up\n  kubectl apply -f your-statefulset.yaml\n  holdfast status")
 
@@ -85,10 +85,10 @@ async def _chapters(story: chapters.Story, told: tuple[Chapter, ...]) -> None:
             await chapter(story)
 
 
-def _clean_up(home: Home, clock: SystemClock) -> None:
+def _clean_up(home: Home) -> None:
     """Nothing is left behind, whatever happened."""
     try:
-        launch.stop(home, clock)
+        launch.stop(home, _line)
         launch.purge(home)
     except (launch.LaunchFailed, OSError) as error:
         raise Failure(f"could not clean up {home.path}: {error}") from error

@@ -6,9 +6,8 @@ import click
 
 from holdfast.cluster import kubeconfig, launch
 from holdfast.cluster.home import Home
-from holdfast.world import SystemClock
 
-from .output import Failure, home_option
+from .output import Failure, home_option, step
 
 
 @click.command("down")
@@ -23,7 +22,7 @@ def command(home: Home, purge: bool) -> None:
         click.echo(f"nothing to stop: there is no {home.path}")
         return
     try:
-        stopped = launch.stop(home, SystemClock())
+        stopped = launch.stop(home, step)
         if purge:
             kubeconfig.remove_from_users_own(home, kubeconfig.user_path())
             launch.purge(home)

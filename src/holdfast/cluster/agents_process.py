@@ -22,7 +22,7 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 RESTART_AFTER_S = 1.0
-STOP_WITHIN_S = 80.0
+STOP_WITHIN_S = 840.0
 LOOK_EVERY_S = 0.01
 GO = b"go"
 

@@ -23,6 +23,9 @@ from .settings import Settings
 NOTIFY = "HOLDFAST_NOTIFY_FD"
 """Environment variable: the descriptor on which a daemon being started tells of its progress, a JSON object a line."""
 
+QUICK_S = 2.0
+"""What takes longer than this is told of."""
+
 Report = Callable[[str], None]
 
 
@@ -115,7 +118,7 @@ def _tail(log: Path, lines: int = 12) -> str:
         return f"(no log at {log})"
 
 
-def stop(home: Home, clock: Clock, *, timeout_s: float = 90) -> bool:
+def stop(home: Home, report: Report, *, timeout_s: float = 900) -> bool:
     """Stops the pods, then the daemon; whether there was anything to stop. Raises LaunchFailed."""
     stopped = False
     for lock, what in ((daemon_lock(home), "the daemon"), (agents_lock(home), "the node agents")):
@@ -123,7 +126,7 @@ def stop(home: Home, clock: Clock, *, timeout_s: float = 90) -> bool:
         if facts is None:
             continue
         stopped = True
-        _end(facts["pid"], lock, what, clock, timeout_s)
+        _end(facts["pid"], lock, what, report, timeout_s)
     return _end_leftovers(home) or stopped
 
 
@@ -137,7 +140,7 @@ def _end_leftovers(home: Home) -> bool:
     return True
 
 
-def _end(pid: int, lock: Path, what: str, clock: Clock, timeout_s: float) -> None:
+def _end(pid: int, lock: Path, what: str, report: Report, timeout_s: float) -> None:
     """Asks the process to end, and waits until it has let go of its lock."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -147,7 +150,10 @@ def _end(pid: int, lock: Path, what: str, clock: Clock, timeout_s: float) -> Non
         if (holder(lock) or {}).get("pid") != pid:
             return
         signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        ended, _, _ = select.select([descriptor], [], [], timeout_s)
+        ended, _, _ = select.select([descriptor], [], [], QUICK_S)
+        if not ended:
+            report("pods are ending within their grace periods, a set's highest ordinal first")
+            ended, _, _ = select.select([descriptor], [], [], timeout_s)
         if not ended:
             raise LaunchFailed(f"{what} (pid {pid}) did not stop within {timeout_s:g} s")
     finally:
