@@ -326,6 +326,33 @@ async def test_limits_and_usage_are_the_containers_own(node):
     assert text == str(128 << 20)
 
 
+WITHOUT_GROUPS = """
+import asyncio, sys
+sys.path[:0] = {path!r}
+from conftest import Node
+from pathlib import Path
+from holdfast.node.runtime import ContainerResources
+async def main():
+    node = Node(Path({top!r}))
+    await node.open()
+    record = await node.start("echo up; sleep 100", resources=ContainerResources(memory_limit_bytes=64 << 20))
+    await node.says(record, "up")
+    print(await node.sh(record, "echo hello"), await node.runtime.usage(record.id))
+    await node.runtime.remove_all()
+    await node.network.close()
+asyncio.run(main())
+"""
+
+
+async def test_containers_run_without_limits_where_there_are_no_control_groups(node):
+    script = WITHOUT_GROUPS.format(path=[str(Path(__file__).parent), *sys.path], top=str(node.top / "other"))
+    hidden = 'mount -t tmpfs -o ro none /sys/fs/cgroup; exec "$0" -c "$1"'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", hidden, sys.executable, script]
+    agent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    output, _ = await asyncio.wait_for(agent.communicate(), 30)
+    assert (agent.returncode, output) == (0, b"hello None\n")
+
+
 # exec and attach
 
 
