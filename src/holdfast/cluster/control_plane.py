@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
+from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
 from holdfast.controllers.statefulset.controller import StatefulSetController
@@ -101,6 +103,9 @@ def controllers(
     clock = world.clock
     deciding: list[Callable[[], Controller[Any]]] = [
         lambda: StatefulSetController(world),
+        lambda: DeploymentController(clock),
+        lambda: ReplicaSetController(clock),
+        lambda: replication_controllers(clock),
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
         ClaimProtection,

@@ -23,7 +23,7 @@ Errors = tuple[type[ApiError], ...]
 @dataclass(frozen=True, slots=True)
 class Report:
     """An event to record about `subject` (the plan's subject, if None). In a failure's
-    message `{error}` stands for the error's text."""
+    message `{error}` stands for the error's text, in a creation's `{name}` for the name that the server made."""
 
     type: str
     """`Normal` or `Warning`."""
@@ -162,3 +162,5 @@ class Plan:
     """What the plan is for: whom reports are about that name no subject."""
     again_after_s: float | None = None
     """When to look again although nothing happened; 0 is as soon as the view shows what was written."""
+    failed_status: Update | None = None
+    """Written in the place of `status` if one of `actions` failed; `{error}` in a message is the failure's text."""

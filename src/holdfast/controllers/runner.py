@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from holdfast.api.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -153,14 +153,21 @@ class Runner(Generic[T]):
         except Failed as failed:
             return list(failed.errors)
         errors: list[str] = []
-        status: list[Action] = [plan.status] if plan.status is not None else []
-        for actions in (plan.actions, status, plan.cleanup):
-            try:
-                for action in actions:
-                    await self._performer.perform(action, step)
-            except Failed as failed:
-                errors += failed.errors
+        await self._perform_all(plan.actions, step, errors)
+        status = plan.status
+        if errors and plan.failed_status is not None:
+            status = _with_error(plan.failed_status, str(Failed(errors)))
+        await self._perform_all([status] if status is not None else [], step, errors)
+        await self._perform_all(plan.cleanup, step, errors)
         return errors
+
+    async def _perform_all(self, actions: Iterable[Action], step: Step, errors: list[str]) -> None:
+        """In order, up to the first that fails; its errors are added to `errors`."""
+        try:
+            for action in actions:
+                await self._performer.perform(action, step)
+        except Failed as failed:
+            errors += failed.errors
 
 
 class OwnWrites:
@@ -287,7 +294,7 @@ class Performer:
                 self._report(step, action.on_failure, str(error))
             raise Failed([action.error.replace("{error}", str(error))]) from error
         step.own_writes.note(step.key, action.resource, result)
-        self._report(step, action.on_success, "")
+        self._report(step, action.on_success, "", result.get("metadata", {}).get("name", ""))
 
     async def _call(self, action: Create | Update | Patch | Delete) -> Manifest:
         match action:
@@ -328,12 +335,13 @@ class Performer:
             manifest = {**live, "status": manifest["status"]}
         raise AssertionError("unreachable")
 
-    def _report(self, step: Step, report: Report | None, error: str) -> None:
+    def _report(self, step: Step, report: Report | None, error: str, name: str = "") -> None:
         if report is None:
             return
         subject = report.subject or step.subject
         assert subject is not None, f"a report about nothing: {report}"
-        self._events.record(subject, report.type, report.reason, report.message.replace("{error}", error))
+        message = report.message.replace("{error}", error).replace("{name}", name)
+        self._events.record(subject, report.type, report.reason, message)
 
 
 def _is_success(action: Create | Update | Patch | Delete, error: ApiError) -> bool:
@@ -346,3 +354,13 @@ def _is_success(action: Create | Update | Patch | Delete, error: ApiError) -> bo
         case Delete() if isinstance(error, NotFound):
             return True
     return isinstance(error, action.ignore)
+
+
+def _with_error(status: Update, error: str) -> Update:
+    """The write with the error's text in the conditions that ask for it."""
+    written = status.manifest["status"]
+    conditions = [
+        {**condition, "message": condition.get("message", "").replace("{error}", error)}
+        for condition in written.get("conditions") or ()
+    ]
+    return replace(status, manifest={**status.manifest, "status": {**written, "conditions": conditions}})

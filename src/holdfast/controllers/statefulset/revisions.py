@@ -12,20 +12,13 @@ from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Create, Patch
+from holdfast.controllers.content_hash import canonical, hash_of
 
 from .identity import owner_reference
 from .views import Find, StatefulSet
 
 HASH_LABEL = "controller.kubernetes.io/hash"
 
-_DIGITS = str.maketrans("0123456789", "456789bcdf")
-_ESCAPES = (
-    (b"<", b"\\u003c"),
-    (b">", b"\\u003e"),
-    (b"&", b"\\u0026"),
-    ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)
 _LONGEST_PREFIX = 223
 
 
@@ -37,22 +30,6 @@ def data_of(template: Manifest) -> Manifest:
 def template_of(revision: Manifest) -> Manifest:
     """The template a revision brings back (S79)."""
     return {name: value for name, value in revision["data"]["spec"]["template"].items() if name != "$patch"}
-
-
-def canonical(data: Any) -> bytes:
-    """The bytes that are hashed and compared (S68)."""
-    encoded = msgspec.json.encode(data, order="deterministic")
-    for character, escape in _ESCAPES:
-        encoded = encoded.replace(character, escape)
-    return encoded
-
-
-def hash_of(data: bytes, collisions: int) -> str:
-    """The suffix of the revision's name: FNV-1, 32 bit, over the data and the count, in letters of its own (S67)."""
-    value = 0x811C9DC5
-    for byte in data + str(collisions).encode():
-        value = (value * 0x01000193 & 0xFFFFFFFF) ^ byte
-    return str(value).translate(_DIGITS)
 
 
 def number_of(revision: Manifest) -> int:

@@ -1,0 +1,105 @@
+"""What the controllers of ReplicaSets and ReplicationControllers look at, and what wakes a set."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from holdfast.api.apps.replica_set import REPLICA_SETS
+from holdfast.api.core.namespace import NAMESPACES
+from holdfast.api.core.pod import PODS
+from holdfast.api.core.replication_controller import REPLICATION_CONTROLLERS
+from holdfast.api.metadata import controller_of
+from holdfast.api.resource import Manifest, Resource
+from holdfast.client.informer import Informers, key_of
+from holdfast.client.queue import WorkQueue
+from holdfast.controllers.actions import Plan
+from holdfast.controllers.owners import (
+    BY_CONTROLLER,
+    BY_NAMESPACE_IF_ORPHAN,
+    controller_uid,
+    of_controller,
+    of_namespace_if_orphan,
+)
+from holdfast.world import Clock
+
+from .plan import Observed, plan, selector_of
+
+CONCURRENCY = 5
+
+
+class ReplicaSetController:
+    """Keys are sets; of `resource`, which may be that of ReplicationControllers as well."""
+
+    concurrency = CONCURRENCY
+
+    def __init__(self, clock: Clock, resource: Resource = REPLICA_SETS) -> None:
+        self.name = "replicaset-controller" if resource is REPLICA_SETS else "replication-controller"
+        self._resource = resource
+        self._clock = clock
+
+    def start(self, informers: Informers, queue: WorkQueue) -> None:
+        self._queue = queue
+        self._sets = informers.of(self._resource)
+        self._pods = informers.of(PODS)
+        self._namespaces = informers.of(NAMESPACES)
+        self._pods.add_index(BY_CONTROLLER, of_controller)
+        self._pods.add_index(BY_NAMESPACE_IF_ORPHAN, of_namespace_if_orphan)
+        self._sets.add_index(BY_CONTROLLER, of_controller)
+        self._sets.subscribe(self._on_set)
+        self._pods.subscribe(self._on_pod)
+
+    def observe(self, key: str) -> Observed | None:
+        replica_set = self._sets.get(key)
+        if replica_set is None:
+            return None
+        metadata = replica_set["metadata"]
+        owned = self._pods.by_index(BY_CONTROLLER, metadata["uid"])
+        namespace = self._namespaces.get(metadata["namespace"])
+        return Observed(
+            self._resource,
+            replica_set,
+            [*owned, *self._pods.by_index(BY_NAMESPACE_IF_ORPHAN, metadata["namespace"])],
+            self._related(replica_set, owned),
+            namespace is not None and "deletionTimestamp" in namespace["metadata"],
+            self._clock.now(),
+        )
+
+    def _related(self, replica_set: Manifest, owned: list[Manifest]) -> list[Manifest]:
+        uid = controller_uid(replica_set)
+        if not uid:
+            return owned
+        sets = self._sets.by_index(BY_CONTROLLER, uid)
+        return list(chain.from_iterable(self._pods.by_index(BY_CONTROLLER, one["metadata"]["uid"]) for one in sets))
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def _on_set(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is not None:
+            self._queue.add(key_of(new))
+
+    def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Its set; of a pod that nobody controls, every set that might want it (W2)."""
+        if old is not None and (new is None or controller_uid(old) != controller_uid(new)):
+            self._wake_owner(old)
+        if new is None:
+            return
+        if controller_uid(new):
+            self._wake_owner(new)
+        elif old is None or old["metadata"].get("labels") != new["metadata"].get("labels") or controller_uid(old):
+            for one in self._sets.list(new["metadata"]["namespace"]):
+                if selector_of(self._resource, one).matches(new["metadata"].get("labels")):
+                    self._queue.add(key_of(one))
+
+    def _wake_owner(self, pod: Manifest) -> None:
+        reference = controller_of(pod)
+        if reference is None or reference["kind"] != self._resource.kind:
+            return
+        key = f"{pod['metadata']['namespace']}/{reference['name']}"
+        one = self._sets.get(key)
+        if one is not None and one["metadata"]["uid"] == reference["uid"]:
+            self._queue.add(key)
+
+
+def replication_controllers(clock: Clock) -> ReplicaSetController:
+    return ReplicaSetController(clock, REPLICATION_CONTROLLERS)
