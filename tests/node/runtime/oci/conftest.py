@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.network.pods import ranges
+from holdfast.network.pods.masquerade import table_name
 from holdfast.network.pods.network import PodNetwork
 from holdfast.node.images.store import ImageStore
 from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState, SandboxSpec
@@ -22,6 +24,8 @@ from holdfast.world import real_world
 
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 PODS = IPv4Network("10.199.0.0/16")
+NODE_PODS = ranges.node_range(PODS, os.getpid() % 256)
+"""Test processes side by side have ranges of their own."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,7 +49,7 @@ class Node:
         self._made = 0
 
     def new_runtime(self) -> OciRuntime:
-        self.network = PodNetwork(str(self.top), PODS, IPv4Network("10.199.7.0/24"), self.top / "addresses")
+        self.network = PodNetwork(str(self.top), PODS, NODE_PODS, self.top / "addresses")
         return OciRuntime(
             self.top / "run",
             self.images,
@@ -132,15 +136,15 @@ def traces(node: Node) -> list[str]:
                 found.append(words.decode(errors="replace"))
         except OSError:
             continue
-    return [*found, *_network_traces()]
+    return [*found, *_network_traces(node)]
 
 
-def _network_traces() -> list[str]:
-    """Routes and nftables tables that name the range of these tests."""
-    found = []
-    for command in (["ip", "route"], ["ip", "address", "show", "lo"], ["nft", "list", "ruleset"]):
+def _network_traces(node: Node) -> list[str]:
+    """Routes and addresses of the node's range, and its nftables table."""
+    prefix, table, found = str(NODE_PODS.network_address).removesuffix("0"), table_name(str(node.top)), []
+    for command in (["ip", "route"], ["ip", "address", "show", "lo"], ["nft", "list", "tables"]):
         done = subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True)
-        found += [line for line in done.stdout.splitlines() if "10.199." in line]
+        found += [line for line in done.stdout.splitlines() if prefix in line or table in line]
     return found
 
 
