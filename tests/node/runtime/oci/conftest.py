@@ -24,8 +24,8 @@ from holdfast.world import real_world
 
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 PODS = IPv4Network("10.199.0.0/16")
-NODE_PODS = ranges.node_range(PODS, os.getpid() % 256)
-"""Test processes side by side have ranges of their own."""
+NODE_PODS = ranges.node_range(PODS, int(os.environ.setdefault("HOLDFAST_TEST_NODE", str(os.getpid() % 256))))
+"""Test processes side by side have ranges of their own, which the agents that they start share."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
