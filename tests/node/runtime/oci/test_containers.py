@@ -616,10 +616,15 @@ async def test_agents_killed_at_any_moment_leave_nothing_that_the_next_does_not_
         await agent.wait()
     node.runtime = node.new_runtime()
     await node.open()
-    known = {record.id for record in node.runtime.containers() if record.state is ContainerState.RUNNING}
-    supervised = {line.split("\0")[4] for line in processes_of(node.top) if "conmon" in line}
-    assert supervised == known
-    for identifier in known:
+
+    def running():
+        return {record.id for record in node.runtime.containers() if record.state is ContainerState.RUNNING}
+
+    async def every_supervisor_is_known():
+        return {line.split("\0")[4] for line in processes_of(node.top) if "conmon" in line} == running()
+
+    await until(every_supervisor_is_known)
+    for identifier in running():
         result = await node.runtime.exec_sync(identifier, ["true"], 10)
         assert result.exit_code == 0
     pods = {sandbox.pod_uid: sandbox.ips for sandbox in node.runtime.sandboxes() if sandbox.ready}

@@ -127,6 +127,8 @@ class Containers:
             started = stored.started or self._clock.now()
             self.keep(msgspec.structs.replace(stored, started=started))
             self._watch(stored.id)
+            if not _is_there(stored):
+                await self._exits[stored.id].wait()
         else:
             await self.clear(stored.id)
 
@@ -360,3 +362,12 @@ class Containers:
         if stored is None:
             raise RuntimeFailure("", f"container {identifier} not found")
         return stored
+
+
+def _is_there(stored: StoredContainer) -> bool:
+    """Whether the first process has not ended yet; one that nobody has reaped counts as there."""
+    descriptor = open_process(stored.process) if stored.process else None
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
