@@ -71,9 +71,11 @@ class Cluster:
 
     async def until(self, condition):
         async with asyncio.timeout(5):
-            while not (result := await condition()):
+            while True:
+                result = await condition()
+                if result:
+                    return result
                 await asyncio.sleep(0.005)
-            return result
 
     async def rolled_out(self):
         async def is_so():
