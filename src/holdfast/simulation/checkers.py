@@ -126,7 +126,8 @@ class OrderedReady:
         ordinal, since_s = _ordinal(seen.key), seen.at_s - facts.lag_s
         if seen.old is None:
             return self._judge_start(seen.key, ordinal, since_s)
-        if _starts_to_go(seen) and seen.manifest["metadata"]["uid"] not in facts.by_user:
+        is_others = seen.manifest["metadata"]["uid"] in facts.by_user or _is_disrupted(seen.manifest)
+        if _starts_to_go(seen) and not is_others:
             return self._judge_stop(seen, owner, ordinal, since_s)
         return ""
 
@@ -154,6 +155,12 @@ class OrderedReady:
         history = self._replicas[f"{metadata.get('namespace', '')}/{metadata['name']}"]
         before = [entry for entry in history if entry[0] < since_s]
         return [*before[-1:], *(entry for entry in history if entry[0] >= since_s)]
+
+
+def _is_disrupted(pod: Manifest) -> bool:
+    """Whether somebody else than its set ends it: eviction from a silent node knows no order (N33)."""
+    conditions = (pod.get("status") or {}).get("conditions", [])
+    return any(each["type"] == "DisruptionTarget" and each["status"] == "True" for each in conditions)
 
 
 class ClaimsAreKept:
