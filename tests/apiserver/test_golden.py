@@ -1,7 +1,7 @@
 """The recorded conversations with a real API server, against this one over real HTTP.
 
-The recordings lie beside a working copy of the project, not in it. Only scenarios that need no controller are
-replayed here; one that differs and is not listed below is a regression.
+The recordings lie beside a working copy of the project, not in it. Only scenarios that need no controller, or only
+those of Deployments, are replayed here; one that differs and is not listed below is a regression.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fnmatch
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import ApiError
 from holdfast.apiserver import handling
+from holdfast.client.informer import Informers
+from holdfast.controllers.deployment.controller import DeploymentController
+from holdfast.controllers.replicaset.controller import ReplicaSetController
+from holdfast.controllers.runner import Runner
 from holdfast.wire.http import serve
+from holdfast.world import real_world
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 
@@ -52,14 +58,19 @@ SCENARIOS = (
     "watch/refused",
 )
 
+WITH_CONTROLLERS = ("patch/strategic", "workloads/deployment")
+
 NOT_YET = {
     "the recorded build mounts OpenShift's certificate as well, Kubernetes has no such volume source": (
         "access/service-accounts: pod with the account",
         "defaults/pod: minimal",
+        "workloads/deployment: the pod",
+        "workloads/deployment: the new pod",
     ),
     "a cache of the recorded server: a token outlives its account by ten seconds there": (
         "access/service-accounts: its token is void",
     ),
+    "the recorded server hashes its own structures in memory": ("workloads/deployment: not available",),
     "needs the controller": ("access/service-accounts: root certificate",),
     "kinds that are not served yet": (
         "defaults/configuration: autoscaler v1",
@@ -86,16 +97,36 @@ async def test_answers_are_those_that_a_real_server_gave(
     server: Any, admin_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handling, "FUTURE_S", 0.1)
+    await _compare(server, admin_token, SCENARIOS, 400)
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no recordings at {GOLDEN}")
+async def test_a_deployment_goes_the_way_it_went_on_a_real_server(server: Any, admin_token: str) -> None:
+    world, client = real_world(), server.client("controllers")
+    informers = Informers(client, world)
+    controllers = DeploymentController(world.clock), ReplicaSetController(world.clock)
+    work = [Runner(controller, client, informers, world).run() for controller in controllers]
+    tasks = [asyncio.ensure_future(each) for each in (*work, informers.run())]
+    try:
+        await _compare(server, admin_token, WITH_CONTROLLERS, 30)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _compare(server: Any, token: str, scenarios: Sequence[str], at_least: int) -> None:
+    """Fails if a step's answer differs that is not known to, or if there are fewer steps than that."""
     http = await serve(server.handler, too_large=server.too_large, failed=server.failed)
     accounts = asyncio.create_task(_give_accounts(server.client("test")))
     try:
-        report = await _replay(http.port, admin_token)
+        report = await _replay(http.port, token, scenarios)
     finally:
         accounts.cancel()
         await asyncio.gather(accounts, return_exceptions=True)
         await http.close()
     steps = [line for line in report.splitlines() if line.startswith(("ok", "differs"))]
-    assert len(steps) > 400, report[-2000:]
+    assert len(steps) > at_least, report[-2000:]
     unexpected = [line for line in steps if line.startswith("differs") and not _is_known(line.split(maxsplit=1)[1])]
     assert not unexpected, "\n".join(unexpected)
 
@@ -105,12 +136,12 @@ def _is_known(step: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for patterns in NOT_YET.values() for pattern in patterns)
 
 
-async def _replay(port: int, token: str) -> str:
+async def _replay(port: int, token: str, scenarios: Sequence[str]) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(GOLDEN / "replay.py"),
         "check",
-        *(str(GOLDEN / f"{scenario}.json") for scenario in SCENARIOS),
+        *(str(GOLDEN / f"{scenario}.json") for scenario in scenarios),
         *("--server", f"http://127.0.0.1:{port}", "--token", token, "-j", "8"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
