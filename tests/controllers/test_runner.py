@@ -170,6 +170,12 @@ async def test_s147_one_error_stands_alone_and_the_same_is_told_once(client, per
     assert await perform(performer, step, Each([Fail("same"), Fail("same")])) == ([], "same")
 
 
+async def test_w15_a_creations_event_names_what_the_server_named(client, performer, step):
+    action = create("made", on_success=Report("Normal", "SuccessfulCreate", "Created pod: {name}"))
+    events, _ = await perform(performer, step, action)
+    assert events == ["subject Normal SuccessfulCreate Created pod: made"]
+
+
 async def test_s46_waves_of_1_2_4_8(client, performer, step):
     lists = [[create(f"{number}-a"), create(f"{number}-b")] for number in range(12)]
     assert await perform(performer, step, Waves(lists)) == ([], "")

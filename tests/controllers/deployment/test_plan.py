@@ -134,6 +134,16 @@ def test_w24_a_new_size_is_shared_out_in_proportion_and_the_largest_takes_the_re
     assert not scaling.is_due(one, stored)
 
 
+def test_w25_a_new_size_half_way_does_not_keep_recreate_from_going_on():
+    one = deployment(5)
+    one["spec"]["strategy"] = {"type": "Recreate"}
+    noted = {sets.DESIRED: "4", sets.MAXIMUM: "4"}
+    stored = [replica_set("new", 2, revision=2, **noted), replica_set("old", 2, revision=1, **noted)]
+    scaled = [action.manifest for action in look(one, stored).actions]
+    assert [each["spec"]["replicas"] for each in scaled] == [2, 2]
+    assert sizes(look(one, scaled)) == {"old": 0}
+
+
 def test_w21_a_first_set_is_created_with_the_hash_in_name_labels_selector_and_pods():
     planned = look(deployment(3), [])
     (create, emitted) = planned.actions

@@ -32,6 +32,9 @@ def scale(deployment: Deployment, new: ReplicaSet | None, old: Sequence[ReplicaS
             resize(deployment, one, 0)
     elif deployment.is_rolling:
         _share_out(deployment, active([*old, *([new] if new else [])]))
+    else:  # the strategy was changed half-way: what it does next sets the sizes, this only must not be due for ever
+        for one in active([*old, *([new] if new else [])]):
+            annotate_sizes(deployment, one)
 
 
 def _only(new: ReplicaSet | None, old: Sequence[ReplicaSet]) -> ReplicaSet | None:

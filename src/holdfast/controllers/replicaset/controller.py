@@ -22,7 +22,7 @@ from holdfast.controllers.owners import (
 )
 from holdfast.world import Clock
 
-from .plan import Observed, plan, selector_of
+from .plan import Observed, plan, selector_of, wanted_replicas
 
 CONCURRENCY = 5
 
@@ -65,8 +65,9 @@ class ReplicaSetController:
         )
 
     def _related(self, replica_set: Manifest, owned: list[Manifest]) -> list[Manifest]:
+        """Asked for only if there may be too many pods."""
         uid = controller_uid(replica_set)
-        if not uid:
+        if not uid or len(owned) <= wanted_replicas(replica_set):
             return owned
         sets = self._sets.by_index(BY_CONTROLLER, uid)
         return list(chain.from_iterable(self._pods.by_index(BY_CONTROLLER, one["metadata"]["uid"]) for one in sets))
