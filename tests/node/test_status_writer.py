@@ -138,3 +138,14 @@ def test_nothing_is_written_once_the_pod_is_gone(world, on_jumping_time):
 
     on_jumping_time(scenario())
     assert server.patches == []
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3], ids=["before it is begun", "as it begins", "while it is written"])
+async def test_nobody_waits_for_a_status_whose_pod_is_gone(world, turns):
+    one = writer(Server(*[Unreachable("nobody there")] * 100), world)
+    one.submit(READY)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    flushing = asyncio.ensure_future(one.flush())
+    one.stop()
+    await asyncio.wait_for(flushing, 1)

@@ -88,10 +88,11 @@ class StatusWriter:
         self._is_gone = True
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # one that has not begun yet never gets to say so itself
 
     async def flush(self) -> None:
         """Returns when everything handed in so far is written, or nobody is there to take it."""
-        while self._task is not None:
+        while self._task is not None and not self._task.done():
             self._hurry.set()
             await asyncio.wait({self._task})
 
