@@ -12,6 +12,7 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time, parse_time
 
 from .config import AgentConfig
+from .runtime import ImageRecord
 
 KUBELET_VERSION = "v1.36.2+holdfast"
 AGENT_ADDRESS = "holdfast.dev/agent-address"
@@ -225,3 +226,9 @@ def has_rebooted(old: Manifest, new: Manifest) -> bool:
 
 def is_ready(status: Manifest) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
+
+
+def image_entry(image: ImageRecord) -> Manifest:
+    """An image as the Node lists it, in the API's own form: a size of zero is left out, else it would always differ."""
+    entry: Manifest = {"names": [*image.digests, *image.references]}
+    return {**entry, "sizeBytes": image.size_bytes} if image.size_bytes else entry
