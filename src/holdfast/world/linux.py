@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -159,8 +158,3 @@ def in_network_namespace(path: str, function: Callable[[], Result]) -> Result:
         return function()
 
     return in_new_thread(run)
-
-
-def is_supported() -> bool:
-    """Whether this is an operating system on which anything here can work."""
-    return sys.platform == "linux"

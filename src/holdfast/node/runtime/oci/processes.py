@@ -9,7 +9,6 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
 import signal
@@ -174,7 +173,3 @@ async def run(arguments: Sequence[str], *, env: Mapping[str, str] | None = None)
             raise
         output.seek(0)
         return Completed(code, output.read())
-
-
-def would_block(error: OSError) -> bool:
-    return error.errno in (errno.EAGAIN, errno.EINTR)
