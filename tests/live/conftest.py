@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -48,10 +49,10 @@ class Cluster:
         self.home = home
         self._kubectl = kubectl
 
-    def holdfast(self, *arguments, check=True):
+    def holdfast(self, *arguments, check=True, within_s=120):
         environment = {**os.environ, "HOLDFAST_HOME": str(self.home)}
         command = [sys.executable, "-m", "holdfast.cli", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within_s)
         assert not check or done.returncode == 0, f"holdfast {arguments}: {done.stdout}{done.stderr}"
         return done
 
@@ -87,9 +88,9 @@ class Cluster:
         pid = self.status()["daemon"]["pid" if process == "daemon" else "agents_pid"]
         descriptor = os.pidfd_open(pid)
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        ended, _, _ = select.select([descriptor], [], [], PATIENCE_S)
         os.close(descriptor)
-        while Path(f"/proc/{pid}/exe").exists() and os.readlink(f"/proc/{pid}/exe"):
-            time.sleep(0.01)
+        assert ended, f"{process} {pid} is still there"
 
     def until(self, what, holds, within_s=PATIENCE_S):
         deadline = time.monotonic() + within_s
@@ -173,9 +174,9 @@ def cluster(any_kubectl):
 
 
 PROGRAM = """
+trap 'exit 0' TERM
 echo visit >> /data/visits
 echo "$(hostname) visit $(wc -l < /data/visits)"
-trap 'exit 0' TERM
 while :; do sleep 3600 & wait $!; done
 """
 

@@ -130,3 +130,17 @@ def test_down_ends_pods_whose_agents_were_killed(new_cluster, statefulset):
     cluster.up()
     cluster.until("ready again", lambda: is_ready(cluster, 2))
     assert cluster.kubectl("logs", "web-0").endswith("web-0 visit 2\n")
+
+
+def test_down_stops_everything_although_the_daemon_died_while_pods_were_being_deleted(new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 3))
+    cluster.until("ready", lambda: is_ready(cluster, 3))
+    process = first_process(pods(cluster)["web-1"]["metadata"]["uid"])
+    cluster.kubectl("delete", "pod", "--all", "--wait=false")
+    cluster.kill("daemon")
+    cluster.holdfast("down", within_s=40)
+    assert not Path(f"/proc/{process}").exists()
+    cluster.up()
+    cluster.until("ready again", lambda: is_ready(cluster, 3))
+    assert (volume_of(cluster, "web-1") / "visits").read_text().splitlines() == ["visit"] * 2

@@ -23,6 +23,7 @@ from holdfast.node.pod import Pod
 from holdfast.node.runtime import ContainerState
 from holdfast.node.runtime.simulated import Script, SimulatedRuntime
 from holdfast.node.volumes.pod_volumes import ImaginedVolumes
+from holdfast.simulation.faults import NO_FAULTS, FaultyClient
 from holdfast.store.memory import MemoryStore
 from holdfast.world import World
 
@@ -41,7 +42,8 @@ class Machine:
         self.statuses: list[dict[str, Any]] = []
 
     async def start(self) -> None:
-        self.agent = Agent(self.server.client("node"), self.runtime, self._world, CONFIG)
+        self.api = FaultyClient(self.server.client("node"), lambda: NO_FAULTS, self._world.random)
+        self.agent = Agent(self.api, self.runtime, self._world, CONFIG)
         self._agent = asyncio.create_task(self.agent.run())
 
     async def stop(self) -> None:
@@ -615,3 +617,48 @@ def test_a_node_shut_down_in_good_order_goes_on_with_its_pods_later(scenario):
         assert entry(pod)["lastState"]["terminated"]["exitCode"] == 143
 
     scenario(body, {"app:1": Script(stop_s=1, stop_code=143)})
+
+
+async def shuts_down_without_the_api(machine, within_s):
+    """The API's process ends, then the node is stopped; comes back with both at work again."""
+    machine.api.kill()
+    async with asyncio.timeout(within_s):
+        await machine.agent.shut_down()
+    await machine.stop()
+    assert machine.runtime.sandboxes() == []
+    await machine.start()
+
+
+def test_a_node_shuts_down_without_the_api_and_removes_a_deleted_pod_later(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        await asyncio.sleep(0.1)
+        await shuts_down_without_the_api(machine, within_s=8)
+        await machine.gone()
+
+    scenario(body, {"app:1": Script(stop_s=1)})
+
+
+def test_a_node_shuts_down_although_a_deleted_pod_is_kept_by_a_finalizer(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]}, finalizers=["example.com/keep"])
+        await machine.until(is_ready)
+        await machine.client.delete(PODS, "web-0", "default")
+        async with asyncio.timeout(8):
+            await machine.agent.shut_down()
+
+    scenario(body, {"app:1": Script(stop_s=1)})
+
+
+def test_without_the_api_a_set_stops_in_order_and_waits_for_the_api_only_once(scenario):
+    async def body(machine):
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "set-1", "controller": True}
+        for ordinal in range(5):
+            await machine.create({"containers": [APP]}, name=f"web-{ordinal}", ownerReferences=[owner])
+        for ordinal in range(5):
+            await machine.until(is_ready, name=f"web-{ordinal}")
+        await shuts_down_without_the_api(machine, within_s=5 * 1 + 6)
+
+    scenario(body, {"app:1": Script(stop_s=1)})

@@ -25,12 +25,13 @@ async def stop_all(workers: Iterable[PodWorker]) -> None:
     by_uid = {worker.pod.uid: worker for worker in workers}
     groups = order(worker.pod for worker in by_uid.values())
     await asyncio.gather(*(_stop_in_turn([by_uid[pod.uid] for pod in group]) for group in groups))
+    await asyncio.gather(*(worker.finished.wait() for worker in by_uid.values()))
 
 
 async def _stop_in_turn(workers: list[PodWorker]) -> None:
     for worker in workers:
         worker.shut_down()
-        await worker.finished.wait()
+        await worker.stopped.wait()
 
 
 def _owner(pod: Pod) -> str:

@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 122.0
 ADOPTED_AFTER_S = 10.0
-LONGEST_FLUSH_S = 5.0
-"""A node that is stopped waits no longer for the API to take the last status of a pod."""
+LONGEST_FAREWELL_S = 5.0
+"""A node that is stopped waits no longer for the API to take a pod's last status, or the pod itself."""
 
 
 class PodWorker:
@@ -57,6 +57,8 @@ class PodWorker:
     def __init__(self, pod: Pod, shared: Shared, predecessor: asyncio.Event | None = None) -> None:
         """`predecessor` is set when the pod that had this name before is gone from the node (N136)."""
         self.pod = pod
+        self.stopped = asyncio.Event()
+        """Set once nothing of the pod runs any more, whatever the API knows of it."""
         self.finished = asyncio.Event()
         self._shared = shared
         self._predecessor = predecessor
@@ -64,7 +66,7 @@ class PodWorker:
         self._ending = asyncio.Event()
         self._grace_changed = asyncio.Event()
         self._is_gone = False
-        self._is_shutting_down = False
+        self._shutting_down = asyncio.Event()
         self._is_stopped = False
         self._verdict: Waiting | None = None
         self._preparation = Preparation(shared)
@@ -106,7 +108,7 @@ class PodWorker:
 
     def shut_down(self) -> None:
         """The node is stopped in good order: containers are stopped, the object stays, a later agent goes on."""
-        self._is_shutting_down = True
+        self._shutting_down.set()
         self._ending.set()
         self.wake()
 
@@ -146,12 +148,14 @@ class PodWorker:
         try:
             await self._live()
             await self._end()
+            self.stopped.set()
             await self._leave()
         finally:
             self._rounds.keep(set())
             self._status.stop()
             self._shared.images.forget(self.pod)
             self._shared.lookup.forget(self.pod.uid)
+            self.stopped.set()
             self.finished.set()
 
     async def _catch_up(self) -> None:
@@ -338,29 +342,45 @@ class PodWorker:
                 stopping.cancel()
                 with suppress(asyncio.CancelledError, RuntimeFailure):
                     await stopping
-        self._is_stopped = self.pod.is_terminating or self._is_gone or not self._is_shutting_down
+        self._is_stopped = self.pod.is_terminating or self._is_gone or not self._shutting_down.is_set()
         self._publish()
         await self._until_done(self._remove_sandbox, "sandbox not removed")
         self._rounds.keep(set())
         self._publish()
 
     async def _leave(self) -> None:
-        """Unmounts, removes the object, and last of all the files (N135)."""
+        """Unmounts, removes the object, and last of all the files (N135).
+
+        On a node that is stopped a later agent does what the API, perhaps stopped before, does not allow now.
+        """
         await self._until_done(self._unmount, "volumes not unmounted")
+        taking_leave = asyncio.ensure_future(self._until_gone())
+        stopping = asyncio.ensure_future(self._shutting_down.wait())
+        try:
+            await asyncio.wait({taking_leave, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({taking_leave}, timeout=LONGEST_FAREWELL_S)
+        finally:
+            for task in (taking_leave, stopping):
+                task.cancel()
+            await asyncio.wait({taking_leave, stopping})
+        if not taking_leave.cancelled():
+            taking_leave.result()
+        if self._is_gone:
+            await self._until_done(self._remove_files, "files not removed")
+
+    async def _until_gone(self) -> None:
+        """Until the API has the pod no more; a pod that only its node ends stays there, with its last status."""
         while not self._is_gone:
             self._wake.clear()
-            if self._is_shutting_down and not self.pod.is_terminating:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LONGEST_FLUSH_S):
-                        await self._status.flush()
-                return
-            if self.pod.is_terminating:
+            if self.pod.is_terminating or self._shutting_down.is_set():
                 await self._status.flush()
+            if self.pod.is_terminating:
                 await self._delete_object()
+            elif self._shutting_down.is_set():
+                return
             if not self._is_gone:
                 await self._wake.wait()
                 self._publish()
-        await self._until_done(self._remove_files, "files not removed")
 
     async def _delete_object(self) -> None:
         """With grace 0, and of exactly this uid (N131, N233); until it is acknowledged or the pod is gone."""
