@@ -50,6 +50,22 @@ def test_a_killed_process_holds_nothing(holding):
     ProcessLock(path).acquire()
 
 
+def test_what_a_lock_tells_is_whole_at_every_moment(tmp_path, monkeypatch):
+    lock = ProcessLock(tmp_path / "daemon.lock")
+    lock.acquire()
+    lock.describe(url="https://a-long-name-that-is-replaced")
+    seen = []
+
+    def truncate(descriptor, length, really=os.ftruncate):
+        seen.append(holder(tmp_path / "daemon.lock"))
+        really(descriptor, length)
+
+    monkeypatch.setattr(os, "ftruncate", truncate)
+    lock.describe(url="https://b")
+    lock.release()
+    assert seen == [{"pid": os.getpid(), "url": "https://b"}]
+
+
 def test_nobody_holds_a_lock_that_was_never_made(tmp_path):
     assert holder(tmp_path / "none") is None
 

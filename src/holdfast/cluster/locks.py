@@ -23,6 +23,7 @@ class ProcessLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = -1
+        self._written = 0
 
     def acquire(self) -> None:
         """Raises Held."""
@@ -33,13 +34,15 @@ class ProcessLock:
             os.close(descriptor)
             raise Held(str(self._path)) from None
         self._descriptor = descriptor
+        self._written = os.fstat(descriptor).st_size
         self.describe()
 
     def describe(self, **facts: Any) -> None:
-        """Replaces what `holder` tells about this process."""
+        """Replaces what `holder` tells about this process, at every moment with something whole."""
         data = json.dumps({"pid": os.getpid(), **facts}).encode()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, data, 0)
+        os.pwrite(self._descriptor, data.ljust(self._written), 0)
+        os.ftruncate(self._descriptor, len(data))
+        self._written = len(data)
 
     def release(self) -> None:
         if self._descriptor >= 0:
