@@ -119,6 +119,12 @@ class Node:
                     return
                 await asyncio.sleep(0.01)
 
+    async def catches(self, record: ContainerRecord, number: int, within_s: float = 10) -> None:
+        """Returns when the program has a handler for the signal: before that, a first process never gets it."""
+        async with asyncio.timeout(within_s):
+            while not int(await self.sh(record, "sed -n 's/^SigCgt:\\t//p' /proc/1/status"), 16) >> (number - 1) & 1:
+                await asyncio.sleep(0.01)
+
     async def sh(self, record: ContainerRecord, script: str) -> str:
         result = await self.runtime.exec_sync(record.id, ["/bin/sh", "-c", script], 20)
         assert result.exit_code == 0, result
