@@ -480,6 +480,14 @@ class PodWorker:
 
 
 def _told(pod: Pod) -> tuple[Any, ...]:
-    """The metadata a worker acts upon."""
+    """What a worker acts upon beside the spec. A deadline counts from a time that the first status brings (N19)."""
     metadata = pod.manifest["metadata"]
-    return metadata.get("deletionTimestamp"), pod.grace_period_s, pod.generation, pod.labels, pod.annotations
+    deadline_begins = "activeDeadlineSeconds" in pod.spec and pod.status.get("startTime")
+    return (
+        metadata.get("deletionTimestamp"),
+        pod.grace_period_s,
+        pod.generation,
+        pod.labels,
+        pod.annotations,
+        deadline_begins,
+    )
