@@ -2,7 +2,7 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench compatibility clean
 .DEFAULT_GOAL := help
 
 help:
@@ -10,6 +10,7 @@ help:
 	@echo "make test   unit, simulation and container tests"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  start-up, memory, ordered sets (prints JSON)"
+	@echo "make compatibility  writes docs/compatibility.md anew"
 	@echo "make clean  removes what the targets above made"
 
 $(STAMP): pyproject.toml requirements.lock scripts/bootstrap
@@ -34,6 +35,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
+
+compatibility: $(STAMP)
+	@$(BIN)/python scripts/compatibility.py
 
 clean:
 	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
