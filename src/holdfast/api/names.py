@@ -13,12 +13,15 @@ GENERATED_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _RFC1035_LABEL = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
+_LABEL_WITH_UNDERSCORES = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN_WITH_UNDERSCORES = rf"{_LABEL_WITH_UNDERSCORES}(\.{_LABEL_WITH_UNDERSCORES})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
 
 _is_dns_label = re.compile(_DNS_LABEL).fullmatch
 _is_rfc1035_label = re.compile(_RFC1035_LABEL).fullmatch
 _is_dns_subdomain = re.compile(_DNS_SUBDOMAIN).fullmatch
+_is_subdomain_with_underscores = re.compile(_SUBDOMAIN_WITH_UNDERSCORES).fullmatch
 _is_qualified = re.compile(_QUALIFIED).fullmatch
 _is_label_value = re.compile(_LABEL_VALUE).fullmatch
 _is_port_name = re.compile("[-a-z0-9]+").fullmatch
@@ -46,6 +49,12 @@ _NOT_DNS_SUBDOMAIN = _mismatch(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character",
     _DNS_SUBDOMAIN,
+    "example.com",
+)
+_NOT_SUBDOMAIN_WITH_UNDERSCORES = _mismatch(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
+    "and must start and end with an alphanumeric character",
+    _SUBDOMAIN_WITH_UNDERSCORES,
     "example.com",
 )
 _NOT_RFC1035_LABEL = _mismatch(
@@ -90,6 +99,13 @@ def dns_subdomain(text: str) -> str:
     if len(text) > 253:
         return "must be no more than 253 characters"
     return "" if _is_dns_subdomain(text) else _NOT_DNS_SUBDOMAIN
+
+
+def dns_subdomain_with_underscores(text: str) -> str:
+    """What a resolver may search: host names do not have underscores, other names in the DNS do."""
+    if len(text) > 253:
+        return "must be no more than 253 characters"
+    return "" if _is_subdomain_with_underscores(text) else _NOT_SUBDOMAIN_WITH_UNDERSCORES
 
 
 def rfc1035_label(text: str) -> str:

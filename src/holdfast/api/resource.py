@@ -108,14 +108,18 @@ class Resource:
     prepare_update: Callable[[Manifest, Manifest], None] = _nothing_on_update
     """(new, old): carries over what a client may not change, such as a Service's cluster IP."""
     validate: Callable[[Manifest], list[FieldError]] = _no_errors
+    validate_create: Callable[[Manifest], list[FieldError]] = _no_errors
+    """What is refused of a new object only; `validate` has run before."""
     validate_update: Callable[[Manifest, Manifest], list[FieldError]] = _no_update_errors
     """(new, old): what may not change. `validate(new)` runs as well unless `validates_updates_whole` is False."""
     validate_status_update: Callable[[Manifest, Manifest], list[FieldError]] = _no_update_errors
     validates_updates_whole: bool = True
     validate_name: Callable[[str], str] | None = None
     """From a name to what is wrong with it, empty if nothing is; None means a DNS subdomain."""
+    create_warnings: Callable[[Manifest], list[str]] = lambda manifest: []
     warnings: Callable[[Manifest], list[str]] = lambda manifest: []
-    """Texts of Warning headers for a create or update."""
+    """Texts of Warning headers for a create, and for an update that raises the generation if there is one."""
+    warns_on_every_update: bool = False
 
     fields: Mapping[str, Callable[[Manifest], str]] = field(default_factory=dict)
     """Field selectors beyond metadata.name and metadata.namespace (A105)."""

@@ -347,8 +347,7 @@ def test_an_ephemeral_container_has_no_ports_or_probes_and_targets_one_that_is_t
         ({"activeDeadlineSeconds": 0}, "activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, "
          "inclusive"),
         ({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]},
-         'tolerations[0].operator: Invalid value: {"Key":"a","Operator":"Exists","Value":"b","Effect":"",'
-         "\"TolerationSeconds\":null}: value must be empty when `operator` is 'Exists'"),
+         "tolerations[0].operator: Invalid value: \"b\": value must be empty when `operator` is 'Exists'"),
         ({"tolerations": [{"key": "a", "operator": "Exists", "tolerationSeconds": 5}]},
          "tolerations[0].effect: Invalid value: \"\": effect must be 'NoExecute' when `tolerationSeconds` is set"),
         ({"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule"}]},
@@ -356,7 +355,7 @@ def test_an_ephemeral_container_has_no_ports_or_probes_and_targets_one_that_is_t
         ({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}},
          "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: "
          "must have at least one node selector term"),
-        ({"hostAliases": [{"ip": "here"}]}, 'hostAliases.ip: Invalid value: "here": must be a valid IP address, '
+        ({"hostAliases": [{"ip": "here"}]}, 'hostAliases[0].ip: Invalid value: "here": must be a valid IP address, '
          "(e.g. 10.9.8.7 or 2001:db8::ffff)"),
         ({"dnsPolicy": "None", "dnsConfig": {}}, "dnsConfig.nameservers: Required value: must provide at least one "
          "DNS nameserver when `dnsPolicy` is None"),

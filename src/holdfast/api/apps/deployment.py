@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.api.core.pod_defaults import default_template
+from holdfast.api.core.pod_warnings import new_workload_warnings, workload_warnings
 from holdfast.api.errors import FieldError, forbidden, invalid, show
 from holdfast.api.field_rules import at_most_100_percent, count_or_percent, not_negative
 from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
@@ -84,6 +85,8 @@ DEPLOYMENTS = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    create_warnings=new_workload_warnings,
+    warnings=workload_warnings,
     columns=DEPLOYMENT_COLUMNS,
     cells=deployment_cells,
     initial_status={},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.api.core.pod_defaults import default_template
+from holdfast.api.core.pod_warnings import new_workload_warnings, workload_warnings
 from holdfast.api.errors import FieldError
 from holdfast.api.field_rules import not_negative
 from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
@@ -41,6 +42,8 @@ REPLICA_SETS = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    create_warnings=new_workload_warnings,
+    warnings=workload_warnings,
     fields={"status.replicas": lambda replica_set: str(replica_set.get("status", {}).get("replicas", 0))},
     columns=replicated_columns("apps.v1", "ReplicaSet"),
     cells=replicated_cells,

@@ -8,6 +8,7 @@ from typing import Any
 from holdfast.api import names
 from holdfast.api.core.claim_validation import validate_claim_spec
 from holdfast.api.core.pod_validation import validate_template
+from holdfast.api.core.pod_warnings import workload_warnings
 from holdfast.api.errors import FieldError, forbidden, invalid, required
 from holdfast.api.field_rules import at_most_100_percent, count_or_percent, named, not_negative, supported
 from holdfast.api.meaning import same
@@ -75,9 +76,11 @@ _COUNTS = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableRepl
 
 
 def warnings(stateful_set: Manifest) -> list[str]:
-    if stateful_set["spec"].get("revisionHistoryLimit", 0) >= 0:
-        return []
-    return ["spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"]
+    texts = workload_warnings(stateful_set)
+    if stateful_set["spec"].get("revisionHistoryLimit", 0) < 0:
+        text = "a negative value retains all historical revisions; a value >= 0 is recommended"
+        texts.append(f"spec.revisionHistoryLimit: {text}")
+    return texts
 
 
 def _spec(spec: Manifest, check_template: bool) -> Iterator[FieldError]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from holdfast.api import names
 from holdfast.api.core.pod_defaults import default_template
+from holdfast.api.core.pod_warnings import new_workload_warnings, template_warnings
 from holdfast.api.errors import FieldError, invalid, required
 from holdfast.api.field_rules import label_map, not_negative, required_and_supported
 from holdfast.api.resource import STATUS, Manifest, Resource
@@ -84,6 +85,11 @@ def _is_time_zone(zone: str) -> bool:
     return True
 
 
+def warnings(cron_job: Manifest) -> list[str]:
+    template = cron_job["spec"].get("jobTemplate", {}).get("spec", {}).get("template") or {}
+    return template_warnings("spec.jobTemplate.spec.template", template)
+
+
 CRON_JOBS = Resource(
     group="batch",
     version="v1",
@@ -95,6 +101,8 @@ CRON_JOBS = Resource(
     default=default,
     validate=validate,
     validate_name=validate_name,
+    create_warnings=new_workload_warnings,
+    warnings=warnings,
     columns=CRON_JOB_COLUMNS,
     cells=cron_job_cells,
     initial_status={},

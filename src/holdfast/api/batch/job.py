@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.api.core.pod_warnings import new_workload_warnings, workload_warnings
 from holdfast.api.resource import STATUS, Resource
 
 from .batch_table import JOB_COLUMNS, job_cells
@@ -19,6 +20,8 @@ JOBS = Resource(
     prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
+    create_warnings=new_workload_warnings,
+    warnings=workload_warnings,
     fields={"status.successful": lambda job: str(job.get("status", {}).get("succeeded", 0))},
     columns=JOB_COLUMNS,
     cells=job_cells,

@@ -10,18 +10,18 @@ from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, not_f
 from holdfast.api.field_rules import (
     named,
     port_number,
+    present,
     required_and_supported,
     required_name,
     supported,
-    user_id,
 )
 from holdfast.api.resource import Manifest
 
 from .environment_validation import validate_environment, validate_environment_from
 from .path_validation import descending_path
-from .pod_structure import CONTAINER_SECURITY_CONTEXT
 from .probe_validation import validate_lifecycle, validate_probes
 from .resource_validation import validate_resource_requirements
+from .security_validation import validate_container_security_context
 
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
@@ -37,6 +37,8 @@ class Surroundings:
     claims: frozenset[str]
     """The volumes that are claims: only these may be block devices."""
     grace_period_s: int
+    restart_policy: str
+    has_own_users: bool
 
 
 def validate_containers(field: str, containers: list[Manifest], around: Surroundings) -> Iterator[FieldError]:
@@ -82,6 +84,7 @@ def validate_ephemeral_containers(
     for i, container in enumerate(containers):
         at = f"{field}[{i}]"
         yield from _container(at, container, around)
+        yield from trimmed_image(f"{at}.image", container.get("image", ""))
         yield from _unique_name(at, container, seen)
         target = container.get("targetContainerName")
         if target and target not in targets:
@@ -99,7 +102,7 @@ def validate_ephemeral_containers(
 
 def _container(field: str, container: Manifest, around: Surroundings) -> Iterator[FieldError]:
     yield from required_name(f"{field}.name", container.get("name", ""), names.dns_label)
-    yield from _image(f"{field}.image", container.get("image", ""))
+    yield from present(f"{field}.image", container.get("image"))
     policy = container.get("terminationMessagePolicy", "")
     yield from required_and_supported(f"{field}.terminationMessagePolicy", policy, _MESSAGE_POLICIES)
     yield from _ports(f"{field}.ports", container.get("ports", []))
@@ -109,14 +112,29 @@ def _container(field: str, container: Manifest, around: Surroundings) -> Iterato
     yield from _devices(f"{field}.volumeDevices", container, around)
     yield from required_and_supported(f"{field}.imagePullPolicy", container.get("imagePullPolicy", ""), _PULL_POLICIES)
     yield from validate_resource_requirements(f"{field}.resources", container.get("resources", {}))
-    yield from _security_context(f"{field}.securityContext", container.get("securityContext", {}))
+    yield from _resize_policy(f"{field}.resizePolicy", container.get("resizePolicy", []), around.restart_policy)
+    context = container.get("securityContext", {})
+    yield from validate_container_security_context(f"{field}.securityContext", context, around.has_own_users)
 
 
-def _image(field: str, image: str) -> Iterator[FieldError]:
-    if not image:
-        yield required(field)
-    elif image.strip() != image:
+def trimmed_image(field: str, image: str) -> Iterator[FieldError]:
+    """Of pods only: templates with blanks in it were always taken."""
+    if image.strip() != image:
         yield invalid(field, image, "must not have leading or trailing whitespace")
+
+
+def _resize_policy(field: str, policies: list[Manifest], restart_policy: str) -> Iterator[FieldError]:
+    """Upstream's errors do not say which entry it is, but for a resource named twice."""
+    seen: set[str] = set()
+    for i, policy in enumerate(policies):
+        name, restart = policy.get("resourceName", ""), policy.get("restartPolicy", "")
+        if name in seen:
+            yield duplicate(f"{field}[{i}]", name)
+        seen.add(name)
+        yield from required_and_supported(field, name, ("cpu", "memory"))
+        yield from required_and_supported(field, restart, ("NotRequired", "RestartContainer"))
+        if restart_policy == "Never" and restart != "NotRequired":
+            yield invalid(field, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")
 
 
 def _unique_name(field: str, container: Manifest, seen: set[str]) -> Iterator[FieldError]:
@@ -229,13 +247,3 @@ def _devices(field: str, container: Manifest, around: Surroundings) -> Iterator[
 def _device_path(field: str, path: str) -> Iterator[FieldError]:
     if ".." in path.split("/"):
         yield invalid(field, path, "can not contain backsteps ('..')")
-
-
-def _security_context(field: str, context: Manifest) -> Iterator[FieldError]:
-    yield from user_id(f"{field}.runAsUser", context.get("runAsUser"))
-    yield from user_id(f"{field}.runAsGroup", context.get("runAsGroup"))
-    if "procMount" in context:
-        yield from supported(f"{field}.procMount", context["procMount"], ("Default", "Unmasked"))
-    if context.get("allowPrivilegeEscalation") is False and context.get("privileged"):
-        refusal = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-        yield invalid(field, CONTAINER_SECURITY_CONTEXT.render(context), refusal)

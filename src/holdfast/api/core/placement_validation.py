@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from holdfast.api import names
 from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
@@ -169,20 +168,9 @@ def _toleration(field: str, toleration: Manifest) -> Iterator[FieldError]:
     elif operator != "Exists":
         yield not_supported(f"{field}.operator", operator, ("Equal", "Exists"))
     elif value:
-        yield invalid(f"{field}.operator", _as_struct(toleration), "value must be empty when `operator` is 'Exists'")
+        yield invalid(f"{field}.operator", value, "value must be empty when `operator` is 'Exists'")
     if effect:
         yield from supported(f"{field}.effect", effect, TAINT_EFFECTS)
-
-
-def _as_struct(toleration: Manifest) -> dict[str, Any]:
-    """Upstream's message shows its internal structure."""
-    return {
-        "Key": toleration.get("key", ""),
-        "Operator": toleration.get("operator", ""),
-        "Value": toleration.get("value", ""),
-        "Effect": toleration.get("effect", ""),
-        "TolerationSeconds": toleration.get("tolerationSeconds"),
-    }
 
 
 def validate_taints(field: str, taints: list[Manifest]) -> Iterator[FieldError]:

@@ -7,7 +7,8 @@ from holdfast.api.resource import STATUS, Manifest, Resource, Subresource
 from .pod_defaults import default_pod
 from .pod_table import COLUMNS, cells, row_conditions
 from .pod_update import validate_status_update, validate_update
-from .pod_validation import validate_pod
+from .pod_validation import validate_new_pod, validate_pod
+from .pod_warnings import new_pod_warnings, pod_warnings
 from .quality_of_service import qos_class
 
 
@@ -53,8 +54,12 @@ PODS = Resource(
     default=default_pod,
     prepare_create=prepare_create,
     validate=validate_pod,
+    validate_create=validate_new_pod,
     validate_update=validate_update,
     validate_status_update=validate_status_update,
+    create_warnings=new_pod_warnings,
+    warnings=pod_warnings,
+    warns_on_every_update=True,
     fields={
         "spec.nodeName": lambda pod: _text(pod.get("spec", {}).get("nodeName")),
         "spec.host": lambda pod: _text(pod.get("spec", {}).get("nodeName")),

@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.api.resource import Manifest
 
 from .claim_defaults import default_claim_spec
+from .pod_resources import container_requests, is_of_pods
 
 DEFAULT_MODE = 0o644
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
@@ -26,10 +27,20 @@ def default_pod(pod: Manifest) -> None:
         _request_what_is_limited(container.get("resources", {}))
         if spec.get("hostNetwork"):
             _open_ports_on_the_host(container)
+    if spec.get("resources", {}).get("limits"):
+        _request_for_the_pod(spec)
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         spec["terminationGracePeriodSeconds"] = 1
     default_pod_spec(spec)
     _default_status(pod.get("status", {}))
+
+
+def _request_for_the_pod(spec: Manifest) -> None:
+    """A pod with limits of its own asks for what its containers ask for, and else for all it may have."""
+    resources = spec["resources"]
+    wanted = {name: amount for name, amount in container_requests(spec).items() if is_of_pods(name)}
+    limits = {name: amount for name, amount in resources["limits"].items() if is_of_pods(name)}
+    resources["requests"] = {**limits, **wanted, **resources.get("requests", {})}
 
 
 def _default_status(status: Manifest) -> None:

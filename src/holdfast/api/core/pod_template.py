@@ -11,6 +11,7 @@ from holdfast.api.selectors import selector_from_labels
 
 from .pod_defaults import default_template
 from .pod_validation import validate_template
+from .pod_warnings import template_warnings
 
 
 def default(pod_template: Manifest) -> None:
@@ -39,6 +40,7 @@ POD_TEMPLATES = Resource(
     plural="podtemplates",
     default=default,
     validate=validate,
+    warnings=lambda pod_template: template_warnings("template", pod_template["template"]),
     columns=(
         NAME,
         Column("Containers", text="Names of each container in the template."),

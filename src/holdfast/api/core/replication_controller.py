@@ -11,6 +11,7 @@ from holdfast.api.selectors import selector_from_labels
 
 from .pod_defaults import default_template
 from .pod_validation import validate_template
+from .pod_warnings import new_workload_warnings, workload_warnings
 
 
 def default(controller: Manifest) -> None:
@@ -48,6 +49,8 @@ REPLICATION_CONTROLLERS = Resource(
     subresources=(SCALE, STATUS),
     default=default,
     validate=validate,
+    create_warnings=new_workload_warnings,
+    warnings=workload_warnings,
     fields={"status.replicas": lambda controller: str(controller.get("status", {}).get("replicas", 0))},
     columns=replicated_columns("core.v1", "ReplicationController"),
     cells=replicated_cells,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.api import names, quantity
-from holdfast.api.errors import FieldError, invalid, required
+from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
 from holdfast.api.field_rules import quantity_not_negative
 from holdfast.api.resource import Manifest
+
+from .pod_resources import container_requests, is_of_pods
 
 STANDARD = frozenset(
     {"cpu", "memory", "ephemeral-storage", "storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage"}
@@ -21,6 +23,7 @@ COUNTS = frozenset(
 )
 _OF_CONTAINERS = frozenset({"cpu", "memory", "ephemeral-storage"})
 _HUGE_PAGES = "hugepages-"
+_OF_PODS = ("cpu", _HUGE_PAGES, "memory")
 
 
 def validate_resource_requirements(field: str, resources: Manifest) -> Iterator[FieldError]:
@@ -31,6 +34,38 @@ def validate_resource_requirements(field: str, resources: Manifest) -> Iterator[
     for name, amount in requests.items():
         yield from _container_resource(f"{field}.requests[{name}]", name, amount)
         yield from _within_limit(field, name, amount, limits.get(name))
+
+
+def validate_overhead(field: str, overhead: Manifest) -> Iterator[FieldError]:
+    """What a runtime class adds to a pod; upstream checks it as limits."""
+    yield from validate_resource_requirements(field, {"limits": overhead})
+
+
+def validate_pod_resources(field: str, spec: Manifest) -> Iterator[FieldError]:
+    """Of the pod as a whole: enough for what its containers ask for, and not less than any may have."""
+    resources = spec.get("resources")
+    if resources is None:
+        return
+    limits, requests = resources.get("limits", {}), resources.get("requests", {})
+    if "claims" in resources:
+        yield forbidden(f"{field}.claims", "claims cannot be set for Resources at pod-level")
+    for kind, amounts in (("limits", limits), ("requests", requests)):
+        for name, amount in amounts.items():
+            if not is_of_pods(name):
+                yield not_supported(f"{field}.{kind}[{name}]", name, _OF_PODS)
+            yield from validate_amount(f"{field}.{kind}[{name}]", name, amount)
+            if kind == "requests":
+                yield from _within_limit(field, name, amount, limits.get(name))
+    for name, total in container_requests(spec).items():
+        own = requests.get(name, "0")
+        if quantity.compare(total, own) > 0:
+            refusal = f"must be greater than or equal to aggregate container requests of {total}"
+            yield invalid(f"{field}.requests[{name}]", own, refusal)
+    for i, container in enumerate(spec.get("containers", ())):
+        for name, limit in container.get("resources", {}).get("limits", {}).items():
+            if name in limits and quantity.compare(limit, limits[name]) > 0:
+                at = f"{field}.containers[{i}][{name}].limits"
+                yield invalid(at, limit, f"must be less than or equal to pod limits of {limits[name]}")
 
 
 def validate_resource_name(field: str, name: str) -> Iterator[FieldError]:

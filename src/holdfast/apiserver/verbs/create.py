@@ -54,7 +54,7 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
         if errors := strategy.new_errors(call, manifest):
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
-        call.warnings += resource.warnings(manifest)
+        call.warnings += [*resource.create_warnings(manifest), *resource.warnings(manifest)]
         if api.latest(call) is not None:
             raise call.already_exists(call.name)
         if call.options.dry_run:

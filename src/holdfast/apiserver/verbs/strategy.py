@@ -93,7 +93,12 @@ def begin(api: Api, call: Call, manifest: Manifest, managed: tracking.Managed) -
 
 
 def new_errors(call: Call, manifest: Manifest) -> list[FieldError]:
-    return [*validate_metadata(manifest, call.resource), *call.resource.validate(manifest)]
+    resource = call.resource
+    return [
+        *validate_metadata(manifest, resource),
+        *resource.validate(manifest),
+        *resource.validate_create(manifest),
+    ]
 
 
 def carry_over(call: Call, new: Manifest, old: Manifest) -> None:
@@ -141,6 +146,14 @@ def bump_generation(call: Call, new: Manifest, old: Manifest) -> None:
     resource = call.resource
     if resource.has_generation and resource.generation_of(new) != resource.generation_of(old):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def may_warn(call: Call, new: Manifest, old: Manifest) -> bool:
+    """Whether an update is told what is odd about the object: not if it changed no more than a workload's metadata."""
+    resource = call.resource
+    if not resource.has_generation or resource.warns_on_every_update:
+        return True
+    return bool(new["metadata"].get("generation") != old["metadata"].get("generation"))
 
 
 def update_errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:

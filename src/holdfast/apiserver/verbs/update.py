@@ -114,5 +114,5 @@ def finish(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
     if errors:
         raise call.invalid(errors)
     api.admission.check(call, new, old)
-    if not call.subresource:
+    if not call.subresource and strategy.may_warn(call, new, old):
         call.warnings += call.resource.warnings(new)

@@ -122,7 +122,10 @@ class Node:
     async def catches(self, record: ContainerRecord, number: int, within_s: float = 10) -> None:
         """Returns when the program has a handler for the signal: before that, a first process never gets it."""
         async with asyncio.timeout(within_s):
-            while not int(await self.sh(record, "sed -n 's/^SigCgt:\\t//p' /proc/1/status"), 16) >> (number - 1) & 1:
+            while True:
+                caught = await self.sh(record, "sed -n 's/^SigCgt:\\t//p' /proc/1/status")
+                if int(caught, 16) >> (number - 1) & 1:
+                    return
                 await asyncio.sleep(0.01)
 
     async def sh(self, record: ContainerRecord, script: str) -> str:
