@@ -15,6 +15,8 @@ from holdfast.api.field_rules import (
 from holdfast.api.resource import Manifest
 from holdfast.api.selector_validation import validate_label_selector
 
+from .label_keys import validate_constraint, validate_term
+
 _REQUIRED, _PREFERRED = (
     "requiredDuringSchedulingIgnoredDuringExecution",
     "preferredDuringSchedulingIgnoredDuringExecution",
@@ -75,6 +77,7 @@ def _spread_constraint(field: str, constraint: Manifest) -> Iterator[FieldError]
     for policy in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
         if policy in constraint:
             yield from supported(f"{field}.{policy}", constraint[policy], ("Honor", "Ignore"))
+    yield from validate_constraint(field, constraint)
     yield from validate_label_selector(f"{field}.labelSelector", constraint.get("labelSelector"))
 
 
@@ -112,6 +115,7 @@ def _pod_affinity_term(field: str, term: Manifest) -> Iterator[FieldError]:
     yield from validate_label_selector(f"{field}.namespaceSelector", term.get("namespaceSelector"))
     for namespace in term.get("namespaces", ()):
         yield from named(f"{field}.namespace", namespace, names.dns_label)
+    yield from validate_term(field, term)
     yield from _topology_key(f"{field}.topologyKey", term.get("topologyKey", ""))
 
 

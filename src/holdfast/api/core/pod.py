@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast.api.resource import STATUS, Manifest, Resource, Subresource
 
+from .label_keys import merge_into_selectors
 from .pod_defaults import default_pod
 from .pod_table import COLUMNS, cells, row_conditions
 from .pod_update import validate_status_update, validate_update
@@ -14,6 +15,7 @@ from .quality_of_service import qos_class
 
 def prepare_create(pod: Manifest) -> None:
     """A new pod is Pending, whatever its maker says; the creation time must be set by now."""
+    merge_into_selectors(pod)
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(pod)}
     if pod["spec"].get("schedulingGates"):
         pod["status"]["conditions"] = [
