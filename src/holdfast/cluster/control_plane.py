@@ -21,6 +21,7 @@ from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecre
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
+from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
 from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer
 from holdfast.network.dns.server import Address, DnsServer, host_resolvers
 from holdfast.scheduler.controller import Scheduler
@@ -110,6 +111,7 @@ def controllers(
         lambda: VolumePhases(clock),
         ClaimProtection,
         VolumeProtection,
+        EphemeralVolumes,
         EndpointSliceController,
         EndpointsController,
         GarbageCollector,
