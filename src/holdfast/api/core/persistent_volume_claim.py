@@ -16,6 +16,7 @@ from holdfast.api.table import age
 from .claim_defaults import default_claim_spec
 from .claim_validation import validate_claim_spec
 from .pod_structure import RESOURCES
+from .pod_warnings import fraction_warnings
 from .volume_table import access_modes
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
@@ -104,11 +105,14 @@ def _shrinking(now: Manifest, old: Manifest) -> list[FieldError]:
 
 
 def warnings(claim: Manifest) -> list[str]:
-    if CLASS_ANNOTATION not in claim["metadata"].get("annotations", {}):
-        return []
-    return [
-        f'metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead'
-    ]
+    texts = []
+    if CLASS_ANNOTATION in claim["metadata"].get("annotations", {}):
+        text = 'deprecated since v1.8; use "storageClassName" attribute instead'
+        texts.append(f"metadata.annotations[{CLASS_ANNOTATION}]: {text}")
+    resources = claim["spec"].get("resources", {})
+    for kind in ("requests", "limits"):
+        texts += fraction_warnings(f"spec.resources.{kind}", resources.get(kind, {}), ("storage",))
+    return texts
 
 
 def cells(claim: Manifest, now: datetime) -> list[Any]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
+from holdfast.api.core.node_labels import OLD_LABELS
 from holdfast.api.errors import FieldError, duplicate, invalid, required, too_long
 from holdfast.api.field_rules import immutable, label_key, required_and_supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
@@ -89,6 +90,15 @@ def cells(storage_class: Manifest, now: datetime) -> list[Any]:
     ]
 
 
+def warnings(storage_class: Manifest) -> list[str]:
+    return [
+        f"allowedTopologies[{i}].matchLabelExpressions[{j}].key: {OLD_LABELS[key]}"
+        for i, term in enumerate(storage_class.get("allowedTopologies", ()))
+        for j, expression in enumerate(term.get("matchLabelExpressions", ()))
+        if (key := expression.get("key", "")) in OLD_LABELS
+    ]
+
+
 STORAGE_CLASSES = Resource(
     group="storage.k8s.io",
     version="v1",
@@ -99,6 +109,7 @@ STORAGE_CLASSES = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     columns=(
         NAME,
         Column("Provisioner", documents="storage.v1.StorageClass.provisioner"),
