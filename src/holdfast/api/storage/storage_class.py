@@ -64,6 +64,9 @@ def _topology(field: str, term: Manifest) -> list[FieldError]:
         at, key, values = f"{field}.matchLabelExpressions[{i}]", requirement.get("key", ""), requirement.get("values")
         if not values:
             errors.append(required(f"{at}.values"))
+        for j, value in enumerate(values or ()):
+            if value in values[:j]:
+                errors.append(duplicate(f"{at}.values[{j}]", value))
         errors += label_key(f"{at}.key", key)
         if key in seen:
             errors.append(duplicate(f"{at}.key", key))
