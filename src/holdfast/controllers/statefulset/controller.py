@@ -16,6 +16,7 @@ from holdfast.api.selectors import selector_from_manifest
 from holdfast.client.informer import Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
+from holdfast.controllers.revisions import in_order
 from holdfast.world import World
 
 from .identity import controller_uid
@@ -23,7 +24,6 @@ from .observed import Observed
 from .ownership import is_member
 from .plan import plan
 from .replicas import Replicas
-from .revisions import in_order
 from .views import Pod, StatefulSet, split_pod_name
 
 CONCURRENCY = 5
