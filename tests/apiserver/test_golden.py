@@ -1,7 +1,7 @@
 """The recorded conversations with a real API server, against this one over real HTTP.
 
 The recordings lie beside a working copy of the project, not in it. Only scenarios that need no controller, or only
-those of Deployments, are replayed here; one that differs and is not listed below is a regression.
+those of Deployments and their like, are replayed here; one that differs and is not listed below is a regression.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import ApiError
 from holdfast.apiserver import handling
 from holdfast.client.informer import Informers
+from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
-from holdfast.controllers.replicaset.controller import ReplicaSetController
+from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Runner
+from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.wire.http import serve
 from holdfast.world import real_world
 
@@ -58,7 +60,7 @@ SCENARIOS = (
     "watch/refused",
 )
 
-WITH_CONTROLLERS = ("patch/strategic", "workloads/deployment")
+WITH_CONTROLLERS = ("patch/strategic", "workloads/deployment", "workloads/daemon-set", "tables/workloads")
 
 NOT_YET = {
     "the recorded build mounts OpenShift's certificate as well, Kubernetes has no such volume source": (
@@ -71,7 +73,7 @@ NOT_YET = {
         "access/service-accounts: its token is void",
     ),
     "the recorded server hashes its own structures in memory": ("workloads/deployment: not available",),
-    "needs the controller": ("access/service-accounts: root certificate",),
+    "needs the controller": ("access/service-accounts: root certificate", "tables/workloads: job seen"),
     "kinds that are not served yet": (
         "defaults/configuration: autoscaler v1",
         "defaults/configuration: *webhooks",
@@ -101,10 +103,17 @@ async def test_answers_are_those_that_a_real_server_gave(
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no recordings at {GOLDEN}")
-async def test_a_deployment_goes_the_way_it_went_on_a_real_server(server: Any, admin_token: str) -> None:
+async def test_workloads_go_the_way_they_went_on_a_real_server(server: Any, admin_token: str) -> None:
     world, client = real_world(), server.client("controllers")
     informers = Informers(client, world)
-    controllers = DeploymentController(world.clock), ReplicaSetController(world.clock)
+    clock = world.clock
+    controllers = (
+        DeploymentController(clock),
+        ReplicaSetController(clock),
+        replication_controllers(clock),
+        DaemonSetController(clock),
+        StatefulSetController(world),
+    )
     work = [Runner(controller, client, informers, world).run() for controller in controllers]
     tasks = [asyncio.ensure_future(each) for each in (*work, informers.run())]
     try:

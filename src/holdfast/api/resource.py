@@ -107,6 +107,8 @@ class Resource:
     """Resets what a client may not set, after admission, before validation: status, derived fields."""
     prepare_update: Callable[[Manifest, Manifest], None] = _nothing_on_update
     """(new, old): carries over what a client may not change, such as a Service's cluster IP."""
+    prepare_status_update: Callable[[Manifest, Manifest], None] = _nothing_on_update
+    """(new, old): the same for what a write through /status lets through of metadata."""
     validate: Callable[[Manifest], list[FieldError]] = _no_errors
     validate_create: Callable[[Manifest], list[FieldError]] = _no_errors
     """What is refused of a new object only; `validate` has run before."""
@@ -126,6 +128,8 @@ class Resource:
     columns: tuple[Column, ...] = NAME_COLUMNS
     cells: Callable[[Manifest, datetime], list[Any]] = name_cells
     row_conditions: Callable[[Manifest], list[Manifest]] = lambda manifest: []
+    metadata_alone: Callable[[Manifest], Manifest] = lambda manifest: manifest["metadata"]
+    """The metadata as it is shown without the object: upstream adds some annotations only to the whole."""
 
     initial_status: Manifest | None = None
     """What status is on create where the kind has a status subresource (A70); None leaves it out."""

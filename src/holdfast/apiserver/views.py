@@ -142,10 +142,11 @@ class MetadataView:
 
     def __init__(self, resource: Resource, version: str) -> None:
         self._version = version
+        self._metadata = resource.metadata_alone
         self.key: Hashable = ("metadata", version)
 
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
-        return _encode(partial(stored.manifest["metadata"], self._version))
+        return _encode(partial(self._metadata(stored.manifest), self._version))
 
     def many(self, listed: Listed) -> Iterator[bytes]:
         head = {**_meta("PartialObjectMetadataList", self._version), "metadata": listed.metadata()}
@@ -197,7 +198,7 @@ class TableView:
         if conditions := self._resource.row_conditions(manifest):
             row["conditions"] = conditions
         if self._include == "Metadata":
-            row["object"] = partial(manifest["metadata"], self._version)
+            row["object"] = partial(self._resource.metadata_alone(manifest), self._version)
         else:
             row["object"] = manifest if self._include == "Object" else None
         return row

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
@@ -105,6 +106,7 @@ def controllers(
     deciding: list[Callable[[], Controller[Any]]] = [
         lambda: StatefulSetController(world),
         lambda: DeploymentController(clock),
+        lambda: DaemonSetController(clock),
         lambda: ReplicaSetController(clock),
         lambda: replication_controllers(clock),
         lambda: ClaimBinder(clock),

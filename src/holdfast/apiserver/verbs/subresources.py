@@ -51,6 +51,7 @@ def _status(call: Call, new: Manifest, old: Manifest) -> None:
         new["status"] = status or {}
     else:
         new.pop("status", None)
+    call.resource.prepare_status_update(new, old)
 
 
 def _finalize(call: Call, new: Manifest, old: Manifest) -> None:
