@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 from holdfast.api.core import node_affinity
+from holdfast.api.core.node_affinity import NODE_NAME
 from holdfast.api.core.taints import tolerates
 from holdfast.api.resource import Manifest
-
-NODE_NAME = "metadata.name"
 
 _TAINTS = {
     "node.kubernetes.io/not-ready": "NoExecute",
