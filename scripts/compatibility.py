@@ -26,7 +26,13 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "holdfast"
 DOCUMENT = ROOT / "docs" / "compatibility.md"
 ACTING = ("apiserver", "controllers", "scheduler", "network", "node")
-LENT = ("api/core/label_keys.py", "api/core/node_affinity.py", "api/core/quality_of_service.py", "api/selectors.py")
+LENT = (
+    "api/core/label_keys.py",
+    "api/core/node_affinity.py",
+    "api/core/quality_of_service.py",
+    "api/core/taints.py",
+    "api/selectors.py",
+)
 """Parts of what kinds are that the acting packages decide by."""
 FIELD_BY_FIELD = (
     ("", "Pod"),
