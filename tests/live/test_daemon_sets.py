@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from .conftest import Cluster
+
 SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
 
 
@@ -26,7 +28,9 @@ def manifest(**spec):
     }
 
 
-def test_a_daemon_set_is_applied_changed_moved_rolled_back_and_deleted(cluster):
+@pytest.mark.parametrize("kubectl", ["any_kubectl", "debian_kubectl"])
+def test_a_daemon_set_is_applied_changed_moved_rolled_back_and_deleted(request, cluster, kubectl):
+    cluster = Cluster(cluster.home, request.getfixturevalue(kubectl))
     nodes = node_names(cluster)
     assert cluster.kubectl("apply", "-f", "-", manifest=manifest()) == "daemonset.apps/agent created\n"
     finish(cluster)

@@ -184,6 +184,18 @@ async def test_w40_pods_come_and_go_with_labels_and_taints_of_nodes(cluster):
     await cluster.runs({})
 
 
+async def test_w40_a_node_that_is_gone_is_not_counted_any_more(cluster):
+    await cluster.add_node("n1")
+    await cluster.apply()
+    await cluster.runs({"n1": "app:1"})
+    await cluster.client.delete(NODES, "n1")
+
+    async def is_noticed():
+        return (await cluster.daemon_set())["status"]["desiredNumberScheduled"] == 0
+
+    await cluster.until(is_noticed)
+
+
 async def test_w40_a_cordoned_node_gets_a_pod_all_the_same(cluster):
     await cluster.add_node("n1")
     taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}

@@ -16,7 +16,7 @@ from .views import HASH_LABEL, DaemonSet
 
 @dataclass(slots=True)
 class Work:
-    """What to do now: nodes that get a pod, and pods that go, each with what is told about it first."""
+    """What to do now: nodes that get a pod, pods that go, and what is told about some of these first."""
 
     nodes: list[str] = field(default_factory=list)
     pods: list[Manifest] = field(default_factory=list)
