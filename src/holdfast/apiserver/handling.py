@@ -25,6 +25,7 @@ from .auth.reviews import is_review
 from .auth.user import User
 from .cache import Stored
 from .call import Call
+from .compression import compressed
 from .negotiation import JSON, choose, wants_discovery, wants_pretty
 from .options import (
     Query,
@@ -108,7 +109,7 @@ class Handler:
             pretty = first(query, "pretty") if "pretty" in query else None
             style = Style(pretty=wants_pretty(request.query, pretty, request.headers.get("user-agent", "")))
             user = self._admit(request, query)
-            return self._answer(request, query, user, style)
+            return compressed(request, self._answer(request, query, user, style))
         except ApiError as error:
             return responses.refusal(error, style)
         except Exception as error:  # the edge: one request must not take the server down

@@ -14,6 +14,7 @@ from holdfast import __version__
 from holdfast.api import registry
 from holdfast.api.resource import Resource
 from holdfast.api.schema.definitions import MINOR, definition_name, fingerprint
+from holdfast.apiserver.compression import FROM_BYTES, LEVEL, accepts_gzip
 from holdfast.wire.messages import Request, Response
 
 from .operations import v2_paths, v3_paths
@@ -29,7 +30,6 @@ _PROTOBUF_V2_ASKED = (
 
 _ALWAYS = tuple(f"io.k8s.apimachinery.pkg.apis.meta.v1.{kind}" for kind in ("DeleteOptions", "Patch", "Status"))
 _INFO = {"title": "Kubernetes", "version": f"v{MINOR}.0"}
-_COMPRESSED_FROM_BYTES = 128 * 1024
 _YEAR_S = 365 * 24 * 3600
 
 
@@ -168,7 +168,7 @@ def _tagged(
     headers = (*headers, ("Etag", tag), ("Vary", "Accept-Encoding"), ("Vary", "Accept"))
     if tag in request.headers.get("if-none-match", ""):
         return Response(304, headers=headers)
-    if len(body) > _COMPRESSED_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(body) > FROM_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
         return Response(200, _compressed(body), content_type, (*headers, ("Content-Encoding", "gzip")))
     return Response(200, body, content_type, headers)
 
@@ -181,4 +181,4 @@ def _tag(body: bytes) -> str:
 @cache
 def _compressed(body: bytes) -> bytes:
     """Few documents, each asked for often, so they are kept."""
-    return gzip.compress(body, compresslevel=1, mtime=0)
+    return gzip.compress(body, compresslevel=LEVEL, mtime=0)
