@@ -54,8 +54,8 @@ log = logging.getLogger(__name__)
 FUTURE_S = 3.0
 """How long a read waits for a revision that has not come yet (A109)."""
 
-CONNECTING = ("log", "exec", "attach", "portforward", "proxy")
-"""Subresources that reach through to a node; proxies are not served yet."""
+CONNECTING = ("log", "exec", "attach", "portforward")
+"""Subresources that reach through to a node's agent, or end at it."""
 
 LARGE = 500
 """Lists of more objects than this are written in slices, so that nobody else waits for them."""
@@ -82,6 +82,12 @@ class Streams(Protocol):
     def __call__(
         self, request: Request, pod: Manifest, subresource: str, query: Query
     ) -> Answer | Awaitable[Answer]: ...
+
+
+class Proxy(Protocol):
+    """What answers requests for `/proxy`: `holdfast.apiserver.streams.proxying`."""
+
+    def __call__(self, request: Request, route: Route) -> Answer | Awaitable[Answer]: ...
 
 
 @dataclass(slots=True)
@@ -190,6 +196,8 @@ class Handler:
         verb = routing.verb_of(request.method, route, flag(query, "watch"))
         if not verb:
             raise not_allowed()
+        if route.subresource == "proxy":
+            return self._proxied(request, route)
         style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
         call = Call(user, route.resource, route.namespace, route.name, route.subresource)
         asked = Asked(request, query, user, route, call, style)
@@ -201,9 +209,15 @@ class Handler:
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
         pod = self._server.api.get(asked.call).manifest
-        if self._server.streams is None or asked.route.subresource == "proxy":
+        if self._server.streams is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.streams(asked.request, pod, asked.route.subresource, asked.query)
+
+    def _proxied(self, request: Request, route: Route) -> Answer | Awaitable[Answer]:
+        """What the backend makes of the request is its own: nothing of it is read here."""
+        if self._server.proxy is None:
+            raise NotFound("the server could not find the requested resource", has_details=True)
+        return self._server.proxy(request, route)
 
     # -- reading
 

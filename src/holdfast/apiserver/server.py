@@ -17,7 +17,7 @@ from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.rbac.role import ROLES
 from holdfast.api.rbac.role_binding import ROLE_BINDINGS
-from holdfast.api.resource import Resource
+from holdfast.api.resource import Manifest, Resource
 from holdfast.store import Store
 from holdfast.wire.messages import Answer, Request, Response
 from holdfast.world import World
@@ -32,6 +32,7 @@ from .auth.signing import SigningKey
 from .auth.tokens import Tokens
 from .auth.user import User, component
 from .cache import Cache
+from .call import Call
 from .conversion import STORED_AS
 from .discovery import Discovery
 from .expiry import expire_events
@@ -76,6 +77,8 @@ class ApiServer:
         self.config = config or Config()
         self.streams: handling.Streams | None = None
         """Set by the composition: what reaches through to the nodes."""
+        self.proxy: handling.Proxy | None = None
+        """The same: what passes requests on to pods, services and nodes."""
         self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
         self.discovery = Discovery(self.config.address)
         self.cache: Cache
@@ -126,6 +129,10 @@ class ApiServer:
     def client(self, name: str) -> LocalClient:
         """For a part in this process, `name` being what it is called in `system:NAME`."""
         return LocalClient(self.api, component(name))
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """For what is composed around the server. Raises NotFound."""
+        return self.api.get(Call(component("apiserver"), resource, namespace, name)).manifest
 
     # -- HTTP
 
