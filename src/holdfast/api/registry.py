@@ -1,4 +1,4 @@
-"""Every built-in kind, in the order discovery lists them (A19); a new kind is a file and a line here."""
+"""Every kind, in the order discovery lists them (A19); a new kind is a file and a line here."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from .core.service import SERVICES
 from .core.service_account import SERVICE_ACCOUNTS
 from .discovery.endpoint_slice import ENDPOINT_SLICES
 from .events.event import EVENTS as NEW_EVENTS
+from .metrics.usage_metrics import NODE_METRICS, POD_METRICS
 from .networking.ingress import INGRESSES
 from .networking.ingress_class import INGRESS_CLASSES
 from .networking.network_policy import NETWORK_POLICIES
@@ -99,7 +100,11 @@ RESOURCES: tuple[Resource, ...] = (
 )
 """The core group first: where two groups have a resource of one name, clients take the first."""
 
-_BY_PLURAL = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
+MEASURED: tuple[Resource, ...] = (NODE_METRICS, POD_METRICS)
+"""Served, but made when they are read: nothing of them is stored, defaulted or validated."""
+
+_SERVED = (*RESOURCES, *MEASURED)
+_BY_PLURAL = {(resource.group, resource.version, resource.plural): resource for resource in _SERVED}
 _BY_KIND = {(resource.group, resource.version, resource.kind): resource for resource in RESOURCES}
 
 
@@ -126,10 +131,10 @@ def by_group_kind(group: str, kind: str) -> Resource | None:
 def groups() -> dict[str, tuple[str, ...]]:
     """The versions of each group, preferred first, in discovery order; the core group is the empty name."""
     versions: dict[str, dict[str, None]] = {}
-    for resource in RESOURCES:
+    for resource in _SERVED:
         versions.setdefault(resource.group, {})[resource.version] = None
     return {group: tuple(names) for group, names in versions.items()}
 
 
 def in_group_version(group: str, version: str) -> tuple[Resource, ...]:
-    return tuple(resource for resource in RESOURCES if (resource.group, resource.version) == (group, version))
+    return tuple(resource for resource in _SERVED if (resource.group, resource.version) == (group, version))

@@ -144,10 +144,12 @@ class Resource:
     delete_returns_object: bool = False
     """Deletion answers with the last object instead of a Status (A86)."""
     default_propagation: str = "Background"
+    is_measured: bool = False
+    """Made when it is read: it has no objects of its own, no definition, and no name for one of it."""
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return "" if self.is_measured else self.kind.lower()
 
     @property
     def list_kind(self) -> str:

@@ -125,6 +125,7 @@ def cluster_roles() -> list[Manifest]:
         _role("system:public-info-viewer", [{"verbs": ["get"], "nonResourceURLs": PUBLIC_PATHS}]),
         _role("system:service-account-issuer-discovery", [{"verbs": ["get"], "nonResourceURLs": issuer}]),
         _role("system:auth-delegator", auth),
+        METRICS_READER,
         *_user_roles(),
     ]
 
@@ -142,6 +143,7 @@ def _user_roles() -> list[Manifest]:
         _rule("apps", READ, "controllerrevisions", *WORKLOADS, "daemonsets/status", "deployments/status",
               "replicasets/status", "statefulsets/status"),
         _rule("policy", READ, "poddisruptionbudgets", "poddisruptionbudgets/status"),
+        *METRICS_READER["rules"],
     ]  # fmt: skip
     edit = [
         _rule("", READ, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
@@ -178,6 +180,19 @@ def _rule(group: str, verbs: tuple[str, ...], *resources: str) -> Manifest:
 
 def _role(name: str, rules: list[Any], labels: dict[str, str] | None = None) -> Manifest:
     return {"metadata": {"name": name, "labels": {**BOOTSTRAPPING, **(labels or {})}, **_updated()}, "rules": rules}
+
+
+METRICS_READER: Manifest = {
+    "metadata": {
+        "name": "system:aggregated-metrics-reader",
+        "labels": {
+            "k8s-app": "metrics-server",
+            **{f"rbac.authorization.k8s.io/aggregate-to-{role}": "true" for role in ("admin", "edit", "view")},
+        },
+    },
+    "rules": [_rule("metrics.k8s.io", READ, "pods", "nodes")],
+}
+"""As metrics-server's manifests have it."""
 
 
 def _updated() -> Manifest:

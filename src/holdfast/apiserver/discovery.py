@@ -114,7 +114,7 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    if "list" in resource.verbs:
+    if "list" in resource.verbs and not resource.is_measured:
         entry["storageVersionHash"] = storage_version_hash(resource)
     yield entry
     for sub in resource.subresources:

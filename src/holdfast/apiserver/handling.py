@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from holdfast.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from holdfast.api.errors import (
+    ApiError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+)
 from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Body, Request, Response, Streaming
 
@@ -203,6 +210,8 @@ class Handler:
         asked = Asked(request, query, user, route, call, style)
         if route.subresource in CONNECTING:
             return self._connect(asked)
+        if route.resource.is_measured:
+            return self._settled(asked, self._measured(asked, is_list=verb == "list"))
         if verb in ("get", "list", "watch"):
             return self._read(asked, verb)
         return self._shielded(asked, self._write(asked, verb))
@@ -218,6 +227,21 @@ class Handler:
         if self._server.proxy is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.proxy(request, route)
+
+    async def _measured(self, asked: Asked, *, is_list: bool) -> Response:
+        from .metrics.objects import shaped
+
+        metrics, include = self._server.metrics, first(asked.query, "includeObject")
+        if metrics is None:
+            raise ServiceUnavailable("the server is currently unable to handle the request")
+        form = asked.style.form
+        views.check_shape(asked.call.resource, form, include, is_list=is_list)
+        if is_list:
+            found = await metrics.list(asked.call, list_options(asked.query, is_watch=False))
+        else:
+            found = [await metrics.get(asked.call)]
+        content = shaped(asked.call.resource, form, found, is_list=is_list, include=include)
+        return responses.document(200, content, asked.style)
 
     # -- reading
 

@@ -43,6 +43,8 @@ from .watching import Hub
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from .metrics import Metrics
+
 DEFAULT_NODE_PORTS = (30000, 32767)
 
 
@@ -79,6 +81,8 @@ class ApiServer:
         """Set by the composition: what reaches through to the nodes."""
         self.proxy: handling.Proxy | None = None
         """The same: what passes requests on to pods, services and nodes."""
+        self.metrics: Metrics | None = None
+        """The same: what measures nodes and pods. It needs an open server."""
         self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
         self.discovery = Discovery(self.config.address)
         self.cache: Cache

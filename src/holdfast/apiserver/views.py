@@ -61,21 +61,26 @@ class View(Protocol):
 
 
 def view_of(resource: Resource, form: Form, include: str, clock: Clock, *, is_list: bool) -> View:
-    """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
+    """Raises as `check_shape`."""
+    check_shape(resource, form, include, is_list=is_list)
     if not form.shape:
         return plain(resource)
     if form.shape == "Table":
-        if include not in ("", "Metadata", "Object", "None"):
-            text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
-            raise BadRequest(f"Unable to convert to Table as requested: {text}")
         return TableView(resource, form.version, include or "Metadata", clock)
+    return MetadataView(resource, form.version)
+
+
+def check_shape(resource: Resource, form: Form, include: str, *, is_list: bool) -> None:
+    """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
+    if form.shape == "Table" and include not in ("", "Metadata", "Object", "None"):
+        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise BadRequest(f"Unable to convert to Table as requested: {text}")
     if is_list and form.shape == "PartialObjectMetadata":
         kind = f"*{_package(resource)}.{resource.list_kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")
     if not is_list and form.shape == "PartialObjectMetadataList":
         kind = f"*{_package(resource)}.{resource.kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})")
-    return MetadataView(resource, form.version)
 
 
 def plain(resource: Resource) -> PlainView:

@@ -20,6 +20,7 @@ from holdfast.api.core.node import NODES
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.signing import SigningKey
 from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
+from holdfast.apiserver.metrics import Metrics
 from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
 from holdfast.apiserver.streams.dialing import NodeDialer
@@ -64,6 +65,7 @@ async def api_server(
     dialer = _dialer(home, server)
     server.streams = PodStreams(dialer, world.clock)
     server.proxy = ApiProxy(dialer, server.find, world.random)
+    server.metrics = Metrics(server.api, dialer, world.clock)
     if is_new:
         await create_standard_class(server.client("controller-manager"))
     context = _serving_context(home)

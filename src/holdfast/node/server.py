@@ -1,4 +1,4 @@
-"""The agent's HTTPS endpoint: logs, exec, attach and port-forward, under the kubelet's own URLs.
+"""The agent's HTTPS endpoint: logs, exec, attach, port-forward and statistics, under the kubelet's own URLs.
 
 Only the API server calls it, with its client certificate; who may do what was decided there.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from holdfast.wire.websocket import WebSocket
 
     from .runtime import Process, Runtime
+    from .statistics.sampling import Statistics
     from .streaming.channels import Subprotocol
     from .streaming.command import Wanted
     from .streaming.outcome import Status
@@ -67,9 +68,11 @@ class AgentServer:
         *,
         is_trusted: Callable[[Certificate], bool] = is_api_server,
         started: asyncio.Event | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
         """Requests wait until `started` is set: an agent that has just come back does not know its pods yet."""
         self._started = started
+        self._statistics = statistics
         self._source = source
         self._runtime = runtime
         self._is_trusted = is_trusted
@@ -95,15 +98,16 @@ class AgentServer:
 
     async def _answer_later(self, request: Request, started: asyncio.Event) -> Answer:
         await started.wait()
-        return self._answer(request)
+        answer = self._answer(request)
+        return await answer if isinstance(answer, Awaitable) else answer
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Answer | Awaitable[Answer]:
         try:
             return self._route(request)
         except ApiError as error:
             return _refusal(error)
 
-    def _route(self, request: Request) -> Answer:
+    def _route(self, request: Request) -> Answer | Awaitable[Answer]:
         if request.path == "/healthz":
             return Response(200, b"ok", "text/plain; charset=utf-8")
         if not self._is_trusted(request.peer_certificate):
@@ -112,6 +116,10 @@ class AgentServer:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         query = _parse_query(request.query)
         match [unquote(part) for part in request.path.split("/")]:
+            case ["", "metrics", "resource"] if self._statistics:
+                return self._resources(self._statistics)
+            case ["", "stats", "summary"] if self._statistics:
+                return self._summary(self._statistics)
             case ["", "containerLogs", namespace, name, container]:
                 pod = self._source.find_pod(namespace, name)
                 if pod is None:
@@ -131,6 +139,16 @@ class AgentServer:
         if pod is None:
             raise NotFound(f'pods "{name}" not found', name=name, kind="pods")
         return pod
+
+    # Statistics
+
+    async def _resources(self, statistics: Statistics) -> Response:
+        from .statistics.exposition import CONTENT_TYPE
+
+        return Response(200, (await statistics.resources()).encode(), CONTENT_TYPE)
+
+    async def _summary(self, statistics: Statistics) -> Response:
+        return Response(200, msgspec.json.encode(await statistics.summary()), "application/json")
 
     # Logs
 

@@ -10,7 +10,12 @@ from holdfast.api.protobuf import _members
 from holdfast.apiserver import openapi
 from holdfast.wire.messages import Request, Response
 
-GROUP_VERSIONS = [(group, version) for group, versions in registry.groups().items() for version in versions]
+GROUP_VERSIONS = [
+    (group, version)
+    for group, versions in registry.groups().items()
+    for version in versions
+    if not all(resource.is_measured for resource in registry.in_group_version(group, version))
+]
 
 
 def get(target: str, **headers: str) -> Response | None:

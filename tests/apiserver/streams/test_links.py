@@ -72,8 +72,8 @@ def test_a_page_is_rewritten_however_it_is_cut(page, expected, size):
 
 @pytest.mark.parametrize(
     "page",
-    ['<p href="/x">', '<a name="/x">', "a < b", "a <3 b", "</a>", "<!DOCTYPE html>", "<", "<a", '<a href="/x', "<!-", "<a =>",
-     "<a href=>", "<!-- open", "<script>var a = 1", "1 <2> 3"],
+    ['<p href="/x">', '<a name="/x">', "a < b", "a <3 b", "</a>", "<!DOCTYPE html>", "<", "<a", '<a href="/x', "<!-",
+     "<a =>",     "<a href=>", "<!-- open", "<script>var a = 1", "1 <2> 3"],
 )  # fmt: skip
 def test_the_rest_stays_as_it_is(page):
     assert rewritten(page) == page

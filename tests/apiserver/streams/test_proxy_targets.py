@@ -126,7 +126,8 @@ def test_every_endpoint_is_asked_sometimes():
     [
         ("s", [], NotFound, 'endpoints "s" not found'),
         ("s:80", [], NotFound, 'services "s" not found'),
-        ("s:81", [(SERVICES, "s", service(("http", 80)))], ServiceUnavailable, 'no service port 81 found for service "s"'),
+        ("s:81", [(SERVICES, "s", service(("http", 80)))], ServiceUnavailable,
+         'no service port 81 found for service "s"'),
         ("s:http", [(ENDPOINTS, "s", {})], ServiceUnavailable, 'no endpoints available for service "s"'),
         ("s:web", [(ENDPOINTS, "s", endpoints(("p", "10.1.0.5"))), (PODS, "p", pod())], ServiceUnavailable,
          'no endpoints available for service "s:web"'),

@@ -42,11 +42,7 @@ def handle(request: Request) -> Response | None:
         return _tagged(request, v3_index(), JSON)
     parts = path.removeprefix("/openapi/v3/").split("/")
     group, version = ("", parts[1]) if parts[0] == "api" and len(parts) == 2 else ("/".join(parts[1:-1]), parts[-1])
-    if (
-        parts[0] not in ("api", "apis")
-        or not registry.in_group_version(group, version)
-        or path != _path(group, version)
-    ):
+    if parts[0] not in ("api", "apis") or not _documented(group, version) or path != _path(group, version):
         return None
     return _v3_answer(request, group, version)
 
@@ -59,6 +55,7 @@ def v3_index() -> bytes:
                 _path(group, version).removeprefix("/openapi/v3/"): {"serverRelativeURL": _url(group, version)}
                 for group, versions in registry.groups().items()
                 for version in versions
+                if _documented(group, version)
             }
         }
     )
@@ -67,7 +64,7 @@ def v3_index() -> bytes:
 @cache
 def v3_document(group: str, version: str) -> bytes:
     """The OpenAPI 3.0 document of one group-version (A30-A33)."""
-    resources = registry.in_group_version(group, version)
+    resources = _documented(group, version)
     return msgspec.json.encode(
         {
             "openapi": "3.0.0",
@@ -84,7 +81,7 @@ def v3_hash(group: str, version: str) -> str:
     sources = [
         __version__,
         fingerprint(),
-        *(_source(resource) for resource in registry.in_group_version(group, version)),
+        *(_source(resource) for resource in _documented(group, version)),
     ]
     return hashlib.sha256("\n".join(sources).encode()).hexdigest().upper()
 
@@ -109,6 +106,11 @@ def _v2_document() -> dict[str, Any]:
         "paths": v2_paths(resources),
         "definitions": published(_names(resources), Dialect.V2),
     }
+
+
+def _documented(group: str, version: str) -> tuple[Resource, ...]:
+    """What is measured has no definition: its shapes are another project's."""
+    return tuple(one for one in registry.in_group_version(group, version) if not one.is_measured)
 
 
 def _names(resources: tuple[Resource, ...]) -> list[str]:

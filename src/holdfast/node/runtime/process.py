@@ -51,6 +51,7 @@ from .oci import records
 from .oci.containers import signal_number
 from .oci.processes import Child, ProcessIdentity, identify, open_process, send_signal, wait_readable
 from .oci.records import StoredContainer, StoredSandbox
+from .process_usage import tree_usage
 
 SUPERVISOR = Path(__file__).with_name("process_supervisor.py")
 KILLED = 137
@@ -341,13 +342,8 @@ class ProcessRuntime:
         process = container.stored.process if container else None
         if process is None or identify(process.pid) != process:
             return None
-        try:
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        ticks, resident_bytes = int(fields[11]) + int(fields[12]), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        cpu_usage_ns = ticks * 10**9 // os.sysconf("SC_CLK_TCK")
-        return Usage(self._world.clock.now(), cpu_usage_ns, resident_bytes, resident_bytes)
+        used = tree_usage(process.pid)
+        return Usage(self._world.clock.now(), *used) if used else None
 
     async def reopen_log(self, container_id: str) -> None:
         supervisor = self._known(container_id).stored.supervisor
