@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from holdfast.api import registry
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from .metrics import Metrics
+    from .streams.dialing import NodeDialer
 
 DEFAULT_NODE_PORTS = (30000, 32767)
 
@@ -79,10 +81,8 @@ class ApiServer:
         self.config = config or Config()
         self.streams: handling.Streams | None = None
         """Set by the composition: what reaches through to the nodes."""
-        self.proxy: handling.Proxy | None = None
-        """The same: what passes requests on to pods, services and nodes."""
-        self.metrics: Metrics | None = None
-        """The same: what measures nodes and pods. It needs an open server."""
+        self.dialer: NodeDialer | None = None
+        """The same: how the nodes are reached. Without it there are neither proxies nor metrics."""
         self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
         self.discovery = Discovery(self.config.address)
         self.cache: Cache
@@ -135,8 +135,28 @@ class ApiServer:
         return LocalClient(self.api, component(name))
 
     def find(self, resource: Resource, namespace: str, name: str) -> Manifest:
-        """For what is composed around the server. Raises NotFound."""
+        """An object. Raises NotFound."""
         return self.api.get(Call(component("apiserver"), resource, namespace, name)).manifest
+
+    # -- what few clusters are asked for: loaded when it is
+
+    @cached_property
+    def proxy(self) -> handling.Proxy | None:
+        """What passes requests on to pods, services and nodes."""
+        if self.dialer is None:
+            return None
+        from .streams.proxying import ApiProxy
+
+        return ApiProxy(self.dialer, self.find, self.world.random)
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """What measures nodes and pods."""
+        if self.dialer is None:
+            return None
+        from .metrics import Metrics
+
+        return Metrics(self.api, self.dialer, self.world.clock)
 
     # -- HTTP
 

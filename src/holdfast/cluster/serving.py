@@ -20,11 +20,9 @@ from holdfast.api.core.node import NODES
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.signing import SigningKey
 from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
-from holdfast.apiserver.metrics import Metrics
 from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
 from holdfast.apiserver.streams.dialing import NodeDialer
-from holdfast.apiserver.streams.proxying import ApiProxy
 from holdfast.controllers.volumes.bootstrap import create_standard_class
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.store import Store
@@ -64,8 +62,7 @@ async def api_server(
     await server.open()
     dialer = _dialer(home, server)
     server.streams = PodStreams(dialer, world.clock)
-    server.proxy = ApiProxy(dialer, server.find, world.random)
-    server.metrics = Metrics(server.api, dialer, world.clock)
+    server.dialer = dialer
     if is_new:
         await create_standard_class(server.client("controller-manager"))
     context = _serving_context(home)

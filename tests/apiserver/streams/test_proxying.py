@@ -7,6 +7,7 @@ import gzip
 import json
 import random
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,7 +18,10 @@ from holdfast.api.core.service import SERVICES
 from holdfast.apiserver.streams import proxy_targets
 from holdfast.apiserver.streams.dialing import NodeDialer
 from holdfast.apiserver.streams.proxying import ApiProxy
-from holdfast.wire import websocket
+from holdfast.cluster import certificates
+from holdfast.cluster.home import Home
+from holdfast.node.server import is_api_server
+from holdfast.wire import tls, websocket
 from holdfast.wire.client import HttpClient
 from holdfast.wire.duplex import Duplex
 from holdfast.wire.http import Response, Streaming, Upgrade, serve
@@ -43,6 +47,8 @@ class Backend:
                 return Response(200, PAGE.encode(), "text/html; charset=utf-8")
             case "/packed":
                 return Response(200, gzip.compress(PAGE.encode()), "text/html", (("Content-Encoding", "gzip"),))
+            case "/cut":
+                return Response(200, gzip.compress(PAGE.encode())[:-9], "text/html", (("Content-Encoding", "gzip"),))
             case "/odd":
                 return Response(200, b"\x01\x02", "text/html", (("Content-Encoding", "br"),))
             case "/moved":
@@ -251,8 +257,60 @@ async def test_an_endless_answer_flows_as_fast_as_it_is_read_and_ends_with_the_c
 async def test_an_answer_that_breaks_off_does_not_look_whole(proxied, backend):
     from holdfast.wire.client import ConnectionFailed
 
-    with pytest.raises(ConnectionFailed):
-        await proxied.request("GET", POD.format(port=backend.port) + "/broken", timeout=5)
+    for path in ("/broken", "/cut"):
+        with pytest.raises(ConnectionFailed):
+            await proxied.request("GET", POD.format(port=backend.port) + path, timeout=5)
+
+
+# -- TLS
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A data directory with an authority and the certificates of node n."""
+    made = Home(tmp_path_factory.mktemp("home"))
+    made.pki.mkdir(parents=True, exist_ok=True)
+    certificates.ensure(made, datetime.now(UTC), ["n"], ["10.96.0.1"])
+    return made
+
+
+@asynccontextmanager
+async def over_tls(home, answer, **options):
+    files = certificates.pair(home, "node-n")
+    listening = await serve(answer, ssl=tls.server_context(str(files.certificate), str(files.key), **options))
+    yield listening.port
+    await listening.close(0.1)
+
+
+async def test_a_pod_is_spoken_to_in_tls_whatever_its_certificate_says(ask, proxied, home, admin_token, backend):
+    """Nobody gives certificates to pods; upstream does not look at them either."""
+    async with over_tls(home, backend) as port:
+        path = f"/api/v1/namespaces/ns/pods/https:p:{port}/proxy"
+        assert (await ask("/x", path=path)).body == b"GET /x "
+        async with socket_to(proxied, f"{path}/socket", "chat", admin_token) as (answer, socket):
+            assert answer.status == 101
+            await socket.send("hello")
+            assert await asyncio.wait_for(socket.receive(), 5) == "hello"
+
+
+async def test_a_node_s_agent_sees_the_api_server_itself(server, ask, proxied, home):
+    """With the certificate that the agent knows it by, and never the caller's token."""
+    shown = []
+
+    def agent(request):
+        shown.append(request)
+        return Response(200, b"ok", "text/plain")
+
+    ours = certificates.pair(home, "apiserver-client")
+    context = tls.client_context(str(home.ca_certificate), str(ours.certificate), str(ours.key))
+    async with over_tls(home, agent, client_ca=str(home.ca_certificate), require_client=True) as port:
+        node = {"metadata": {"name": "n", "annotations": {"holdfast.dev/agent-address": f"127.0.0.1:{port}"}}}
+        dialer = NodeDialer({"n": node}.get, context)
+        server.proxy = ApiProxy(dialer, lambda resource, namespace, name: node, random.Random(1))
+        assert (await ask("/healthz", path="/api/v1/nodes/n/proxy")).body == b"ok"
+        await dialer.close()
+    assert is_api_server(shown[0].peer_certificate)
+    assert "authorization" not in shown[0].headers
 
 
 # -- upgrades

@@ -278,3 +278,5 @@ async def _unpacked(stream: HttpStream, coding: str) -> AsyncGenerator[bytes, No
             piece = unpacker.unconsumed_tail
     if unpacker is not None:
         yield unpacker.flush()
+        if not unpacker.eof:
+            raise ConnectionFailed("the packed page has no end")
