@@ -145,7 +145,7 @@ class Resource:
     """Deletion answers with the last object instead of a Status (A86)."""
     default_propagation: str = "Background"
     is_measured: bool = False
-    """Made when it is read: it has no objects of its own, no definition, and no name for one of it."""
+    """Made when it is read: it has no objects of its own, and no name for one of it."""
 
     @property
     def singular(self) -> str:

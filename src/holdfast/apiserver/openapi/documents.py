@@ -17,6 +17,7 @@ from holdfast.api.schema.definitions import MINOR, definition_name, fingerprint
 from holdfast.apiserver.compression import FROM_BYTES, LEVEL, accepts_gzip
 from holdfast.wire.messages import Request, Response
 
+from . import measured
 from .operations import v2_paths, v3_paths
 from .protobuf import swagger
 from .schemas import Dialect, published
@@ -42,7 +43,11 @@ def handle(request: Request) -> Response | None:
         return _tagged(request, v3_index(), JSON)
     parts = path.removeprefix("/openapi/v3/").split("/")
     group, version = ("", parts[1]) if parts[0] == "api" and len(parts) == 2 else ("/".join(parts[1:-1]), parts[-1])
-    if parts[0] not in ("api", "apis") or not _documented(group, version) or path != _path(group, version):
+    if (
+        parts[0] not in ("api", "apis")
+        or not registry.in_group_version(group, version)
+        or path != _path(group, version)
+    ):
         return None
     return _v3_answer(request, group, version)
 
@@ -55,7 +60,6 @@ def v3_index() -> bytes:
                 _path(group, version).removeprefix("/openapi/v3/"): {"serverRelativeURL": _url(group, version)}
                 for group, versions in registry.groups().items()
                 for version in versions
-                if _documented(group, version)
             }
         }
     )
@@ -64,7 +68,7 @@ def v3_index() -> bytes:
 @cache
 def v3_document(group: str, version: str) -> bytes:
     """The OpenAPI 3.0 document of one group-version (A30-A33)."""
-    resources = _documented(group, version)
+    resources = registry.in_group_version(group, version)
     return msgspec.json.encode(
         {
             "openapi": "3.0.0",
@@ -81,7 +85,7 @@ def v3_hash(group: str, version: str) -> str:
     sources = [
         __version__,
         fingerprint(),
-        *(_source(resource) for resource in _documented(group, version)),
+        *(_source(resource) for resource in registry.in_group_version(group, version)),
     ]
     return hashlib.sha256("\n".join(sources).encode()).hexdigest().upper()
 
@@ -99,7 +103,7 @@ def v2_protobuf() -> bytes:
 
 
 def _v2_document() -> dict[str, Any]:
-    resources = registry.RESOURCES
+    resources = (*registry.RESOURCES, *registry.MEASURED)
     return {
         "swagger": "2.0",
         "info": _INFO,
@@ -108,17 +112,13 @@ def _v2_document() -> dict[str, Any]:
     }
 
 
-def _documented(group: str, version: str) -> tuple[Resource, ...]:
-    """What is measured has no definition: its shapes are another project's."""
-    return tuple(one for one in registry.in_group_version(group, version) if not one.is_measured)
-
-
 def _names(resources: tuple[Resource, ...]) -> list[str]:
     """The definitions that the resources' own kinds, their lists and their subresources need."""
     names = list(_ALWAYS)
     for resource in resources:
         names += [
-            definition_name(resource.group, resource.version, kind) for kind in (resource.kind, resource.list_kind)
+            measured.definition_name(resource, kind) or definition_name(resource.group, resource.version, kind)
+            for kind in (resource.kind, resource.list_kind)
         ]
         names += [
             definition_name(sub.group, sub.version or resource.version, sub.kind)
