@@ -211,7 +211,10 @@ class Handler:
         if route.subresource in CONNECTING:
             return self._connect(asked)
         if route.resource.is_measured:
-            return self._settled(asked, self._measured(asked, is_list=verb == "list"))
+            if self._server.metrics is None:
+                raise ServiceUnavailable("the server is currently unable to handle the request")
+            measured = self._server.metrics.answer(call, query, style, is_list=verb == "list")
+            return self._settled(asked, measured)
         if verb in ("get", "list", "watch"):
             return self._read(asked, verb)
         return self._shielded(asked, self._write(asked, verb))
@@ -227,21 +230,6 @@ class Handler:
         if self._server.proxy is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.proxy(request, route)
-
-    async def _measured(self, asked: Asked, *, is_list: bool) -> Response:
-        from .metrics.objects import shaped
-
-        metrics, include = self._server.metrics, first(asked.query, "includeObject")
-        if metrics is None:
-            raise ServiceUnavailable("the server is currently unable to handle the request")
-        form = asked.style.form
-        views.check_shape(asked.call.resource, form, include, is_list=is_list)
-        if is_list:
-            found = await metrics.list(asked.call, list_options(asked.query, is_watch=False))
-        else:
-            found = [await metrics.get(asked.call)]
-        content = shaped(asked.call.resource, form, found, is_list=is_list, include=include)
-        return responses.document(200, content, asked.style)
 
     # -- reading
 

@@ -84,7 +84,7 @@ def test_a_name_that_is_none_is_refused(resource, kind, asked):
 
 @pytest.mark.parametrize(
     "ip", ["", "127.0.0.1", "127.9.9.9", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "fe80::1",
-           "::ffff:127.0.0.1", "example.org"],
+           "::ffff:127.0.0.1", "example.org", "2001:db8::1%x/@127.0.0.1", "fe80::1%eth0"],
 )  # fmt: skip
 def test_only_addresses_of_others_are_dialed(ip):
     """A pod's status, endpoints and nodes are written by clients: none of them may open this machine's own services."""

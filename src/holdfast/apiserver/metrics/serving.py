@@ -9,13 +9,16 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.errors import InternalError
 from holdfast.api.metrics.usage_metrics import NODE_METRICS
 from holdfast.api.resource import Manifest
+from holdfast.apiserver import responses, views
 from holdfast.apiserver.api import Api
 from holdfast.apiserver.call import Call
-from holdfast.apiserver.options import ListOptions
+from holdfast.apiserver.options import ListOptions, Query, first, list_options
+from holdfast.apiserver.responses import Style
 from holdfast.apiserver.streams.dialing import NodeDialer
+from holdfast.wire.messages import Response
 from holdfast.world import Clock
 
-from .objects import node_metrics, pod_metrics
+from .objects import node_metrics, pod_metrics, shaped
 from .samples import node_usage, pod_usage
 from .scraping import Scraper
 
@@ -38,7 +41,15 @@ class Metrics:
             raise InternalError(f"the agent answered {answer.status}")
         return answer.body.decode()
 
-    async def get(self, call: Call) -> Manifest:
+    async def answer(self, call: Call, query: Query, style: Style, *, is_list: bool) -> Response:
+        """In the form that was asked for. Raises NotAcceptable, BadRequest, NotFound."""
+        include = first(query, "includeObject")
+        views.check_shape(call.resource, style.form, include, is_list=is_list)
+        found = await self._list(call, list_options(query, is_watch=False)) if is_list else [await self._get(call)]
+        content = shaped(call.resource, style.form, found, is_list=is_list, include=include)
+        return responses.document(200, content, style)
+
+    async def _get(self, call: Call) -> Manifest:
         """Raises NotFound for what is not there, and for what cannot be told of yet."""
         about = Call(call.user, NODES if call.resource is NODE_METRICS else PODS, call.namespace, call.name)
         found = await self._of(call, [self._api.get(about).manifest])
@@ -47,7 +58,7 @@ class Metrics:
             raise Call(call.user, call.resource, call.namespace, name).not_found()
         return found[0]
 
-    async def list(self, call: Call, options: ListOptions) -> Sequence[Manifest]:
+    async def _list(self, call: Call, options: ListOptions) -> Sequence[Manifest]:
         """Of the nodes or pods that `options` select. Raises BadRequest."""
         about = Call(call.user, NODES if call.resource is NODE_METRICS else PODS, call.namespace, "")
         selected = ListOptions(label_selector=options.label_selector, field_selector=options.field_selector)

@@ -147,6 +147,8 @@ def check_address(address: str) -> None:
         ip = ip_address(address)
     except ValueError:
         raise BadRequest("address not allowed") from None
+    if "%" in address:
+        raise BadRequest("address not allowed")  # a zone is some link's own, and need not look like one
     mapped = getattr(ip, "ipv4_mapped", None)
     ip = mapped or ip
     if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or str(ip) == "255.255.255.255":

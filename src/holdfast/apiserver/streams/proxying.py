@@ -93,6 +93,8 @@ class ApiProxy:
             return responses.refusal(ServiceUnavailable(f"error trying to reach service: {words}"))
         except _NoPort as error:
             return responses.refusal(ServiceUnavailable(f"error trying to reach service: {error}"))
+        except ApiError as error:  # the node has gone meanwhile
+            return responses.refusal(error)
 
     async def _upgrade(self, request: Request, location: Location, tail: str) -> Answer:
         from .joining import upgraded
@@ -107,6 +109,8 @@ class ApiProxy:
             return responses.refusal(_Plain(f"error dialing backend: {_in_words(error, location)}"))
         except _NoPort as error:
             return responses.refusal(_Plain(f"error dialing backend: {error}"))
+        except ApiError as error:
+            return responses.refusal(error)
         if isinstance(answer, Upgrade):
             return answer
         if answer.status < 400:
