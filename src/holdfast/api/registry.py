@@ -15,6 +15,7 @@ from .authorization.reviews import (
     SUBJECT_ACCESS_REVIEWS,
 )
 from .autoscaling.horizontal_pod_autoscaler import HORIZONTAL_POD_AUTOSCALERS
+from .autoscaling.horizontal_pod_autoscaler_v1 import HORIZONTAL_POD_AUTOSCALERS_V1
 from .batch.cron_job import CRON_JOBS
 from .batch.job import JOBS
 from .coordination.lease import LEASES
@@ -80,6 +81,7 @@ RESOURCES: tuple[Resource, ...] = (
     SELF_SUBJECT_RULES_REVIEWS,
     SUBJECT_ACCESS_REVIEWS,
     HORIZONTAL_POD_AUTOSCALERS,
+    HORIZONTAL_POD_AUTOSCALERS_V1,
     CRON_JOBS,
     JOBS,
     INGRESS_CLASSES,
@@ -99,6 +101,9 @@ RESOURCES: tuple[Resource, ...] = (
     ENDPOINT_SLICES,
 )
 """The core group first: where two groups have a resource of one name, clients take the first."""
+
+STORED = tuple(resource for resource in RESOURCES if resource.stored_as is None)
+"""Without those whose objects are served under another name as well: each object once."""
 
 MEASURED: tuple[Resource, ...] = (NODE_METRICS, POD_METRICS)
 """Served, but made when they are read: nothing of them is stored, defaulted or validated."""
