@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from .admissionregistration.mutating_admission_policy import MUTATING_ADMISSION_POLICIES
+from .admissionregistration.mutating_admission_policy_binding import MUTATING_ADMISSION_POLICY_BINDINGS
+from .admissionregistration.mutating_webhook_configuration import MUTATING_WEBHOOK_CONFIGURATIONS
+from .admissionregistration.validating_admission_policy import VALIDATING_ADMISSION_POLICIES
+from .admissionregistration.validating_admission_policy_binding import VALIDATING_ADMISSION_POLICY_BINDINGS
+from .admissionregistration.validating_webhook_configuration import VALIDATING_WEBHOOK_CONFIGURATIONS
+from .apiextensions.custom_resource_definition import CUSTOM_RESOURCE_DEFINITIONS
 from .apps.controller_revision import CONTROLLER_REVISIONS
 from .apps.daemon_set import DAEMON_SETS
 from .apps.deployment import DEPLOYMENTS
@@ -96,6 +103,13 @@ RESOURCES: tuple[Resource, ...] = (
     CSI_NODES,
     STORAGE_CLASSES,
     VOLUME_ATTACHMENTS,
+    MUTATING_ADMISSION_POLICIES,
+    MUTATING_ADMISSION_POLICY_BINDINGS,
+    MUTATING_WEBHOOK_CONFIGURATIONS,
+    VALIDATING_ADMISSION_POLICIES,
+    VALIDATING_ADMISSION_POLICY_BINDINGS,
+    VALIDATING_WEBHOOK_CONFIGURATIONS,
+    CUSTOM_RESOURCE_DEFINITIONS,
     PRIORITY_CLASSES,
     LEASES,
     ENDPOINT_SLICES,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from holdfast.client import Client
 from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
+from holdfast.controllers.definitions.controller import DefinitionStatus
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
@@ -122,6 +123,7 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
+        lambda: DefinitionStatus(clock),
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 

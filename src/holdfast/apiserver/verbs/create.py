@@ -55,6 +55,8 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
         call.warnings += [*resource.create_warnings(manifest), *resource.warnings(manifest)]
+        if resource.no_effect and not call.options.dry_run:
+            call.warnings.append(resource.no_effect)
         if api.latest(call) is not None:
             raise call.already_exists(call.name)
         if call.options.dry_run:
