@@ -75,13 +75,6 @@ NOT_YET = {
     ),
     "the recorded server hashes its own structures in memory": ("workloads/deployment: not available",),
     "needs the controller": ("access/service-accounts: root certificate", "tables/workloads: job seen"),
-    "kinds that are not served yet": (
-        "discovery/aggregated: core",
-        "discovery/aggregated: groups",
-        "discovery/groups: core",
-        "discovery/groups: GET /apis/storage.k8s.io/v1",
-        "discovery/groups: GET /apis/networking.k8s.io/v1",
-    ),
     "rules in CEL are not compiled yet": ("validation/configuration: custom resource definition: bad rule",),
     "the recording's own build and address": ("access/forbidden: GET /version", "access/forbidden: GET /api"),
 }

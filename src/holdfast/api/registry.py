@@ -25,7 +25,9 @@ from .autoscaling.horizontal_pod_autoscaler import HORIZONTAL_POD_AUTOSCALERS
 from .autoscaling.horizontal_pod_autoscaler_v1 import HORIZONTAL_POD_AUTOSCALERS_V1
 from .batch.cron_job import CRON_JOBS
 from .batch.job import JOBS
+from .certificates.certificate_signing_request import CERTIFICATE_SIGNING_REQUESTS
 from .coordination.lease import LEASES
+from .core.component_status import COMPONENT_STATUSES
 from .core.config_map import CONFIG_MAPS
 from .core.endpoints import ENDPOINTS
 from .core.event import EVENTS
@@ -46,7 +48,10 @@ from .events.event import EVENTS as NEW_EVENTS
 from .metrics.usage_metrics import NODE_METRICS, POD_METRICS
 from .networking.ingress import INGRESSES
 from .networking.ingress_class import INGRESS_CLASSES
+from .networking.ip_address import IP_ADDRESSES
 from .networking.network_policy import NETWORK_POLICIES
+from .networking.service_cidr import SERVICE_CIDRS
+from .node.runtime_class import RUNTIME_CLASSES
 from .policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from .rbac.cluster_role import CLUSTER_ROLES
 from .rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
@@ -56,10 +61,13 @@ from .resource import Resource
 from .scheduling.priority_class import PRIORITY_CLASSES
 from .storage.csi_driver import CSI_DRIVERS
 from .storage.csi_node import CSI_NODES
+from .storage.csi_storage_capacity import CSI_STORAGE_CAPACITIES
 from .storage.storage_class import STORAGE_CLASSES
 from .storage.volume_attachment import VOLUME_ATTACHMENTS
+from .storage.volume_attributes_class import VOLUME_ATTRIBUTES_CLASSES
 
 RESOURCES: tuple[Resource, ...] = (
+    COMPONENT_STATUSES,
     CONFIG_MAPS,
     ENDPOINTS,
     EVENTS,
@@ -91,9 +99,12 @@ RESOURCES: tuple[Resource, ...] = (
     HORIZONTAL_POD_AUTOSCALERS_V1,
     CRON_JOBS,
     JOBS,
+    CERTIFICATE_SIGNING_REQUESTS,
     INGRESS_CLASSES,
     INGRESSES,
+    IP_ADDRESSES,
     NETWORK_POLICIES,
+    SERVICE_CIDRS,
     POD_DISRUPTION_BUDGETS,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -101,8 +112,10 @@ RESOURCES: tuple[Resource, ...] = (
     ROLES,
     CSI_DRIVERS,
     CSI_NODES,
+    CSI_STORAGE_CAPACITIES,
     STORAGE_CLASSES,
     VOLUME_ATTACHMENTS,
+    VOLUME_ATTRIBUTES_CLASSES,
     MUTATING_ADMISSION_POLICIES,
     MUTATING_ADMISSION_POLICY_BINDINGS,
     MUTATING_WEBHOOK_CONFIGURATIONS,
@@ -112,6 +125,7 @@ RESOURCES: tuple[Resource, ...] = (
     CUSTOM_RESOURCE_DEFINITIONS,
     PRIORITY_CLASSES,
     LEASES,
+    RUNTIME_CLASSES,
     ENDPOINT_SLICES,
 )
 """The core group first: where two groups have a resource of one name, clients take the first."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from holdfast.api.certificates.certificate_signing_request import CERTIFICATE_SIGNING_REQUESTS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
@@ -19,7 +20,7 @@ from holdfast.apiserver.cache import Cache
 from holdfast.apiserver.call import Call
 from holdfast.world import World
 
-from . import account_volumes, claims, namespaces, nodes, pods
+from . import account_volumes, certificates, claims, namespaces, nodes, pods, runtime_classes
 
 Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 """(cache, call, new, old); `old` is None on create. Raises what refuses the request."""
@@ -27,12 +28,14 @@ Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 MUTATING: dict[Resource, Sequence[Plugin]] = {
     NAMESPACES: (namespaces.label,),
     NODES: (nodes.taint_until_ready,),
-    PODS: (pods.service_account, pods.priority, pods.default_tolerations),
+    PODS: (pods.service_account, pods.priority, pods.default_tolerations, runtime_classes.apply),
     PERSISTENT_VOLUME_CLAIMS: (claims.default_class, claims.protect_claim),
     PERSISTENT_VOLUMES: (claims.protect_volume,),
+    CERTIFICATE_SIGNING_REQUESTS: (certificates.set_requestor,),
 }
 VALIDATING: dict[Resource, Sequence[Plugin]] = {
     PERSISTENT_VOLUME_CLAIMS: (claims.check_resize,),
+    CERTIFICATE_SIGNING_REQUESTS: (certificates.refuse_masters,),
 }
 
 
@@ -58,6 +61,7 @@ class Admission:
 
     def check(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """The final word on an object that is valid by itself. Raises Forbidden."""
+        certificates.check_signer(self._authorizer, call, new, old)
         if call.subresource:
             return
         escalation.check(self._authorizer, call, new, old)
