@@ -114,11 +114,19 @@ def test_nothing_is_lost_on_the_way_to_the_older_version_and_back() -> None:
     assert write(shown) == autoscaler
 
 
-def test_annotations_that_make_no_sense_are_dropped() -> None:
-    assert write(older({METRICS: "{", BEHAVIOR: "[]", CONDITIONS: "7", "mine": "x"}))["metadata"] == {
-        "name": "a",
-        "annotations": {"mine": "x"},
-    }
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {METRICS: "{", BEHAVIOR: "[]", CONDITIONS: "7"},
+        {METRICS: '[{"type": "Resource", "resource": {"name": 5}}]', BEHAVIOR: '{"ScaleUp": 5}'},
+        {METRICS: '[{"type": 7}]', CURRENT_METRICS: '[{"type": "Pods", "pods": {"currentAverageValue": "much"}}]'},
+        {BEHAVIOR: '{"ScaleUp": {"Policies": [1]}}', CONDITIONS: '[{"type": 3}]'},
+    ],
+)
+def test_annotations_that_make_no_sense_are_dropped(annotations: dict[str, str]) -> None:
+    stored = write(older({**annotations, "mine": "x"}))
+    assert stored == write(older({"mine": "x"}))
+    assert V2.validate(stored) == []
 
 
 def test_whoever_updates_the_older_version_does_not_take_away_what_status_knows() -> None:

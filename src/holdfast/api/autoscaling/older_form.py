@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 from holdfast.api.resource import Manifest
+from holdfast.api.schema.structs import conform
+from holdfast.api.schema.types import type_of
 
 _PREFIX = "autoscaling.alpha.kubernetes.io/"
 METRICS, BEHAVIOR = f"{_PREFIX}metrics", f"{_PREFIX}behavior"
@@ -54,14 +56,15 @@ def to_newer(autoscaler: Manifest) -> Manifest:
     if not status.get("currentReplicas"):
         status.pop("currentReplicas", None)  # the newer version leaves out the zero
     metrics = [_cpu_metric(target)] if target is not None else []
-    metrics += [_newer_metric(metric, _TARGETS) for metric in _parsed_list(annotations.get(METRICS))]
+    others = [_newer_metric(metric, _TARGETS) for metric in _parsed_list(annotations.get(METRICS))]
+    metrics += _fitting("spec", "metrics", others) or []
     if metrics:
         spec["metrics"] = metrics
-    if behavior := _without_capitals(_parsed(annotations.get(BEHAVIOR))):
+    if behavior := _fitting("spec", "behavior", _without_capitals(_parsed(annotations.get(BEHAVIOR)))):
         spec["behavior"] = behavior
     current = [_newer_metric(metric, _CURRENT) for metric in _parsed_list(annotations.get(CURRENT_METRICS))]
-    status["currentMetrics"] = current or None
-    if conditions := _parsed_list(annotations.get(CONDITIONS)):
+    status["currentMetrics"] = _fitting("status", "currentMetrics", current)
+    if conditions := _fitting("status", "conditions", _parsed_list(annotations.get(CONDITIONS))):
         status["conditions"] = conditions
     return _built(autoscaler, "autoscaling/v2", _kept(autoscaler["metadata"]), spec, status)
 
@@ -175,6 +178,16 @@ def _at(value: Manifest, path: tuple[str, ...]) -> Any:
 
 
 # -- annotations
+
+
+def _fitting(part: str, member: str, value: Any) -> Any:
+    """A member of spec or status in the newer version; None if it is none, or of another type."""
+    kind = type_of("autoscaling", "v2", "HorizontalPodAutoscaler")
+    assert kind is not None
+    try:
+        return conform(kind, {part: {member: value}}).get(part, {}).get(member) if value else None
+    except (msgspec.ValidationError, RecursionError):
+        return None
 
 
 def _parsed(text: str | None) -> Any:
