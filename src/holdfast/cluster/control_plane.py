@@ -12,6 +12,7 @@ from holdfast.client import Client
 from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
+from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
@@ -122,6 +123,8 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
+        lambda: DisruptionController(clock),
+        lambda: DisruptionMarks(clock),
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 
