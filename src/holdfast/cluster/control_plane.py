@@ -17,6 +17,8 @@ from holdfast.controllers.endpoints.controller import EndpointsController, Endpo
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
+from holdfast.controllers.nodes.ttl import NodeTtl
+from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
@@ -125,6 +127,8 @@ def controllers(
         lambda: PodGarbageCollector(clock),
         lambda: DisruptionController(clock),
         lambda: DisruptionMarks(clock),
+        lambda: QuotaController(clock),
+        NodeTtl,
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 
