@@ -273,3 +273,12 @@ async def test_without_quotas_nothing_is_held_and_nothing_followed(web: Any) -> 
     followers = len(api.objects(CONFIG_MAPS)._watchers)
     await quota(web, hard={"pods": 1})
     assert len(api.objects(CONFIG_MAPS)._watchers) == followers
+
+
+@pytest.mark.parametrize("scope", [{}, {"scopeName": "PriorityClass"}, {"scopeName": "BestEffort", "operator": "In"}])
+async def test_an_odd_scope_selector_stops_nobody(web: Any, scope: dict[str, Any]) -> None:
+    selector = {"matchExpressions": [scope]}
+    body = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": 0}, "scopeSelector": selector}}
+    assert (await web("POST", QUOTAS, body)).code in (201, 422)
+    assert (await pod(web)).code in (201, 403)
+    assert (await config(web)).code == 201

@@ -256,3 +256,10 @@ async def test_a_budget_with_too_many_evictions_on_their_way_is_forbidden(web: A
         'poddisruptionbudget.policy "b" is forbidden: DisruptedPods map too big - too many evictions not confirmed by '
         "PDB controller",
     )
+
+
+@pytest.mark.parametrize("version", ["policy/v1", "policy/v1beta1"])
+async def test_both_versions_of_an_eviction_are_understood(web: Any, version: str) -> None:
+    await run(web, "a")
+    body = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "a", "namespace": "ns"}}
+    assert (await web("POST", f"{PODS}/a/eviction", body)).code == 201

@@ -251,3 +251,10 @@ def test_a_mark_is_taken_back_after_two_minutes():
 def test_other_marks_stay(one):
     planned = plan_mark(ObservedMark(one, NOW))
     assert (planned.actions, planned.again_after_s) == ((), None)
+
+
+def test_a_mark_or_an_eviction_without_a_time_is_one_of_long_ago():
+    one = marked(0)
+    one["status"]["conditions"][0]["lastTransitionTime"] = None
+    assert plan_mark(ObservedMark(one, NOW)).actions
+    assert counts(look({"minAvailable": 2}, THREE, [SET], {"disruptedPods": {"web-0": None}})) == (3, 2, 3, 1)

@@ -24,7 +24,7 @@ def _requirements(spec: Manifest) -> Iterator[Manifest]:
 
 
 def _meets(requirement: Manifest, resource: Resource, manifest: Manifest) -> bool:
-    scope, spec = requirement["scopeName"], manifest.get("spec") or {}
+    scope, spec = requirement.get("scopeName"), manifest.get("spec") or {}
     match resource.qualified, scope:
         case "pods", "Terminating":
             return "activeDeadlineSeconds" in spec
@@ -45,7 +45,7 @@ def _meets(requirement: Manifest, resource: Resource, manifest: Manifest) -> boo
 
 def _selects(requirement: Manifest, name: str) -> bool:
     values = requirement.get("values") or ()
-    match requirement["operator"]:
+    match requirement.get("operator"):
         case "In":
             return name in values and bool(name)
         case "NotIn":
@@ -63,4 +63,4 @@ def _affinity_terms(spec: Manifest) -> Iterator[Manifest]:
         of_kind = affinity.get(kind) or {}
         yield from of_kind.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
         for weighted in of_kind.get("preferredDuringSchedulingIgnoredDuringExecution") or ():
-            yield weighted["podAffinityTerm"]
+            yield weighted.get("podAffinityTerm") or {}

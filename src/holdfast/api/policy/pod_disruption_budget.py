@@ -42,12 +42,13 @@ def with_condition(status: Manifest, at: str, *, reason: str = "", message: str 
     """The status with its condition DisruptionAllowed as its numbers say, or False for the `reason` that is given."""
     is_allowed = status.get("disruptionsAllowed", 0) > 0 and not reason
     found = status.get("conditions") or []
-    before = next((one for one in found if one["type"] == DISRUPTION_ALLOWED), None)
+    before = next((one for one in found if one.get("type") == DISRUPTION_ALLOWED), None)
     value = str(is_allowed)
+    since = before.get("lastTransitionTime") if before and before.get("status") == value else None
     condition = {
         "type": DISRUPTION_ALLOWED,
         "status": value,
-        "lastTransitionTime": before["lastTransitionTime"] if before and before["status"] == value else at,
+        "lastTransitionTime": since or at,
         "reason": reason or ("SufficientPods" if is_allowed else "InsufficientPods"),
         "message": message,
     }

@@ -35,7 +35,9 @@ def _limits(limit_range: Manifest) -> list[Manifest]:
 
 def _fill(pod: Manifest, limits: list[Manifest]) -> None:
     usual = {
-        kind: {name: amount for one in limits if one["type"] == "Container" for name, amount in one.get(of, {}).items()}
+        kind: {
+            name: amount for one in limits if one.get("type") == "Container" for name, amount in one.get(of, {}).items()
+        }
         for kind, of in (("requests", "defaultRequest"), ("limits", "default"))
     }
     if not any(usual.values()):
@@ -77,18 +79,18 @@ def check(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None
 def _pod_errors(pod: Manifest, limits: list[Manifest]) -> Iterator[str]:
     spec = pod["spec"]
     for limit in limits:
-        if limit["type"] == "Container":
+        if limit.get("type") == "Container":
             for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
                 resources = container.get("resources") or {}
                 yield from _errors(limit, resources.get("requests") or {}, resources.get("limits") or {})
-        elif limit["type"] == "Pod":
+        elif limit.get("type") == "Pod":
             yield from _errors(limit, pod_amounts(spec, "requests"), pod_amounts(spec, "limits"))
 
 
 def _claim_errors(claim: Manifest, limits: list[Manifest]) -> Iterator[str]:
     requests = (claim["spec"].get("resources") or {}).get("requests") or {}
     for limit in limits:
-        if limit["type"] == "PersistentVolumeClaim":
+        if limit.get("type") == "PersistentVolumeClaim":
             for name, least in sorted(limit.get("min", {}).items()):
                 yield from _too_little("PersistentVolumeClaim", name, least, requests, {})
             for name, most in sorted(limit.get("max", {}).items()):

@@ -161,12 +161,14 @@ def _reason(name: str, status: Manifest) -> str:
     healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
     found = conditions.condition({"status": status}, DISRUPTION_ALLOWED) or {}
     told = found.get("message") if found.get("status") == "False" else ""
-    if told and found["reason"] == "SyncFailed":
+    if told and found.get("reason") == "SyncFailed":
         return f"The disruption budget {name} does not allow evicting pods currently because it failed sync: {told}"
     if healthy <= needed:
         return f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently"
     if told:
-        return f"The disruption budget {name} does not allow evicting pods currently ({found['reason']}): {told}"
+        return (
+            f"The disruption budget {name} does not allow evicting pods currently ({found.get('reason', '')}): {told}"
+        )
     return f"The disruption budget {name} does not allow evicting pods currently"
 
 
@@ -208,12 +210,12 @@ async def _delete(api: Api, call: Call, options: DeleteOptions) -> None:
 def _marked(pod: Manifest, at: str) -> Manifest:
     status = pod.get("status") or {}
     before = conditions.condition(pod, "DisruptionTarget")
-    is_same = before is not None and before["status"] == "True"
+    is_same = before is not None and before.get("status") == "True"
     condition = {
         "type": "DisruptionTarget",
         "status": "True",
         "lastProbeTime": None,
-        "lastTransitionTime": before["lastTransitionTime"] if before and is_same else at,
+        "lastTransitionTime": (before.get("lastTransitionTime") if before and is_same else None) or at,
         "reason": "EvictionByEvictionAPI",
         "message": "Eviction API: evicting",
     }

@@ -94,7 +94,7 @@ def _disrupted(observed: Observed, actions: list[Action]) -> dict[str, str]:
     waiting = {}
     for pod in observed.pods:
         name = pod["metadata"]["name"]
-        if name not in granted or conditions.is_terminating(pod):
+        if not granted.get(name) or conditions.is_terminating(pod):
             continue
         if _expiry(granted[name]) < observed.now:
             message = f"Pod was expected by PDB {metadata['namespace']}/{metadata['name']} to be deleted but it wasn't"
@@ -178,7 +178,7 @@ def _printed(selector: Manifest) -> str:
 def is_marked(pod: Manifest) -> bool:
     """Whether it is said to be about to be disrupted and is not; a node agent may take its time (N33)."""
     mark = conditions.condition(pod, DISRUPTION)
-    if mark is None or mark["status"] != "True" or mark.get("reason") == "TerminationByKubelet":
+    if mark is None or mark.get("status") != "True" or mark.get("reason") == "TerminationByKubelet":
         return False
     return not conditions.is_terminating(pod) and not conditions.is_finished(pod)
 
@@ -197,7 +197,8 @@ def plan_mark(observed: ObservedMark) -> Plan:
     mark = conditions.condition(pod, DISRUPTION) if is_marked(pod) else None
     if mark is None:
         return Plan("not marked", subject=pod)
-    left_s = (parse_time(mark["lastTransitionTime"]) - now).total_seconds() + DELETION_WITHIN_S
+    since = mark.get("lastTransitionTime")
+    left_s = (parse_time(since) - now).total_seconds() + DELETION_WITHIN_S if since else 0
     if left_s > 0:
         return Plan("about to be disrupted", subject=pod, again_after_s=max(left_s, SOONEST_S))
     metadata = pod["metadata"]
