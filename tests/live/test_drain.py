@@ -12,31 +12,30 @@ BUDGET = {
 }
 
 
-def test_a_drain_takes_one_pod_after_the_other_and_the_set_moves(new_cluster, statefulset):
+def test_a_drain_takes_one_pod_after_the_other_and_the_set_moves(new_cluster, statefulset, debian_kubectl):
+    """First with the machine's kubectl, then back again with an old one, which asks in an older version."""
     cluster = new_cluster("--nodes", "2")
-    spare = statefulset("web", replicas=4)
-    cluster.kubectl("apply", "-f", "-", manifest=spare)
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", replicas=4))
     cluster.kubectl("apply", "-f", "-", manifest=BUDGET)
     cluster.until("all are ready", lambda: cluster.get("sts", "web")["status"].get("readyReplicas") == 4)
     cluster.until("the budget knows", lambda: counts(cluster) == (4, 3, 4, 1))
     columns = cluster.kubectl("get", "pdb", "web", "--no-headers").split()
     assert columns[:4] == ["web", "N/A", "1", "1"]
 
-    node, names = busiest_node(cluster)
-    assert len(names) > 1
-    said = drain(cluster, node)
+    for kubectl in (None, debian_kubectl):
+        node, names = busiest_node(cluster)
+        assert len(names) > 1
+        said = drain(cluster, node, kubectl)
+        assert "Cannot evict pod as it would violate the pod's disruption budget." in said
+        assert [name for name in names if f"pod/{name} evicted" not in said] == []
+        assert not [pod for pod in pods(cluster) if pod["spec"].get("nodeName") == node]
+        cluster.until("all are ready again", lambda: cluster.get("sts", "web")["status"].get("readyReplicas") == 4)
+        cluster.until("the budget knows", lambda: counts(cluster) == (4, 3, 4, 1))
+        assert "disruptedPods" not in cluster.get("pdb", "web")["status"]
+        cluster.kubectl("uncordon", node)
 
-    refused = "Cannot evict pod as it would violate the pod's disruption budget."
-    assert refused in said
-    assert [name for name in names if f"pod/{name} evicted" not in said] == []
-    assert not [pod for pod in pods(cluster) if pod["spec"].get("nodeName") == node]
-    cluster.until("all are ready again", lambda: cluster.get("sts", "web")["status"].get("readyReplicas") == 4)
-    cluster.until("the budget knows", lambda: counts(cluster) == (4, 3, 4, 1))
-    assert "disruptedPods" not in cluster.get("pdb", "web")["status"]
-    cluster.kubectl("uncordon", node)
 
-
-def drain(cluster, node):
+def drain(cluster, node, kubectl):
     """What kubectl said. Meanwhile at least three of the four pods are ready, whenever one looks."""
     fewest = [4]
     is_over = threading.Event()
@@ -49,7 +48,7 @@ def drain(cluster, node):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        command = cluster.command("drain", node, "--ignore-daemonsets", "--timeout=110s")
+        command = cluster.command("drain", node, "--ignore-daemonsets", "--timeout=110s", kubectl=kubectl)
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     finally:
         is_over.set()
