@@ -242,8 +242,9 @@ async def test_a_mark_that_was_taken_back_is_set_again(web: Any) -> None:
 
 async def test_a_pod_that_is_not_there_and_another_name_are_refused(web: Any) -> None:
     assert (await evict(web, "nobody")).code == 404
-    answer = await web("POST", f"{PODS}/a/eviction", {"metadata": {"name": "b"}})
-    assert (answer.code, answer["message"]) == (400, "name in URL does not match name in Eviction object")
+    for metadata in ({"name": "b"}, {}):
+        answer = await web("POST", f"{PODS}/a/eviction", {"metadata": metadata})
+        assert (answer.code, answer["message"]) == (400, "name in URL does not match name in Eviction object")
 
 
 async def test_a_budget_with_too_many_evictions_on_their_way_is_forbidden(web: Any) -> None:

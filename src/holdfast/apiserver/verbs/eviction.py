@@ -39,7 +39,7 @@ _REFUSED = "Cannot evict pod as it would violate the pod's disruption budget."
 
 async def evict(api: Api, call: Call, eviction: Manifest) -> dict[str, Any]:
     """Raises NotFound, TooManyRequests for the budget, Conflict for preconditions, PlainError for two budgets."""
-    if ((eviction.get("metadata") or {}).get("name") or call.name) != call.name:
+    if (eviction.get("metadata") or {}).get("name") != call.name:
         raise BadRequest("name in URL does not match name in Eviction object")
     given = delete_options(eviction.get("deleteOptions") or {}, {})
     options = replace(given, dry_run=given.dry_run or call.options.dry_run)
