@@ -15,10 +15,13 @@ from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.definitions.controller import DefinitionStatus
 from holdfast.controllers.deployment.controller import DeploymentController
+from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
+from holdfast.controllers.nodes.ttl import NodeTtl
+from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
@@ -143,6 +146,10 @@ def controllers(
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
         lambda: DefinitionStatus(clock),
+        lambda: DisruptionController(clock),
+        lambda: DisruptionMarks(clock),
+        lambda: QuotaController(clock),
+        NodeTtl,
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 
