@@ -80,6 +80,23 @@ def name_cells(manifest: Manifest, now: datetime) -> list[Any]:
 NAME = Column("Name", format="name", documents="meta.v1.ObjectMeta.name")
 AGE = Column("Age", documents="meta.v1.ObjectMeta.creationTimestamp")
 NAME_COLUMNS = (NAME, AGE)
+CREATED_COLUMNS = (NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp"))
+
+
+def created_cells(manifest: Manifest, now: datetime) -> list[Any]:
+    """Name and the time of creation, which clients turn into an age."""
+    return [manifest["metadata"]["name"], manifest["metadata"].get("creationTimestamp")]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAs:
+    """Another kind whose objects these are. Both functions return a new manifest and leave the given one alone."""
+
+    resource: Resource
+    write: Callable[[Manifest], Manifest]
+    """From an object of this kind to the stored one."""
+    read: Callable[[Manifest], Manifest]
+    """From a stored object to one of this kind."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +163,10 @@ class Resource:
     default_propagation: str = "Background"
     is_measured: bool = False
     """Made when it is read: it has no objects of its own, and no name for one of it."""
+    stored_as: StoredAs | None = None
+    """Set where the objects are stored as those of another kind, and converted at the door."""
+    no_effect: str = ""
+    """What whoever creates an object is warned of: that nothing here acts on it."""
 
     @property
     def singular(self) -> str:

@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from holdfast.api.core.component_status import COMPONENT_STATUSES
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time
 from holdfast.store import Entry, Store
 from holdfast.world import World
 
+from . import components
 from .admission import Admission
 from .allocation import Allocation
 from .auth.account_tokens import AccountTokens
@@ -49,6 +51,8 @@ class Api:
         self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
         self.account_tokens = account_tokens
+        self.components = dict.fromkeys(components.NAMES, components.not_there)
+        """What componentstatuses shows, by name. Whoever runs a component puts in how it is."""
         self._now: tuple[datetime | None, str] = (None, "")
 
     # -- what the verbs build on
@@ -112,9 +116,13 @@ class Api:
     # -- the verbs
 
     def get(self, call: Call) -> Stored:
+        if call.resource is COMPONENT_STATUSES:
+            return components.get(self, call)
         return reading.get(self, call)
 
     def list(self, call: Call, options: ListOptions) -> Listed:
+        if call.resource is COMPONENT_STATUSES:
+            return components.listed(self, call, options)
         return reading.listed(self, call, options)
 
     async def create(self, call: Call, manifest: Manifest) -> Stored:

@@ -10,6 +10,7 @@ from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.api.errors import AlreadyExists
+from holdfast.api.networking.service_cidr import DEFAULT, SERVICE_CIDRS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.resource import Manifest, Resource
@@ -32,7 +33,7 @@ CRITICAL = (
 )  # fmt: skip
 
 
-async def ensure(client: LocalClient, service_address: str, server_address: str) -> None:
+async def ensure(client: LocalClient, service_cidr: str, service_address: str, server_address: str) -> None:
     """Makes what is missing, and leaves what is there. All at once, so that they share a commit."""
     async with asyncio.TaskGroup() as group:
         for name in NAMES:
@@ -45,6 +46,7 @@ async def ensure(client: LocalClient, service_address: str, server_address: str)
             group.create_task(_ensure(client, CLUSTER_ROLES, role))
         for binding in cluster_role_bindings():
             group.create_task(_ensure(client, CLUSTER_ROLE_BINDINGS, binding))
+        group.create_task(_ensure_service_cidr(client, service_cidr))
         group.create_task(_ensure_own_service(client, service_address, server_address))
 
 
@@ -56,6 +58,17 @@ async def _ensure(client: LocalClient, resource: Resource, manifest: Manifest) -
         await client.create(resource, manifest)
     except AlreadyExists:
         return
+
+
+async def _ensure_service_cidr(client: LocalClient, service_cidr: str) -> None:
+    """The range that services' addresses come from, as an object."""
+    await _ensure(client, SERVICE_CIDRS, {"metadata": {"name": DEFAULT}, "spec": {"cidrs": [service_cidr]}})
+    made = await client.get(SERVICE_CIDRS, DEFAULT)
+    if made["status"].get("conditions"):
+        return
+    ready = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready"}
+    condition = {**ready, "lastTransitionTime": made["metadata"]["creationTimestamp"]}
+    await client.update(SERVICE_CIDRS, {**made, "status": {"conditions": [condition]}}, subresource="status")
 
 
 async def _ensure_own_service(client: LocalClient, service_address: str, server_address: str) -> None:

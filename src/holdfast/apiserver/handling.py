@@ -274,7 +274,7 @@ class Handler:
         listed = self._server.api.list(asked.call, options)
         if len(listed.items) > LARGE:
             return self._in_slices(asked, view, listed)
-        return responses.encoded(200, b"".join(view.many(listed)), asked.style)
+        return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
 
     async def _in_slices(self, asked: Asked, view: views.View, listed: views.Listed) -> Answer:
         pieces = []

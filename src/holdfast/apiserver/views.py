@@ -25,7 +25,7 @@ INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list found, at one revision."""
+    """What a list found, at one revision; 0 if it is not stored and has none."""
 
     items: Sequence[Stored]
     revision: int
@@ -33,7 +33,7 @@ class Listed:
     remaining: int | None = None
 
     def metadata(self) -> Manifest:
-        metadata: Manifest = {"resourceVersion": str(self.revision)}
+        metadata: Manifest = {"resourceVersion": str(self.revision)} if self.revision else {}
         if self.continue_token:
             metadata["continue"] = self.continue_token
         if self.remaining:

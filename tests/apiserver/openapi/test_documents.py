@@ -32,7 +32,7 @@ def v3(group: str, version: str) -> dict[str, Any]:
 def references(node: Any):
     if isinstance(node, dict):
         for key, value in node.items():
-            if key == "$ref":
+            if key == "$ref" and isinstance(value, str):  # it is also the name of a property, in schemas
                 yield value
             else:
                 yield from references(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from holdfast.api.certificates.certificate_signing_request import CERTIFICATE_SIGNING_REQUESTS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
@@ -20,7 +21,7 @@ from holdfast.apiserver.cache import Cache
 from holdfast.apiserver.call import Call
 from holdfast.world import World
 
-from . import account_volumes, claims, limits, namespaces, nodes, pods
+from . import account_volumes, certificates, claims, limits, namespaces, nodes, pods, runtime_classes
 from .quotas import Quotas
 
 Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
@@ -29,13 +30,15 @@ Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 MUTATING: dict[Resource, Sequence[Plugin]] = {
     NAMESPACES: (namespaces.label,),
     NODES: (nodes.taint_until_ready,),
-    PODS: (limits.fill, pods.service_account, pods.priority, pods.default_tolerations),
+    PODS: (limits.fill, pods.service_account, pods.priority, pods.default_tolerations, runtime_classes.apply),
     PERSISTENT_VOLUME_CLAIMS: (claims.default_class, claims.protect_claim),
     PERSISTENT_VOLUMES: (claims.protect_volume,),
+    CERTIFICATE_SIGNING_REQUESTS: (certificates.set_requestor,),
 }
 VALIDATING: dict[Resource, Sequence[Plugin]] = {
     PODS: (limits.check,),
     PERSISTENT_VOLUME_CLAIMS: (limits.check, claims.check_resize),
+    CERTIFICATE_SIGNING_REQUESTS: (certificates.refuse_masters,),
 }
 RESIZING: Sequence[Plugin] = (limits.check,)
 """Of pods through their subresource."""
@@ -64,6 +67,7 @@ class Admission:
 
     def check(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """The final word on an object that is valid by itself. Raises Forbidden."""
+        certificates.check_signer(self._authorizer, call, new, old)
         if call.subresource:
             for plugin in RESIZING if call.subresource == "resize" else ():
                 plugin(self._cache, call, new, old)

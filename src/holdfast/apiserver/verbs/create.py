@@ -56,6 +56,8 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
         api.admission.check(call, manifest, None)
         with api.admission.charged(call, manifest, None):
             call.warnings += [*resource.create_warnings(manifest), *resource.warnings(manifest)]
+            if resource.no_effect and not call.options.dry_run:
+                call.warnings.append(resource.no_effect)
             return await _store(api, call, manifest)
 
 
