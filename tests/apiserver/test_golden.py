@@ -1,7 +1,7 @@
 """The recorded conversations with a real API server, against this one over real HTTP.
 
 The recordings lie beside a working copy of the project, not in it. Only scenarios that need no controller, or only
-those of Deployments and their like, are replayed here; one that differs and is not listed below is a regression.
+those of workloads, are replayed here; one that differs and is not listed below is a regression.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from holdfast.apiserver import handling
 from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
+from holdfast.controllers.job.controller import JobController
+from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Runner
 from holdfast.controllers.statefulset.controller import StatefulSetController
@@ -60,7 +62,14 @@ SCENARIOS = (
     "watch/refused",
 )
 
-WITH_CONTROLLERS = ("patch/strategic", "workloads/deployment", "workloads/daemon-set", "tables/workloads")
+WITH_CONTROLLERS = (
+    "patch/strategic",
+    "tables/workloads",
+    "validation/immutable",
+    "workloads/daemon-set",
+    "workloads/deployment",
+    "workloads/job",
+)
 
 NOT_YET = {
     "the recorded build mounts OpenShift's certificate as well, Kubernetes has no such volume source": (
@@ -68,12 +77,13 @@ NOT_YET = {
         "defaults/pod: minimal",
         "workloads/deployment: the pod",
         "workloads/deployment: the new pod",
+        "workloads/job: the pod",
     ),
     "a cache of the recorded server: a token outlives its account by ten seconds there": (
         "access/service-accounts: its token is void",
     ),
     "the recorded server hashes its own structures in memory": ("workloads/deployment: not available",),
-    "needs the controller": ("access/service-accounts: root certificate", "tables/workloads: job seen"),
+    "needs the controller": ("access/service-accounts: root certificate",),
     "kinds that are not served yet": (
         "defaults/configuration: autoscaler v1",
         "defaults/configuration: *webhooks",
@@ -113,6 +123,8 @@ async def test_workloads_go_the_way_they_went_on_a_real_server(server: Any, admi
         replication_controllers(clock),
         DaemonSetController(clock),
         StatefulSetController(world),
+        JobController(clock),
+        OrphanedPods(),
     )
     work = [Runner(controller, client, informers, world).run() for controller in controllers]
     tasks = [asyncio.ensure_future(each) for each in (*work, informers.run())]

@@ -14,6 +14,8 @@ from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
+from holdfast.controllers.job.controller import JobController
+from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
@@ -109,6 +111,8 @@ def controllers(
         lambda: DaemonSetController(clock),
         lambda: ReplicaSetController(clock),
         lambda: replication_controllers(clock),
+        lambda: JobController(clock),
+        OrphanedPods,
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
         ClaimProtection,
