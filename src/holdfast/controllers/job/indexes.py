@@ -16,8 +16,12 @@ def parse(text: str, below: int) -> frozenset[int]:
 
 
 def show(indexes: Iterable[int]) -> str:
-    """In order; three or more in a row as `first-last`, and two in a row as well."""
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in _runs(indexes))
+    """In order; three or more in a row as `first-last`."""
+    return ",".join(_show_run(first, last) for first, last in _runs(indexes))
+
+
+def _show_run(first: int, last: int) -> str:
+    return f"{first}-{last}" if last > first + 1 else f"{first},{last}" if last > first else f"{first}"
 
 
 def _runs(indexes: Iterable[int]) -> Iterator[tuple[int, int]]:
