@@ -9,17 +9,19 @@ import sys
 
 import pytest
 
+from holdfast.api.batch.job import JOBS
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.client import Unreachable
 from holdfast.simulation import scenarios
-from holdfast.simulation.checkers import InvariantBroken, OneRunningPodPerIdentity
+from holdfast.simulation.checkers import OneRunningPodPerIdentity
 from holdfast.simulation.cluster import NeverHappened, simulate
 from holdfast.simulation.faults import Faults, FaultyClient
 from holdfast.simulation.loop import Deadlock, Livelock, SimulatedLoop
-from holdfast.simulation.scenarios import Scenario, play, web
+from holdfast.simulation.observation import Facts, InvariantBroken, Observation
+from holdfast.simulation.scenarios import Scenario, play, task, web
 
 
 def test_one_seed_is_one_history_and_another_seed_another():
@@ -168,6 +170,51 @@ def test_a_volume_that_changes_its_claim_is_seen():
             cluster.patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], {"spec": {"claimRef": {"uid": "another"}}})
 
 
+def _with_an_ended_pod(cluster):
+    """A job of which one pod has ended while its controller was away. Returns the pod."""
+    cluster.apply(task("any", 1, backoffLimit=0))
+    cluster.run_until(lambda: cluster.objects(PODS))
+    cluster.kill(cluster.control_plane)
+    cluster.run_until(lambda: cluster.objects(PODS)[0]["status"]["phase"] in ("Succeeded", "Failed"))
+    return cluster.objects(PODS)[0]
+
+
+def test_a_pod_that_is_let_go_uncounted_is_seen():
+    with simulate(0) as cluster:
+        pod = _with_an_ended_pod(cluster)
+        with pytest.raises(InvariantBroken, match=f"any lets go of pod default/{pod['metadata']['name']}, which"):
+            cluster.patch(PODS, pod["metadata"]["name"], {"metadata": {"finalizers": None}})
+
+
+def test_a_pod_that_is_counted_twice_is_seen():
+    with simulate(0) as cluster:
+        pod = _with_an_ended_pod(cluster)
+        outcome = pod["status"]["phase"].lower()
+        noted = {"uncountedTerminatedPods": {outcome: [pod["metadata"]["uid"]]}}
+        counted = {"uncountedTerminatedPods": None, outcome: 1}
+        _write_status(cluster, noted)
+        _write_status(cluster, counted)
+        with pytest.raises(InvariantBroken, match="counts pod .* twice"):
+            _write_status(cluster, noted)
+
+
+def test_a_job_that_counts_a_pod_that_has_not_ended_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(task("any", 1))
+        cluster.run_until(lambda: cluster.objects(PODS))
+        uid = cluster.objects(PODS)[0]["metadata"]["uid"]
+        with pytest.raises(InvariantBroken, match="failed, and it did not"):
+            _write_status(cluster, {"uncountedTerminatedPods": {"failed": [uid]}})
+    with simulate(0) as cluster:
+        cluster.apply(task("any", 1))
+        with pytest.raises(InvariantBroken, match="adds 3 to failed for 0 pods"):
+            _write_status(cluster, {"failed": 3})
+
+
+def _write_status(cluster, status):
+    cluster.do(cluster.client.patch(JOBS, "any", {"status": status}, "default", subresource="status"))
+
+
 def test_a_process_that_ends_by_itself_is_seen(monkeypatch):
     async def fail(client_for):
         raise RuntimeError("out of order")
@@ -261,8 +308,6 @@ def test_a_timer_that_fires_for_ever_at_one_moment_is_an_error(monkeypatch):
 
 
 def test_only_running_containers_of_one_pod_may_have_an_identity():
-    from holdfast.simulation.checkers import Facts, Observation
-
     seen = Observation(0.0, None, {"kind": "Pod", "metadata": {"name": "web-0"}})
     once, twice = Facts(0.0, lambda identity: ["a", "a"]), Facts(0.0, lambda identity: ["a", "b"])
     assert not OneRunningPodPerIdentity().check(seen, once)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from random import Random
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
+from holdfast.api.batch.job import JOBS
+from holdfast.api.conditions import is_true
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 
-from .cluster import Cluster, simulate
+from .cluster import TASK, Cluster, simulate
 from .daemons import daemons
 from .faults import NO_FAULTS, Faults
 
@@ -40,6 +42,19 @@ def web(replicas: int = 3, policy: str = "OrderedReady") -> Manifest:
             },
             "volumeClaimTemplates": [claim],
         },
+    }
+
+
+def task(name: str, completions: int, mode: str = "NonIndexed", **spec: object) -> Manifest:
+    """A Job whose pods end well or not, as chance has it."""
+    container = {"name": "main", "image": "host", "command": list(TASK)}
+    template = {"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 10, "containers": [container]}}
+    whole = {"completions": completions, "completionMode": mode, "backoffLimit": 1000, "template": template, **spec}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": whole,
     }
 
 
@@ -99,6 +114,54 @@ def farewell(cluster: Cluster, chance: Random) -> None:
     cluster.run_until_quiet()
     assert not cluster.objects(PERSISTENT_VOLUME_CLAIMS)
     assert not cluster.directories.present, cluster.directories.present
+
+
+def jobs(cluster: Cluster, chance: Random) -> None:
+    """Jobs of either mode that are disturbed, suspended and resumed while things go wrong: they complete, and count."""
+    policy = chance.choice(["Failed", "TerminatingOrFailed"])
+    completions = chance.randint(3, 8)
+    cluster.apply(task("any", completions, parallelism=3, podReplacementPolicy=policy))
+    cluster.apply(task("each", completions, "Indexed", parallelism=3, podReplacementPolicy=policy))
+    changes = [_lose_a_pod, _lose_a_pod, _kill_a_container, _suspend_or_resume, _suspend_or_resume, _be_more_or_fewer]
+    chance.shuffle(changes)
+    for change in changes:
+        cluster.run_for(chance.uniform(0, 25))
+        change(cluster, chance)
+    cluster.run_for(chance.uniform(0, 10))
+    cluster.heal()
+    for name in ("any", "each"):
+        cluster.patch(JOBS, name, {"spec": {"suspend": False, "parallelism": 3}})
+    cluster.run_until(lambda: all(_is_complete(cluster, name) for name in ("any", "each")), 4 * LONG_S)
+    cluster.run_until_quiet()
+    _are_counted(cluster, completions)
+    cluster.delete(JOBS, "any", propagation="Background")
+    cluster.delete(JOBS, "each", propagation="Foreground")
+    cluster.run_until_quiet()
+    assert not cluster.objects(JOBS)
+    assert not cluster.objects(PODS)
+
+
+def _suspend_or_resume(cluster: Cluster, chance: Random) -> None:
+    cluster.patch(JOBS, chance.choice(["any", "each"]), {"spec": {"suspend": chance.random() < 0.6}})
+
+
+def _be_more_or_fewer(cluster: Cluster, chance: Random) -> None:
+    cluster.patch(JOBS, chance.choice(["any", "each"]), {"spec": {"parallelism": chance.randint(0, 5)}})
+
+
+def _is_complete(cluster: Cluster, name: str) -> bool:
+    found = cluster.get(JOBS, name)
+    return found is not None and is_true(found, "Complete")
+
+
+def _are_counted(cluster: Cluster, completions: int) -> None:
+    """No index is missing and no pod is held any more."""
+    statuses = {one["metadata"]["name"]: one["status"] for one in cluster.objects(JOBS)}
+    assert statuses["each"]["completedIndexes"] == f"0-{completions - 1}", statuses
+    assert statuses["each"]["succeeded"] == completions, statuses
+    assert statuses["any"]["succeeded"] >= completions, statuses
+    for pod in cluster.objects(PODS):
+        assert not pod["metadata"].get("finalizers"), pod["metadata"]["name"]
 
 
 def outage(cluster: Cluster, chance: Random) -> None:
@@ -188,6 +251,7 @@ SCENARIOS = {
     "lifecycle": Scenario(lifecycle, ROUGH, nodes=2),
     "parallel": Scenario(parallel, ROUGH, nodes=2),
     "farewell": Scenario(farewell, ROUGH),
+    "jobs": Scenario(jobs, ROUGH, nodes=2),
     "outage": Scenario(outage, DARK, nodes=3),
     "daemons": Scenario(daemons, ROUGH, nodes=3),
 }

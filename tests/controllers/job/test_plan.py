@@ -173,6 +173,18 @@ def test_w52_no_more_than_500_uids_are_noted_at_once():
     assert world.conditions() == DONE
 
 
+def test_w52_a_pod_that_may_have_ended_since_is_not_let_go_of():
+    world = World(job(suspend=True))
+    name = world.add(resourceVersion="7")
+    (waves,) = world.look().actions
+    ((release, _),) = waves.lists
+    assert release.patch["metadata"]["resourceVersion"] == "7"
+    world.end(name)
+    world.step()
+    (group,) = world.look().cleanup
+    assert "resourceVersion" not in group.actions[0].patch["metadata"]
+
+
 def test_w54_complete_when_all_have_succeeded_and_are_counted():
     world = started(job())
     (name,) = world.active()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from holdfast.api.conditions import condition, is_ready, phase
+from holdfast.api.conditions import condition, is_finished, is_ready, phase
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest
@@ -108,9 +108,15 @@ class _Newest(str):
 
 
 def released(pod: Manifest) -> Patch:
-    """The write that says: nothing is left to count about this pod."""
+    """The write that says: nothing is left to count about this pod.
+
+    One that has not ended is let go only as it was seen: it may have ended since, and that would count.
+    """
     metadata = pod["metadata"]
-    patch = {"metadata": {"uid": metadata["uid"], "$deleteFromPrimitiveList/finalizers": [TRACKING]}}
+    change = {"uid": metadata["uid"], "$deleteFromPrimitiveList/finalizers": [TRACKING]}
+    if not is_finished(pod) and metadata.get("resourceVersion"):
+        change["resourceVersion"] = metadata["resourceVersion"]
+    patch = {"metadata": change}
     return Patch(PODS, metadata["namespace"], metadata["name"], patch, type=STRATEGIC, ignore=(NotFound,))
 
 
