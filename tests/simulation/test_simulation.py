@@ -194,7 +194,7 @@ def test_a_pod_that_is_counted_twice_is_seen():
         counted = {"uncountedTerminatedPods": None, outcome: 1}
         _write_status(cluster, noted)
         _write_status(cluster, counted)
-        with pytest.raises(InvariantBroken, match="counts pod .* twice"):
+        with pytest.raises(InvariantBroken, match=r"counts pod .* twice"):
             _write_status(cluster, noted)
 
 

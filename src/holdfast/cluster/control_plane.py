@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
@@ -22,6 +23,7 @@ from holdfast.controllers.replicaset.controller import ReplicaSetController, rep
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
 from holdfast.controllers.statefulset.controller import StatefulSetController
+from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
@@ -113,6 +115,8 @@ def controllers(
         lambda: replication_controllers(clock),
         lambda: JobController(clock),
         OrphanedPods,
+        lambda: CronJobController(clock),
+        lambda: TtlAfterFinished(clock),
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
         ClaimProtection,

@@ -273,7 +273,7 @@ def settled_phase(pod: Pod, observed: Observed, lists: dict[str, list[Manifest]]
 
 
 def _final_phase(pod: Pod, observed: Observed, lists: dict[str, list[Manifest]]) -> str:
-    """N14: what is left of a pod that was stopped. One that never ran has failed: whoever counts pods waits for that."""
+    """N14: what is left of a pod that was stopped. One that never ran has failed: who counts pods waits for that."""
     if observed.verdict is not None:
         return "Failed"
     if not any(observed.seen(c.name).current or observed.seen(c.name).previous for c in pod.containers()):
