@@ -43,14 +43,11 @@ def missed(schedule: Schedule, since: datetime, now: datetime) -> Missed:
 
 def _latest(schedule: Schedule, first: datetime, distance: timedelta, times: int, now: datetime) -> datetime:
     """Looked for from ever farther back: times may be far apart just now. In whole distances, for `@every`'s sake."""
-    back = 2
-    while True:
+    back, latest = 2, now
+    at = schedule.after(latest)
+    while at is None or at > now:
         latest = first + max(0, times - back) * distance
         at = schedule.after(latest)
-        if at is not None and at <= now:
-            break
-        if back >= times:
-            return first
         back *= 2
     while at is not None and at <= now:
         latest, at = at, schedule.after(at)

@@ -11,7 +11,6 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
 from holdfast.controllers.actions import Delete, Plan
 
-
 SOONEST_S = 0.001
 """A timer that fires a moment early must not find the same moment again and again."""
 
