@@ -28,3 +28,8 @@ def test_every_node_has_one_daemon_in_the_end_whatever_fails(seed):
 @pytest.mark.parametrize("seed", range(50))
 def test_jobs_complete_and_count_each_pod_once_whatever_fails(seed):
     play("jobs", seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cron_job_starts_one_job_for_every_time_whatever_fails(seed):
+    play("cron", seed)

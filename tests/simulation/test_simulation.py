@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from holdfast.api.batch.cron_job import CRON_JOBS
 from holdfast.api.batch.job import JOBS
+from holdfast.api.conditions import is_true
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
@@ -21,7 +23,7 @@ from holdfast.simulation.cluster import NeverHappened, simulate
 from holdfast.simulation.faults import Faults, FaultyClient
 from holdfast.simulation.loop import Deadlock, Livelock, SimulatedLoop
 from holdfast.simulation.observation import Facts, InvariantBroken, Observation
-from holdfast.simulation.scenarios import Scenario, play, task, web
+from holdfast.simulation.scenarios import Scenario, every_minute, play, task, web
 
 
 def test_one_seed_is_one_history_and_another_seed_another():
@@ -56,6 +58,18 @@ def test_an_hour_passes_at_once_and_nothing_but_heartbeats_is_written():
         cluster.apply(web(3))
         cluster.run_until(lambda: cluster.is_settled("web"), within_s=60)
         cluster.run_for(30)
+        last = cluster.trace[-1]
+        cluster.run_for(3600)
+        assert cluster.trace[-1] == last
+
+
+def test_a_year_between_two_jobs_passes_without_a_write():
+    with simulate(0) as cluster:
+        cluster.apply({**every_minute("Allow"), "metadata": {"name": "yearly", "namespace": "default"}})
+        cluster.run_until(lambda: cluster.objects(JOBS), within_s=90)
+        cluster.patch(CRON_JOBS, "yearly", {"spec": {"schedule": "0 0 1 1 *"}})
+        cluster.run_until(lambda: is_true(cluster.objects(JOBS)[0], "Complete"), within_s=1800)
+        cluster.run_for(4000)  # events live for an hour
         last = cluster.trace[-1]
         cluster.run_for(3600)
         assert cluster.trace[-1] == last
@@ -209,6 +223,19 @@ def test_a_job_that_counts_a_pod_that_has_not_ended_is_seen():
         cluster.apply(task("any", 1))
         with pytest.raises(InvariantBroken, match="adds 3 to failed for 0 pods"):
             _write_status(cluster, {"failed": 3})
+
+
+def test_a_second_job_for_one_time_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(every_minute("Allow"))
+        cluster.run_until(lambda: cluster.objects(JOBS), within_s=90)
+        cluster.kill(cluster.control_plane)
+        (job,) = cluster.objects(JOBS)
+        name, annotations = job["metadata"]["name"], job["metadata"]["annotations"]
+        cluster.delete(JOBS, name, propagation="Background")
+        again = task(name, 1)
+        with pytest.raises(InvariantBroken, match="was made again for"):
+            cluster.apply({**again, "metadata": {**again["metadata"], "annotations": annotations}})
 
 
 def _write_status(cluster, status):

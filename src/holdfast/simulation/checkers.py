@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from holdfast.api.resource import Manifest
 
-from .counting import PodsAreCountedOnce
+from .counting import OneJobPerTime, PodsAreCountedOnce
 from .observation import Facts, Observation
 
 
@@ -167,7 +167,14 @@ class StatusIsHonest:
 
 
 def all_checkers() -> list[Checker]:
-    return [OneRunningPodPerIdentity(), OrderedReady(), ClaimsAreKept(), StatusIsHonest(), PodsAreCountedOnce()]
+    return [
+        OneRunningPodPerIdentity(),
+        OrderedReady(),
+        ClaimsAreKept(),
+        StatusIsHonest(),
+        PodsAreCountedOnce(),
+        OneJobPerTime(),
+    ]
 
 
 def _is_ready(pod: Manifest) -> bool:

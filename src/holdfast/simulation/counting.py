@@ -1,10 +1,11 @@
-"""The guarantee of Jobs: each pod that ends is counted, once."""
+"""The guarantees of Jobs and CronJobs: each pod that ends is counted once, each time has one Job."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from holdfast.api.resource import Manifest
+from holdfast.controllers.cronjob.plan import SCHEDULED_AT
 from holdfast.controllers.job import indexes
 from holdfast.controllers.job.pods import is_tracked
 from holdfast.controllers.job.views import Job
@@ -73,6 +74,23 @@ class PodsAreCountedOnce:
     def _is_complete(self, job: Job, pod: Manifest) -> bool:
         text = pod["metadata"].get("annotations", {}).get("batch.kubernetes.io/job-completion-index", "")
         return job.is_indexed and bool(indexes.parse(text, job.indexes) <= job.completed_indexes)
+
+
+class OneJobPerTime:
+    """A CronJob makes no second Job for a time, not even when the first is gone."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, str] = {}
+
+    def check(self, seen: Observation, facts: Facts) -> str:
+        if seen.kind != "Job" or seen.old is not None or not (at := _scheduled(seen.manifest)):
+            return ""
+        first = self._made.setdefault(f"{seen.key} {at}", seen.manifest["metadata"]["uid"])
+        return f"{seen.key} was made again for {at}" if first != seen.manifest["metadata"]["uid"] else ""
+
+
+def _scheduled(job: Manifest) -> str:
+    return str((job["metadata"].get("annotations") or {}).get(SCHEDULED_AT) or "")
 
 
 def _endings(job: Job, pod: Manifest) -> Iterator[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
+from typing import Any
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
+from holdfast.api.batch.cron_job import CRON_JOBS
 from holdfast.api.batch.job import JOBS
 from holdfast.api.conditions import is_true
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
+from holdfast.api.times import parse_time
 
 from .cluster import TASK, Cluster, simulate
 from .daemons import daemons
@@ -45,7 +49,7 @@ def web(replicas: int = 3, policy: str = "OrderedReady") -> Manifest:
     }
 
 
-def task(name: str, completions: int, mode: str = "NonIndexed", **spec: object) -> Manifest:
+def task(name: str, completions: int, mode: str = "NonIndexed", **spec: Any) -> Manifest:
     """A Job whose pods end well or not, as chance has it."""
     container = {"name": "main", "image": "host", "command": list(TASK)}
     template = {"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 10, "containers": [container]}}
@@ -55,6 +59,17 @@ def task(name: str, completions: int, mode: str = "NonIndexed", **spec: object) 
         "kind": "Job",
         "metadata": {"name": name, "namespace": "default"},
         "spec": whole,
+    }
+
+
+def every_minute(policy: str, **spec: Any) -> Manifest:
+    """A CronJob of such Jobs."""
+    template = {"spec": task("", 1, **spec)["spec"]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "often", "namespace": "default"},
+        "spec": {"schedule": "* * * * *", "concurrencyPolicy": policy, "jobTemplate": template},
     }
 
 
@@ -139,6 +154,36 @@ def jobs(cluster: Cluster, chance: Random) -> None:
     cluster.run_until_quiet()
     assert not cluster.objects(JOBS)
     assert not cluster.objects(PODS)
+
+
+def cron(cluster: Cluster, chance: Random) -> None:
+    """A Job for every minute, whatever goes wrong; then the CronJob is deleted and nothing is left."""
+    policy = chance.choice(["Allow", "Forbid", "Replace"])
+    cluster.apply(every_minute(policy, ttlSecondsAfterFinished=chance.choice([30, 3600]), parallelism=1))
+    cluster.run_for(chance.uniform(500, 900))
+    cluster.heal()
+    cluster.run_for(61)
+    status = _cron_job(cluster)["status"]
+    if policy != "Allow":
+        assert len(status.get("active", ())) <= 1
+    if policy != "Forbid":
+        assert _minute(status["lastScheduleTime"]) == cluster.world.clock.now().replace(second=0, microsecond=0)
+    cluster.patch(CRON_JOBS, "often", {"spec": {"suspend": True}})
+    cluster.run_until(lambda: not _cron_job(cluster)["status"].get("active"), LONG_S)
+    cluster.delete(CRON_JOBS, "often", propagation=chance.choice(["Background", "Foreground"]))
+    cluster.run_until_quiet()
+    assert not cluster.objects(JOBS)
+    assert not cluster.objects(PODS)
+
+
+def _cron_job(cluster: Cluster) -> Manifest:
+    found = cluster.get(CRON_JOBS, "often")
+    assert found is not None
+    return found
+
+
+def _minute(text: str) -> datetime:
+    return parse_time(text).replace(second=0, microsecond=0)
 
 
 def _suspend_or_resume(cluster: Cluster, chance: Random) -> None:
@@ -252,6 +297,7 @@ SCENARIOS = {
     "parallel": Scenario(parallel, ROUGH, nodes=2),
     "farewell": Scenario(farewell, ROUGH),
     "jobs": Scenario(jobs, ROUGH, nodes=2),
+    "cron": Scenario(cron, ROUGH),
     "outage": Scenario(outage, DARK, nodes=3),
     "daemons": Scenario(daemons, ROUGH, nodes=3),
 }
