@@ -260,6 +260,18 @@ def test_w67_jobs_that_vanish_or_turn_up_are_told_of():
     ]
 
 
+def test_w66_two_times_in_one_minute_have_one_job():
+    world = World("@every 20s")
+    world.run(20 / 60)
+    world.end(name(0))
+    world.run(40 / 60)
+    assert list(world.jobs) == [name(0)]
+    assert world.cron_job["status"]["lastScheduleTime"] == format_time(time(40 / 60))
+    assert world.step().status is None
+    world.run(1)
+    assert list(world.jobs) == [name(0), name(1)]
+
+
 def test_a_name_that_somebody_else_took_is_left_to_him():
     world = World()
     world.others = [name(10)]

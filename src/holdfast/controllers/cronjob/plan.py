@@ -172,6 +172,9 @@ class Sync:
             return False
         if due == self._last_scheduled or any(each.get("name") == name for each in self._active):
             return False
+        if any(job["metadata"]["name"] == name for job in self._jobs):
+            self._last_scheduled = due  # a time in the same minute, which has had its job
+            return False
         if self._observed.is_namespace_terminating or name in self._observed.others:
             return False
         if cron_job.concurrency == "Forbid" and self._active:
