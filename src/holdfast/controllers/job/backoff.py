@@ -29,7 +29,8 @@ def remember(job: Job, pods: Iterable[Manifest], known: Mapping[str, Ended]) -> 
     endings = {
         uid(pod): Ended(has_succeeded(pod), finished_at(pod))
         for pod in pods
-        if (has_succeeded(pod) or has_failed(job, pod))
+        if uid(pod) not in known
+        and (has_succeeded(pod) or has_failed(job, pod))
         and (is_tracked(pod) or "deletionTimestamp" not in pod["metadata"])
     }
     return {**endings, **known}

@@ -24,6 +24,9 @@ from .plan import Observed, plan
 from .views import Job
 
 CONCURRENCY = 5
+MANY_PODS = 100
+BATCH_S = 1.0
+"""What happens to the pods of a Job with more than so many is looked at together, that much later at most."""
 
 
 class JobController:
@@ -99,5 +102,7 @@ class JobController:
             return
         key = f"{pod['metadata']['namespace']}/{reference['name']}"
         one = self._jobs.get(key)
-        if one is not None and one["metadata"]["uid"] == reference["uid"]:
-            self._queue.add(key)
+        if one is None or one["metadata"]["uid"] != reference["uid"]:
+            return
+        has_many = len(self._pods.by_index(BY_CONTROLLER, reference["uid"])) > MANY_PODS
+        self._queue.add_after(key, BATCH_S if has_many else 0)

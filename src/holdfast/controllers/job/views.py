@@ -80,11 +80,11 @@ class Job:
         completions = self._spec.get("completions")
         return None if completions is None else int(completions)
 
-    @property
+    @cached_property
     def is_indexed(self) -> bool:
         return self._spec.get("completionMode") == "Indexed"
 
-    @property
+    @cached_property
     def indexes(self) -> int:
         """How many indexes an Indexed job has."""
         return self.completions or 0
@@ -113,7 +113,7 @@ class Job:
         policy: Manifest | None = self._spec.get("successPolicy")
         return policy
 
-    @property
+    @cached_property
     def replaces_only_failed(self) -> bool:
         """Whether a pod on its way out is neither a failure nor replaced before it has ended."""
         return self._spec.get("podReplacementPolicy") == "Failed" or self.failure_policy is not None

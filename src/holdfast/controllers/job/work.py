@@ -99,19 +99,22 @@ def build_pod(job: Job, index: int | None = None, replaced: Manifest | None = No
 
 def _surplus(job: Job, tally: Tally) -> list[Manifest]:
     """Those condemned before, those that share an index or have none, and whatever is too much."""
-    active = sorted(tally.active, key=by_worth)
     if job.is_suspended:
-        return [*tally.condemned, *active]
-    gone = _without_place(job, active) if job.is_indexed else []
+        return [*tally.condemned, *tally.active]
+    gone = _without_place(job, tally.active) if job.is_indexed else []
     leaving = {uid(pod) for pod in gone}
-    left = [pod for pod in active if uid(pod) not in leaving]
+    left = [pod for pod in tally.active if uid(pod) not in leaving]
     too_many = len(left) - _wanted(job, tally)
-    return [*tally.condemned, *gone, *left[: max(0, too_many)]][:MOST_AT_ONCE]
+    least = sorted(left, key=by_worth)[:too_many] if too_many > 0 else []
+    return [*tally.condemned, *gone, *least][:MOST_AT_ONCE]
 
 
 def _without_place(job: Job, active: Sequence[Manifest]) -> list[Manifest]:
-    """Of several pods with one index, which come by their worth, the best one stays."""
-    best = {index_of(job, pod): pod for pod in active}
+    """Of several pods with one index the best one stays."""
+    indexes = [index_of(job, pod) for pod in active]
+    if None not in indexes and len(set(indexes)) == len(indexes):
+        return []
+    best = {index_of(job, pod): pod for pod in sorted(active, key=by_worth)}
     best.pop(None, None)
     kept = {uid(pod) for pod in best.values()}
     return [pod for pod in active if uid(pod) not in kept]
