@@ -23,7 +23,8 @@ from holdfast.simulation.cluster import NeverHappened, simulate
 from holdfast.simulation.faults import Faults, FaultyClient
 from holdfast.simulation.loop import Deadlock, Livelock, SimulatedLoop
 from holdfast.simulation.observation import Facts, InvariantBroken, Observation
-from holdfast.simulation.scenarios import Scenario, every_minute, play, task, web
+from holdfast.simulation.scenarios import Scenario, play, web
+from holdfast.simulation.tasks import every_minute, task
 
 
 def test_one_seed_is_one_history_and_another_seed_another():
