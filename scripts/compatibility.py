@@ -27,6 +27,7 @@ SOURCE = ROOT / "src" / "holdfast"
 DOCUMENT = ROOT / "docs" / "compatibility.md"
 ACTING = ("apiserver", "controllers", "scheduler", "network", "node")
 LENT = (
+    "api/batch/job_defaults.py",
     "api/core/label_keys.py",
     "api/core/node_affinity.py",
     "api/core/quality_of_service.py",
@@ -37,6 +38,8 @@ LENT = (
 FIELD_BY_FIELD = (
     ("", "Pod"),
     ("apps", "StatefulSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
     ("", "Service"),
     ("", "PersistentVolumeClaim"),
     ("", "PersistentVolume"),

@@ -24,6 +24,8 @@ from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.disruption.controller import DisruptionController
+from holdfast.controllers.job.controller import JobController
+from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.nodes.controller import NodeLifecycle
 from holdfast.controllers.nodes.ttl import NodeTtl
 from holdfast.controllers.quota.controller import QuotaController
@@ -66,7 +68,14 @@ SCENARIOS = (
     "watch/refused",
 )
 
-OF_WORKLOADS = ("patch/strategic", "workloads/deployment", "workloads/daemon-set", "tables/workloads")
+OF_WORKLOADS = (
+    "patch/strategic",
+    "tables/workloads",
+    "validation/immutable",
+    "workloads/daemon-set",
+    "workloads/deployment",
+    "workloads/job",
+)
 OF_POLICIES = ("policy/quota", "tables/cluster")
 
 NOT_YET = {
@@ -75,12 +84,13 @@ NOT_YET = {
         "defaults/pod: minimal",
         "workloads/deployment: the pod",
         "workloads/deployment: the new pod",
+        "workloads/job: the pod",
     ),
     "a cache of the recorded server: a token outlives its account by ten seconds there": (
         "access/service-accounts: its token is void",
     ),
     "the recorded server hashes its own structures in memory": ("workloads/deployment: not available",),
-    "needs the controller": ("access/service-accounts: root certificate", "tables/workloads: job seen"),
+    "needs the controller": ("access/service-accounts: root certificate",),
     "rules in CEL are not compiled yet": ("validation/configuration: custom resource definition: bad rule",),
     "the recording's own build and address": ("access/forbidden: GET /version", "access/forbidden: GET /api"),
 }
@@ -108,6 +118,8 @@ async def test_workloads_go_the_way_they_went_on_a_real_server(server: Any, admi
         replication_controllers(clock),
         DaemonSetController(clock),
         StatefulSetController(real_world()),
+        JobController(clock),
+        OrphanedPods(),
     )
     async with _running(server, *controllers):
         await _compare(server, admin_token, OF_WORKLOADS, 30)

@@ -27,6 +27,14 @@ def required_name(field: str, text: str, rule: Callable[[str], str]) -> Iterator
         yield required(field)
 
 
+def domain_prefixed_path(field: str, text: str) -> Iterator[FieldError]:
+    domain, _, path = text.partition("/")
+    if not domain or not path:
+        yield invalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
+    else:
+        yield from named(field, domain, names.dns_subdomain)
+
+
 def label_key(field: str, text: str) -> Iterator[FieldError]:
     """A key of labels, taints and the like; upstream says two things of an empty one."""
     yield from named(field, text, names.qualified_name)

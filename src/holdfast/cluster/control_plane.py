@@ -12,12 +12,15 @@ from typing import Any, Protocol
 from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.definitions.controller import DefinitionStatus
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
+from holdfast.controllers.job.controller import JobController
+from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
 from holdfast.controllers.nodes.ttl import NodeTtl
@@ -26,6 +29,7 @@ from holdfast.controllers.replicaset.controller import ReplicaSetController, rep
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
 from holdfast.controllers.statefulset.controller import StatefulSetController
+from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
@@ -132,6 +136,10 @@ def controllers(
         lambda: DaemonSetController(clock),
         lambda: ReplicaSetController(clock),
         lambda: replication_controllers(clock),
+        lambda: JobController(clock),
+        OrphanedPods,
+        lambda: CronJobController(clock),
+        lambda: TtlAfterFinished(clock),
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
         ClaimProtection,

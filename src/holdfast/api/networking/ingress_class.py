@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.api import names
 from holdfast.api.errors import FieldError, forbidden, invalid, required
-from holdfast.api.field_rules import immutable, named, required_name, supported
+from holdfast.api.field_rules import domain_prefixed_path, immutable, named, required_name, supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -26,7 +26,7 @@ def validate(ingress_class: Manifest) -> list[FieldError]:
     if len(controller) > 250:
         errors.append(invalid("spec.controller", controller, "must be no more than 250 characters"))
     elif controller:
-        errors += _domain_path("spec.controller", controller)
+        errors += domain_prefixed_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
         errors += _parameters("spec.parameters", parameters)
@@ -47,14 +47,6 @@ def _parameters(field: str, parameters: Manifest) -> Iterator[FieldError]:
             yield from named(f"{field}.namespace", namespace, names.dns_label)
     elif scope == "Cluster" and namespace is not None:
         yield forbidden(f"{field}.namespace", "`parameters.scope` is set to 'Cluster'")
-
-
-def _domain_path(field: str, text: str) -> Iterator[FieldError]:
-    domain, _, path = text.partition("/")
-    if not domain or not path:
-        yield invalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
-    else:
-        yield from named(field, domain, names.dns_subdomain)
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
