@@ -48,6 +48,8 @@ WORDS = (
     "2026-01-02T03:04:05Z",
 )
 NUMBERS = (0, 1, 2, 3, -1, 80, 65536, 1 << 31, 1 << 40, (1 << 63) - 1)
+QUANTITIES = ("1", "100m", "1Gi", "0", "-1", "1.5", 2)
+FORMATS = {"date-time": ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000001Z", None), "byte": ("AAAA", "", "eA==")}
 QUERIES = (
     "dryRun=All",
     "fieldValidation=Strict",
@@ -79,10 +81,12 @@ class Values:
 
     def of(self, schema: dict[str, Any], name: str = "", depth: int = 0) -> Any:
         choose, chance = self.random.choice, self.random.random()
-        if chance < 0.004:
+        if chance < 0.001:
             return choose([None, [], {}, "x", 1, True, [None], {"": None}])
         while ref := self._reference(schema):
             schema = self._schemas[ref]
+            if ref.endswith("Quantity"):
+                return choose(QUANTITIES)
         match schema.get("type"):
             case "object":
                 return self._object(schema, depth)
@@ -93,6 +97,8 @@ class Values:
                 return choose(NUMBERS)
             case "boolean":
                 return self.random.random() < 0.5
+            case "string" if schema.get("format") in FORMATS:
+                return choose(FORMATS[schema["format"]])
             case "string":
                 return choose(NAMES[:3]) if name == "name" and chance < 0.9 else choose(schema.get("enum") or WORDS)
         return choose(["1", "http", 80, "25%", {"a": "b"}])

@@ -86,8 +86,7 @@ class Model:
         self.owners[me] = set(wanted)
         owned = set().union(*self.owners.values())
         dropped = {path for path in before - set(wanted) if path not in owned}
-        # An item that nobody owns goes with everything in it; one that somebody owns part of stays.
-        dropped = {path for path in dropped if not any(is_below(other, path) for other in owned)}
+        # An item that nobody owns goes with everything in it, though an update may own part of it (A139).
         removed = {path for path in self.content if any(path == one or is_below(path, one) for one in dropped)}
         for path in removed:
             del self.content[path]
@@ -277,7 +276,7 @@ def test_dropping_everything_leaves_what_others_own(sequence: list[Any], config:
     left = leaves(real.manifest)
     assert ("one", "Apply") not in real.owners()
     for path in leaves(config):
-        held = any(other == path or is_below(other, path) for other in others)
+        held = all(other in others for other in leaves(config) if other == path or is_below(path, other))
         assert (path in left) == held, path
     untouched = {path for path in before if not any(path == one or is_below(path, one) for one in leaves(config))}
     assert untouched <= set(left)
