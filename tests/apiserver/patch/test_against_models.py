@@ -284,7 +284,7 @@ def model_list(name: str, live: Any, patch: Any, order: Any, dropped: set[Any]) 
     gone = {identity(name, item) for item in directed}
     kept = [item for item in live if identity(name, item) not in gone]
     if name in UNIONS:
-        kept = [item for item in kept if item not in dropped or item in added]
+        kept = [item for item in kept if item not in dropped]
     by_key = {identity(name, item): item for item in kept}
     for item in added:
         key = identity(name, item)
@@ -384,7 +384,9 @@ def directed(draw: Any, node: Any, name: str = "") -> Any:
                 written = [{KEYS[member]: one} for one in order] if member in KEYS else order
                 result[f"$setElementOrder/{member}"] = written
             elif chance < 8 and member in UNIONS:
-                result[f"$deleteFromPrimitiveList/{member}"] = draw(unions)
+                # What one patch both adds and deletes has no meaning: upstream takes the two in any order.
+                stays = result.get(member) or ()
+                result[f"$deleteFromPrimitiveList/{member}"] = [one for one in draw(unions) if one not in stays]
         if name == "volumes" and draw(st.booleans()):
             result["$retainKeys"] = [member for member in result if not member.startswith("$")] + ["emptyDir"]
         if name in ("labels", "nodeSelector", "spec") and draw(st.integers(0, 12)) == 0:
