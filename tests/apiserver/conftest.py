@@ -199,7 +199,7 @@ def jane_token() -> str:
     return JANE
 
 
-SOON_S = 3.0
+SOON_S = 5.0
 """What one request may hold the server up, on a busy machine. The worst bodies have 3 MiB."""
 
 
