@@ -282,3 +282,14 @@ async def test_numbers_of_a_message_may_have_any_wire_type(ask: Any) -> None:
             await ask("POST", REVISIONS, message("apps/v1", "ControllerRevision", name + wrong), headers=PROTOBUF)
             lease = message("coordination.k8s.io/v1", "Lease", name + field(2, wrong))
             await ask("POST", "/apis/coordination.k8s.io/v1/namespaces/ns/leases", lease, headers=PROTOBUF)
+
+
+async def test_warnings_are_bounded_in_number_and_length(ask: Any) -> None:
+    """Thousands of header lines are more than clients read."""
+    many = {"metadata": {"name": "a"}, **{f"unknown-{number:04}": 1 for number in range(3000)}}
+    warnings = (await ask("POST", MAPS, many)).headers["Warning"]
+    assert warnings[0] == '299 - "unknown field \\"unknown-0000\\""'
+    assert 4096 - 300 < sum(map(len, warnings)) < 8192
+    long = {"metadata": {"name": "b"}, "x" * 5000: 1}
+    (warning,) = (await ask("POST", MAPS, long)).headers["Warning"]
+    assert len(warning) < 300
