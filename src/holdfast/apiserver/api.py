@@ -27,6 +27,7 @@ from .conversion import STORED_AS, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import applying, binding, collection, create, delete, eviction, patching, reading, scale, token, update
+from .verbs.verdicts import Verdicts
 from .views import Listed
 
 
@@ -49,6 +50,7 @@ class Api:
         self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
         self.account_tokens = account_tokens
+        self.verdicts = Verdicts()
         self._now: tuple[datetime | None, str] = (None, "")
 
     # -- what the verbs build on

@@ -51,10 +51,11 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
     api.admission.admit(call, manifest, None)  # what it adds needs no defaults
     strategy.begin(api, call, manifest, managed)
     with api.allocation.of(call, manifest, None):
-        if errors := strategy.new_errors(call, manifest):
+        verdict = api.verdicts.of(resource, manifest)
+        if errors := strategy.new_errors(call, manifest, verdict):
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
-        call.warnings += [*resource.create_warnings(manifest), *resource.warnings(manifest)]
+        call.warnings += [*resource.create_warnings(manifest), *verdict.warnings()]
         if api.latest(call) is not None:
             raise call.already_exists(call.name)
         if call.options.dry_run:
