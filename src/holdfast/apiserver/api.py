@@ -117,7 +117,11 @@ class Api:
         return reading.get(self, call)
 
     def list(self, call: Call, options: ListOptions) -> Listed:
-        return reading.listed(self, call, options)
+        return reading.finished(reading.listing(self, call, options))
+
+    def listing(self, call: Call, options: ListOptions) -> reading.Steps[Listed]:
+        """The same with pauses, for many objects."""
+        return reading.listing(self, call, options)
 
     async def create(self, call: Call, manifest: Manifest) -> Stored:
         return await create.create(self, call, manifest)
