@@ -114,12 +114,27 @@ class Sender(asyncio.Protocol):
             self.send()
 
 
+class Frames:
+    """Counts the events in a stream that comes in pieces of any size."""
+
+    MARK = b',"object":{"kind"'
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def count(self, data: bytes) -> int:
+        data = self._tail + data
+        self._tail = data[1 - len(self.MARK) :]
+        return data.count(self.MARK)
+
+
 class Watcher(asyncio.Protocol):
     """One watch: counts the events it is told of."""
 
     def __init__(self, request: bytes, heard: Callable[[int], None]) -> None:
         self._request = request
         self._heard = heard
+        self._frames = Frames()
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: Any = None
 
@@ -130,7 +145,7 @@ class Watcher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.opened.done():
             self.opened.set_result(None)
-        self._heard(data.count(b'{"type":"'))
+        self._heard(self._frames.count(data))
 
 
 async def run(target: Target, sources: list[Iterator[bytes]], seconds: float) -> Load:
