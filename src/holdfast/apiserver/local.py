@@ -23,7 +23,7 @@ from .patches import Patch
 from .selection import seen, select, within
 from .verbs import scale
 
-SLICE = 64
+SLICE = 32
 """So many objects are decoded before others have a turn."""
 
 TRUSTED = WriteOptions(field_validation="Ignore")

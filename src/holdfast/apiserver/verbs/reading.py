@@ -24,8 +24,8 @@ CONTINUE_VERSION = "meta.k8s.io/v1"
 LATEST = -1
 """As the revision of a continue token: whatever is current then (A100)."""
 
-SLICE = 64
-"""So many objects are looked into at a time; one that nobody has decoded yet takes up to 0.1 ms."""
+SLICE = 32
+"""So many objects are looked into at a time; one that nobody has decoded yet takes some 0.1 ms."""
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
