@@ -17,7 +17,7 @@ from pathlib import Path
 
 from holdfast import __version__
 from holdfast.api import registry
-from holdfast.api.registry import RESOURCES
+from holdfast.api.registry import MEASURED, RESOURCES
 from holdfast.api.resource import Resource
 from holdfast.api.schema.definitions import MINOR
 from holdfast.api.schema.types import Field, Type, type_of
@@ -26,7 +26,13 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "holdfast"
 DOCUMENT = ROOT / "docs" / "compatibility.md"
 ACTING = ("apiserver", "controllers", "scheduler", "network", "node")
-LENT = ("api/core/label_keys.py", "api/core/node_affinity.py", "api/core/quality_of_service.py", "api/selectors.py")
+LENT = (
+    "api/core/label_keys.py",
+    "api/core/node_affinity.py",
+    "api/core/quality_of_service.py",
+    "api/core/taints.py",
+    "api/selectors.py",
+)
 """Parts of what kinds are that the acting packages decide by."""
 FIELD_BY_FIELD = (
     ("", "Pod"),
@@ -143,7 +149,7 @@ it fails, and says so. A struct is shown where it is first met.
 
 def kinds_table(notes: Notes) -> Iterator[str]:
     by_group: dict[str, list[Resource]] = {}
-    for resource in RESOURCES:
+    for resource in (*RESOURCES, *MEASURED):
         by_group.setdefault(resource.api_version, []).append(resource)
     for api_version, resources in by_group.items():
         yield f"### {api_version}\n"
@@ -151,7 +157,7 @@ def kinds_table(notes: Notes) -> Iterator[str]:
         yield "|---|---|---|---|"
         for each in resources:
             below = ", ".join(f"{sub.name} ({' '.join(sub.verbs)})" for sub in each.subresources)
-            acted = notes.kinds.get(each.qualified, "yes")
+            acted = "measured when read, not stored" if each.is_measured else notes.kinds.get(each.qualified, "yes")
             yield f"| {each.plural} | {' '.join(each.verbs)} | {below} | {acted} |"
         yield ""
 

@@ -103,3 +103,22 @@ async def test_the_older_way_to_bind_names_the_pod_in_the_body(web: Any) -> None
     assert (await web("POST", "/api/v1/namespaces/ns/bindings", body)).code == 201
     assert (await web("GET", f"{PODS}/a"))["spec"]["nodeName"] == "n1"
     assert (await web("GET", "/api/v1/namespaces/ns/bindings")).code == 405
+
+
+async def test_a_status_leaves_the_generation_of_a_daemon_sets_template_alone(web: Any) -> None:
+    daemon_sets = "/apis/apps/v1/namespaces/ns/daemonsets"
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": CONTAINERS}}
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template}
+    made = await web("POST", daemon_sets, {"metadata": {"name": "agent"}, "spec": spec})
+    metadata = {**made["metadata"], "annotations": {"a": "b"}}
+    status = {**made["status"], "observedGeneration": 1}
+    written = await web("PUT", f"{daemon_sets}/agent/status", {**made.body, "metadata": metadata, "status": status})
+    assert written["metadata"]["annotations"] == {"a": "b", "deprecated.daemonset.template.generation": "1"}
+    assert written["status"]["observedGeneration"] == 1
+    refused = await web(
+        "PATCH",
+        f"{daemon_sets}/agent",
+        {"metadata": {"annotations": {"deprecated.daemonset.template.generation": "x"}}},
+        headers=MERGE,
+    )
+    assert (refused.code, refused["reason"]) == (400, "BadRequest")

@@ -215,3 +215,31 @@ def test_the_emptier_node_is_preferred():
 def test_the_node_chosen_before_is_kept():
     view = cluster(node("n1"), node("n2"), pods=(pod("a", on="n2", requests={"cpu": "2"}),))
     assert where(pod(), view, preferred="n2") == "n2"
+
+
+def for_node(*terms):
+    """Terms that are alternatives, each a list of lists of names."""
+    written = [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": names} for names in each]}
+        for each in terms
+    ]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": written}}}
+
+
+def test_w40_a_pod_for_a_node_by_name_is_refused_by_it_alone():
+    tiny = node("n1", allocatable={"cpu": "1"})
+    wanted = pod(requests={"cpu": "2"}, affinity=for_node([["n1"]]))
+    said = where(wanted, cluster(tiny, node("n2", unschedulable=True), node("n3")))
+    assert said == (
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+        f"preemption: 0/3 nodes are available: 3 {NOT_HELPFUL}."
+    )
+    assert where(pod(affinity=for_node([["n3"]])), cluster(node("n1"), node("n2"), node("n3"))) == "n3"
+    assert where(pod(affinity=for_node([["n2"]], [["n3"]])), cluster(node("n1"), node("n2"))) == "n2"
+
+
+def test_a_pod_for_two_nodes_at_once_fits_none():
+    said = where(pod(affinity=for_node([["n1"], ["n2"]])), cluster(node("n1"), node("n2")))
+    assert said == (
+        f"0/2 nodes are available: pod affinity terms conflict. preemption: 0/2 nodes are available: 2 {NOT_HELPFUL}."
+    )

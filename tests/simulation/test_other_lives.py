@@ -1,4 +1,4 @@
-"""Sets whose pods come and go all at once, sets that are deleted, and long outages of machines."""
+"""Sets whose pods come and go all at once, sets that are deleted, long outages of machines, and daemons."""
 
 import pytest
 
@@ -18,3 +18,8 @@ def test_a_deleted_set_leaves_nothing_whatever_fails(seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_machines_that_come_back_after_minutes_find_no_second_life_begun(seed):
     play("outage", seed)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_node_has_one_daemon_in_the_end_whatever_fails(seed):
+    play("daemons", seed)

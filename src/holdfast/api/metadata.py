@@ -9,7 +9,7 @@ from .errors import FieldError, forbidden, invalid, required, show, too_long
 from .resource import Manifest, Resource
 
 MAX_ANNOTATIONS_BYTES = 256 * 1024
-_BARE_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+BARE_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 def key(manifest: Manifest) -> str:
@@ -154,7 +154,7 @@ def _validate_finalizers(finalizers: list[str]) -> list[FieldError]:
     for number, finalizer in enumerate(finalizers):
         if error := names.qualified_name(finalizer):
             errors.append(invalid("metadata.finalizers", finalizer, error))
-        elif "/" not in finalizer and finalizer not in _BARE_FINALIZERS:
+        elif "/" not in finalizer and finalizer not in BARE_FINALIZERS:
             detail = "name is neither a standard finalizer name nor is it fully qualified"
             errors.append(invalid(f"metadata.finalizers[{number}]", finalizer, detail))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:

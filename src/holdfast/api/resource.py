@@ -80,6 +80,23 @@ def name_cells(manifest: Manifest, now: datetime) -> list[Any]:
 NAME = Column("Name", format="name", documents="meta.v1.ObjectMeta.name")
 AGE = Column("Age", documents="meta.v1.ObjectMeta.creationTimestamp")
 NAME_COLUMNS = (NAME, AGE)
+CREATED_COLUMNS = (NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp"))
+
+
+def created_cells(manifest: Manifest, now: datetime) -> list[Any]:
+    """Name and the time of creation, which clients turn into an age."""
+    return [manifest["metadata"]["name"], manifest["metadata"].get("creationTimestamp")]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAs:
+    """Another kind whose objects these are. Both functions return a new manifest and leave the given one alone."""
+
+    resource: Resource
+    write: Callable[[Manifest], Manifest]
+    """From an object of this kind to the stored one."""
+    read: Callable[[Manifest], Manifest]
+    """From a stored object to one of this kind."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +124,8 @@ class Resource:
     """Resets what a client may not set, after admission, before validation: status, derived fields."""
     prepare_update: Callable[[Manifest, Manifest], None] = _nothing_on_update
     """(new, old): carries over what a client may not change, such as a Service's cluster IP."""
+    prepare_status_update: Callable[[Manifest, Manifest], None] = _nothing_on_update
+    """(new, old): the same for what a write through /status lets through of metadata."""
     validate: Callable[[Manifest], list[FieldError]] = _no_errors
     validate_create: Callable[[Manifest], list[FieldError]] = _no_errors
     """What is refused of a new object only; `validate` has run before."""
@@ -126,6 +145,8 @@ class Resource:
     columns: tuple[Column, ...] = NAME_COLUMNS
     cells: Callable[[Manifest, datetime], list[Any]] = name_cells
     row_conditions: Callable[[Manifest], list[Manifest]] = lambda manifest: []
+    metadata_alone: Callable[[Manifest], Manifest] = lambda manifest: manifest["metadata"]
+    """The metadata as it is shown without the object: upstream adds some annotations only to the whole."""
 
     initial_status: Manifest | None = None
     """What status is on create where the kind has a status subresource (A70); None leaves it out."""
@@ -140,10 +161,16 @@ class Resource:
     delete_returns_object: bool = False
     """Deletion answers with the last object instead of a Status (A86)."""
     default_propagation: str = "Background"
+    is_measured: bool = False
+    """Made when it is read: it has no objects of its own, and no name for one of it."""
+    stored_as: StoredAs | None = None
+    """Set where the objects are stored as those of another kind, and converted at the door."""
+    no_effect: str = ""
+    """What whoever creates an object is warned of: that nothing here acts on it."""
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return "" if self.is_measured else self.kind.lower()
 
     @property
     def list_kind(self) -> str:

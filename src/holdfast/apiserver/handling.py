@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from holdfast.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from holdfast.api.errors import (
+    ApiError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+)
 from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Body, Request, Response, Streaming
 
@@ -25,6 +32,7 @@ from .auth.reviews import is_review
 from .auth.user import User
 from .cache import Stored
 from .call import Call
+from .compression import compressed
 from .negotiation import JSON, choose, wants_discovery, wants_pretty
 from .options import (
     Query,
@@ -55,8 +63,8 @@ T = TypeVar("T")
 FUTURE_S = 3.0
 """How long a read waits for a revision that has not come yet (A109)."""
 
-CONNECTING = ("log", "exec", "attach", "portforward", "proxy")
-"""Subresources that reach through to a node; proxies are not served yet."""
+CONNECTING = ("log", "exec", "attach", "portforward")
+"""Subresources that reach through to a node's agent, or end at it."""
 
 STARTING = ("pods/exec", "pods/attach", "pods/portforward")
 
@@ -80,6 +88,12 @@ class Streams(Protocol):
     def __call__(
         self, request: Request, pod: Manifest, subresource: str, query: Query
     ) -> Answer | Awaitable[Answer]: ...
+
+
+class Proxy(Protocol):
+    """What answers requests for `/proxy`: `holdfast.apiserver.streams.proxying`."""
+
+    def __call__(self, request: Request, route: Route) -> Answer | Awaitable[Answer]: ...
 
 
 @dataclass(slots=True)
@@ -107,7 +121,7 @@ class Handler:
             pretty = first(query, "pretty") if "pretty" in query else None
             style = Style(pretty=wants_pretty(request.query, pretty, request.headers.get("user-agent", "")))
             user = self._admit(request, query)
-            return self._answer(request, query, user, style)
+            return compressed(request, self._answer(request, query, user, style))
         except ApiError as error:
             return responses.refusal(error, style)
         except Exception as error:  # the edge: one request must not take the server down
@@ -188,20 +202,33 @@ class Handler:
         verb = routing.verb_of(request.method, route, flag(query, "watch"))
         if not verb:
             raise not_allowed()
+        if route.subresource == "proxy":
+            return self._proxied(request, route)
         style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
         call = Call(user, route.resource, route.namespace, route.name, route.subresource)
         asked = Asked(request, query, user, route, call, style)
         if route.subresource in CONNECTING:
             return self._connect(asked)
+        if route.resource.is_measured:
+            if self._server.metrics is None:
+                raise ServiceUnavailable("the server is currently unable to handle the request")
+            measured = self._server.metrics.answer(call, query, style, is_list=verb == "list")
+            return self._settled(asked, measured)
         if verb in ("get", "list", "watch"):
             return self._read(asked, verb)
         return self._shielded(asked, self._write(asked, verb))
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
         pod = self._server.api.get(asked.call).manifest
-        if self._server.streams is None or asked.route.subresource == "proxy":
+        if self._server.streams is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.streams(asked.request, pod, asked.route.subresource, asked.query)
+
+    def _proxied(self, request: Request, route: Route) -> Answer | Awaitable[Answer]:
+        """What the backend makes of the request is its own: nothing of it is read here."""
+        if self._server.proxy is None:
+            raise NotFound("the server could not find the requested resource", has_details=True)
+        return self._server.proxy(request, route)
 
     # -- reading
 
@@ -250,7 +277,7 @@ class Handler:
             listed: views.Listed = done.value
             if len(listed.items) > view.at_once:
                 return self._in_slices(asked, view, listed)
-            return responses.encoded(200, b"".join(view.many(listed)), asked.style)
+            return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
         return self._found_in_slices(asked, view, steps)
 
     async def _found_in_slices(self, asked: Asked, view: views.View, steps: reading.Steps[views.Listed]) -> Answer:
@@ -261,7 +288,7 @@ class Handler:
         for piece in view.many(listed):
             body += piece  # no list of pieces: to join them at the end would take as long as all the rest
             await asyncio.sleep(0)
-        return responses.encoded(200, body, asked.style)
+        return responses.encoded(200, body, asked.style, asked.call.warnings)
 
     def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=True)

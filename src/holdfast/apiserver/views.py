@@ -28,7 +28,7 @@ INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list found, at one revision."""
+    """What a list found, at one revision; 0 if it is not stored and has none."""
 
     items: Sequence[Stored]
     revision: int
@@ -36,7 +36,7 @@ class Listed:
     remaining: int | None = None
 
     def metadata(self) -> Manifest:
-        metadata: Manifest = {"resourceVersion": str(self.revision)}
+        metadata: Manifest = {"resourceVersion": str(self.revision)} if self.revision else {}
         if self.continue_token:
             metadata["continue"] = self.continue_token
         if self.remaining:
@@ -68,21 +68,26 @@ class View(Protocol):
 
 
 def view_of(resource: Resource, form: Form, include: str, clock: Clock, *, is_list: bool) -> View:
-    """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
+    """Raises as `check_shape`."""
+    check_shape(resource, form, include, is_list=is_list)
     if not form.shape:
         return plain(resource)
     if form.shape == "Table":
-        if include not in ("", "Metadata", "Object", "None"):
-            text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
-            raise BadRequest(f"Unable to convert to Table as requested: {text}")
         return TableView(resource, form.version, include or "Metadata", clock)
+    return MetadataView(resource, form.version)
+
+
+def check_shape(resource: Resource, form: Form, include: str, *, is_list: bool) -> None:
+    """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
+    if form.shape == "Table" and include not in ("", "Metadata", "Object", "None"):
+        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise BadRequest(f"Unable to convert to Table as requested: {text}")
     if is_list and form.shape == "PartialObjectMetadata":
         kind = f"*{_package(resource)}.{resource.list_kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")
     if not is_list and form.shape == "PartialObjectMetadataList":
         kind = f"*{_package(resource)}.{resource.kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})")
-    return MetadataView(resource, form.version)
 
 
 def plain(resource: Resource) -> PlainView:
@@ -152,10 +157,11 @@ class MetadataView:
 
     def __init__(self, resource: Resource, version: str) -> None:
         self._version = version
+        self._metadata = resource.metadata_alone
         self.key: Hashable = ("metadata", version)
 
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
-        return _encode(partial(stored.manifest["metadata"], self._version))
+        return _encode(partial(self._metadata(stored.manifest), self._version))
 
     def many(self, listed: Listed) -> Iterator[bytes]:
         head = {**_meta("PartialObjectMetadataList", self._version), "metadata": listed.metadata()}
@@ -209,7 +215,7 @@ class TableView:
         if conditions := self._resource.row_conditions(manifest):
             row["conditions"] = conditions
         if self._include == "Metadata":
-            row["object"] = partial(manifest["metadata"], self._version)
+            row["object"] = partial(self._resource.metadata_alone(manifest), self._version)
         else:
             row["object"] = manifest if self._include == "Object" else None
         return row

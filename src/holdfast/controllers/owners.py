@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from holdfast.api.errors import Invalid, NotFound
 from holdfast.api.metadata import controller_of
 from holdfast.api.resource import Manifest, Resource
+from holdfast.api.selectors import LabelSelector
 
 from .actions import Action, Confirm, Each, Patch
 
@@ -43,6 +45,47 @@ def of_controller(manifest: Manifest) -> Iterable[str]:
 
 def of_namespace_if_orphan(manifest: Manifest) -> Iterable[str]:
     return () if controller_uid(manifest) else (manifest["metadata"]["namespace"],)
+
+
+class Owners(Protocol):
+    """The objects of one kind, such as an informer sees them."""
+
+    def get(self, key: str) -> Manifest | None:
+        """The one at "namespace/name"."""
+
+    def list(self, namespace: str) -> Iterable[Manifest]: ...
+
+
+def owner_of(one: Manifest, resource: Resource, find: Callable[[str], Manifest | None]) -> Manifest | None:
+    """The object of that kind that controls it, by name and uid; `find` takes "namespace/name"."""
+    reference = controller_of(one)
+    if reference is None or reference["kind"] != resource.kind:
+        return None
+    owner = find(f"{one['metadata']['namespace']}/{reference['name']}")
+    return owner if owner is not None and owner["metadata"]["uid"] == reference["uid"] else None
+
+
+def concerned(
+    old: Manifest | None,
+    new: Manifest | None,
+    resource: Resource,
+    owners: Owners,
+    selector_of: Callable[[Manifest], LabelSelector],
+) -> Iterator[Manifest]:
+    """Whom a change of an object concerns: its owner, or its former one; of one that nobody controls, all that might
+    want it (W2)."""
+    if old is not None and (new is None or controller_uid(old) != controller_uid(new)):
+        former = owner_of(old, resource, owners.get)
+        yield from () if former is None else (former,)
+    if new is None:
+        return
+    if controller_uid(new):
+        present = owner_of(new, resource, owners.get)
+        yield from () if present is None else (present,)
+    elif old is None or old["metadata"].get("labels") != new["metadata"].get("labels") or controller_uid(old):
+        for owner in owners.list(new["metadata"]["namespace"]):
+            if selector_of(owner).matches(new["metadata"].get("labels")):
+                yield owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, assert_never
@@ -16,6 +16,7 @@ from typing import Any, assert_never
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import ApiError, NotFound
 
+from .lookout import Lookout
 from .memory import ContainerMemory
 from .observed import Observed, Waiting
 from .plan import (
@@ -33,11 +34,10 @@ from .plan import (
 )
 from .pod import Container, Pod
 from .preparing import Preparation
-from .probes.rounds import Rounds
-from .runtime import ContainerRecord, ContainerState, RuntimeFailure, Sandbox
+from .runtime import ContainerRecord, ContainerState, RuntimeFailure
 from .shared import Shared, whole
-from .starting import Place, Starter, StartFailure, target
-from .status import old_entry, pod_status
+from .starting import Place, Starter, StartFailure
+from .status import pod_status
 from .status_writer import StatusWriter
 from .termination import Stopper
 from .volumes import MountFailure
@@ -46,7 +46,6 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 122.0
-ADOPTED_AFTER_S = 10.0
 LONGEST_FAREWELL_S = 5.0
 """A node that is stopped waits no longer for the API to take a pod's last status, or the pod itself."""
 
@@ -71,10 +70,8 @@ class PodWorker:
         self._verdict: Waiting | None = None
         self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
-        self._adopted = {record.id for record in shared.runtime.containers(pod.uid)}
-        self._rounds = Rounds(
-            shared.prober, shared.world, shared.spawn, self.wake, self._tell_probe, self._listening_ports
-        )
+        self._lookout = Lookout(pod, shared, self._memory, self.wake)
+        self._rounds = self._lookout.rounds
         self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn)
         self._starter = Starter(shared)
         self._stopper = Stopper(shared)
@@ -86,6 +83,7 @@ class PodWorker:
     def update(self, pod: Pod) -> None:
         """The API has a newer state of the pod."""
         before, self.pod = self.pod, pod
+        self._lookout.pod = pod
         has_drifted = self._status.observe(pod)
         if pod.is_terminating and not before.is_terminating:
             self._ending.set()
@@ -132,7 +130,7 @@ class PodWorker:
 
     async def refresh_volumes(self) -> None:
         """Brings ConfigMaps and the like in running containers up to date (V103)."""
-        if self._ending.is_set() or self._sandbox() is None:
+        if self._ending.is_set() or self._lookout.sandbox is None:
             return
         try:
             await self._shared.volumes.refresh(self.pod)
@@ -143,7 +141,7 @@ class PodWorker:
 
     async def run(self) -> None:
         """Until the pod is gone from the API and from this node."""
-        if self._adopted:
+        if self._lookout.has_adopted:
             self._shared.spawn(self._catch_up())
         try:
             await self._live()
@@ -253,7 +251,7 @@ class PodWorker:
     async def _remove_broken_sandbox(self) -> None:
         message = "Pod sandbox changed, it will be killed and re-created."
         self._shared.tell(self.pod, "Normal", "SandboxChanged", message)
-        await self._stopper.stop_all(self.pod, self._ips(self._sandbox()), self.pod.grace_period_s)
+        await self._stopper.stop_all(self.pod, self._lookout.ips, self.pod.grace_period_s)
         self._observe()
         await whole(self._shared.runtime.remove_sandbox(self.pod.uid))
 
@@ -295,7 +293,7 @@ class PodWorker:
             self._memory.in_hook.discard(container.name)
 
     async def _stop(self, container: Container, id: str, message: str, grace_period_s: int) -> None:
-        ips = self._ips(self._sandbox())
+        ips = self._lookout.ips
         try:
             await self._stopper.stop(self.pod, container, id, ips, grace_period_s, message)
         except RuntimeFailure as error:
@@ -324,7 +322,7 @@ class PodWorker:
         """Stops everything, lets go of the network, and says how it ended (N131)."""
         self._rounds.terminate()
         self._publish()
-        ips = self._ips(self._sandbox())
+        ips = self._lookout.ips
         while True:
             self._grace_changed.clear()
             stopping = asyncio.ensure_future(self._stopper.stop_all(self.pod, ips, self.pod.grace_period_s))
@@ -422,61 +420,12 @@ class PodWorker:
     # -- looking ----------------------------------------------------------------------------------
 
     def _observe(self) -> Observed:
-        records = self._shared.runtime.containers(self.pod.uid)
-        sandbox = self._sandbox()
-        ips = self._ips(sandbox)
-        self._follow_probes(records, ips)
-        return Observed(
-            now=self._shared.world.clock.now(),
-            sandbox=sandbox,
-            ips=ips,
-            host_ips=(self._shared.config.node_ip,),
-            containers=self._memory.seen(self.pod, records, self._rounds),
-            messages=self._memory.messages,
-            is_ending=self._ending.is_set(),
-            has_ended=self._is_stopped,
-            verdict=self._verdict,
-        )
-
-    def _sandbox(self) -> Sandbox | None:
-        return self._shared.sandbox(self.pod.uid)
-
-    def _ips(self, sandbox: Sandbox | None) -> tuple[str, ...]:
-        if sandbox is None:
-            return ()
-        return (self._shared.config.node_ip,) if self.pod.is_host_network else sandbox.ips
-
-    def _follow_probes(self, records: Sequence[ContainerRecord], ips: tuple[str, ...]) -> None:
-        running = [record for record in records if record.state is ContainerState.RUNNING]
-        self._rounds.keep({record.id for record in running})
-        for record in running:
-            container = self.pod.container(record.name)
-            if container is None or record.name in self._memory.in_hook:
-                continue
-            entry = old_entry(self.pod.status, container)
-            is_adopted = record.id in self._adopted and self._age_s(record) >= ADOPTED_AFTER_S
-            self._rounds.begin(
-                target(container, record, ips),
-                lambda record=record: self._age_s(record),  # type: ignore[misc]
-                was_started=bool(entry.get("started")) if is_adopted else None,
-                was_ready=bool(entry.get("ready")) if is_adopted else None,
-                is_adopted=is_adopted,
-            )
-
-    def _age_s(self, record: ContainerRecord) -> float:
-        since = record.started or record.created
-        return (self._shared.world.clock.now() - since).total_seconds()
-
-    def _listening_ports(self) -> frozenset[int] | None:
-        return self._shared.runtime.listening_ports(self.pod.uid)
+        return self._lookout.observe(is_ending=self._ending.is_set(), has_ended=self._is_stopped, verdict=self._verdict)
 
     def _publish(self, observed: Observed | None = None) -> None:
         if not self._is_gone:
             observed = observed or self._observe()
             self._status.submit(pod_status(self.pod, observed, self._shared.runtime.name, self._status.latest))
-
-    def _tell_probe(self, container: Container, type: str, reason: str, message: str) -> None:
-        self._shared.tell(self.pod, type, reason, message, container)
 
 
 def _told(pod: Pod) -> tuple[Any, ...]:

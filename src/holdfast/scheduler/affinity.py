@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.api.core import node_affinity
+from holdfast.api.core.taints import tolerates
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
 
-from .filters import Objection, tolerates
+from .filters import Objection
 from .view import NodeView, running_pods
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

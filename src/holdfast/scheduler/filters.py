@@ -5,17 +5,15 @@ They run in this order and a node is out at the first that objects (N220).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from holdfast.api.core import node_affinity
+from holdfast.api.core.taints import Taint, tolerates
 from holdfast.api.resource import Manifest
 
 from .requests import Amounts, HostPort, collide, host_ports, requests_of
 from .view import NodeView
-
-Taint = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +93,6 @@ FILTERS: tuple[Filter, ...] = (unschedulable, taints, affinity, ports, resources
 def is_ready(node: Manifest) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or ()
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def tolerates(pod: Manifest, taint: Taint) -> bool:
-    return any(_covers(toleration, taint) for toleration in pod["spec"].get("tolerations") or ())
-
-
-def _covers(toleration: Mapping[str, Any], taint: Taint) -> bool:
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    key = toleration.get("key") or ""
-    if key and key != taint.get("key"):
-        return False
-    if (toleration.get("operator") or "Equal") == "Exists":
-        return True
-    return bool(key) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def first_objection(wanted: Wanted, node: NodeView, filters: Iterable[Filter]) -> Objection | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from holdfast.api.core import node_affinity
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 
@@ -16,6 +17,8 @@ from .scores import score
 from .view import NodeView
 from .volumes import ClaimsOf, Reservation, StorageView
 
+NOT_NAMED = Objection(("node(s) didn't satisfy plugin(s) [NodeAffinity]",), is_final=True)
+"""Of nodes that are not looked at, because the pod is for others by name, as daemons are (W40)."""
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 
@@ -42,6 +45,8 @@ def decide(
     """Filters, then scores; equals are drawn by lot. The `preferred` node wins if it will do."""
     if not nodes:
         return Unschedulable("no nodes available to schedule pods")
+    if node_affinity.named_nodes(pod) == frozenset():
+        return Unschedulable(_refused_everywhere("pod affinity terms conflict", pod, len(nodes)))
     claims = volumes.sort_out(pod, storage)
     if isinstance(claims, str):
         return Unschedulable(_refused_everywhere(claims, pod, len(nodes)))
@@ -59,8 +64,12 @@ def _filter(
 ) -> tuple[list[NodeView], list[Objection]]:
     wanted = Wanted.of(pod)
     rules = affinity.gather(pod, nodes)
+    named = node_affinity.named_nodes(pod)
     feasible, objections = [], []
     for node in nodes:
+        if named is not None and node.name not in named:
+            objections.append(NOT_NAMED)
+            continue
         objection = (
             first_objection(wanted, node, FILTERS) or volumes.objection(claims, node, storage) or rules.objection(node)
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from holdfast.api.core import node_affinity
+from holdfast.api.core.taints import tolerates
 from holdfast.api.resource import Manifest
 
 from . import affinity
-from .filters import tolerates
 from .requests import Amounts, requests_of
 from .view import NodeView
 

@@ -58,6 +58,8 @@ def sort_out(pod: Manifest, storage: StorageView) -> ClaimsOf | str:
         claim = storage.claim(namespace, name)
         if problem := _problem_of(claim, name, is_ephemeral):
             return problem
+        if is_ephemeral and claim is not None and not binding.is_owned_by(claim, pod):
+            return binding.not_owned(name, pod)
         assert claim is not None
         exclusive = exclusive or _is_taken(pod, claim, storage)
         volume_name = claim["spec"].get("volumeName")

@@ -12,6 +12,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 
 from .cluster import Cluster, simulate
+from .daemons import daemons
 from .faults import NO_FAULTS, Faults
 
 LONG_S = 1800.0
@@ -188,6 +189,7 @@ SCENARIOS = {
     "parallel": Scenario(parallel, ROUGH, nodes=2),
     "farewell": Scenario(farewell, ROUGH),
     "outage": Scenario(outage, DARK, nodes=3),
+    "daemons": Scenario(daemons, ROUGH, nodes=3),
 }
 
 

@@ -167,3 +167,54 @@ def test_v9_a_default_class_is_shown_as_such() -> None:
     assert STORAGE_CLASSES.cells(chosen, NOW) == [
         *["fast (default)", "example.com/none", "Delete", "Immediate", False, "24h"]
     ]
+
+
+# Where a claim's data comes from (V-I)
+
+VOLUME = {"kind": "PersistentVolumeClaim", "name": "other"}
+SNAPSHOT = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "then"}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"dataSource": VOLUME}, {"dataSource": VOLUME, "dataSourceRef": VOLUME}),
+        ({"dataSource": SNAPSHOT}, {"dataSource": SNAPSHOT, "dataSourceRef": SNAPSHOT}),
+        ({"dataSourceRef": VOLUME}, {"dataSource": VOLUME, "dataSourceRef": VOLUME}),
+        ({"dataSource": {"kind": "Pod", "name": "a"}}, {}),
+        ({"dataSource": {"apiGroup": "a.b", "kind": "Dump", "name": "a"}}, {}),
+        (
+            {"dataSourceRef": {**SNAPSHOT, "namespace": "other"}},
+            {"dataSourceRef": {**SNAPSHOT, "namespace": "other"}},
+        ),
+    ],
+)
+def test_a_source_is_shown_in_both_fields_or_dropped(given: Manifest, shown: Manifest) -> None:
+    new = claim(**given)
+    PERSISTENT_VOLUME_CLAIMS.prepare_create(new)
+    found = {member: new["spec"][member] for member in ("dataSource", "dataSourceRef") if member in new["spec"]}
+    assert found == {member: {"apiGroup": None, **source} for member, source in shown.items()}
+
+
+def test_both_fields_of_a_source_say_the_same() -> None:
+    def errors(**spec: Any) -> list[str]:
+        return [str(error) for error in PERSISTENT_VOLUME_CLAIMS.validate(claim(**spec))]
+
+    assert errors(dataSource=VOLUME, dataSourceRef=SNAPSHOT) == [
+        'spec: Invalid value: "spec.dataSource": must match dataSourceRef'
+    ]
+    assert errors(dataSource=VOLUME, dataSourceRef={**VOLUME, "namespace": "a"}) == [
+        'spec: Invalid value: "spec.dataSource": may not be specified when dataSourceRef.namespace is specified'
+    ]
+    assert errors(dataSourceRef={"kind": "", "name": ""}) == [
+        "spec.dataSourceRef.name: Required value",
+        "spec.dataSourceRef.kind: Required value",
+        'spec.dataSourceRef: Invalid value: "": '
+        "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+    ]
+
+
+def test_a_topology_names_a_value_once() -> None:
+    term = {"matchLabelExpressions": [{"key": "zone", "values": ["a", "a"]}]}
+    (error,) = STORAGE_CLASSES.validate(storage_class(allowedTopologies=[term]))
+    assert str(error) == 'allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: "a"'

@@ -8,7 +8,8 @@ from holdfast.api.apps.replica_set import REPLICA_SETS
 from holdfast.api.core.replication_controller import REPLICATION_CONTROLLERS
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Confirm, Each, Waves
-from holdfast.controllers.replicaset.plan import Observed, build_pod, plan
+from holdfast.controllers.pod_writes import build_pod
+from holdfast.controllers.replicaset.plan import Observed, plan
 from holdfast.controllers.replicaset.victims import DELETION_COST, victims
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -161,7 +162,7 @@ def test_w2_an_orphan_is_adopted_after_a_look_at_the_set_and_a_stranger_released
 
 
 def test_w3_a_pod_is_named_by_the_server_and_carries_the_templates_metadata():
-    made = build_pod(REPLICATION_CONTROLLERS, replica_set())["metadata"]
+    made = build_pod(REPLICATION_CONTROLLERS, replica_set(), replica_set()["spec"]["template"])["metadata"]
     assert (made["generateName"], made["labels"], made["annotations"]) == ("web-", {"app": "web"}, {"a": "b"})
     (owner,) = made["ownerReferences"]
     assert (owner["apiVersion"], owner["kind"], owner["controller"]) == ("v1", "ReplicationController", True)

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.times import format_time
+from holdfast.controllers import revisions
 from holdfast.controllers.actions import (
     Action,
     Confirm,
@@ -23,10 +25,12 @@ from holdfast.controllers.actions import (
     Update,
     Waves,
 )
-from holdfast.controllers.statefulset import identity, ownership, revisions
+from holdfast.controllers.content_hash import canonical, hash_of
+from holdfast.controllers.statefulset import identity, ownership
 from holdfast.controllers.statefulset.observed import Observed
 from holdfast.controllers.statefulset.plan import plan
 from holdfast.controllers.statefulset.replicas import Replicas
+from holdfast.controllers.statefulset.revisions import HASH_LABEL
 from holdfast.controllers.statefulset.views import Pod, StatefulSet
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -172,7 +176,7 @@ class Cluster:
     def with_revision(self, image: str = "app:1", number: int = 1) -> Cluster:
         """Adds the revision of the set's template with that image; it is the current one if there was none."""
         name = self.revision(image)
-        made = revisions.build(self._with_image(image), name, "hash", self._data(image), number)
+        made = revisions.build(STATEFUL_SETS, self._with_image(image).manifest, name, number, (HASH_LABEL, "hash"))
         self.revisions[name] = self._stored(made)
         self.set["status"].setdefault("currentRevision", name)
         return self
@@ -188,7 +192,7 @@ class Cluster:
 
     def revision(self, image: str = "app:1") -> str:
         """The name of the revision of that image."""
-        return f"{self.statefulset.name}-{revisions.hash_of(revisions.canonical(self._data(image)), 0)}"
+        return f"{self.statefulset.name}-{hash_of(canonical(self._data(image)), 0)}"
 
     def change_image(self, image: str) -> None:
         self.change(template=self._with_image(image).template)

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from holdfast.controllers.statefulset import revisions
+from holdfast.controllers import revisions
+from holdfast.controllers.content_hash import canonical, hash_of
+from holdfast.controllers.statefulset import revisions as of_sets
 
 from .builders import Cluster, doing, plan, running, settle, statefulset
 
@@ -31,8 +33,8 @@ SERVED = {
 }
 
 
-def hash_of(template, collisions=0):
-    return revisions.hash_of(revisions.canonical(revisions.data_of(template)), collisions)
+def name_hash(template, collisions=0):
+    return hash_of(canonical(revisions.data_of(template)), collisions)
 
 
 def made_first(cluster):
@@ -78,16 +80,16 @@ def test_s66_the_sets_name_is_cut_in_the_name():
     ],
 )
 def test_s67_s68_the_hash_is_upstreams(template, collisions, suffix):
-    assert hash_of(template, collisions) == suffix
+    assert name_hash(template, collisions) == suffix
 
 
 def test_s68_the_bytes_are_sorted_tight_and_escape_what_html_minds():
     text = {"b": "<a> & \u2028\u2029 é", "a": [1, {"z": None, "y": True}]}
     assert (
-        revisions.canonical(text)
+        canonical(text)
         == rb'{"a":[1,{"y":true,"z":null}],"b":"\u003ca\u003e \u0026 \u2028\u2029 ' + "é".encode() + b'"}'
     )
-    assert json.loads(revisions.canonical(text)) == text
+    assert json.loads(canonical(text)) == text
 
 
 def test_s70_revisions_are_in_order_of_number_then_time_then_name():
@@ -137,7 +139,7 @@ def test_s75_s81_a_template_that_means_the_same_is_not_rolled_out(monkeypatch):
     cluster.change(template={**template, "spec": {**template["spec"], "newDefault": "x"}})
     assert made_first(cluster).startswith("create controllerrevision"), "without the step it would be"
     monkeypatch.setattr(
-        revisions, "STATEFUL_SETS", type("Resource", (), {"default": staticmethod(default)})(), raising=True
+        of_sets, "STATEFUL_SETS", type("Resource", (), {"default": staticmethod(default)})(), raising=True
     )
     cluster.step()
     assert cluster.writes == ["update statefulset web status"]
@@ -154,9 +156,9 @@ def test_s77_a_name_that_is_taken_raises_the_collision_count():
     }
     cluster.step()
     (made,) = [one for name, one in cluster.revisions.items() if name != taken]
-    data = revisions.canonical(made["data"])
-    assert made["metadata"]["name"] == f"web-{revisions.hash_of(data, 1)}"
-    assert made["metadata"]["labels"]["controller.kubernetes.io/hash"] == revisions.hash_of(data, 0)
+    data = canonical(made["data"])
+    assert made["metadata"]["name"] == f"web-{hash_of(data, 1)}"
+    assert made["metadata"]["labels"]["controller.kubernetes.io/hash"] == hash_of(data, 0)
     assert cluster.set["status"]["collisionCount"] == 1
 
 
@@ -173,7 +175,7 @@ def test_s77_the_collision_count_takes_part_in_all_later_names():
     cluster = Cluster(statefulset(0, status={"replicas": 0, "availableReplicas": 0, "collisionCount": 2}))
     cluster.step()
     (name,) = cluster.revisions
-    assert name == f"web-{revisions.hash_of(revisions.canonical(cluster.revisions[name]['data']), 2)}"
+    assert name == f"web-{hash_of(canonical(cluster.revisions[name]['data']), 2)}"
 
 
 def test_s78_without_the_revision_that_the_status_names_the_update_revision_is_the_current_one():

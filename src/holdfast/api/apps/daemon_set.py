@@ -1,18 +1,25 @@
-"""DaemonSets: stored, defaulted and validated; the controller comes with the other workloads."""
+"""DaemonSets: a pod on each node, counted generations of its template.
+
+The number of the template's generation is an annotation that only the server writes, whatever a client says.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from holdfast.api.core.pod_defaults import default_template
 from holdfast.api.core.pod_warnings import new_workload_warnings, workload_warnings
-from holdfast.api.errors import FieldError, invalid, required, show
+from holdfast.api.errors import BadRequest, FieldError, invalid, required, show
 from holdfast.api.field_rules import at_most_100_percent, count_or_percent, not_negative
 from holdfast.api.resource import STATUS, Manifest, Resource
 
 from .workload_table import DAEMON_SET_COLUMNS, daemon_set_cells
 from .workload_validation import validate_lasting_template, validate_selector, validate_selector_kept
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _COUNTS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
 
 
@@ -29,13 +36,50 @@ def default(daemon_set: Manifest) -> None:
     status = daemon_set.setdefault("status", {})
     for count in _COUNTS:
         status.setdefault(count, 0)
+    template_generation(daemon_set)
+
+
+def template_generation(daemon_set: Manifest) -> int | None:
+    """How many templates the set has had; None if it does not say. Raises BadRequest if that is no number."""
+    text = ((daemon_set.get("metadata") or {}).get("annotations") or {}).get(TEMPLATE_GENERATION)
+    if text is None:
+        return None
+    if not _INTEGER.fullmatch(text):
+        problem = "invalid syntax"
+    elif len(text.lstrip("+-0")) > 19 or not -(2**63) <= int(text) < 2**63:
+        problem = "value out of range"
+    else:
+        return int(text)
+    detail = f"strconv.ParseInt: parsing {show(text)}: {problem}"
+    raise BadRequest(f'DaemonSet in version "v1" cannot be handled as a DaemonSet: {detail}')
+
+
+def prepare_create(daemon_set: Manifest) -> None:
+    _number_template(daemon_set, max(template_generation(daemon_set) or 0, 1))
+
+
+def prepare_update(new: Manifest, old: Manifest) -> None:
+    changed = new["spec"]["template"] != old["spec"]["template"]
+    _number_template(new, (template_generation(old) or 0) + changed)
+
+
+def _number_template(daemon_set: Manifest, number: int) -> None:
+    metadata = daemon_set["metadata"]
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), TEMPLATE_GENERATION: str(number)}
+
+
+def metadata_alone(daemon_set: Manifest) -> Manifest:
+    metadata: Manifest = daemon_set["metadata"]
+    annotations = {**(metadata.get("annotations") or {})}
+    if annotations.pop(TEMPLATE_GENERATION, None) is None:
+        return metadata
+    shown = {name: value for name, value in metadata.items() if name != "annotations"}
+    return {**shown, "annotations": annotations} if annotations else shown
 
 
 def validate(daemon_set: Manifest) -> list[FieldError]:
     spec = daemon_set["spec"]
     errors = [*validate_selector(spec, "daemonset"), *validate_lasting_template(spec, "DaemonSet")]
-    if spec.get("templateGeneration", 0) < 0:
-        errors.append(invalid("spec.templateGeneration", spec["templateGeneration"], "must be non-negative"))
     errors += not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
     errors += _strategy("spec.updateStrategy", spec["updateStrategy"])
     return [*errors, *not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))]
@@ -76,12 +120,16 @@ DAEMON_SETS = Resource(
     categories=("all",),
     subresources=(STATUS,),
     default=default,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
+    prepare_status_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
     create_warnings=new_workload_warnings,
     warnings=workload_warnings,
     columns=DAEMON_SET_COLUMNS,
     cells=daemon_set_cells,
+    metadata_alone=metadata_alone,
     initial_status=dict.fromkeys(_COUNTS, 0),
     has_generation=True,
 )

@@ -12,6 +12,8 @@ from holdfast.api.field_rules import named, required_name
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.table import age
 
+from .scaling_behavior import default_behavior, validate_behavior
+
 _MOST_SHOWN = 2
 _UNKNOWN = "<unknown>"
 _SOURCES = {
@@ -30,6 +32,8 @@ def default(autoscaler: Manifest) -> None:
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    if spec.get("behavior") is not None:
+        default_behavior(spec["behavior"])
     reference = spec.setdefault("scaleTargetRef", {})
     for field in ("kind", "name"):
         reference.setdefault(field, "")
@@ -53,6 +57,8 @@ def validate(autoscaler: Manifest) -> list[FieldError]:
     errors += _target("spec.scaleTargetRef", spec["scaleTargetRef"])
     for i, metric in enumerate(spec["metrics"]):
         errors += _metric(f"spec.metrics[{i}]", metric)
+    if behavior := spec.get("behavior"):
+        errors += validate_behavior("spec.behavior", behavior)
     if least == 0 and not can_be_none:
         refusal = "must specify at least one Object or External metric to support scaling to zero replicas"
         errors.append(forbidden("spec.metrics", refusal))

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from holdfast.api.resource import Manifest
 
+_OLD_SOURCES = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
+
 
 def default_claim_spec(spec: Manifest) -> None:
     spec.setdefault("volumeMode", "Filesystem")
     spec.setdefault("resources", {})
-    _mirror_data_source(spec)
+    for member in ("dataSource", "dataSourceRef"):
+        if spec.get(member):
+            spec[member] = {"apiGroup": None, **spec[member]}
 
 
-def _mirror_data_source(spec: Manifest) -> None:
-    """A source that both fields can express is shown in both (V-I)."""
+def settle_data_source(spec: Manifest) -> None:
+    """Of a new claim: what is shown in either field is shown in both (V-I).
+
+    In the older field, a source of a kind that volumes were never made from is dropped, as it was before there
+    was the newer one.
+    """
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source and not reference:
-        spec["dataSource"] = {"apiGroup": None, **source}
-        spec["dataSourceRef"] = dict(spec["dataSource"])
+        if (source.get("apiGroup") or "", source.get("kind")) not in _OLD_SOURCES:
+            del spec["dataSource"]
+            return
+        spec["dataSourceRef"] = dict(source)
     elif reference and not source and not reference.get("namespace"):
-        spec["dataSourceRef"] = {"apiGroup": None, **reference}
-        spec["dataSource"] = dict(spec["dataSourceRef"])
+        spec["dataSource"] = dict(reference)

@@ -26,8 +26,9 @@ def validate_claim_spec(field: str, spec: Manifest) -> Iterator[FieldError]:
         yield from named(f"{field}.storageClassName", name, names.dns_subdomain)
     if "volumeMode" in spec:
         yield from supported(f"{field}.volumeMode", spec["volumeMode"], VOLUME_MODES)
-    yield from _source(f"{field}.dataSource", spec.get("dataSource"))
-    yield from _source(f"{field}.dataSourceRef", spec.get("dataSourceRef"))
+    yield from _sources(field, spec.get("dataSource"), spec.get("dataSourceRef"))
+    if name := spec.get("volumeAttributesClassName"):
+        yield from named(f"{field}.volumeAttributesClassName", name, names.dns_subdomain)
 
 
 def exclusive_access_mode(field: str, modes: list[str] | tuple[str, ...]) -> Iterator[FieldError]:
@@ -41,6 +42,19 @@ def positive_storage(field: str, amounts: dict[str, str]) -> Iterator[FieldError
         yield required(field)
     elif quantity.parse(amount) <= 0:
         yield invalid(field, amount, "must be greater than zero")
+
+
+def _sources(field: str, source: Manifest | None, reference: Manifest | None) -> Iterator[FieldError]:
+    """The older field and the newer one say the same, unless the newer one says what the older one cannot."""
+    yield from _source(f"{field}.dataSource", source)
+    yield from _source(f"{field}.dataSourceRef", reference)
+    if not source or not reference:
+        return
+    if reference.get("namespace"):
+        refusal = "may not be specified when dataSourceRef.namespace is specified"
+        yield invalid(field, f"{field}.dataSource", refusal)
+    elif any((source.get(member) or "") != (reference.get(member) or "") for member in ("apiGroup", "kind", "name")):
+        yield invalid(field, f"{field}.dataSource", "must match dataSourceRef")
 
 
 def _source(field: str, source: Manifest | None) -> Iterator[FieldError]:

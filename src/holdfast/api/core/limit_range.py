@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
 
-from holdfast.api import quantity
-from holdfast.api.errors import FieldError, duplicate, forbidden, invalid
-from holdfast.api.resource import NAME, Column, Manifest, Resource
+from holdfast.api import names, quantity
+from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, required
+from holdfast.api.resource import CREATED_COLUMNS, Manifest, Resource, created_cells
+
+_TYPES = ("Container", "Pod", "PersistentVolumeClaim")
+_MEMBERS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
 
 
 def default(limit_range: Manifest) -> None:
@@ -32,8 +33,15 @@ def validate(limit_range: Manifest) -> list[FieldError]:
         if kind in seen:
             errors.append(duplicate(f"{at}.type", kind))
         seen.add(kind)
-        errors += _limit(at, limit)
+        errors += [*_type(f"{at}.type", kind), *_limit(at, limit)]
     return errors
+
+
+def _type(field: str, kind: str) -> Iterator[FieldError]:
+    if error := names.qualified_name(kind):
+        yield invalid(field, kind, error)
+    elif "/" not in kind and kind not in _TYPES:
+        yield invalid(field, kind, "must be a standard limit type or fully qualified")
 
 
 def _limit(field: str, limit: Manifest) -> Iterator[FieldError]:
@@ -41,9 +49,13 @@ def _limit(field: str, limit: Manifest) -> Iterator[FieldError]:
         for member in ("default", "defaultRequest"):
             if limit.get(member):
                 yield forbidden(f"{field}.{member}", "may not be specified when `type` is 'Pod'")
-    names = sorted({name for member in ("max", "min", "default", "defaultRequest") for name in limit.get(member, {})})
-    for name in names:
+    bounds = limit.get("min", {}).keys() | limit.get("max", {}).keys()
+    if limit.get("type") == "PersistentVolumeClaim" and "storage" not in bounds:
+        refusal = "either minimum or maximum storage value is required, but neither was provided"
+        yield required(f"{field}.limits", refusal)
+    for name in sorted({name for member in _MEMBERS for name in limit.get(member, {})}):
         yield from _order(field, name, limit)
+        yield from _ratio(f"{field}.maxLimitRequestRatio[{name}]", name, limit)
 
 
 def _order(field: str, name: str, limit: Manifest) -> Iterator[FieldError]:
@@ -68,8 +80,17 @@ def _order(field: str, name: str, limit: Manifest) -> Iterator[FieldError]:
         yield invalid(f"{field}.default[{name}]", most, f"default value {usual} is greater than max value {most}")
 
 
-def cells(limit_range: Manifest, now: datetime) -> list[Any]:
-    return [limit_range["metadata"]["name"], limit_range["metadata"].get("creationTimestamp")]
+def _ratio(field: str, name: str, limit: Manifest) -> Iterator[FieldError]:
+    """How much more a limit may be than its request: not less than once, not more than the bounds allow."""
+    ratio, least, most = (limit.get(member, {}).get(name) for member in ("maxLimitRequestRatio", "min", "max"))
+    if ratio is None:
+        return
+    if quantity.compare(ratio, "1") < 0:
+        yield invalid(field, ratio, f"ratio {ratio} is less than 1")
+    if least and most and quantity.parse(least):
+        widest = quantity.parse(most) / quantity.parse(least)
+        if quantity.parse(ratio) > widest:
+            yield invalid(field, ratio, f"ratio {ratio} is greater than max/min = {float(widest):f}")
 
 
 LIMIT_RANGES = Resource(
@@ -80,7 +101,7 @@ LIMIT_RANGES = Resource(
     short_names=("limits",),
     default=default,
     validate=validate,
-    columns=(NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp")),
-    cells=cells,
+    columns=CREATED_COLUMNS,
+    cells=created_cells,
     creates_on_update=True,
 )

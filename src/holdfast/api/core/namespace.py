@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError
-from holdfast.api.field_rules import label_key
+from holdfast.api.errors import FieldError, invalid
+from holdfast.api.metadata import BARE_FINALIZERS
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource, Subresource
 from holdfast.api.table import age
 
@@ -41,7 +41,11 @@ def prepare_update(new: Manifest, old: Manifest) -> None:
 def validate(namespace: Manifest) -> list[FieldError]:
     errors: list[FieldError] = []
     for finalizer in namespace.get("spec", {}).get("finalizers", ()):
-        errors += label_key("spec.finalizers", finalizer)
+        if error := names.qualified_name(finalizer):
+            errors.append(invalid("spec.finalizers", finalizer, error))
+        elif "/" not in finalizer and finalizer not in BARE_FINALIZERS:
+            refusal = "name is neither a standard finalizer name nor is it fully qualified"
+            errors.append(invalid("spec.finalizers", finalizer, refusal))
     return errors
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from holdfast.api.resource import Manifest
 
+NODE_NAME = "metadata.name"
+"""The one field that terms may match."""
+
 
 def matches_selector(selector: Mapping[str, Any], node: Manifest) -> bool:
     """Whether the node satisfies a NodeSelector (`nodeSelectorTerms`)."""
@@ -34,6 +37,23 @@ def pod_allows(pod: Manifest, node: Manifest) -> bool:
     return required is None or matches_selector(required, node)
 
 
+def named_nodes(pod: Manifest) -> frozenset[str] | None:
+    """The nodes that the pod's required affinity names, whatever else it asks of them; None if it names none.
+
+    Empty if it names several at once.
+    """
+    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
+    terms = (affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or ()
+    found: set[str] = set()
+    for term in terms:
+        fields = term.get("matchFields") or ()
+        names = [each["values"] for each in fields if (each["key"], each["operator"]) == (NODE_NAME, "In")]
+        if not names:
+            return None
+        found |= set(names[0]).intersection(*names[1:])
+    return frozenset(found) if terms else None
+
+
 def preference(pod: Manifest, node: Manifest) -> int:
     """The weights of the preferred terms that the node satisfies, added up."""
     affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
@@ -47,7 +67,7 @@ def _matches_term(term: Mapping[str, Any], node: Manifest) -> bool:
     if not expressions and not fields:
         return False
     labels = node["metadata"].get("labels") or {}
-    names = {"metadata.name": node["metadata"]["name"]}
+    names = {NODE_NAME: node["metadata"]["name"]}
     return all(_holds(each, labels) for each in expressions) and all(_holds(each, names) for each in fields)
 
 

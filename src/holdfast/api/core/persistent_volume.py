@@ -16,12 +16,18 @@ from holdfast.api.structure import Member, Shape, difference, fields, texts
 from holdfast.api.table import age
 
 from .claim_validation import ACCESS_MODES, VOLUME_MODES, exclusive_access_mode, positive_storage
+from .node_labels import term_warnings
 from .path_validation import no_backsteps
 from .placement_validation import validate_node_selector
+from .pod_warnings import GO_NAMES, OLD_VOLUMES
 from .volume_table import access_modes
 from .volume_validation import Rule, csi, host_path, nfs, validate_sources
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+_OLD_ANNOTATIONS = {
+    CLASS_ANNOTATION: 'deprecated since v1.8; use "storageClassName" attribute instead',
+    "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
+}
 _SOURCES = (
     "hostPath",
     "gcePersistentDisk",
@@ -163,6 +169,26 @@ def _local(field: str, source: Manifest) -> Iterator[FieldError]:
 _RULES: Mapping[str, Rule] = {"hostPath": host_path, "nfs": nfs, "local": _local, "csi": csi}
 
 
+def warnings(volume: Manifest) -> list[str]:
+    return [*_warnings(volume["metadata"].get("annotations") or {}, volume["spec"])]
+
+
+def _warnings(annotations: Manifest, spec: Manifest) -> Iterator[str]:
+    for key, text in _OLD_ANNOTATIONS.items():
+        if key in annotations:
+            yield f"metadata.annotations[{key}]: {text}"
+    for i, term in enumerate(spec.get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", ())):
+        yield from term_warnings(f"spec.nodeAffinity.required.nodeSelectorTerms[{i}]", term)
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        yield (
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. "
+            "Instead, the recommended approach is to use dynamic provisioning."
+        )
+    for kind, text in OLD_VOLUMES.items():
+        if kind in spec:
+            yield f"spec.{GO_NAMES.get(kind, kind)}: {text}"
+
+
 def cells(volume: Manifest, now: datetime) -> list[Any]:
     spec, status = volume["spec"], volume.get("status", {})
     claim = spec.get("claimRef")
@@ -193,6 +219,7 @@ PERSISTENT_VOLUMES = Resource(
     prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     columns=(
         NAME,
         Column("Capacity", documents="core.v1.PersistentVolumeSpec.capacity"),

@@ -13,9 +13,10 @@ from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.structure import Member, Shape, difference, fields, texts
 from holdfast.api.table import age
 
-from .claim_defaults import default_claim_spec
+from .claim_defaults import default_claim_spec, settle_data_source
 from .claim_validation import validate_claim_spec
 from .pod_structure import RESOURCES
+from .pod_warnings import fraction_warnings
 from .volume_table import access_modes
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
@@ -47,14 +48,8 @@ def default(claim: Manifest) -> None:
 
 
 def prepare_create(claim: Manifest) -> None:
-    """A source of a kind that volumes are not made from is dropped, as it was before such kinds existed."""
     claim["status"] = {"phase": "Pending"}
-    spec = claim["spec"]
-    source = spec.get("dataSource") or {}
-    if source and not source.get("apiGroup") and source.get("kind") != "PersistentVolumeClaim":
-        spec.pop("dataSource")
-        if same(spec.get("dataSourceRef"), source):
-            spec.pop("dataSourceRef")
+    settle_data_source(claim["spec"])
 
 
 def validate(claim: Manifest) -> list[FieldError]:
@@ -104,11 +99,14 @@ def _shrinking(now: Manifest, old: Manifest) -> list[FieldError]:
 
 
 def warnings(claim: Manifest) -> list[str]:
-    if CLASS_ANNOTATION not in claim["metadata"].get("annotations", {}):
-        return []
-    return [
-        f'metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead'
-    ]
+    texts = []
+    if CLASS_ANNOTATION in claim["metadata"].get("annotations", {}):
+        text = 'deprecated since v1.8; use "storageClassName" attribute instead'
+        texts.append(f"metadata.annotations[{CLASS_ANNOTATION}]: {text}")
+    resources = claim["spec"].get("resources", {})
+    for kind in ("requests", "limits"):
+        texts += fraction_warnings(f"spec.resources.{kind}", resources.get(kind, {}), ("storage",))
+    return texts
 
 
 def cells(claim: Manifest, now: datetime) -> list[Any]:

@@ -93,7 +93,7 @@ def _node_affinity(field: str, affinity: Manifest) -> Iterator[FieldError]:
     for i, preferred in enumerate(affinity.get(_PREFERRED, ())):
         at = f"{field}.{_PREFERRED}[{i}]"
         yield from _weight(f"{at}.weight", preferred.get("weight", 0))
-        yield from _node_selector_term(f"{at}.preference", preferred.get("preference", {}))
+        yield from _node_selector_term(f"{at}.preference", preferred.get("preference", {}), is_preference=True)
 
 
 def _pod_affinity(field: str, affinity: Manifest) -> Iterator[FieldError]:
@@ -119,12 +119,13 @@ def _pod_affinity_term(field: str, term: Manifest) -> Iterator[FieldError]:
     yield from _topology_key(f"{field}.topologyKey", term.get("topologyKey", ""))
 
 
-def _node_selector_term(field: str, term: Manifest) -> Iterator[FieldError]:
+def _node_selector_term(field: str, term: Manifest, is_preference: bool = False) -> Iterator[FieldError]:
+    """Of a preference, values that no label can have are only warned of."""
     for i, requirement in enumerate(term.get("matchExpressions", ())):
         at = f"{field}.matchExpressions[{i}]"
         yield from _node_requirement(at, requirement)
         yield from label_key(f"{at}.key", requirement.get("key", ""))
-        for j, value in enumerate(requirement.get("values", ())):
+        for j, value in enumerate(() if is_preference else requirement.get("values", ())):
             yield from named(f"{at}.values[{j}]", value, names.label_value)
     for i, requirement in enumerate(term.get("matchFields", ())):
         yield from _field_requirement(f"{field}.matchFields[{i}]", requirement)

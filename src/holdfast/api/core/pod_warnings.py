@@ -9,16 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from holdfast.api import names, quantity
+from holdfast.api.address_warnings import address_warnings
 from holdfast.api.errors import show
 from holdfast.api.resource import Manifest
 
-_OLD_LABELS = {
-    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
-    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
-    "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
-    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
-    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
-}
+from .node_labels import OLD_LABELS, term_warnings
+
 _USE_SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
 _USE_SYSCTLS = 'non-functional in v1.11+; use the "sysctls" field instead'
 _OLD_ANNOTATIONS = {
@@ -29,7 +25,7 @@ _OLD_ANNOTATIONS = {
 }
 _OLD_SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
 _OLD_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
-_OLD_VOLUMES = {
+OLD_VOLUMES = {
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
     "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
     "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
@@ -40,7 +36,7 @@ _OLD_VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
-_GO_NAMES = {"storageos": "storageOS"}
+GO_NAMES = {"storageos": "storageOS"}
 _NO_POD = "a null labelSelector results in matching no pod"
 _REQUIRED, _PREFERRED = (
     "requiredDuringSchedulingIgnoredDuringExecution",
@@ -88,7 +84,7 @@ def _warnings(at: str, metadata: Manifest, spec: Manifest) -> Iterator[str]:
     for i, secret in enumerate(secrets):
         if not secret.get("name"):
             yield f'{at}spec.imagePullSecrets[{i}].name: invalid empty name ""'
-    yield from _fractions(f"{at}spec.overhead", spec.get("overhead", {}))
+    yield from fraction_warnings(f"{at}spec.overhead", spec.get("overhead", {}))
     for field, container in _containers(f"{at}spec", spec):
         if at:  # of a pod itself, the kubelet takes the annotation to heart
             yield from _app_armor(f"{at}metadata.annotations", metadata.get("annotations") or {}, container)
@@ -98,6 +94,10 @@ def _warnings(at: str, metadata: Manifest, spec: Manifest) -> Iterator[str]:
         text = "must be >= 0; negative values are invalid and will be treated as 1"
         yield f"{at}spec.terminationGracePeriodSeconds: {text}"
     yield from _pod_affinity(f"{at}spec.affinity", spec.get("affinity", {}))
+    for i, server in enumerate(spec.get("dnsConfig", {}).get("nameservers", ())):
+        yield from address_warnings(f"{at}spec.dnsConfig.nameservers[{i}]", server)
+    for i, alias in enumerate(spec.get("hostAliases", ())):
+        yield from address_warnings(f"{at}spec.hostAliases[{i}].ip", alias.get("ip", ""))
 
 
 def _containers(field: str, spec: Manifest) -> Iterator[tuple[str, Manifest]]:
@@ -108,27 +108,21 @@ def _containers(field: str, spec: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 def _placement(field: str, spec: Manifest) -> Iterator[str]:
     for key in spec.get("nodeSelector", ()):
-        if key in _OLD_LABELS:
-            yield f"{field}.nodeSelector[{key}]: {_OLD_LABELS[key]}"
+        if key in OLD_LABELS:
+            yield f"{field}.nodeSelector[{key}]: {OLD_LABELS[key]}"
     affinity = spec.get("affinity", {}).get("nodeAffinity", {})
     at = f"{field}.affinity.nodeAffinity"
     for i, term in enumerate(affinity.get(_REQUIRED, {}).get("nodeSelectorTerms", ())):
-        yield from _node_term(f"{at}.{_REQUIRED}.nodeSelectorTerms[{i}]", term)
+        yield from term_warnings(f"{at}.{_REQUIRED}.nodeSelectorTerms[{i}]", term)
     for i, weighted in enumerate(affinity.get(_PREFERRED, ())):
-        yield from _node_term(f"{at}.{_PREFERRED}[{i}].preference", weighted.get("preference", {}))
+        term = weighted.get("preference", {})
+        yield from term_warnings(f"{at}.{_PREFERRED}[{i}].preference", term, is_preference=True)
     for i, constraint in enumerate(spec.get("topologySpreadConstraints", ())):
         key, at = constraint.get("topologyKey", ""), f"{field}.topologySpreadConstraints[{i}]"
-        if key in _OLD_LABELS:
-            yield f"{at}.topologyKey: {key} is {_OLD_LABELS[key]}"
+        if key in OLD_LABELS:
+            yield f"{at}.topologyKey: {key} is {OLD_LABELS[key]}"
         if "labelSelector" not in constraint:
             yield f"{at}.labelSelector: {_NO_POD}"
-
-
-def _node_term(field: str, term: Manifest) -> Iterator[str]:
-    for i, expression in enumerate(term.get("matchExpressions", ())):
-        key = expression.get("key", "")
-        if key in _OLD_LABELS:
-            yield f"{field}.matchExpressions[{i}].key: {key} is {_OLD_LABELS[key]}"
 
 
 def _pod_affinity(field: str, affinity: Manifest) -> Iterator[str]:
@@ -160,10 +154,14 @@ def _app_armor(field: str, annotations: Manifest, container: Manifest) -> Iterat
 
 def _volumes(field: str, volumes: list[Manifest]) -> Iterator[str]:
     for i, volume in enumerate(volumes):
-        for kind, text in _OLD_VOLUMES.items():
+        for kind, text in OLD_VOLUMES.items():
             if kind in volume:
-                yield f"{field}[{i}].{_GO_NAMES.get(kind, kind)}: {text}"
+                yield f"{field}[{i}].{GO_NAMES.get(kind, kind)}: {text}"
     for volume in volumes:
+        claim = volume.get("ephemeral", {}).get("volumeClaimTemplate", {}).get("spec", {})
+        for kind in ("requests", "limits") if claim else ():
+            at = f"{field}[{volumes.index(volume)}].ephemeral.volumeClaimTemplate.spec.resources.{kind}"
+            yield from fraction_warnings(at, claim.get("resources", {}).get(kind, {}), ("storage",))
         yield from _overlaps(volume)
 
 
@@ -237,7 +235,7 @@ def _container(field: str, container: Manifest) -> Iterator[str]:
     resources = container.get("resources", {})
     for name in ("memory", "ephemeral-storage"):
         for kind in ("limits", "requests"):
-            yield from _fractions(f"{field}.resources.{kind}", resources.get(kind, {}), (name,))
+            yield from fraction_warnings(f"{field}.resources.{kind}", resources.get(kind, {}), (name,))
     earlier: set[str] = set()
     for i, variable in enumerate(container.get("env", ())):
         name, value = variable.get("name", ""), variable.get("value", "")
@@ -248,8 +246,10 @@ def _container(field: str, container: Manifest) -> Iterator[str]:
         earlier.add(name)
 
 
-def _fractions(field: str, amounts: Manifest, names: Iterable[str] = ("memory", "ephemeral-storage")) -> Iterator[str]:
-    for name in names:
+def fraction_warnings(
+    field: str, amounts: Manifest, counted: Iterable[str] = ("memory", "ephemeral-storage")
+) -> Iterator[str]:
+    for name in counted:
         if name in amounts and quantity.milli(amounts[name]) % 1000:
             yield f"{field}[{name}]: fractional byte value {show(amounts[name])} is invalid, must be an integer"
 

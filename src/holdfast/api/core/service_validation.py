@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from holdfast.api import names
+from holdfast.api.address_warnings import address_warnings
 from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, required
 from holdfast.api.field_rules import (
     cidr,
@@ -23,9 +24,41 @@ from holdfast.api.resource import Manifest
 from .container_validation import PROTOCOLS
 from .service_defaults import EXTERNALLY_REACHED
 
+_OLD_HINTS, _HINTS = "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _POLICIES = ("Cluster", "Local")
 _MOST_AFFINITY_S = 86400
+
+
+def warnings(service: Manifest) -> list[str]:
+    return [*_warnings(service)]
+
+
+def _warnings(service: Manifest) -> Iterator[str]:
+    spec, kind = service["spec"], service["spec"].get("type")
+    is_headless = kind == "ClusterIP" and spec.get("clusterIP") == "None"
+    if _OLD_HINTS in (service["metadata"].get("annotations") or {}):
+        yield f"annotation {_OLD_HINTS} is deprecated, please use {_HINTS} instead"
+    for i, address in enumerate(spec.get("clusterIPs", ())):
+        yield from address_warnings(f"spec.clusterIPs[{i}]", address)
+    if is_headless:
+        if spec.get("loadBalancerIP"):
+            yield "spec.loadBalancerIP is ignored for headless services"
+        if spec.get("externalIPs"):
+            yield "spec.externalIPs is ignored for headless services"
+        if spec.get("sessionAffinity") != "None":
+            yield "spec.SessionAffinity is ignored for headless services"
+    for i, address in enumerate(spec.get("externalIPs", ())):
+        yield from address_warnings(f"spec.externalIPs[{i}]", address)
+    if spec.get("externalIPs") and not is_headless and kind != "ExternalName":
+        yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
+    yield from address_warnings("spec.loadBalancerIP", spec.get("loadBalancerIP", ""))
+    if kind == "ExternalName" and spec.get("externalIPs"):
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    if kind != "ExternalName" and spec.get("externalName"):
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+    if spec.get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
 
 
 def validate(service: Manifest) -> list[FieldError]:

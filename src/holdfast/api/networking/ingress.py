@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, invalid, required
+from holdfast.api.errors import FieldError, invalid, required, show
 from holdfast.api.field_rules import is_ip_address, named, port_number, present, required_name, supported
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.table import age
@@ -131,6 +131,13 @@ def _addresses(ingress: Manifest) -> str:
     return ",".join(str(entry.get("ip") or entry.get("hostname") or "") for entry in balancers)
 
 
+def new_warnings(ingress: Manifest) -> list[str]:
+    is_old = CLASS_ANNOTATION in (ingress["metadata"].get("annotations") or {})
+    if not is_old or "ingressClassName" in ingress.get("spec", {}):
+        return []
+    return [f"annotation {show(CLASS_ANNOTATION)} is deprecated, please use 'spec.ingressClassName' instead"]
+
+
 INGRESSES = Resource(
     group="networking.k8s.io",
     version="v1",
@@ -140,6 +147,7 @@ INGRESSES = Resource(
     subresources=(STATUS,),
     default=default,
     validate=validate,
+    create_warnings=new_warnings,
     columns=(
         NAME,
         Column("Class", text="The name of the IngressClass resource that should be used for additional configuration"),

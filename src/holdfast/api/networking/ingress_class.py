@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, invalid
-from holdfast.api.field_rules import immutable, named, present
+from holdfast.api.errors import FieldError, forbidden, invalid, required
+from holdfast.api.field_rules import immutable, named, required_name, supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -29,9 +29,24 @@ def validate(ingress_class: Manifest) -> list[FieldError]:
         errors += _domain_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
-        errors += present("spec.parameters.kind", parameters.get("kind"))
-        errors += present("spec.parameters.name", parameters.get("name"))
+        errors += _parameters("spec.parameters", parameters)
     return errors
+
+
+def _parameters(field: str, parameters: Manifest) -> Iterator[FieldError]:
+    if "apiGroup" in parameters:
+        yield from named(f"{field}.apiGroup", parameters["apiGroup"], names.dns_subdomain)
+    for member in ("kind", "name"):
+        yield from required_name(f"{field}.{member}", parameters.get(member, ""), names.path_segment_name)
+    scope, namespace = parameters.get("scope", ""), parameters.get("namespace")
+    yield from supported(f"{field}.scope", scope, ("Cluster", "Namespace"))
+    if scope == "Namespace":
+        if namespace is None:
+            yield required(f"{field}.namespace", "`parameters.scope` is set to 'Namespace'")
+        else:
+            yield from named(f"{field}.namespace", namespace, names.dns_label)
+    elif scope == "Cluster" and namespace is not None:
+        yield forbidden(f"{field}.namespace", "`parameters.scope` is set to 'Cluster'")
 
 
 def _domain_path(field: str, text: str) -> Iterator[FieldError]:

@@ -44,6 +44,18 @@ def claims_of(pod: Manifest) -> list[tuple[str, bool]]:
     return found
 
 
+def is_owned_by(claim: Manifest, pod: Manifest) -> bool:
+    """Whether the claim was made for that very pod (V110)."""
+    owners = claim["metadata"].get("ownerReferences") or ()
+    return any(owner.get("controller") and owner.get("uid") == pod["metadata"]["uid"] for owner in owners)
+
+
+def not_owned(claim_name: str, pod: Manifest) -> str:
+    """What is said where another claim has the name of one that a pod brings along."""
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    return f"PVC {namespace}/{claim_name} was not created for pod {namespace}/{name} (pod is not owner)"
+
+
 def claim_keys(pod: Manifest) -> list[str]:
     """`namespace/name` of each claim a pod uses: an index of pods."""
     namespace = pod["metadata"].get("namespace", "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
+from holdfast.api.core.node_labels import OLD_LABELS
 from holdfast.api.errors import FieldError, duplicate, invalid, required, too_long
 from holdfast.api.field_rules import immutable, label_key, required_and_supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
@@ -31,11 +33,8 @@ def default(storage_class: Manifest) -> None:
 def validate(storage_class: Manifest) -> list[FieldError]:
     provisioner = storage_class.get("provisioner", "")
     errors: list[FieldError] = []
-    if not provisioner:
-        errors.append(required("provisioner"))
-    elif error := names.qualified_name(provisioner.lower()):
-        errors.append(invalid("provisioner", provisioner, error))
-    errors += _parameters(storage_class.get("parameters", {}))
+    errors += validate_provisioner("provisioner", provisioner)
+    errors += validate_parameters(storage_class.get("parameters", {}))
     policies, modes = ("Delete", "Retain"), ("Immediate", "WaitForFirstConsumer")
     errors += required_and_supported("reclaimPolicy", storage_class.get("reclaimPolicy", ""), policies)
     errors += required_and_supported("volumeBindingMode", storage_class.get("volumeBindingMode", ""), modes)
@@ -44,7 +43,15 @@ def validate(storage_class: Manifest) -> list[FieldError]:
     return errors
 
 
-def _parameters(parameters: dict[str, str]) -> list[FieldError]:
+def validate_provisioner(field: str, name: str) -> Iterator[FieldError]:
+    """The name of whatever makes volumes, as `example.com/maker`."""
+    if not name:
+        yield required(field)
+    elif error := names.qualified_name(name.lower()):
+        yield invalid(field, name, error)
+
+
+def validate_parameters(parameters: dict[str, str]) -> list[FieldError]:
     errors = []
     if len(parameters) > _MOST_PARAMETERS:
         errors.append(too_long("Provisioner Parameters Length", _MOST_PARAMETERS))
@@ -63,6 +70,9 @@ def _topology(field: str, term: Manifest) -> list[FieldError]:
         at, key, values = f"{field}.matchLabelExpressions[{i}]", requirement.get("key", ""), requirement.get("values")
         if not values:
             errors.append(required(f"{at}.values"))
+        for j, value in enumerate(values or ()):
+            if value in values[:j]:
+                errors.append(duplicate(f"{at}.values[{j}]", value))
         errors += label_key(f"{at}.key", key)
         if key in seen:
             errors.append(duplicate(f"{at}.key", key))
@@ -89,6 +99,15 @@ def cells(storage_class: Manifest, now: datetime) -> list[Any]:
     ]
 
 
+def warnings(storage_class: Manifest) -> list[str]:
+    return [
+        f"allowedTopologies[{i}].matchLabelExpressions[{j}].key: {OLD_LABELS[key]}"
+        for i, term in enumerate(storage_class.get("allowedTopologies", ()))
+        for j, expression in enumerate(term.get("matchLabelExpressions", ()))
+        if (key := expression.get("key", "")) in OLD_LABELS
+    ]
+
+
 STORAGE_CLASSES = Resource(
     group="storage.k8s.io",
     version="v1",
@@ -99,6 +118,7 @@ STORAGE_CLASSES = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     columns=(
         NAME,
         Column("Provisioner", documents="storage.v1.StorageClass.provisioner"),

@@ -7,7 +7,6 @@ from itertools import chain
 from holdfast.api.apps.deployment import DEPLOYMENTS
 from holdfast.api.apps.replica_set import REPLICA_SETS
 from holdfast.api.core.pod import PODS
-from holdfast.api.metadata import controller_of
 from holdfast.api.resource import Manifest
 from holdfast.client.informer import Informers, key_of
 from holdfast.client.queue import WorkQueue
@@ -15,9 +14,10 @@ from holdfast.controllers.actions import Plan
 from holdfast.controllers.owners import (
     BY_CONTROLLER,
     BY_NAMESPACE_IF_ORPHAN,
-    controller_uid,
+    concerned,
     of_controller,
     of_namespace_if_orphan,
+    owner_of,
 )
 from holdfast.controllers.replicaset.pods import has_ended
 from holdfast.world import Clock
@@ -75,38 +75,14 @@ class DeploymentController:
             self._queue.add(key_of(new))
 
     def _on_set(self, old: Manifest | None, new: Manifest | None) -> None:
-        """Its Deployment; of a set that nobody controls, every Deployment that might want it (W2)."""
-        if old is not None and (new is None or controller_uid(old) != controller_uid(new)):
-            self._wake(self._deployment_of(old))
-        if new is None:
-            return
-        if controller_uid(new):
-            self._wake(self._deployment_of(new))
-        elif old is None or old["metadata"].get("labels") != new["metadata"].get("labels") or controller_uid(old):
-            for one in self._deployments.list(new["metadata"]["namespace"]):
-                if Deployment(one).selector.matches(new["metadata"].get("labels")):
-                    self._wake(one)
+        for one in concerned(old, new, DEPLOYMENTS, self._deployments, lambda one: Deployment(one).selector):
+            self._queue.add(key_of(one))
 
     def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
         """The end of a pod is what a Deployment that recreates waits for (W25)."""
         if old is None or (new is not None and (has_ended(old) or not has_ended(new))):
             return
-        reference = controller_of(old)
-        if reference is None or reference["kind"] != "ReplicaSet":
-            return
-        owner = self._sets.get(f"{old['metadata']['namespace']}/{reference['name']}")
-        if owner is not None and owner["metadata"]["uid"] == reference["uid"]:
-            deployment = self._deployment_of(owner)
-            if deployment is not None and not Deployment(deployment).is_rolling:
-                self._wake(deployment)
-
-    def _deployment_of(self, replica_set: Manifest) -> Manifest | None:
-        reference = controller_of(replica_set)
-        if reference is None or reference["kind"] != "Deployment":
-            return None
-        one = self._deployments.get(f"{replica_set['metadata']['namespace']}/{reference['name']}")
-        return one if one is not None and one["metadata"]["uid"] == reference["uid"] else None
-
-    def _wake(self, manifest: Manifest | None) -> None:
-        if manifest is not None:
-            self._queue.add(key_of(manifest))
+        owner = owner_of(old, REPLICA_SETS, self._sets.get)
+        deployment = owner and owner_of(owner, DEPLOYMENTS, self._deployments.get)
+        if deployment is not None and not Deployment(deployment).is_rolling:
+            self._queue.add(key_of(deployment))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from holdfast.api.int_or_percent import resolve
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
 
@@ -95,16 +96,9 @@ class Deployment:
     @cached_property
     def _bounds(self) -> tuple[int, int]:
         rolling = (self.manifest["spec"].get("strategy") or {}).get("rollingUpdate") or {}
-        surge = _resolved(rolling.get("maxSurge", 0), self.replicas, rounds_up=True)
-        unavailable = _resolved(rolling.get("maxUnavailable", 0), self.replicas, rounds_up=False)
+        surge = resolve(rolling.get("maxSurge", 0), self.replicas, rounds_up=True)
+        unavailable = resolve(rolling.get("maxUnavailable", 0), self.replicas, rounds_up=False)
         return (0, 1) if surge == unavailable == 0 else (surge, unavailable)
-
-
-def _resolved(value: int | str, of: int, *, rounds_up: bool) -> int:
-    if isinstance(value, int):
-        return value
-    hundredths = int(value.removesuffix("%")) * of
-    return -(-hundredths // 100) if rounds_up else hundredths // 100
 
 
 @dataclass

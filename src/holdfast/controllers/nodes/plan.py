@@ -5,13 +5,13 @@ Source: Kubernetes, pkg/controller/nodelifecycle and pkg/controller/taintevictio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
+from holdfast.api.core.taints import Taint, covers
 from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time, parse_time
 from holdfast.controllers.actions import Action, Delete, Emit, Patch, Plan, Report
@@ -167,7 +167,7 @@ class ObservedEviction:
     """A pod and the NoExecute taints of its node."""
 
     pod: Manifest
-    taints: Sequence[Mapping[str, Any]]
+    taints: Sequence[Taint]
     now: datetime
 
 
@@ -189,9 +189,9 @@ def plan_eviction(observed: ObservedEviction) -> Plan:
     return Plan("does not tolerate its node", _evict(pod, now), subject=pod)
 
 
-def _due(pod: Manifest, taint: Mapping[str, Any], now: datetime) -> datetime | None:
+def _due(pod: Manifest, taint: Taint, now: datetime) -> datetime | None:
     """When the pod has to go because of the taint; None if never."""
-    matching = [each for each in pod["spec"].get("tolerations") or () if _tolerates(each, taint)]
+    matching = [each for each in pod["spec"].get("tolerations") or () if covers(each, taint)]
     if not matching:
         return now
     limits = [each["tolerationSeconds"] for each in matching if each.get("tolerationSeconds") is not None]
@@ -199,16 +199,6 @@ def _due(pod: Manifest, taint: Mapping[str, Any], now: datetime) -> datetime | N
         return None
     since = parse_time(taint["timeAdded"]) if taint.get("timeAdded") else now
     return since + timedelta(seconds=max(min(limits), 0))
-
-
-def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    if toleration.get("effect") not in (None, "", taint["effect"]):
-        return False
-    if toleration.get("key") not in (None, "", taint["key"]):
-        return False
-    if (toleration.get("operator") or "Equal") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def _evict(pod: Manifest, now: datetime) -> list[Action]:

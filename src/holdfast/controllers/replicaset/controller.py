@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 
 from holdfast.api.apps.replica_set import REPLICA_SETS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.replication_controller import REPLICATION_CONTROLLERS
-from holdfast.api.metadata import controller_of
 from holdfast.api.resource import Manifest, Resource
 from holdfast.client.informer import Informers, key_of
 from holdfast.client.queue import WorkQueue
@@ -16,6 +16,7 @@ from holdfast.controllers.actions import Plan
 from holdfast.controllers.owners import (
     BY_CONTROLLER,
     BY_NAMESPACE_IF_ORPHAN,
+    concerned,
     controller_uid,
     of_controller,
     of_namespace_if_orphan,
@@ -80,26 +81,8 @@ class ReplicaSetController:
             self._queue.add(key_of(new))
 
     def _on_pod(self, old: Manifest | None, new: Manifest | None) -> None:
-        """Its set; of a pod that nobody controls, every set that might want it (W2)."""
-        if old is not None and (new is None or controller_uid(old) != controller_uid(new)):
-            self._wake_owner(old)
-        if new is None:
-            return
-        if controller_uid(new):
-            self._wake_owner(new)
-        elif old is None or old["metadata"].get("labels") != new["metadata"].get("labels") or controller_uid(old):
-            for one in self._sets.list(new["metadata"]["namespace"]):
-                if selector_of(self._resource, one).matches(new["metadata"].get("labels")):
-                    self._queue.add(key_of(one))
-
-    def _wake_owner(self, pod: Manifest) -> None:
-        reference = controller_of(pod)
-        if reference is None or reference["kind"] != self._resource.kind:
-            return
-        key = f"{pod['metadata']['namespace']}/{reference['name']}"
-        one = self._sets.get(key)
-        if one is not None and one["metadata"]["uid"] == reference["uid"]:
-            self._queue.add(key)
+        for one in concerned(old, new, self._resource, self._sets, partial(selector_of, self._resource)):
+            self._queue.add(key_of(one))
 
 
 def replication_controllers(clock: Clock) -> ReplicaSetController:

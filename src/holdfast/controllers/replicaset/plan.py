@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from holdfast.api.apps.replica_set import REPLICA_SETS
 from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.selectors import LabelSelector, selector_from_labels, selector_from_manifest
-from holdfast.controllers.actions import Action, Create, Delete, Each, Plan, Report, Waves
-from holdfast.controllers.owners import claim, owner_reference
+from holdfast.controllers.actions import Action, Each, Plan, Waves
+from holdfast.controllers.owners import claim
+from holdfast.controllers.pod_writes import create_pod, delete_pod
 
 from . import status
 from .pods import available_in_s, is_active, is_ready, is_terminating
@@ -77,53 +77,17 @@ def _work(observed: Observed, pods: Sequence[Manifest]) -> tuple[str, Sequence[A
     if missing > 0:
         if observed.is_namespace_terminating:
             return "nothing is created in a namespace that is being deleted", (), ""
-        create = _create(observed.resource, replica_set)
+        create = create_pod(observed.resource, replica_set, replica_set["spec"]["template"])
         return f"{missing} pods are missing", (Waves([(create,)] * min(missing, MOST_AT_ONCE)),), "FailedCreate"
     if missing < 0:
         surplus = min(-missing, MOST_AT_ONCE)
         chosen = victims(pods, observed.related, surplus, observed.now)
-        return f"{-missing} pods are too many", (Each([_delete(pod) for pod in chosen]),), "FailedDelete"
+        return f"{-missing} pods are too many", (Each([delete_pod(pod) for pod in chosen]),), "FailedDelete"
     return "all as wanted", (), ""
 
 
 def wanted_replicas(replica_set: Manifest) -> int:
     return int(replica_set["spec"].get("replicas", 1))
-
-
-def build_pod(resource: Resource, replica_set: Manifest) -> Manifest:
-    """A pod from the template, named by the server (W3)."""
-    template, owner = replica_set["spec"]["template"], replica_set["metadata"]
-    template_metadata = template.get("metadata") or {}
-    metadata: dict[str, Any] = {
-        "generateName": f"{owner['name']}-",
-        "namespace": owner["namespace"],
-        "ownerReferences": [owner_reference(resource, replica_set)],
-    }
-    for member in ("labels", "annotations", "finalizers"):
-        if template_metadata.get(member):
-            metadata[member] = template_metadata[member]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-
-
-def _create(resource: Resource, replica_set: Manifest) -> Create:
-    return Create(
-        PODS,
-        build_pod(resource, replica_set),
-        on_success=Report("Normal", "SuccessfulCreate", "Created pod: {name}"),
-        on_failure=Report("Warning", "FailedCreate", "Error creating: {error}"),
-    )
-
-
-def _delete(pod: Manifest) -> Delete:
-    metadata = pod["metadata"]
-    return Delete(
-        PODS,
-        metadata["namespace"],
-        metadata["name"],
-        metadata["uid"],
-        on_success=Report("Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}"),
-        on_failure=Report("Warning", "FailedDelete", "Error deleting: {error}"),
-    )
 
 
 def _is_of(pod: Manifest, uid: str) -> bool:

@@ -16,6 +16,13 @@ from holdfast.api.selectors import selector_from_manifest
 from holdfast.client.informer import Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
+from holdfast.controllers.owners import (
+    BY_CONTROLLER,
+    BY_NAMESPACE_IF_ORPHAN,
+    of_controller,
+    of_namespace_if_orphan,
+)
+from holdfast.controllers.revisions import in_order
 from holdfast.world import World
 
 from .identity import controller_uid
@@ -23,7 +30,6 @@ from .observed import Observed
 from .ownership import is_member
 from .plan import plan
 from .replicas import Replicas
-from .revisions import in_order
 from .views import Pod, StatefulSet, split_pod_name
 
 CONCURRENCY = 5
@@ -73,9 +79,10 @@ class StatefulSetController:
         self._revisions = informers.of(CONTROLLER_REVISIONS)
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
         self._sets.add_index("claims", _claim_prefixes)
-        self._pods.add_index("controller", _controller)
+        self._pods.add_index(BY_CONTROLLER, of_controller)
         self._pods.add_index("orphans of", _orphans_of)
-        self._revisions.add_index("controller", _controller_or_namespace)
+        self._revisions.add_index(BY_CONTROLLER, of_controller)
+        self._revisions.add_index(BY_NAMESPACE_IF_ORPHAN, of_namespace_if_orphan)
         self._sets.subscribe(self._on_set)
         self._pods.subscribe(self._on_pod)
         self._claims.subscribe(self._on_claim)
@@ -111,14 +118,14 @@ class StatefulSetController:
     def _counted(self, statefulset: StatefulSet, now: datetime) -> _Known:
         claim_named = partial(_named, self._claims, statefulset.namespace)
         known = _Known(Replicas(statefulset, claim_named, now))
-        for manifest in self._pods.by_index("controller", statefulset.uid):
+        for manifest in self._pods.by_index(BY_CONTROLLER, statefulset.uid):
             known.put(Pod(manifest))
         return known
 
     def _revisions_of(self, statefulset: StatefulSet) -> list[Manifest]:
         """Those of the set's selector that it controls, or nobody (S70)."""
-        owned = self._revisions.by_index("controller", statefulset.uid)
-        orphans = self._revisions.by_index("controller", f"nobody in {statefulset.namespace}")
+        owned = self._revisions.by_index(BY_CONTROLLER, statefulset.uid)
+        orphans = self._revisions.by_index(BY_NAMESPACE_IF_ORPHAN, statefulset.namespace)
         matches = statefulset.selector.matches
         return [one for one in (*owned, *orphans) if matches(one["metadata"].get("labels"))]
 
@@ -174,15 +181,6 @@ class StatefulSetController:
     def _wake(self, manifest: Manifest | None) -> None:
         if manifest is not None:
             self._queue.add(key_of(manifest))
-
-
-def _controller(manifest: Manifest) -> Iterable[str]:
-    uid = controller_uid(manifest)
-    return (uid,) if uid else ()
-
-
-def _controller_or_namespace(manifest: Manifest) -> Iterable[str]:
-    return (controller_uid(manifest) or f"nobody in {manifest['metadata']['namespace']}",)
 
 
 def _orphans_of(pod: Manifest) -> Iterable[str]:

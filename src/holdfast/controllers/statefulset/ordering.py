@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from holdfast.controllers.actions import Action, Waves
+from holdfast.controllers.revisions import name_of, template_of
 
-from . import claims, identity, revisions, update, writes
+from . import claims, identity, update, writes
 from .observed import Observed
 from .replicas import Replicas
 from .revisions import History
@@ -53,7 +54,7 @@ def _fill(observed: Observed, ordinal: int, history: History) -> Work:
             if claim is not None and claims.is_on_its_way_out(claim, name):
                 return Work(reason=f"waiting for claim {claim_name} of an earlier pod {ordinal} to go", ends_here=True)
     revision = update.revision_for(statefulset, ordinal, history)
-    actions = writes.create_pod(observed, ordinal, revisions.template_of(revision), revisions.name_of(revision))
+    actions = writes.create_pod(observed, ordinal, template_of(revision), name_of(revision))
     return Work(actions, f"pod {ordinal} is missing", ends_here=True)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
-from holdfast.api.resource import Manifest
-from holdfast.controllers.actions import Action, Delete, Plan
+from holdfast.controllers.actions import Action, Plan
+from holdfast.controllers.revisions import delete
 
 from . import ordering, ownership, revisions, status, update, writes
 from .observed import Observed
@@ -57,12 +56,7 @@ def work(observed: Observed, replicas: Replicas, history: History, counted: Stat
 def trim(observed: Observed, of_pods: set[str], history: History) -> list[Action]:
     """Deletes the oldest revisions beyond the limit that no pod, and no update, stands on (S84, S85)."""
     live = {history.current_name, history.update_name} | of_pods
-    return [_delete(revision) for revision in revisions.superfluous(observed.statefulset, observed.revisions, live)]
-
-
-def _delete(revision: Manifest) -> Delete:
-    metadata = revision["metadata"]
-    return Delete(CONTROLLER_REVISIONS, metadata["namespace"], metadata["name"], metadata["uid"])
+    return [delete(revision) for revision in revisions.superfluous(observed.statefulset, observed.revisions, live)]
 
 
 def next_available_in_s(replicas: Replicas) -> float | None:

@@ -4,52 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.resource import Manifest
-from holdfast.controllers.actions import Action, Create, Patch
+from holdfast.controllers.actions import Action, Create
 from holdfast.controllers.content_hash import canonical, hash_of
+from holdfast.controllers.revisions import build, data_of, means, name_of, number_of, renumber
 
-from .identity import owner_reference
 from .views import Find, StatefulSet
 
 HASH_LABEL = "controller.kubernetes.io/hash"
 
 _LONGEST_PREFIX = 223
-
-
-def data_of(template: Manifest) -> Manifest:
-    """What a revision records of a template: a patch that brings exactly it back (S65)."""
-    return {"spec": {"template": {**template, "$patch": "replace"}}}
-
-
-def template_of(revision: Manifest) -> Manifest:
-    """The template a revision brings back (S79)."""
-    return {name: value for name, value in revision["data"]["spec"]["template"].items() if name != "$patch"}
-
-
-def number_of(revision: Manifest) -> int:
-    return int(revision.get("revision", 0))
-
-
-def name_of(revision: Manifest) -> str:
-    return str(revision["metadata"]["name"])
-
-
-def in_order(revisions: Sequence[Manifest]) -> list[Manifest]:
-    """Oldest first (S70)."""
-    return sorted(
-        revisions,
-        key=lambda revision: (
-            number_of(revision),
-            revision["metadata"].get("creationTimestamp", ""),
-            name_of(revision),
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +63,17 @@ def _update_revision(
             return (
                 (revision, (), collisions) if revision is revisions[-1] else _renumbered(revision, number, collisions)
             )
-    if revisions and means(statefulset, revisions[-1], encoded):
+    if revisions and means(STATEFUL_SETS, statefulset.manifest, revisions[-1], encoded):
         return revisions[-1], (), collisions
-    return _created(statefulset, data, encoded, number, taken, collisions)
+    return _created(statefulset, encoded, number, taken, collisions)
 
 
 def _renumbered(revision: Manifest, number: int, collisions: int) -> tuple[Manifest, tuple[Action, ...], int]:
-    metadata = revision["metadata"]
-    patch = {"metadata": {"uid": metadata["uid"]}, "revision": number}
-    action = Patch(CONTROLLER_REVISIONS, metadata["namespace"], metadata["name"], patch)
-    return {**revision, "revision": number}, (action,), collisions
-
-
-def means(statefulset: StatefulSet, revision: Manifest, encoded: bytes) -> bool:
-    """Whether the revision's template, defaulted as by today's server, is the set's (S81).
-
-    Otherwise a server that learns a new default would restart every pod of every set.
-    """
-    data = revision.get("data")
-    if not isinstance(data, dict) or not isinstance((data.get("spec") or {}).get("template"), dict):
-        return False
-    spec = {**statefulset.spec, "template": template_of(revision)}
-    restored = msgspec.json.decode(msgspec.json.encode({**statefulset.manifest, "spec": spec}))
-    STATEFUL_SETS.default(restored)
-    return canonical(data_of(restored["spec"]["template"])) == encoded
+    return {**revision, "revision": number}, (renumber(revision, number),), collisions
 
 
 def _created(
     statefulset: StatefulSet,
-    data: Manifest,
     encoded: bytes,
     number: int,
     taken: Find,
@@ -140,28 +89,8 @@ def _created(
         if canonical(holder.get("data")) == encoded:
             return holder, (), collisions
         collisions += 1
-    revision = build(statefulset, name, first_hash, data, number)
+    revision = build(STATEFUL_SETS, statefulset.manifest, name, number, (HASH_LABEL, first_hash))
     return revision, (Create(CONTROLLER_REVISIONS, revision),), collisions
-
-
-def build(statefulset: StatefulSet, name: str, hash: str, data: Manifest, number: int) -> Manifest:
-    """A revision of the set's present template (S66)."""
-    template_metadata = statefulset.template.get("metadata") or {}
-    metadata: dict[str, Any] = {
-        "name": name,
-        "namespace": statefulset.namespace,
-        "labels": {**(template_metadata.get("labels") or {}), HASH_LABEL: hash},
-        "ownerReferences": [owner_reference(statefulset)],
-    }
-    if annotations := statefulset.manifest["metadata"].get("annotations"):
-        metadata["annotations"] = annotations
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "ControllerRevision",
-        "metadata": metadata,
-        "data": data,
-        "revision": number,
-    }
 
 
 def superfluous(statefulset: StatefulSet, revisions: Sequence[Manifest], live: set[str]) -> list[Manifest]:

@@ -7,6 +7,7 @@ from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.errors import ApiError, NotFound
 from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
 from holdfast.client import Client
 from holdfast.node.pod import Pod
 
@@ -19,13 +20,15 @@ async def resolve(client: Client, pod: Pod, volume: Manifest, node: Manifest) ->
     kind = next((key for key in volume if key != "name"), "emptyDir")
     details: Manifest = volume.get(kind) or {}
     if kind == "persistentVolumeClaim":
-        return await _claimed(client, pod, name, details["claimName"], bool(details.get("readOnly")), node)
+        return await _claimed(client, pod, name, details["claimName"], bool(details.get("readOnly")), False, node)
     if kind == "ephemeral":
-        return await _claimed(client, pod, name, f"{pod.name}-{name}", False, node)
+        return await _claimed(client, pod, name, f"{pod.name}-{name}", False, True, node)
     return Source(name, kind, details, is_read_only=bool(details.get("readOnly")))
 
 
-async def _claimed(client: Client, pod: Pod, name: str, claim_name: str, is_read_only: bool, node: Manifest) -> Source:
+async def _claimed(
+    client: Client, pod: Pod, name: str, claim_name: str, is_read_only: bool, is_ephemeral: bool, node: Manifest
+) -> Source:
     def refuse(message: str) -> MountFailure:
         return MountFailure(name, f"error processing PVC {pod.namespace}/{claim_name}: {message}", is_unresolved=True)
 
@@ -36,8 +39,8 @@ async def _claimed(client: Client, pod: Pod, name: str, claim_name: str, is_read
     volume_name = (claim.get("spec") or {}).get("volumeName")
     if (claim.get("status") or {}).get("phase") != "Bound" or not volume_name:
         raise refuse("PVC is not bound")
-    if is_foreign(claim, pod, name):
-        raise refuse(f"PVC {claim_name} was not created for pod {pod.namespace}/{pod.name} (pod is not owner)")
+    if is_ephemeral and not binding.is_owned_by(claim, pod.manifest):
+        raise refuse(binding.not_owned(claim_name, pod.manifest))
     try:
         volume = await client.get(PERSISTENT_VOLUMES, volume_name)
     except NotFound as error:
@@ -54,15 +57,6 @@ async def _claimed(client: Client, pod: Pod, name: str, claim_name: str, is_read
     _check_affinity(name, volume, node)
     kind, details = volume_source(volume)
     return Source(name, kind, details, is_read_only=is_read_only, persistent_volume=volume, claim=claim)
-
-
-def is_foreign(claim: Manifest, pod: Pod, volume_name: str) -> bool:
-    """Whether an ephemeral volume's claim belongs to somebody else (V110)."""
-    volume = next(volume for volume in pod.spec["volumes"] if volume["name"] == volume_name)
-    if "ephemeral" not in volume:
-        return False
-    owners = claim["metadata"].get("ownerReferences") or ()
-    return not any(owner.get("controller") and owner.get("uid") == pod.uid for owner in owners)
 
 
 _NOT_SOURCES = frozenset(
