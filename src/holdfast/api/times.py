@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 SECONDS_LAYOUT = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
@@ -60,6 +61,7 @@ def canonical_micro_time(text: str) -> str:
     return format_micro_time(_parse(text, MICROSECONDS_LAYOUT))
 
 
+@lru_cache(1024)  # the same few moments are read again for every row of a table
 def _parse(text: str, layout: str) -> datetime:
     match = _RFC3339.fullmatch(text)
     if match is None:

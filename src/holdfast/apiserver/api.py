@@ -29,6 +29,7 @@ from .conversion import STORED_AS, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import applying, binding, collection, create, delete, eviction, patching, reading, scale, token, update
+from .verbs.verdicts import Verdicts
 from .views import Listed
 
 
@@ -51,6 +52,7 @@ class Api:
         self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
         self.account_tokens = account_tokens
+        self.verdicts = Verdicts()
         self.components = dict.fromkeys(components.NAMES, components.not_there)
         """What componentstatuses shows, by name. Whoever runs a component puts in how it is."""
         self._now: tuple[datetime | None, str] = (None, "")
@@ -121,9 +123,13 @@ class Api:
         return reading.get(self, call)
 
     def list(self, call: Call, options: ListOptions) -> Listed:
+        return reading.finished(self.listing(call, options))
+
+    def listing(self, call: Call, options: ListOptions) -> reading.Steps[Listed]:
+        """The same with pauses, for many objects."""
         if call.resource is COMPONENT_STATUSES:
             return components.listed(self, call, options)
-        return reading.listed(self, call, options)
+        return (yield from reading.listing(self, call, options))
 
     async def create(self, call: Call, manifest: Manifest) -> Stored:
         return await create.create(self, call, manifest)

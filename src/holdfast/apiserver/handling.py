@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -58,14 +58,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 FUTURE_S = 3.0
 """How long a read waits for a revision that has not come yet (A109)."""
 
 CONNECTING = ("log", "exec", "attach", "portforward")
 """Subresources that reach through to a node's agent, or end at it."""
-
-LARGE = 500
-"""Lists of more objects than this are written in slices, so that nobody else waits for them."""
 
 STARTING = ("pods/exec", "pods/attach", "pods/portforward")
 
@@ -271,17 +270,25 @@ class Handler:
     def _list(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=False)
         view = self._view(asked, is_list=True)
-        listed = self._server.api.list(asked.call, options)
-        if len(listed.items) > LARGE:
-            return self._in_slices(asked, view, listed)
-        return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
+        steps = self._server.api.listing(asked.call, options)
+        try:
+            next(steps)
+        except StopIteration as done:
+            listed: views.Listed = done.value
+            if len(listed.items) > view.at_once:
+                return self._in_slices(asked, view, listed)
+            return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
+        return self._found_in_slices(asked, view, steps)
+
+    async def _found_in_slices(self, asked: Asked, view: views.View, steps: reading.Steps[views.Listed]) -> Answer:
+        return await self._in_slices(asked, view, await turn_by_turn(steps))
 
     async def _in_slices(self, asked: Asked, view: views.View, listed: views.Listed) -> Answer:
-        pieces = []
+        body = bytearray()
         for piece in view.many(listed):
-            pieces.append(piece)
+            body += piece  # no list of pieces: to join them at the end would take as long as all the rest
             await asyncio.sleep(0)
-        return responses.encoded(200, b"".join(pieces), asked.style)
+        return responses.encoded(200, body, asked.style, asked.call.warnings)
 
     def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=True)
@@ -420,6 +427,17 @@ class Handler:
         view = self._view(asked, is_list=True)
         found = await self._server.api.delete_collection(asked.call, chosen, options)
         return responses.encoded(200, b"".join(view.many(found)), asked.style, asked.call.warnings)
+
+
+async def turn_by_turn(steps: reading.Steps[T]) -> T:
+    """What comes of them; between them everybody else has a turn."""
+    try:
+        while True:
+            await asyncio.sleep(0)
+            next(steps)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 def not_allowed() -> MethodNotAllowed:

@@ -30,7 +30,7 @@ class Style:
 
 
 def encoded(
-    status: int, body: bytes, style: Style, warnings: Sequence[str] = (), headers: Headers = DYNAMIC
+    status: int, body: bytes | bytearray, style: Style, warnings: Sequence[str] = (), headers: Headers = DYNAMIC
 ) -> Response:
     """An answer whose JSON exists already."""
     if warnings:
@@ -88,7 +88,7 @@ def _warning(text: str) -> str:
     return f'299 - "{printable}"'.encode().decode("latin-1")
 
 
-def _yaml(body: bytes) -> bytes:
+def _yaml(body: bytes | bytearray) -> bytes:
     import yaml
 
     content = msgspec.json.decode(body)

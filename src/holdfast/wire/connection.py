@@ -354,7 +354,7 @@ class Connection(asyncio.Protocol):
         self._request = request or Request("", "", "", {})
         self._request.keep_alive = False
         head = self._head(response.status, response.content_type, response.headers)
-        self._write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(response.body), response.body))
+        self._write(b"%bContent-Length: %d\r\n\r\n" % (head, len(response.body)) + response.body)
         self._ended = True
         if self._transport.can_write_eof():
             self._transport.write_eof()

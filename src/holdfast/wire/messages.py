@@ -42,7 +42,7 @@ class Response:
     """A complete answer. Content-Length and Connection are the connection's to add."""
 
     status: int
-    body: bytes = b""
+    body: bytes | bytearray = b""
     content_type: str = ""
     headers: Headers = ()
 

@@ -51,11 +51,12 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
     api.admission.admit(call, manifest, None)  # what it adds needs no defaults
     strategy.begin(api, call, manifest, managed)
     with api.allocation.of(call, manifest, None):
-        if errors := strategy.new_errors(call, manifest):
+        verdict = api.verdicts.of(resource, manifest)
+        if errors := strategy.new_errors(call, manifest, verdict):
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
         with api.admission.charged(call, manifest, None):
-            call.warnings += [*resource.create_warnings(manifest), *resource.warnings(manifest)]
+            call.warnings += [*resource.create_warnings(manifest), *verdict.warnings()]
             if resource.no_effect and not call.options.dry_run:
                 call.warnings.append(resource.no_effect)
             return await _store(api, call, manifest)

@@ -116,9 +116,14 @@ def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
 
 def finish(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
     """Refuses what is wrong. Raises Invalid, Forbidden."""
-    errors = subresources.errors(call, new, old) if call.subresource else strategy.update_errors(call, new, old)
-    if errors:
+    if call.subresource:
+        if errors := subresources.errors(call, new, old):
+            raise call.invalid(errors)
+        api.admission.check(call, new, old)
+        return
+    verdict = api.verdicts.of(call.resource, new)
+    if errors := strategy.update_errors(call, new, old, verdict):
         raise call.invalid(errors)
     api.admission.check(call, new, old)
-    if not call.subresource and strategy.may_warn(call, new, old):
-        call.warnings += call.resource.warnings(new)
+    if strategy.may_warn(call, new, old):
+        call.warnings += verdict.warnings()
