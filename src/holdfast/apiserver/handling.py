@@ -191,11 +191,16 @@ class Handler:
             raise not_allowed()
         style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
         call = Call(user, route.resource, route.namespace, route.name, route.subresource)
+        if route.resource.deprecation:
+            call.warnings.append(route.resource.deprecation)
         asked = Asked(request, query, user, route, call, style)
         if route.subresource in CONNECTING:
             return self._connect(asked)
         if verb in ("get", "list", "watch"):
-            return self._read(asked, verb)
+            try:
+                return self._read(asked, verb)
+            except ApiError as error:
+                return responses.refusal(error, style, call.warnings)
         return self._shielded(asked, self._write(asked, verb))
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
@@ -247,14 +252,14 @@ class Handler:
         listed = self._server.api.list(asked.call, options)
         if len(listed.items) > LARGE:
             return self._in_slices(asked, view, listed)
-        return responses.encoded(200, b"".join(view.many(listed)), asked.style)
+        return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
 
     async def _in_slices(self, asked: Asked, view: views.View, listed: views.Listed) -> Answer:
         pieces = []
         for piece in view.many(listed):
             pieces.append(piece)
             await asyncio.sleep(0)
-        return responses.encoded(200, b"".join(pieces), asked.style)
+        return responses.encoded(200, b"".join(pieces), asked.style, asked.call.warnings)
 
     def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=True)
@@ -273,7 +278,8 @@ class Handler:
         def start(body: Body) -> None:
             self._server.hub(call.resource).open(selection, view, options, after, body)
 
-        answer = Streaming(200, JSON, responses.DYNAMIC, start)
+        headers = responses.with_warnings(responses.DYNAMIC, call.warnings)
+        answer = Streaming(200, JSON, headers, start)
         if after is not None and after < cache.of(call.resource).oldest:
             return self._recovered(answer)
         return answer
