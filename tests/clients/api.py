@@ -26,6 +26,7 @@ class Watch:
 
     def __init__(self, connection, response):
         self._connection, self._response = connection, response
+        self.headers = response.headers
 
     def __enter__(self):
         return self

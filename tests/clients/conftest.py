@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.live.conftest import Cluster, debian_kubectl  # noqa: F401
 
-from ..live.conftest import Cluster, any_kubectl, debian_kubectl  # noqa: F401
 from .api import Api
 from .kubectls import every_kubectl
 
@@ -86,6 +86,11 @@ class Kubectl:
         """A kubectl that goes on; its lines can be read as they come, none after 20 s."""
         command = ["timeout", "20", *self._cluster.command("-n", self._namespace, *arguments, kubectl=self._program)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    @property
+    def from_namespace(self):
+        """What the newest add to the name of what they deleted."""
+        return f" from {self._namespace} namespace" if self.minor >= 34 else ""
 
     def since(self, minor, what):
         """Skips the test for a kubectl older than 1.`minor`."""
