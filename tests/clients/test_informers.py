@@ -137,6 +137,27 @@ def test_twenty_watches_of_one_client_see_the_same(api, maps):
     assert all(events == seen[0] for events in seen)
 
 
+BIG = 25
+"""So many versions of a big object are more than the server keeps for watches."""
+
+
+def test_a_version_that_is_too_old_is_gone_and_a_new_list_helps(api, maps):
+    """(A109, A110)"""
+    version = api.create(maps, config_map("big")).version
+    for number in range(BIG):
+        api.merge(f"{maps}/big", {"data": {"n": str(number), "big": "x" * 900_000}})
+    with api.watch(maps, resourceVersion=version) as watch:
+        events = list(watch)  # the server ends it
+    (status,) = [event["object"] for event in events if event["type"] == "ERROR"]
+    assert (len(events), status["code"], status["reason"]) == (1, 410, "Expired")
+    assert status["message"].startswith(f"too old resource version: {version} (")
+    listed = api.get(maps, fieldSelector="metadata.name=big")
+    assert [item["data"]["n"] for item in listed.body["items"]] == [str(BIG - 1)]
+    with api.watch(maps, resourceVersion=listed.version) as watch:
+        api.delete(f"{maps}/big")
+        assert named([own_event(watch)]) == [("DELETED", "big")]
+
+
 def test_pages_of_a_long_list_show_one_moment_whatever_is_written_meanwhile(cluster, api, namespace):
     """(A98, A310)"""
     maps = f"/api/v1/namespaces/{namespace}/configmaps"

@@ -80,7 +80,7 @@ def test_api_resources_of_one_group_with_verbs(kubectl):
         "statefulsets",
     ]
     words = rows[-1].replace(",", " ").replace("[", "").replace("]", "").split()
-    assert words[4:12] == ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    assert words[5:13] == ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 
 def test_api_versions_are_sorted_and_hold_every_group(kubectl):

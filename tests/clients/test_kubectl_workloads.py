@@ -133,7 +133,7 @@ def test_events_are_told_in_order_and_by_object(kubectl, web):
     assert {"Scheduled", "Pulled", "Created", "Started"} <= {line.split()[2] for line in listed.splitlines()}
     if kubectl.minor >= 26:
         told = kubectl("events", "--for", "statefulset/web", "--no-headers")
-        assert "reate Pod web-0 in StatefulSet web successful" in told
+        assert "Create Pod web-0 in StatefulSet web successful" in told
         assert told.index("Pod web-0") < told.index("Pod web-1")
     described = kubectl("describe", "pod", "web-0")
     assert "Successfully assigned" in described
