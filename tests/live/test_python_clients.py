@@ -16,6 +16,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"hello")
+    def log_message(self, *_):
+        pass
 print("listening", flush=True)
 http.server.HTTPServer(("", 8080), Handler).serve_forever()
 """
