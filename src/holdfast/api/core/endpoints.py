@@ -49,10 +49,6 @@ def _subset(field: str, subset: Manifest) -> Iterator[FieldError]:
         yield from required_and_supported(f"{at}.protocol", port.get("protocol", ""), PROTOCOLS)
 
 
-def warnings(endpoints: Manifest) -> list[str]:
-    return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
-
-
 def cells(endpoints: Manifest, now: datetime) -> list[Any]:
     return [
         endpoints["metadata"]["name"],
@@ -90,7 +86,7 @@ ENDPOINTS = Resource(
     short_names=("ep",),
     default=default,
     validate=validate,
-    warnings=warnings,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     columns=(NAME, Column("Endpoints", documents="core.v1.Endpoints.subsets"), AGE),
     cells=cells,
     creates_on_update=True,
