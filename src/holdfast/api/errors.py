@@ -34,7 +34,8 @@ def required(field: str, detail: str = "") -> FieldError:
 
 
 def invalid(field: str, value: Any, detail: str) -> FieldError:
-    return FieldError(field, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
+    shown = f"Invalid value: {show(value)}"
+    return FieldError(field, "FieldValueInvalid", f"{shown}: {detail}" if detail else shown)
 
 
 def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:

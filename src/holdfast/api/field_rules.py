@@ -106,6 +106,14 @@ def count_or_percent(field: str, value: int | str) -> Iterator[FieldError]:
         )
 
 
+def amount(value: int | str) -> int:
+    """How much a count or a percentage says, for telling nothing from something; what is malformed says nothing."""
+    if isinstance(value, int):
+        return value
+    digits = value.removesuffix("%")
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
 def at_most_100_percent(field: str, value: int | str) -> Iterator[FieldError]:
     if isinstance(value, str) and _PERCENT.fullmatch(value) and int(value[:-1]) > 100:
         yield invalid(field, value, "must not be greater than 100%")
