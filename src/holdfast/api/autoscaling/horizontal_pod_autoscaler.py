@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from holdfast.api import names
-from holdfast.api.errors import FieldError, forbidden, invalid, required
-from holdfast.api.field_rules import named, required_name
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.table import age
 
+from .autoscaler_validation import SOURCES, validate, validate_status_update, validate_update
+
 _MOST_SHOWN = 2
 _UNKNOWN = "<unknown>"
-_SOURCES = {
-    "Resource": "resource",
-    "ContainerResource": "containerResource",
-    "Pods": "pods",
-    "Object": "object",
-    "External": "external",
-}
+_PERIOD_S = 15
 
 
 def default(autoscaler: Manifest) -> None:
@@ -30,6 +22,8 @@ def default(autoscaler: Manifest) -> None:
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    if "behavior" in spec:
+        _default_behavior(spec["behavior"])
     reference = spec.setdefault("scaleTargetRef", {})
     for field in ("kind", "name"):
         reference.setdefault(field, "")
@@ -38,51 +32,14 @@ def default(autoscaler: Manifest) -> None:
     status.setdefault("desiredReplicas", 0)
 
 
-def validate(autoscaler: Manifest) -> list[FieldError]:
-    spec = autoscaler["spec"]
-    least, most = spec["minReplicas"], spec["maxReplicas"]
-    errors: list[FieldError] = []
-    can_be_none = any(metric.get("type") in ("Object", "External") for metric in spec["metrics"])
-    lowest = 0 if can_be_none else 1
-    if least < lowest:
-        errors.append(invalid("spec.minReplicas", least, f"must be greater than or equal to {lowest}"))
-    if most < 1:
-        errors.append(required("spec.maxReplicas", "must be set and greater than 0"))
-    if most < least:
-        errors.append(invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
-    errors += _target("spec.scaleTargetRef", spec["scaleTargetRef"])
-    for i, metric in enumerate(spec["metrics"]):
-        errors += _metric(f"spec.metrics[{i}]", metric)
-    if least == 0 and not can_be_none:
-        refusal = "must specify at least one Object or External metric to support scaling to zero replicas"
-        errors.append(forbidden("spec.metrics", refusal))
-    return errors
-
-
-def _target(field: str, target: Manifest) -> Iterator[FieldError]:
-    yield from required_name(f"{field}.kind", target["kind"], names.path_segment_name)
-    yield from required_name(f"{field}.name", target["name"], names.path_segment_name)
-    version = target.get("apiVersion", "")
-    if "/" not in version and not (version == "v1" and target["kind"] == "ReplicationController"):
-        yield invalid(f"{field}.apiVersion", version, "apiVersion must specify API group")
-
-
-def _metric(field: str, metric: Manifest) -> Iterator[FieldError]:
-    kind = metric.get("type", "")
-    source = _SOURCES.get(kind)
-    if not kind:
-        yield required(f"{field}.type", "must specify a metric source type")
-    elif source is None:
-        yield invalid(f"{field}.type", kind, "must be one of Object, Pods, Resource, ContainerResource, External")
-    elif source not in metric:
-        article = "populate information for the given metric source"
-        yield required(f"{field}.{source}", f"must {article}")
-    elif kind in ("Resource", "ContainerResource"):
-        name = metric[source].get("name", "")
-        if not name:
-            yield required(f"{field}.{source}.name", "must specify a resource name")
-        if "container" in metric[source]:
-            yield from named(f"{field}.{source}.container", metric[source]["container"], names.dns_label)
+def _default_behavior(behavior: Manifest) -> None:
+    """Up at once, by four pods or to twice as many in 15 s, whichever is more; down to nothing after a while."""
+    shares = {"type": "Percent", "value": 100, "periodSeconds": _PERIOD_S}
+    pods = {"type": "Pods", "value": 4, "periodSeconds": _PERIOD_S}
+    up = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [pods, shares]}
+    down = {"selectPolicy": "Max", "policies": [dict(shares)]}
+    for direction, usual in (("scaleUp", up), ("scaleDown", down)):
+        behavior[direction] = {**usual, **(behavior.get(direction) or {})}
 
 
 def cells(autoscaler: Manifest, now: datetime) -> list[Any]:
@@ -107,7 +64,7 @@ def _metrics(metrics: list[Manifest], current: list[Manifest]) -> str:
 
 def _shown(metric: Manifest, current: Manifest) -> str:
     """`cpu: 30%/80%`; what is not known yet is said to be so."""
-    source = _SOURCES.get(metric.get("type", ""), "")
+    source = SOURCES.get(metric.get("type", ""), "")
     wanted = metric.get(source, {}).get("target", {})
     is_ = current.get(source, {}).get("current", {})
     prefix = f"{metric[source].get('name', '')}: " if source in ("resource", "containerResource") else ""
@@ -130,6 +87,9 @@ HORIZONTAL_POD_AUTOSCALERS = Resource(
     subresources=(STATUS,),
     default=default,
     validate=validate,
+    validate_update=validate_update,
+    validate_status_update=validate_status_update,
+    validates_updates_whole=False,
     columns=(
         NAME,
         Column("Reference", documents="autoscaling.v2.HorizontalPodAutoscalerSpec.scaleTargetRef"),
