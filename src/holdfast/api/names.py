@@ -24,6 +24,7 @@ _is_dns_subdomain = re.compile(_DNS_SUBDOMAIN).fullmatch
 _is_subdomain_with_underscores = re.compile(_SUBDOMAIN_WITH_UNDERSCORES).fullmatch
 _is_qualified = re.compile(_QUALIFIED).fullmatch
 _is_label_value = re.compile(_LABEL_VALUE).fullmatch
+_is_wildcard = re.compile(rf"\*\.{_DNS_SUBDOMAIN}").fullmatch
 _is_port_name = re.compile("[-a-z0-9]+").fullmatch
 _is_environment_name = re.compile("[ -<>-~]+").fullmatch
 _is_config_key = re.compile("[-._a-zA-Z0-9]+").fullmatch
@@ -50,6 +51,12 @@ _NOT_DNS_SUBDOMAIN = _mismatch(
     "and must start and end with an alphanumeric character",
     _DNS_SUBDOMAIN,
     "example.com",
+)
+_NOT_WILDCARD = _mismatch(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    rf"\*\.{_DNS_SUBDOMAIN}",
+    "*.example.com",
 )
 _NOT_SUBDOMAIN_WITH_UNDERSCORES = _mismatch(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
@@ -99,6 +106,13 @@ def dns_subdomain(text: str) -> str:
     if len(text) > 253:
         return "must be no more than 253 characters"
     return "" if _is_dns_subdomain(text) else _NOT_DNS_SUBDOMAIN
+
+
+def wildcard_subdomain(text: str) -> str:
+    """A host as `*.example.com`: any name right below."""
+    if len(text) > 253:
+        return "must be no more than 253 characters"
+    return "" if _is_wildcard(text) else _NOT_WILDCARD
 
 
 def dns_subdomain_with_underscores(text: str) -> str:

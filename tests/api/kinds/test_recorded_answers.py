@@ -114,7 +114,8 @@ def created(resource: Resource, body: Manifest, namespace: str) -> tuple[Manifes
         manifest.pop("status", None)
     resource.default(manifest)
     resource.prepare_create(manifest)
-    return manifest, [*validate_metadata(manifest, resource), *resource.validate(manifest)]
+    errors = [*validate_metadata(manifest, resource), *resource.validate(manifest), *resource.validate_create(manifest)]
+    return manifest, errors
 
 
 def paths(value: Any, at: str = "") -> dict[str, Any]:
