@@ -16,12 +16,13 @@ from holdfast.api.structure import Member, Shape, difference, fields, texts
 from holdfast.api.table import age
 
 from .claim_validation import ACCESS_MODES, VOLUME_MODES, exclusive_access_mode, positive_storage
+from .network_volumes import OF_VOLUMES, Rule, default_network_volume, portal_fits
 from .node_labels import term_warnings
 from .path_validation import no_backsteps
 from .placement_validation import validate_node_selector
 from .pod_warnings import GO_NAMES, OLD_VOLUMES
 from .volume_table import access_modes
-from .volume_validation import Rule, csi, host_path, nfs, validate_sources
+from .volume_validation import host_path, nfs, validate_sources
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 _OLD_ANNOTATIONS = {
@@ -87,6 +88,7 @@ def default(volume: Manifest) -> None:
     spec.setdefault("volumeMode", "Filesystem")
     if "hostPath" in spec:
         spec["hostPath"].setdefault("type", "")
+    default_network_volume(spec)
     status = volume.setdefault("status", {})
     status["phase"] = status.get("phase") or "Pending"
 
@@ -99,7 +101,7 @@ def prepare_create(volume: Manifest) -> None:
 
 
 def validate(volume: Manifest) -> list[FieldError]:
-    return [*_spec("spec", volume["spec"])]
+    return [*validate_volume_spec("spec", volume["spec"], volume["metadata"].get("name", ""))]
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
@@ -117,7 +119,7 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return errors
 
 
-def _spec(field: str, spec: Manifest) -> Iterator[FieldError]:
+def validate_volume_spec(field: str, spec: Manifest, volume_name: str) -> Iterator[FieldError]:
     modes, capacity = spec.get("accessModes", ()), spec.get("capacity", {})
     if not modes:
         yield required(f"{field}.accessModes")
@@ -133,6 +135,9 @@ def _spec(field: str, spec: Manifest) -> Iterator[FieldError]:
     yield from supported(f"{field}.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
     yield from _affinity(f"{field}.nodeAffinity", spec)
     yield from validate_sources(field, spec, _RULES, _SOURCES)
+    if "iscsi" in spec:
+        portal = spec["iscsi"].get("targetPortal", "")
+        yield from portal_fits(f"{field}.iscsi.targetportal", portal, volume_name, spec["iscsi"])
     if spec.get("hostPath", {}).get("path") == "/" and policy == "Recycle":
         refusal = "may not be 'recycle' for a hostPath mount of '/'"
         yield forbidden(f"{field}.persistentVolumeReclaimPolicy", refusal)
@@ -166,7 +171,7 @@ def _local(field: str, source: Manifest) -> Iterator[FieldError]:
         yield from no_backsteps(f"{field}.path", source["path"])
 
 
-_RULES: Mapping[str, Rule] = {"hostPath": host_path, "nfs": nfs, "local": _local, "csi": csi}
+_RULES: Mapping[str, Rule] = {**OF_VOLUMES, "hostPath": host_path, "nfs": nfs, "local": _local}
 
 
 def warnings(volume: Manifest) -> list[str]:
