@@ -16,7 +16,7 @@ _PERCENT = re.compile("[0-9]+%")
 
 def named(field: str, text: str, rule: Callable[[str], str]) -> Iterator[FieldError]:
     """`rule` is one of api.names."""
-    if error := rule(text):
+    for error in names.every(rule, text):
         yield invalid(field, text, error)
 
 
@@ -28,10 +28,8 @@ def required_name(field: str, text: str, rule: Callable[[str], str]) -> Iterator
 
 
 def label_key(field: str, text: str) -> Iterator[FieldError]:
-    """A key of labels, taints and the like; upstream says two things of an empty one."""
+    """A key of labels, taints and the like."""
     yield from named(field, text, names.qualified_name)
-    if not text:
-        yield invalid(field, text, names.qualified_name("-"))
 
 
 def label_map(field: str, labels: Mapping[str, str]) -> Iterator[FieldError]:

@@ -204,7 +204,7 @@ def csi_driver_name(field: str, name: str) -> Iterator[FieldError]:
         yield required(field)
     if len(name) > 63:
         yield too_long(field, 63)
-    if error := names.dns_subdomain(name.lower()):
+    for error in names.dns_subdomain.every(name.lower()):
         yield invalid(field, name, error)
 
 
