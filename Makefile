@@ -9,7 +9,7 @@ help:
 	@echo "make demo   the whole story in under a minute, on a cluster of its own"
 	@echo "make test   unit, simulation and container tests"
 	@echo "make check  format, lint, types, import rules"
-	@echo "make bench  start-up, memory, ordered sets (prints JSON)"
+	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
 	@echo "make clean  removes what the targets above made"
 

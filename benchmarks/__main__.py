@@ -7,9 +7,15 @@ import os
 import platform
 import sys
 
-from . import services, sets, startup
+from . import api, services, sets, startup, turns
 
-BENCHMARKS = {"startup": startup.measure, "sets": sets.measure, "services": services.measure}
+BENCHMARKS = {
+    "api": api.measure,
+    "startup": startup.measure,
+    "sets": sets.measure,
+    "services": services.measure,
+    "turns": turns.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -96,6 +96,16 @@ def process_tree_cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def process_cpu_s(pid: int) -> float:
+    """CPU seconds that all threads of a process have used, to the nanosecond: the clock of `clock_getcpuclockid`."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def main_thread_cpu_s(pid: int) -> float:
+    """CPU seconds of a process's first thread, which in the daemon is the event loop."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def rss_mb(pid: int) -> float:
     """Resident memory of one process in MB (10^6 bytes)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

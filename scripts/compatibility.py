@@ -17,7 +17,7 @@ from pathlib import Path
 
 from holdfast import __version__
 from holdfast.api import registry
-from holdfast.api.registry import RESOURCES
+from holdfast.api.registry import MEASURED, RESOURCES
 from holdfast.api.resource import Resource
 from holdfast.api.schema.definitions import MINOR
 from holdfast.api.schema.types import Field, Type, type_of
@@ -27,6 +27,7 @@ SOURCE = ROOT / "src" / "holdfast"
 DOCUMENT = ROOT / "docs" / "compatibility.md"
 ACTING = ("apiserver", "controllers", "scheduler", "network", "node")
 LENT = (
+    "api/batch/job_defaults.py",
     "api/core/label_keys.py",
     "api/core/node_affinity.py",
     "api/core/quality_of_service.py",
@@ -37,6 +38,8 @@ LENT = (
 FIELD_BY_FIELD = (
     ("", "Pod"),
     ("apps", "StatefulSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
     ("", "Service"),
     ("", "PersistentVolumeClaim"),
     ("", "PersistentVolume"),
@@ -149,7 +152,7 @@ it fails, and says so. A struct is shown where it is first met.
 
 def kinds_table(notes: Notes) -> Iterator[str]:
     by_group: dict[str, list[Resource]] = {}
-    for resource in RESOURCES:
+    for resource in (*RESOURCES, *MEASURED):
         by_group.setdefault(resource.api_version, []).append(resource)
     for api_version, resources in by_group.items():
         yield f"### {api_version}\n"
@@ -157,7 +160,7 @@ def kinds_table(notes: Notes) -> Iterator[str]:
         yield "|---|---|---|---|"
         for each in resources:
             below = ", ".join(f"{sub.name} ({' '.join(sub.verbs)})" for sub in each.subresources)
-            acted = notes.kinds.get(each.qualified, "yes")
+            acted = "measured when read, not stored" if each.is_measured else notes.kinds.get(each.qualified, "yes")
             yield f"| {each.plural} | {' '.join(each.verbs)} | {below} | {acted} |"
         yield ""
 

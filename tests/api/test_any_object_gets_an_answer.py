@@ -60,7 +60,7 @@ class Writer:
             return self.random.choice((0, 5, "http", "50%"))
         if name.endswith(("v1.Time", "MicroTime")):
             return "2026-01-01T00:00:00.000000Z"
-        found = definition(name)
+        found = definition(name) if depth < 12 else None  # a schema may hold schemas
         return self.members(found, depth) if found else {}
 
     def members(self, schema: dict[str, Any], depth: int) -> Manifest:

@@ -19,9 +19,18 @@ def test_every_kind_is_found_by_its_path_and_by_its_kind() -> None:
         assert registry.lookup(resource.group, resource.version, resource.plural) is resource
         assert registry.by_kind(resource.group, resource.version, resource.kind) is resource
         assert registry.by_api_version(resource.api_version, resource.kind) is resource
-        assert registry.by_group_kind(resource.group, resource.kind) is resource
+        kept = resource.stored_as.resource if resource.stored_as else resource
+        assert registry.by_group_kind(resource.group, resource.kind) in (resource, kept)
     assert registry.lookup("apps", "v2", "statefulsets") is None
     assert registry.by_api_version("v1", "StatefulSet") is None
+
+
+def test_each_object_is_stored_as_one_kind() -> None:
+    served_twice = {resource for resource in registry.RESOURCES if resource not in registry.STORED}
+    assert {resource.api_version for resource in served_twice} == {"autoscaling/v1", "events.k8s.io/v1"}
+    for resource in served_twice:
+        assert resource.stored_as
+        assert resource.stored_as.resource in registry.STORED
 
 
 def test_a19_the_core_group_comes_first_and_apps_before_the_rest() -> None:

@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import json
 import random
+import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -195,3 +197,39 @@ def admin_token() -> str:
 def jane_token() -> str:
     """Of a user without any rights of her own."""
     return JANE
+
+
+SOON_S = 3.0
+"""What one request may cost of the processor. The worst bodies have 3 MiB."""
+
+
+@pytest.fixture
+def ask(web: Web, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sends a request and holds the answer against what every answer has to be."""
+
+    monkeypatch.setattr("holdfast.apiserver.handling.FUTURE_S", 0.01)
+
+    def give_up(number: int, frame: Any) -> None:
+        raise TimeoutError("the server is stuck")
+
+    signal.signal(signal.SIGPROF, give_up)
+
+    async def send(method: str, target: str, body: Any = None, **options: Any) -> Any:
+        began = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, 2 * SOON_S)
+        try:
+            answer = await web(method, target, body, **options)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        took = time.process_time() - began
+        shown = f"{method} {target[:200]}: {answer.code} {str(answer.body)[:600]}"
+        assert not [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")], shown
+        assert "InternalError" not in str(answer.body), shown
+        if answer.code >= 400 and target.startswith("/api") and answer.body not in ("", "404 page not found\n"):  # A23
+            assert isinstance(answer.body, dict), shown
+            assert answer["kind"] == "Status", shown
+            assert answer["code"] == answer.code, shown
+        assert took < SOON_S, f"took {took:.1f} s: {shown}"
+        return answer
+
+    return send

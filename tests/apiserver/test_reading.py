@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.apiserver import handling
+from holdfast.apiserver import views
 
 MAPS = "/api/v1/namespaces/ns/configmaps"
 
@@ -166,7 +166,8 @@ async def test_labels_select_also_what_lacks_them(web: Any) -> None:
 
 async def test_a_long_list_lets_others_go_first(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A316."""
-    monkeypatch.setattr(handling, "LARGE", 10)
+    for view in (views.PlainView, views.TableView, views.MetadataView):
+        monkeypatch.setattr(view, "at_once", 10)
     for number in range(60):
         await web("POST", MAPS, config_map(f"m{number:02}"))
     table = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}

@@ -87,6 +87,11 @@ def test_n14_n16_a_deleted_pod_ends_terminal_even_if_it_would_restart(code, phas
     assert condition(result, "PodReadyToStartContainers")["status"] == "False"
 
 
+def test_n14_a_deleted_pod_that_never_ran_has_failed():
+    """A Job that replaces ended pods only would wait for it for ever."""
+    assert status(pod(), {}, sandbox=None, is_ending=True, has_ended=True)["phase"] == "Failed"
+
+
 def test_n19_a_verdict_fails_the_pod_with_its_reason():
     verdict = Waiting("DeadlineExceeded", "too long")
     result = status(pod(), {"app": ended(137)}, is_ending=True, has_ended=True, verdict=verdict)

@@ -9,17 +9,22 @@ import sys
 
 import pytest
 
+from holdfast.api.batch.cron_job import CRON_JOBS
+from holdfast.api.batch.job import JOBS
+from holdfast.api.conditions import is_true
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.client import Unreachable
 from holdfast.simulation import scenarios
-from holdfast.simulation.checkers import InvariantBroken, OneRunningPodPerIdentity
+from holdfast.simulation.checkers import OneRunningPodPerIdentity
 from holdfast.simulation.cluster import NeverHappened, simulate
 from holdfast.simulation.faults import Faults, FaultyClient
 from holdfast.simulation.loop import Deadlock, Livelock, SimulatedLoop
+from holdfast.simulation.observation import Facts, InvariantBroken, Observation
 from holdfast.simulation.scenarios import Scenario, play, web
+from holdfast.simulation.tasks import every_minute, task
 
 
 def test_one_seed_is_one_history_and_another_seed_another():
@@ -54,6 +59,18 @@ def test_an_hour_passes_at_once_and_nothing_but_heartbeats_is_written():
         cluster.apply(web(3))
         cluster.run_until(lambda: cluster.is_settled("web"), within_s=60)
         cluster.run_for(30)
+        last = cluster.trace[-1]
+        cluster.run_for(3600)
+        assert cluster.trace[-1] == last
+
+
+def test_a_year_between_two_jobs_passes_without_a_write():
+    with simulate(0) as cluster:
+        cluster.apply({**every_minute("Allow"), "metadata": {"name": "yearly", "namespace": "default"}})
+        cluster.run_until(lambda: cluster.objects(JOBS), within_s=90)
+        cluster.patch(CRON_JOBS, "yearly", {"spec": {"schedule": "0 0 1 1 *"}})
+        cluster.run_until(lambda: is_true(cluster.objects(JOBS)[0], "Complete"), within_s=1800)
+        cluster.run_for(4000)  # events live for an hour
         last = cluster.trace[-1]
         cluster.run_for(3600)
         assert cluster.trace[-1] == last
@@ -168,6 +185,64 @@ def test_a_volume_that_changes_its_claim_is_seen():
             cluster.patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], {"spec": {"claimRef": {"uid": "another"}}})
 
 
+def _with_an_ended_pod(cluster):
+    """A job of which one pod has ended while its controller was away. Returns the pod."""
+    cluster.apply(task("any", 1, backoffLimit=0))
+    cluster.run_until(lambda: cluster.objects(PODS))
+    cluster.kill(cluster.control_plane)
+    cluster.run_until(lambda: cluster.objects(PODS)[0]["status"]["phase"] in ("Succeeded", "Failed"))
+    return cluster.objects(PODS)[0]
+
+
+def test_a_pod_that_is_let_go_uncounted_is_seen():
+    with simulate(0) as cluster:
+        pod = _with_an_ended_pod(cluster)
+        with pytest.raises(InvariantBroken, match=f"any lets go of pod default/{pod['metadata']['name']}, which"):
+            cluster.patch(PODS, pod["metadata"]["name"], {"metadata": {"finalizers": None}})
+
+
+def test_a_pod_that_is_counted_twice_is_seen():
+    with simulate(0) as cluster:
+        pod = _with_an_ended_pod(cluster)
+        outcome = pod["status"]["phase"].lower()
+        noted = {"uncountedTerminatedPods": {outcome: [pod["metadata"]["uid"]]}}
+        counted = {"uncountedTerminatedPods": None, outcome: 1}
+        _write_status(cluster, noted)
+        _write_status(cluster, counted)
+        with pytest.raises(InvariantBroken, match=r"counts pod .* twice"):
+            _write_status(cluster, noted)
+
+
+def test_a_job_that_counts_a_pod_that_has_not_ended_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(task("any", 1))
+        cluster.run_until(lambda: cluster.objects(PODS))
+        uid = cluster.objects(PODS)[0]["metadata"]["uid"]
+        with pytest.raises(InvariantBroken, match="failed, and it did not"):
+            _write_status(cluster, {"uncountedTerminatedPods": {"failed": [uid]}})
+    with simulate(0) as cluster:
+        cluster.apply(task("any", 1))
+        with pytest.raises(InvariantBroken, match="adds 3 to failed for 0 pods"):
+            _write_status(cluster, {"failed": 3})
+
+
+def test_a_second_job_for_one_time_is_seen():
+    with simulate(0) as cluster:
+        cluster.apply(every_minute("Allow"))
+        cluster.run_until(lambda: cluster.objects(JOBS), within_s=90)
+        cluster.kill(cluster.control_plane)
+        (job,) = cluster.objects(JOBS)
+        name, annotations = job["metadata"]["name"], job["metadata"]["annotations"]
+        cluster.delete(JOBS, name, propagation="Background")
+        again = task(name, 1)
+        with pytest.raises(InvariantBroken, match="was made again for"):
+            cluster.apply({**again, "metadata": {**again["metadata"], "annotations": annotations}})
+
+
+def _write_status(cluster, status):
+    cluster.do(cluster.client.patch(JOBS, "any", {"status": status}, "default", subresource="status"))
+
+
 def test_a_process_that_ends_by_itself_is_seen(monkeypatch):
     async def fail(client_for):
         raise RuntimeError("out of order")
@@ -261,8 +336,6 @@ def test_a_timer_that_fires_for_ever_at_one_moment_is_an_error(monkeypatch):
 
 
 def test_only_running_containers_of_one_pod_may_have_an_identity():
-    from holdfast.simulation.checkers import Facts, Observation
-
     seen = Observation(0.0, None, {"kind": "Pod", "metadata": {"name": "web-0"}})
     once, twice = Facts(0.0, lambda identity: ["a", "a"]), Facts(0.0, lambda identity: ["a", "b"])
     assert not OneRunningPodPerIdentity().check(seen, once)

@@ -246,3 +246,23 @@ class Receiver(asyncio.Protocol):
 def test_a_line_break_in_a_header_is_refused():
     with pytest.raises(ValueError, match="line break"):
         HttpClient("http://x", headers=(("A", "b\r\nC: d"),))
+
+
+async def test_headers_are_there_one_by_one_and_trailers_are_not_among_them():
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1, b\r\nset-cookie: c\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with scripted(head + b"2\r\nhi\r\n0\r\nX-Late: 1\r\n\r\n") as (client, _):
+        response = await client.request("GET", "/", timeout=5)
+    assert response.body == b"hi"
+    assert list(response.header_lines) == [
+        ("Set-Cookie", "a=1, b"),
+        ("set-cookie", "c"),
+        ("Transfer-Encoding", "chunked"),
+    ]
+    assert response.headers == {"set-cookie": "a=1, b, c", "transfer-encoding": "chunked"}
+
+
+async def test_a_host_of_its_own_may_be_named(start):
+    async with client_of(
+        await start(lambda r: Response(200, r.headers["host"].encode())), host="example.org"
+    ) as client:
+        assert (await client.request("GET", "/", timeout=5)).body == b"example.org"

@@ -600,3 +600,30 @@ async def test_whoever_is_not_admitted_is_not_listened_to(start, dial):
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert await client.read_all() == b""
     assert (asked, seen) == (["127.0.0.1"], [])
+
+
+async def test_a_streamed_answer_of_known_length_is_not_chunked_and_the_connection_goes_on(start, dial):
+    def answer(request: Request) -> Streaming:
+        def begin(body: Body) -> None:
+            body.write(b"he")
+            body.write(b"llo")
+            body.end()
+
+        return Streaming(200, "text/plain", (), begin, length=5)
+
+    client = await dial(await start(answer))
+    for method in (b"GET", b"GET"):
+        client.send(method + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, body = await client.answer()
+        assert (status, body) == (200, b"hello")
+        assert headers == {"content-type": "text/plain", "content-length": "5"}
+    client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"Content-Length: 5\r\n" in await client.read_until(b"\r\n\r\n")
+    client.send(b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+    assert (await client.answer())[2] == b"hello"
+
+
+async def test_a_request_says_where_it_comes_from(start, dial):
+    client = await dial(await start(lambda request: Response(200, request.peer_address.encode())))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await client.answer())[2] == b"127.0.0.1"

@@ -27,6 +27,16 @@ def required_name(field: str, text: str, rule: Callable[[str], str]) -> Iterator
         yield required(field)
 
 
+def domain_prefixed_path(field: str, text: str) -> Iterator[FieldError]:
+    domain, _, path = text.partition("/")
+    if not text:
+        yield required(field)
+    elif not domain or not path:
+        yield invalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
+    else:
+        yield from named(field, domain, names.dns_subdomain)
+
+
 def label_key(field: str, text: str) -> Iterator[FieldError]:
     """A key of labels, taints and the like."""
     yield from named(field, text, names.qualified_name)

@@ -169,7 +169,7 @@ def _raw_json(data: bytes) -> Any:
     raw = _content(dict(_members(data)).get(1, b""))
     try:
         return msgspec.json.decode(raw) if raw else None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedProtobuf(str(error)) from None
 
 

@@ -80,6 +80,23 @@ def name_cells(manifest: Manifest, now: datetime) -> list[Any]:
 NAME = Column("Name", format="name", documents="meta.v1.ObjectMeta.name")
 AGE = Column("Age", documents="meta.v1.ObjectMeta.creationTimestamp")
 NAME_COLUMNS = (NAME, AGE)
+CREATED_COLUMNS = (NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp"))
+
+
+def created_cells(manifest: Manifest, now: datetime) -> list[Any]:
+    """Name and the time of creation, which clients turn into an age."""
+    return [manifest["metadata"]["name"], manifest["metadata"].get("creationTimestamp")]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAs:
+    """Another kind whose objects these are. Both functions return a new manifest and leave the given one alone."""
+
+    resource: Resource
+    write: Callable[[Manifest], Manifest]
+    """From an object of this kind to the stored one."""
+    read: Callable[[Manifest], Manifest]
+    """From a stored object to one of this kind."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,6 +133,8 @@ class Resource:
     """(new, old): what may not change. `validate(new)` runs as well unless `validates_updates_whole` is False."""
     validate_status_update: Callable[[Manifest, Manifest], list[FieldError]] = _no_update_errors
     validates_updates_whole: bool = True
+    tells_changes_first: bool = False
+    """What may not change is told before what is wrong anyway; upstream's order differs by kind."""
     validate_name: Callable[[str], str] | None = None
     """From a name to what is wrong with it, empty if nothing is; None means a DNS subdomain."""
     create_warnings: Callable[[Manifest], list[str]] = lambda manifest: []
@@ -144,10 +163,16 @@ class Resource:
     delete_returns_object: bool = False
     """Deletion answers with the last object instead of a Status (A86)."""
     default_propagation: str = "Background"
+    is_measured: bool = False
+    """Made when it is read: it has no objects of its own, and no name for one of it."""
+    stored_as: StoredAs | None = None
+    """Set where the objects are stored as those of another kind, and converted at the door."""
+    no_effect: str = ""
+    """What whoever creates an object is warned of: that nothing here acts on it."""
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return "" if self.is_measured else self.kind.lower()
 
     @property
     def list_kind(self) -> str:

@@ -29,6 +29,11 @@ class Requirement:
     operator: str
     values: tuple[str, ...] = ()
 
+    @property
+    def is_exact(self) -> bool:
+        """It wants one value and no other."""
+        return self.operator in ("=", "==") or (self.operator == "in" and len(self.values) == 1)
+
     def matches(self, labels: Labels) -> bool:
         """`!=` and `notin` also match where the label is absent."""
         value = labels.get(self.key)
@@ -67,9 +72,9 @@ class LabelSelector:
     _others: tuple[Requirement, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        exact = [r for r in self.requirements if r.operator in ("=", "==") or (r.operator, len(r.values)) == ("in", 1)]
+        exact = [r for r in self.requirements if r.is_exact]
         object.__setattr__(self, "_equal", tuple((r.key, r.values[0]) for r in exact))
-        object.__setattr__(self, "_others", tuple(r for r in self.requirements if r not in exact))
+        object.__setattr__(self, "_others", tuple(r for r in self.requirements if not r.is_exact))
 
     def matches(self, labels: Labels | None) -> bool:
         if self.matches_nothing:

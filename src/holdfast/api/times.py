@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 SECONDS_LAYOUT = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
@@ -29,12 +30,17 @@ _ELEMENTS = (
 
 def format_time(moment: datetime) -> str:
     """`2026-01-02T03:04:05Z`: UTC, fractions cut off."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+    return f"{_plain(moment).isoformat(timespec='seconds')}Z"
 
 
 def format_micro_time(moment: datetime) -> str:
     """`2026-01-02T03:04:05.000000Z`: UTC, always six fraction digits."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return f"{_plain(moment).isoformat(timespec='microseconds')}Z"
+
+
+def _plain(moment: datetime) -> datetime:
+    """In UTC, without saying so. isoformat, unlike strftime, writes the year 1 as 0001."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def parse_time(text: str) -> datetime:
@@ -55,6 +61,7 @@ def canonical_micro_time(text: str) -> str:
     return format_micro_time(_parse(text, MICROSECONDS_LAYOUT))
 
 
+@lru_cache(1024)  # the same few moments are read again for every row of a table
 def _parse(text: str, layout: str) -> datetime:
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -65,9 +72,13 @@ def _parse(text: str, layout: str) -> datetime:
     zone = UTC if match[8] is None else _zone(match[8], int(match[9]), int(match[10]))
     microsecond = int((match[7] or "0")[:6].ljust(6, "0"))
     try:
-        return datetime(year, month, day, hour, minute, second, microsecond, zone)
+        moment = datetime(year, month, day, hour, minute, second, microsecond, zone)
     except ValueError:
         raise ValueError(f'parsing time "{text}": day out of range') from None
+    try:
+        return moment.astimezone(UTC)  # a time zone may lead out of the years that there are
+    except OverflowError:
+        raise ValueError(f'parsing time "{text}": year out of range') from None
 
 
 def _zone(sign: str, hours: int, minutes: int) -> timezone:

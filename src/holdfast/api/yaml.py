@@ -8,6 +8,7 @@ from typing import Any
 
 _MAX_DEPTH = 500
 _MAX_NODES = 400_000
+_EXCESSIVE = "document contains excessive aliasing"
 
 
 class BrokenYaml(ValueError):
@@ -60,7 +61,7 @@ class _Plain:
     def json(self, value: Any) -> Any:
         self._budget -= 1
         if self._budget < 0:
-            raise ValueError("document contains excessive aliasing")
+            raise ValueError(_EXCESSIVE)
         if isinstance(value, dict):
             return {key: self.json(value[key]) for key in sorted(value)}
         return [self.json(entry) for entry in value] if isinstance(value, list) else value
@@ -90,14 +91,30 @@ def _loader() -> Any:
         def __init__(self, stream: Any) -> None:
             super().__init__(stream)
             self.repeats: list[str] = []
+            self._merge_budget = _MAX_NODES
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:
+            if not isinstance(node, yaml.MappingNode):
+                raise ValueError("a map was expected")
             self._note_repeats(node)
             self.flatten_mapping(node)
             return {
                 _key(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
                 for key, value in node.value
             }
+
+        def flatten_mapping(self, node: Any) -> None:
+            """Merge keys copy what they name, so that maps of maps of maps multiply: all of it is counted before."""
+            for key, value in node.value:
+                if key.tag != "tag:yaml.org,2002:merge":
+                    continue
+                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(source, yaml.MappingNode):
+                        self.flatten_mapping(source)
+                        self._merge_budget -= len(source.value) + 1
+                        if self._merge_budget < 0:
+                            raise ValueError(_EXCESSIVE)
+            super().flatten_mapping(node)
 
         def _note_repeats(self, node: Any) -> None:
             seen = set()
@@ -146,7 +163,18 @@ def _key(key: Any) -> str:
     return "null" if key is None else str(key)
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | float:
+    """What 64 bits cannot hold is a float, as it is to Go."""
+    number = _whole(text)
+    if -(1 << 63) <= number < 1 << 64:
+        return number
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+
+
+def _whole(text: str) -> int:
     digits = text.replace("_", "")
     sign = -1 if digits.startswith("-") else 1
     digits = digits.lstrip("+-")

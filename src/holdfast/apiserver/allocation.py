@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from holdfast.api.core.service_addresses import HEADLESS, settle_families
 from holdfast.api.core.service_defaults import NODE_PORT_TYPES
 from holdfast.api.errors import InternalError, invalid
+from holdfast.api.networking.ip_address import MANAGED_BY, OURS
 from holdfast.api.resource import Manifest
 
-from .cache import Event, ResourceCache
+from .cache import Event, ResourceCache, Stored
 from .call import Call
 
 TRIES = 32
@@ -83,7 +84,15 @@ class Reservation:
 class Allocation:
     """Hands out cluster IPs from `cidr` and node ports from `ports` (first and last)."""
 
-    def __init__(self, services: ResourceCache, cidr: str, ports: tuple[int, int], chance: random.Random) -> None:
+    def __init__(
+        self,
+        services: ResourceCache,
+        reserved: ResourceCache,
+        cidr: str,
+        ports: tuple[int, int],
+        chance: random.Random,
+    ) -> None:
+        """`reserved` are IPAddresses: those that are not the server's own keep their address from services."""
         self._network = ipaddress.IPv4Network(cidr)
         size = self._network.num_addresses
         lowest = int(self._network.network_address)
@@ -94,6 +103,9 @@ class Allocation:
         for stored in services.select():
             self._take_all_of(stored.manifest)
         services.follow(self._follow)
+        for stored in reserved.select():
+            self._reserve(stored, self.addresses.take)
+        reserved.follow(self._follow_reserved)
 
     @property
     def first_address(self) -> str:
@@ -110,6 +122,16 @@ class Allocation:
                 self.addresses.give_back(address)
             for port in _node_ports(event.old.manifest):
                 self.ports.give_back(port)
+
+    def _follow_reserved(self, event: Event) -> None:
+        if not event.is_delete:
+            self._reserve(event.new, self.addresses.take)
+        if event.old is not None:
+            self._reserve(event.old, self.addresses.give_back)
+
+    def _reserve(self, address: Stored, act: Callable[[int], None]) -> None:
+        if address.labels.get(MANAGED_BY) != OURS and ":" not in address.name:
+            act(int(ipaddress.IPv4Address(address.name)))
 
     def _take_all_of(self, service: Manifest) -> None:
         for address in _addresses(service):

@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from holdfast.api.core.component_status import COMPONENT_STATUSES
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time
 from holdfast.store import Entry, Store
 from holdfast.world import World
 
+from . import components
 from .admission import Admission
 from .allocation import Allocation
 from .auth.account_tokens import AccountTokens
@@ -27,6 +29,7 @@ from .conversion import STORED_AS, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import applying, binding, collection, create, delete, eviction, patching, reading, scale, token, update
+from .verbs.verdicts import Verdicts
 from .views import Listed
 
 
@@ -49,6 +52,9 @@ class Api:
         self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
         self.account_tokens = account_tokens
+        self.verdicts = Verdicts()
+        self.components = dict.fromkeys(components.NAMES, components.not_there)
+        """What componentstatuses shows, by name. Whoever runs a component puts in how it is."""
         self._now: tuple[datetime | None, str] = (None, "")
 
     # -- what the verbs build on
@@ -112,10 +118,18 @@ class Api:
     # -- the verbs
 
     def get(self, call: Call) -> Stored:
+        if call.resource is COMPONENT_STATUSES:
+            return components.get(self, call)
         return reading.get(self, call)
 
     def list(self, call: Call, options: ListOptions) -> Listed:
-        return reading.listed(self, call, options)
+        return reading.finished(self.listing(call, options))
+
+    def listing(self, call: Call, options: ListOptions) -> reading.Steps[Listed]:
+        """The same with pauses, for many objects."""
+        if call.resource is COMPONENT_STATUSES:
+            return components.listed(self, call, options)
+        return (yield from reading.listing(self, call, options))
 
     async def create(self, call: Call, manifest: Manifest) -> Stored:
         return await create.create(self, call, manifest)

@@ -10,6 +10,7 @@ from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.api.errors import AlreadyExists
+from holdfast.api.networking.service_cidr import DEFAULT, SERVICE_CIDRS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.resource import Manifest, Resource
@@ -32,7 +33,7 @@ CRITICAL = (
 )  # fmt: skip
 
 
-async def ensure(client: LocalClient, service_address: str, server_address: str) -> None:
+async def ensure(client: LocalClient, service_cidr: str, service_address: str, server_address: str) -> None:
     """Makes what is missing, and leaves what is there. All at once, so that they share a commit."""
     async with asyncio.TaskGroup() as group:
         for name in NAMES:
@@ -45,6 +46,7 @@ async def ensure(client: LocalClient, service_address: str, server_address: str)
             group.create_task(_ensure(client, CLUSTER_ROLES, role))
         for binding in cluster_role_bindings():
             group.create_task(_ensure(client, CLUSTER_ROLE_BINDINGS, binding))
+        group.create_task(_ensure_service_cidr(client, service_cidr))
         group.create_task(_ensure_own_service(client, service_address, server_address))
 
 
@@ -56,6 +58,17 @@ async def _ensure(client: LocalClient, resource: Resource, manifest: Manifest) -
         await client.create(resource, manifest)
     except AlreadyExists:
         return
+
+
+async def _ensure_service_cidr(client: LocalClient, service_cidr: str) -> None:
+    """The range that services' addresses come from, as an object."""
+    await _ensure(client, SERVICE_CIDRS, {"metadata": {"name": DEFAULT}, "spec": {"cidrs": [service_cidr]}})
+    made = await client.get(SERVICE_CIDRS, DEFAULT)
+    if made["status"].get("conditions"):
+        return
+    ready = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready"}
+    condition = {**ready, "lastTransitionTime": made["metadata"]["creationTimestamp"]}
+    await client.update(SERVICE_CIDRS, {**made, "status": {"conditions": [condition]}}, subresource="status")
 
 
 async def _ensure_own_service(client: LocalClient, service_address: str, server_address: str) -> None:
@@ -125,6 +138,7 @@ def cluster_roles() -> list[Manifest]:
         _role("system:public-info-viewer", [{"verbs": ["get"], "nonResourceURLs": PUBLIC_PATHS}]),
         _role("system:service-account-issuer-discovery", [{"verbs": ["get"], "nonResourceURLs": issuer}]),
         _role("system:auth-delegator", auth),
+        METRICS_READER,
         *_user_roles(),
     ]
 
@@ -142,6 +156,7 @@ def _user_roles() -> list[Manifest]:
         _rule("apps", READ, "controllerrevisions", *WORKLOADS, "daemonsets/status", "deployments/status",
               "replicasets/status", "statefulsets/status"),
         _rule("policy", READ, "poddisruptionbudgets", "poddisruptionbudgets/status"),
+        *METRICS_READER["rules"],
     ]  # fmt: skip
     edit = [
         _rule("", READ, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
@@ -178,6 +193,19 @@ def _rule(group: str, verbs: tuple[str, ...], *resources: str) -> Manifest:
 
 def _role(name: str, rules: list[Any], labels: dict[str, str] | None = None) -> Manifest:
     return {"metadata": {"name": name, "labels": {**BOOTSTRAPPING, **(labels or {})}, **_updated()}, "rules": rules}
+
+
+METRICS_READER: Manifest = {
+    "metadata": {
+        "name": "system:aggregated-metrics-reader",
+        "labels": {
+            "k8s-app": "metrics-server",
+            **{f"rbac.authorization.k8s.io/aggregate-to-{role}": "true" for role in ("admin", "edit", "view")},
+        },
+    },
+    "rules": [_rule("metrics.k8s.io", READ, "pods", "nodes")],
+}
+"""As metrics-server's manifests have it."""
 
 
 def _updated() -> Manifest:

@@ -114,7 +114,7 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    if "list" in resource.verbs:
+    if "watch" in resource.verbs:  # what is not stored cannot be watched
         entry["storageVersionHash"] = storage_version_hash(resource)
     yield entry
     for sub in resource.subresources:
@@ -132,7 +132,8 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
 
 def storage_version_hash(resource: Resource) -> str:
     """Eight bytes in base64: changes when objects are stored as another kind."""
-    digest = hashlib.sha256(f"{resource.group}/{resource.version}/{resource.kind}".encode()).digest()
+    stored = resource.stored_as.resource if resource.stored_as else resource
+    digest = hashlib.sha256(f"{stored.group}/{stored.version}/{stored.kind}".encode()).digest()
     return base64.b64encode(digest[:8]).decode()
 
 

@@ -9,11 +9,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from holdfast.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from holdfast.api.errors import (
+    ApiError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+)
 from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Body, Request, Response, Streaming
 
@@ -25,6 +32,7 @@ from .auth.reviews import is_review
 from .auth.user import User
 from .cache import Stored
 from .call import Call
+from .compression import compressed
 from .negotiation import JSON, choose, wants_discovery, wants_pretty
 from .options import (
     Query,
@@ -50,14 +58,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 FUTURE_S = 3.0
 """How long a read waits for a revision that has not come yet (A109)."""
 
-CONNECTING = ("log", "exec", "attach", "portforward", "proxy")
-"""Subresources that reach through to a node; proxies are not served yet."""
-
-LARGE = 500
-"""Lists of more objects than this are written in slices, so that nobody else waits for them."""
+CONNECTING = ("log", "exec", "attach", "portforward")
+"""Subresources that reach through to a node's agent, or end at it."""
 
 STARTING = ("pods/exec", "pods/attach", "pods/portforward")
 
@@ -81,6 +88,12 @@ class Streams(Protocol):
     def __call__(
         self, request: Request, pod: Manifest, subresource: str, query: Query
     ) -> Answer | Awaitable[Answer]: ...
+
+
+class Proxy(Protocol):
+    """What answers requests for `/proxy`: `holdfast.apiserver.streams.proxying`."""
+
+    def __call__(self, request: Request, route: Route) -> Answer | Awaitable[Answer]: ...
 
 
 @dataclass(slots=True)
@@ -108,7 +121,7 @@ class Handler:
             pretty = first(query, "pretty") if "pretty" in query else None
             style = Style(pretty=wants_pretty(request.query, pretty, request.headers.get("user-agent", "")))
             user = self._admit(request, query)
-            return self._answer(request, query, user, style)
+            return compressed(request, self._answer(request, query, user, style))
         except ApiError as error:
             return responses.refusal(error, style)
         except Exception as error:  # the edge: one request must not take the server down
@@ -189,20 +202,33 @@ class Handler:
         verb = routing.verb_of(request.method, route, flag(query, "watch"))
         if not verb:
             raise not_allowed()
+        if route.subresource == "proxy":
+            return self._proxied(request, route)
         style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
         call = Call(user, route.resource, route.namespace, route.name, route.subresource)
         asked = Asked(request, query, user, route, call, style)
         if route.subresource in CONNECTING:
             return self._connect(asked)
+        if route.resource.is_measured:
+            if self._server.metrics is None:
+                raise ServiceUnavailable("the server is currently unable to handle the request")
+            measured = self._server.metrics.answer(call, query, style, is_list=verb == "list")
+            return self._settled(asked, measured)
         if verb in ("get", "list", "watch"):
             return self._read(asked, verb)
         return self._shielded(asked, self._write(asked, verb))
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
         pod = self._server.api.get(asked.call).manifest
-        if self._server.streams is None or asked.route.subresource == "proxy":
+        if self._server.streams is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.streams(asked.request, pod, asked.route.subresource, asked.query)
+
+    def _proxied(self, request: Request, route: Route) -> Answer | Awaitable[Answer]:
+        """What the backend makes of the request is its own: nothing of it is read here."""
+        if self._server.proxy is None:
+            raise NotFound("the server could not find the requested resource", has_details=True)
+        return self._server.proxy(request, route)
 
     # -- reading
 
@@ -244,17 +270,25 @@ class Handler:
     def _list(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=False)
         view = self._view(asked, is_list=True)
-        listed = self._server.api.list(asked.call, options)
-        if len(listed.items) > LARGE:
-            return self._in_slices(asked, view, listed)
-        return responses.encoded(200, b"".join(view.many(listed)), asked.style)
+        steps = self._server.api.listing(asked.call, options)
+        try:
+            next(steps)
+        except StopIteration as done:
+            listed: views.Listed = done.value
+            if len(listed.items) > view.at_once:
+                return self._in_slices(asked, view, listed)
+            return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
+        return self._found_in_slices(asked, view, steps)
+
+    async def _found_in_slices(self, asked: Asked, view: views.View, steps: reading.Steps[views.Listed]) -> Answer:
+        return await self._in_slices(asked, view, await turn_by_turn(steps))
 
     async def _in_slices(self, asked: Asked, view: views.View, listed: views.Listed) -> Answer:
-        pieces = []
+        body = bytearray()
         for piece in view.many(listed):
-            pieces.append(piece)
+            body += piece  # no list of pieces: to join them at the end would take as long as all the rest
             await asyncio.sleep(0)
-        return responses.encoded(200, b"".join(pieces), asked.style)
+        return responses.encoded(200, body, asked.style, asked.call.warnings)
 
     def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
         options = list_options(asked.query, is_watch=True)
@@ -393,6 +427,17 @@ class Handler:
         view = self._view(asked, is_list=True)
         found = await self._server.api.delete_collection(asked.call, chosen, options)
         return responses.encoded(200, b"".join(view.many(found)), asked.style, asked.call.warnings)
+
+
+async def turn_by_turn(steps: reading.Steps[T]) -> T:
+    """What comes of them; between them everybody else has a turn."""
+    try:
+        while True:
+            await asyncio.sleep(0)
+            next(steps)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 def not_allowed() -> MethodNotAllowed:

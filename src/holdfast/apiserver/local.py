@@ -23,7 +23,8 @@ from .patches import Patch
 from .selection import seen, select, within
 from .verbs import scale
 
-SLICE = 256
+SLICE = 32
+"""So many objects are decoded before others have a turn."""
 
 TRUSTED = WriteOptions(field_validation="Ignore")
 FORCED = WriteOptions(field_validation="Ignore", force=True)
@@ -67,9 +68,12 @@ class LocalClient:
             continue_token=continue_token,
         )
         found = self._api.list(self._call(resource, namespace, ""), options)
-        return ObjectList(
-            [served(resource, one.manifest) for one in found.items], str(found.revision), found.continue_token
-        )
+        items: list[Manifest] = []
+        for begin in range(0, len(found.items), SLICE):
+            if begin:
+                await asyncio.sleep(0)  # what has to be decoded first takes its time
+            items += [served(resource, one.manifest) for one in found.items[begin : begin + SLICE]]
+        return ObjectList(items, str(found.revision), found.continue_token)
 
     async def create(
         self, resource: Resource, manifest: Manifest, namespace: str = "", *, name: str = "", subresource: str = ""
@@ -140,9 +144,8 @@ class LocalClient:
         try:
             if resource_version in ("", "0"):
                 position = self._api.cache.revision
-                for stored in list(objects.select(selection.namespace)):
-                    if (not selection.name or stored.name == selection.name) and selection.matches(stored):
-                        yield WatchEvent("ADDED", served(resource, stored.manifest))
+                for stored in selection.among(list(selection.candidates(objects))):
+                    yield WatchEvent("ADDED", served(resource, stored.manifest))
                 metadata = {"resourceVersion": str(position)}
                 bookmark = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
                 yield WatchEvent("BOOKMARK", bookmark)

@@ -61,7 +61,7 @@ def number(query: Query, name: str) -> int | None:
     digits = text[1:] if text[0] in "+-" else text
     if not (digits.isascii() and digits.isdigit()):
         raise BadRequest(f"strconv.ParseInt: parsing {show(text)}: invalid syntax")
-    value = int(text)
+    value = _whole(digits) * (-1 if text[0] == "-" else 1)
     if not -(1 << 63) <= value < 1 << 63:
         raise BadRequest(f"strconv.ParseInt: parsing {show(text)}: value out of range")
     return value
@@ -73,9 +73,14 @@ def revision(text: str) -> int:
         return 0
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"strconv.ParseUint: parsing {show(text)}: invalid syntax")
-    if (value := int(text)) >= 1 << 64:
+    if (value := _whole(text)) >= 1 << 64:
         raise ValueError(f"strconv.ParseUint: parsing {show(text)}: value out of range")
     return value
+
+
+def _whole(digits: str) -> int:
+    """Python refuses to read thousands of digits; forty are as much out of every range."""
+    return int(digits.lstrip("0")[:40] or "0")
 
 
 # -- writing

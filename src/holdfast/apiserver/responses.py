@@ -17,6 +17,9 @@ DYNAMIC = (("Cache-Control", "no-cache, private"),)
 TEXT = "text/plain; charset=utf-8"
 TEXT_HEADERS = (("Cache-Control", "no-cache, private"), ("X-Content-Type-Options", "nosniff"))
 
+MOST_WARNINGS, MOST_OF_A_LONG_WARNING = 4096, 256
+"""In characters: of all warnings together, and of each when they are more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Style:
@@ -27,11 +30,11 @@ class Style:
 
 
 def encoded(
-    status: int, body: bytes, style: Style, warnings: Sequence[str] = (), headers: Headers = DYNAMIC
+    status: int, body: bytes | bytearray, style: Style, warnings: Sequence[str] = (), headers: Headers = DYNAMIC
 ) -> Response:
     """An answer whose JSON exists already."""
     if warnings:
-        headers = [*headers, *(("Warning", _warning(text)) for text in dict.fromkeys(warnings))]
+        headers = [*headers, *(("Warning", _warning(text)) for text in _bounded(warnings))]
     if style.form.media_type == YAML:
         return Response(status, _yaml(body), YAML, headers)
     if style.pretty:
@@ -61,6 +64,23 @@ def refusal(error: ApiError, style: Style = Style(), warnings: Sequence[str] = (
     return encoded(code, msgspec.json.encode(error.status()), style, warnings, headers)
 
 
+def _bounded(warnings: Sequence[str]) -> list[str]:
+    """Each once; where all together are too long they are cut, and some left out, as upstream does.
+
+    Source: Kubernetes, k8s.io/apiserver/pkg/endpoints/filters/warning.go.
+    """
+    texts = list(dict.fromkeys(warnings))
+    if sum(map(len, texts)) <= MOST_WARNINGS:
+        return texts
+    cut, length = [], 0
+    for text in texts:
+        if length >= MOST_WARNINGS:
+            break
+        cut.append(text[:MOST_OF_A_LONG_WARNING])
+        length += len(cut[-1])
+    return cut
+
+
 def _warning(text: str) -> str:
     """The value of a Warning header; no line may end there. Headers are Latin-1, in which UTF-8 travels as it is."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -68,7 +88,7 @@ def _warning(text: str) -> str:
     return f'299 - "{printable}"'.encode().decode("latin-1")
 
 
-def _yaml(body: bytes) -> bytes:
+def _yaml(body: bytes | bytearray) -> bytes:
     import yaml
 
     content = msgspec.json.decode(body)

@@ -128,6 +128,8 @@ def verb_of(method: str, route: Route, wants_watch: bool) -> str:
     """The verb that authorization and discovery know (A223); empty if the path does not take the method."""
     if route.subresource:
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(method, "")
+        if route.subresource == "proxy" and method in ("HEAD", "OPTIONS"):
+            verb = "get"
         sub = route.find_subresource()
         return verb if sub is not None and verb in sub.verbs else ""
     if route.name:

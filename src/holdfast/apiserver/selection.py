@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ from holdfast.api.errors import BadRequest, show
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
 
-from .cache import Event, Stored
+from .cache import Event, ResourceCache, Stored
 from .conversion import served
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
@@ -31,6 +32,24 @@ class Selection:
     def has_selector(self) -> bool:
         """Objects have to be looked into, beyond their keys."""
         return bool(self.fields.requirements) or not self.labels.is_empty
+
+    def candidates(self, objects: ResourceCache) -> Iterable[Stored]:
+        """Those that can be selected by where they are: no more than one if that is said."""
+        if not self.name:
+            return objects.select(self.namespace)
+        if objects.resource.namespaced and not self.namespace:
+            return (one for one in objects.select() if one.name == self.name)
+        one = objects.get(self.namespace, self.name)
+        return () if one is None else (one,)
+
+    def among(self, found: Iterable[Stored]) -> Iterable[Stored]:
+        """Those of the objects, which lie in the namespace, that are selected."""
+        if self.fields.requirements:
+            return (one for one in found if self.matches(one))
+        if self.labels.is_empty:
+            return found
+        matches = self.labels.matches
+        return (one for one in found if matches(one.labels))
 
     def matches(self, stored: Stored) -> bool:
         """Whether the object, which lies in the namespace, is selected."""

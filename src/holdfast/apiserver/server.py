@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from holdfast.api import registry
+from holdfast.api.core.component_status import COMPONENT_STATUSES
 from holdfast.api.core.service import SERVICES
+from holdfast.api.networking.ip_address import IP_ADDRESSES
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.rbac.role import ROLES
 from holdfast.api.rbac.role_binding import ROLE_BINDINGS
-from holdfast.api.resource import Resource
+from holdfast.api.resource import Manifest, Resource
 from holdfast.store import Store
 from holdfast.wire.messages import Answer, Request, Response
 from holdfast.world import World
 
-from . import bootstrap, handling, health, views
+from . import bootstrap, components, handling, health, views
+from .addresses import keep_addresses
 from .allocation import Allocation
 from .api import Api
 from .auth.account_tokens import AccountTokens
@@ -32,6 +36,7 @@ from .auth.signing import SigningKey
 from .auth.tokens import Tokens
 from .auth.user import User, component
 from .cache import Cache
+from .call import Call
 from .conversion import STORED_AS
 from .discovery import Discovery
 from .expiry import expire_events
@@ -41,6 +46,9 @@ from .watching import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from .metrics import Metrics
+    from .streams.dialing import NodeDialer
 
 DEFAULT_NODE_PORTS = (30000, 32767)
 
@@ -66,7 +74,7 @@ class Config:
 
 def _is_stored(resource: Resource) -> bool:
     """It has objects of its own."""
-    return resource not in STORED_AS and not is_review(resource)
+    return resource not in STORED_AS and not is_review(resource) and resource is not COMPONENT_STATUSES
 
 
 class ApiServer:
@@ -76,6 +84,8 @@ class ApiServer:
         self.config = config or Config()
         self.streams: handling.Streams | None = None
         """Set by the composition: what reaches through to the nodes."""
+        self.dialer: NodeDialer | None = None
+        """The same: how the nodes are reached. Without it there are neither proxies nor metrics."""
         self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
         self.discovery = Discovery(self.config.address)
         self.cache: Cache
@@ -86,7 +96,7 @@ class ApiServer:
         self._hubs: dict[int, Hub] = {}
         self._plain: dict[int, views.PlainView] = {}
         self._is_open = False
-        self._expiry: asyncio.Task[None]
+        self._upkeep: tuple[asyncio.Task[None], ...] = ()
         self._handler = handling.Handler(self)
 
     async def open(self) -> None:
@@ -102,22 +112,32 @@ class ApiServer:
             of(CLUSTER_ROLE_BINDINGS),
         )
         chance = self.world.random
-        allocation = Allocation(of(SERVICES), self.config.service_cidr, self.config.node_ports, chance)
+        allocation = Allocation(
+            of(SERVICES), of(IP_ADDRESSES), self.config.service_cidr, self.config.node_ports, chance
+        )
         self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
         self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, self.tokens.accounts)
+        self.api.components[components.STORE] = lambda: "" if self._is_open else components.not_there()
         self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
         self._is_open = True
-        self._expiry = asyncio.create_task(expire_events(self.api))
+        self._upkeep = (
+            asyncio.create_task(expire_events(self.api)),
+            asyncio.create_task(keep_addresses(self.api)),
+        )
         if self.config.bootstraps:
             await bootstrap.ensure(
-                self.client("apiserver"), allocation.first_address, self.config.pods_address or self.config.address
+                self.client("apiserver"),
+                self.config.service_cidr,
+                allocation.first_address,
+                self.config.pods_address or self.config.address,
             )
 
     async def close(self) -> None:
         """Ends every watch. The store is its owner's to close."""
         self._is_open = False
-        self._expiry.cancel()
-        await asyncio.gather(self._expiry, return_exceptions=True)
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         for hub in self._hubs.values():
             hub.close()
         self._hubs.clear()
@@ -126,6 +146,30 @@ class ApiServer:
     def client(self, name: str) -> LocalClient:
         """For a part in this process, `name` being what it is called in `system:NAME`."""
         return LocalClient(self.api, component(name))
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """An object. Raises NotFound."""
+        return self.api.get(Call(component("apiserver"), resource, namespace, name)).manifest
+
+    # -- what few clusters are asked for: loaded when it is
+
+    @cached_property
+    def proxy(self) -> handling.Proxy | None:
+        """What passes requests on to pods, services and nodes."""
+        if self.dialer is None:
+            return None
+        from .streams.proxying import ApiProxy
+
+        return ApiProxy(self.dialer, self.find, self.world.random)
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """What measures nodes and pods."""
+        if self.dialer is None:
+            return None
+        from .metrics import Metrics
+
+        return Metrics(self.api, self.dialer, self.world.clock)
 
     # -- HTTP
 

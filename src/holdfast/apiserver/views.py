@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -20,12 +21,14 @@ from .conversion import STORED_AS, served
 from .negotiation import Form
 
 _encode = msgspec.json.Encoder().encode
+BARE = ("kind", "apiVersion")
+"""What the items of a list do without (A3)."""
 INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list found, at one revision."""
+    """What a list found, at one revision; 0 if it is not stored and has none."""
 
     items: Sequence[Stored]
     revision: int
@@ -33,7 +36,7 @@ class Listed:
     remaining: int | None = None
 
     def metadata(self) -> Manifest:
-        metadata: Manifest = {"resourceVersion": str(self.revision)}
+        metadata: Manifest = {"resourceVersion": str(self.revision)} if self.revision else {}
         if self.continue_token:
             metadata["continue"] = self.continue_token
         if self.remaining:
@@ -52,6 +55,10 @@ class View(Protocol):
     def introduces(self) -> bool:
         """The first event of a watch differs from the later ones."""
 
+    @property
+    def at_once(self) -> int:
+        """Lists of more objects than this are made piece by piece, so that nobody else waits for them."""
+
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes: ...
 
     def many(self, listed: Listed) -> Iterator[bytes]:
@@ -61,21 +68,26 @@ class View(Protocol):
 
 
 def view_of(resource: Resource, form: Form, include: str, clock: Clock, *, is_list: bool) -> View:
-    """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
+    """Raises as `check_shape`."""
+    check_shape(resource, form, include, is_list=is_list)
     if not form.shape:
         return plain(resource)
     if form.shape == "Table":
-        if include not in ("", "Metadata", "Object", "None"):
-            text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
-            raise BadRequest(f"Unable to convert to Table as requested: {text}")
         return TableView(resource, form.version, include or "Metadata", clock)
+    return MetadataView(resource, form.version)
+
+
+def check_shape(resource: Resource, form: Form, include: str, *, is_list: bool) -> None:
+    """Raises NotAcceptable for a shape that does not fit, BadRequest for a bad `includeObject`."""
+    if form.shape == "Table" and include not in ("", "Metadata", "Object", "None"):
+        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise BadRequest(f"Unable to convert to Table as requested: {text}")
     if is_list and form.shape == "PartialObjectMetadata":
         kind = f"*{_package(resource)}.{resource.list_kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")
     if not is_list and form.shape == "PartialObjectMetadataList":
         kind = f"*{_package(resource)}.{resource.kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})")
-    return MetadataView(resource, form.version)
 
 
 def plain(resource: Resource) -> PlainView:
@@ -92,6 +104,7 @@ class PlainView:
     """The stored bytes."""
 
     introduces = False
+    at_once = 500
 
     def __init__(self, resource: Resource) -> None:
         self._resource = resource
@@ -106,14 +119,15 @@ class PlainView:
         head = {"kind": self._resource.list_kind, "apiVersion": self._resource.api_version,
                 "metadata": listed.metadata()}  # fmt: skip
         yield _encode(head)[:-1] + b',"items":['
-        yield from _sliced(listed.items, 1000, self._bare)
+        yield from _sliced(listed.items, self.at_once, self._bare, opening=b"{")
         yield b"]}"
 
-    def _bare(self, stored: Stored) -> bytes:
+    def _bare(self, stored: Stored) -> bytes | memoryview:
+        """An item without its opening brace: what `join` can take as it lies in the store."""
         value = stored.value
         if value.startswith(self._prefix):
-            return b"{" + value[len(self._prefix) :]
-        return _encode({name: part for name, part in stored.manifest.items() if name not in ("kind", "apiVersion")})
+            return memoryview(value)[len(self._prefix) :]
+        return _encode({name: part for name, part in stored.manifest.items() if name not in BARE})[1:]
 
     def bookmark(self, revision: int, *, ends_initial: bool, is_first: bool) -> bytes:
         metadata = _bookmark_metadata(revision, ends_initial)
@@ -132,13 +146,14 @@ class ConvertedView(PlainView):
 
     def _bare(self, stored: Stored) -> bytes:
         converted = served(self._resource, stored.manifest)
-        return _encode({name: part for name, part in converted.items() if name not in ("kind", "apiVersion")})
+        return _encode({name: part for name, part in converted.items() if name not in BARE})[1:]
 
 
 class MetadataView:
     """PartialObjectMetadata."""
 
     introduces = False
+    at_once = 50
 
     def __init__(self, resource: Resource, version: str) -> None:
         self._version = version
@@ -154,7 +169,7 @@ class MetadataView:
             yield _encode({**head, "items": None})
             return
         yield _encode(head)[:-1] + b',"items":['
-        yield from _sliced(listed.items, 200, self.one)
+        yield from _sliced(listed.items, self.at_once, self.one)
         yield b"]}"
 
     def bookmark(self, revision: int, *, ends_initial: bool, is_first: bool) -> bytes:
@@ -165,6 +180,7 @@ class TableView:
     """Rows of printed columns."""
 
     introduces = True
+    at_once = 50
 
     def __init__(self, resource: Resource, version: str, include: str, clock: Clock) -> None:
         self._resource = resource
@@ -175,12 +191,13 @@ class TableView:
 
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
         metadata = {"resourceVersion": stored.manifest["metadata"].get("resourceVersion", "")}
-        return _encode(self._table(metadata, [self._row(stored.manifest)], is_first))
+        return _encode(self._table(metadata, [self._row(stored.manifest, self._clock.now())], is_first))
 
     def many(self, listed: Listed) -> Iterator[bytes]:
         empty = _encode(self._table(listed.metadata(), [], True))
         yield empty[: -len(b"]}")]
-        yield from _sliced(listed.items, 50, lambda stored: _encode(self._row(stored.manifest)))
+        now = self._clock.now()
+        yield from _sliced(listed.items, self.at_once, lambda stored: _encode(self._row(stored.manifest, now)))
         yield b"]}"
 
     def bookmark(self, revision: int, *, ends_initial: bool, is_first: bool) -> bytes:
@@ -192,9 +209,9 @@ class TableView:
         columns = definitions(self._resource.columns) if is_first else None
         return {**_meta("Table", self._version), "metadata": metadata, "columnDefinitions": columns, "rows": rows}
 
-    def _row(self, manifest: Manifest) -> Manifest:
+    def _row(self, manifest: Manifest, now: datetime) -> Manifest:
         manifest = served(self._resource, manifest)
-        row: Manifest = {"cells": self._resource.cells(manifest, self._clock.now())}
+        row: Manifest = {"cells": self._resource.cells(manifest, now)}
         if conditions := self._resource.row_conditions(manifest):
             row["conditions"] = conditions
         if self._include == "Metadata":
@@ -204,11 +221,14 @@ class TableView:
         return row
 
 
-def _sliced(items: Sequence[Stored], size: int, encode: Callable[[Stored], bytes]) -> Iterator[bytes]:
-    """The items with commas between them, `size` of them at a time."""
+def _sliced(
+    items: Sequence[Stored], size: int, encode: Callable[[Stored], bytes | memoryview], opening: bytes = b""
+) -> Iterator[bytes]:
+    """The items with commas between them, `size` of them at a time; `opening` is what `encode` leaves out of each."""
+    separator = b"," + opening
     for begin in range(0, len(items), size):
-        piece = b",".join(map(encode, items[begin : begin + size]))
-        yield piece if begin == 0 else b"," + piece
+        yield separator if begin else opening
+        yield separator.join(map(encode, items[begin : begin + size]))
 
 
 def table_of(columns: Sequence[Column], rows: Iterable[Manifest], metadata: Manifest, version: str) -> bytes:

@@ -230,8 +230,8 @@ class Hub:
         self._at(self._lasts_s(options), watcher)
         body.flush()
         if after is None:
-            objects = [stored for stored in self._objects.select(selection.namespace) if selection.matches(stored)]
-            watcher.send(watcher.initial(objects, self._cache.revision))
+            objects = list(selection.candidates(self._objects))
+            watcher.send(watcher.initial(selection.among(objects), self._cache.revision))
         else:
             self.catch_up(watcher)
 

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Manifest | None, Manifest | None], None]
 """(old, new): old is None for an object that appeared, new is None for one that is gone."""
 
+SLICE = 64
+"""So many objects of a list are taken in before others have a turn."""
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0
 
@@ -213,8 +215,10 @@ class Informer:
         found = {key_of(manifest): manifest for manifest in page.items}
         for key in [key for key in self._objects if key not in found]:
             self._replace(key, None)
-        for key, manifest in found.items():
+        for number, (key, manifest) in enumerate(found.items(), 1):
             self._replace(key, manifest)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
         is_another_history = revision_of(page.resource_version) < self.revision
         self.revision = revision_of(page.resource_version)
         self._synced.set()

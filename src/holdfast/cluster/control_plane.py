@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
+from holdfast.controllers.definitions.controller import DefinitionStatus
 from holdfast.controllers.deployment.controller import DeploymentController
+from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
 from holdfast.controllers.garbage.controller import GarbageCollector
+from holdfast.controllers.job.controller import JobController
+from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
+from holdfast.controllers.nodes.ttl import NodeTtl
+from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
 from holdfast.controllers.statefulset.controller import StatefulSetController
+from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
@@ -63,26 +73,41 @@ class ControlPlane:
         """
         self.informers = Informers(client_for("controller-manager"), world)
         self._world = world
-        self._parts: list[Callable[[], Part]] = []
+        self._parts: list[tuple[str, Callable[[], Part]]] = []
+        self._broken: Counter[str] = Counter()
+        self._runs = False
         if "controllers" not in without:
             client = client_for("controller-manager")
-            self._parts += controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
+            making = controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
+            self._parts += [(CONTROLLERS, make) for make in making]
             if token_for is not None:
                 secrets = partial(TokenSecrets, token_for, ca_certificate)
-                self._parts.append(lambda: Runner(secrets(), client, self.informers, world))
+                self._parts.append((CONTROLLERS, lambda: Runner(secrets(), client, self.informers, world)))
         if "scheduler" not in without:
-            self._parts.append(lambda: Scheduler(client_for("scheduler"), self.informers, world))
+            self._parts.append((SCHEDULER, lambda: Scheduler(client_for("scheduler"), self.informers, world)))
         if "dns" not in without and dns_addresses:
             upstreams = host_resolvers()
-            self._parts.append(lambda: DnsServer(self.informers, world, dns_addresses, upstreams=upstreams))
+            serve = partial(DnsServer, self.informers, world, dns_addresses, upstreams=upstreams)
+            self._parts.append(("dns", serve))
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for make in self._parts:
-                group.create_task(self._keep_running(make))
-            group.create_task(self.informers.run())
+        self._runs = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                for component, make in self._parts:
+                    group.create_task(self._keep_running(component, make))
+                group.create_task(self.informers.run())
+        finally:
+            self._runs = False
 
-    async def _keep_running(self, make: Callable[[], Part]) -> None:
+    def problem(self, component: str) -> str:
+        """What keeps a component's parts from their work; empty if nothing does."""
+        if not self._runs or all(name != component for name, _ in self._parts):
+            return not_there()
+        broken = self._broken[component]
+        return f"{broken} of its parts broke and will be started again" if broken else ""
+
+    async def _keep_running(self, component: str, make: Callable[[], Part]) -> None:
         """A part that breaks is made anew; the others, and the API, do not notice."""
         while True:
             part = make()
@@ -90,7 +115,9 @@ class ControlPlane:
                 await part.run()
             except Exception:
                 log.exception("part broke part=%s restarting_after_s=%s", part, RESTART_AFTER_S)
+            self._broken[component] += 1
             await self._world.clock.sleep(RESTART_AFTER_S)
+            self._broken[component] -= 1
 
 
 def controllers(
@@ -109,6 +136,10 @@ def controllers(
         lambda: DaemonSetController(clock),
         lambda: ReplicaSetController(clock),
         lambda: replication_controllers(clock),
+        lambda: JobController(clock),
+        OrphanedPods,
+        lambda: CronJobController(clock),
+        lambda: TtlAfterFinished(clock),
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
         ClaimProtection,
@@ -122,6 +153,11 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
+        lambda: DefinitionStatus(clock),
+        lambda: DisruptionController(clock),
+        lambda: DisruptionMarks(clock),
+        lambda: QuotaController(clock),
+        NodeTtl,
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 

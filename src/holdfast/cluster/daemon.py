@@ -26,6 +26,7 @@ from holdfast.world import real_world
 from . import certificates, kubeconfig, pod_range
 from . import settings as saved
 from .agents_process import AgentsProcess
+from .cycles import collect_when_idle
 from .home import Home
 from .launch import NOTIFY, agents_lock, daemon_lock
 from .locks import Held, ProcessLock, holder
@@ -132,6 +133,7 @@ class Daemon:
         self, server: ApiServer, url: str, agents: AgentsProcess, plane: asyncio.Task[None]
     ) -> None:
         """When something breaks instead, the pods go on, and the next start finds them."""
+        collector = asyncio.create_task(collect_when_idle(self._world.clock))
         supervision = asyncio.create_task(agents.run() if self._settings.nodes else self._stop.wait())
         ready = asyncio.create_task(self._tell_when_ready(server, agents, url))
         stop = asyncio.create_task(self._stop.wait())
@@ -142,7 +144,7 @@ class Daemon:
             await _cancel(plane)
             await agents.stop()
         finally:
-            for task in (ready, stop, plane, supervision):
+            for task in (ready, stop, plane, supervision, collector):
                 await _cancel(task)
 
     def _make_credentials(self, url: str) -> None:

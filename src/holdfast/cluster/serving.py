@@ -20,6 +20,7 @@ from holdfast.api.core.node import NODES
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.signing import SigningKey
 from holdfast.apiserver.auth.user import AUTHENTICATED, MASTERS, User
+from holdfast.apiserver.components import CONTROLLERS, SCHEDULER
 from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
 from holdfast.apiserver.streams.dialing import NodeDialer
@@ -62,6 +63,7 @@ async def api_server(
     await server.open()
     dialer = _dialer(home, server)
     server.streams = PodStreams(dialer, world.clock)
+    server.dialer = dialer
     if is_new:
         await create_standard_class(server.client("controller-manager"))
     context = _serving_context(home)
@@ -114,7 +116,7 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
     volumes = str(home.volumes)
-    return ControlPlane(
+    plane = ControlPlane(
         server.client,
         world,
         directories=LocalDirectories([volumes, "/tmp"]),  # hand-made volumes may be deleted below /tmp only (V54)
@@ -124,6 +126,9 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         dns_addresses=dns_addresses(settings),
         without=settings.without,
     )
+    for component in (CONTROLLERS, SCHEDULER):
+        server.api.components[component] = functools.partial(plane.problem, component)
+    return plane
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:

@@ -102,10 +102,12 @@ def claim(
     matches: Callable[[Manifest], bool],
     of: Resource,
     candidates: Iterable[Manifest],
+    finalizers: Sequence[str] = (),
 ) -> Claimed:
     """Sorts `candidates`, objects of the kind `of`, by owner and by whether they match (W1, W2).
 
-    Nothing is adopted unless the owner, read live, is the same and stays.
+    Nothing is adopted unless the owner, read live, is the same and stays. What is adopted gets the finalizers, what
+    is released loses them.
     """
     uid, is_leaving = owner["metadata"]["uid"], "deletionTimestamp" in owner["metadata"]
     kept: list[Manifest] = []
@@ -117,10 +119,10 @@ def claim(
             if matches(one):
                 kept.append(one)
             elif not is_leaving:
-                released.append(_release(of, one, uid))
+                released.append(_release(of, one, uid, finalizers))
         elif not holder and matches(one) and not is_leaving and "deletionTimestamp" not in one["metadata"]:
             kept.append(one)
-            adopted.append(_adopt(of, one, owner_reference(resource, owner)))
+            adopted.append(_adopt(of, one, owner_reference(resource, owner), finalizers))
     before: list[Action] = []
     if adopted:
         before.append(Confirm(resource, owner["metadata"]["namespace"], owner["metadata"]["name"], uid))
@@ -129,13 +131,19 @@ def claim(
     return Claimed(kept, tuple(before))
 
 
-def _adopt(of: Resource, one: Manifest, reference: Manifest) -> Patch:
+def _adopt(of: Resource, one: Manifest, reference: Manifest, finalizers: Sequence[str]) -> Patch:
     metadata = one["metadata"]
-    patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": [reference]}}
+    change: Manifest = {"uid": metadata["uid"], "ownerReferences": [reference]}
+    if finalizers:
+        change["finalizers"] = list(finalizers)
+    patch = {"metadata": change}
     return Patch(of, metadata["namespace"], metadata["name"], patch, type=STRATEGIC, ignore=(NotFound,))
 
 
-def _release(of: Resource, one: Manifest, owner_uid: str) -> Patch:
+def _release(of: Resource, one: Manifest, owner_uid: str, finalizers: Sequence[str]) -> Patch:
     metadata = one["metadata"]
-    patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": [{"$patch": "delete", "uid": owner_uid}]}}
+    change: Manifest = {"uid": metadata["uid"], "ownerReferences": [{"$patch": "delete", "uid": owner_uid}]}
+    if finalizers:
+        change["$deleteFromPrimitiveList/finalizers"] = list(finalizers)
+    patch = {"metadata": change}
     return Patch(of, metadata["namespace"], metadata["name"], patch, type=STRATEGIC, ignore=(NotFound, Invalid))

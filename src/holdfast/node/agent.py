@@ -9,7 +9,7 @@ import os
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
@@ -41,6 +41,9 @@ from .shutdown import stop_all
 from .streaming import PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .worker import PodWorker
+
+if TYPE_CHECKING:
+    from .statistics.sampling import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -157,11 +160,18 @@ class Agent:
             return None
         from .server import AgentServer
 
-        server = AgentServer(self, self._runtime, started=self.started)
+        server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics())
         registration.server_port = await server.listen(
             self._config.server_host, self._config.server_port, self._config.server_tls
         )
         return server
+
+    def _statistics(self) -> Statistics:
+        from .statistics.machine import read_usage
+        from .statistics.sampling import Statistics
+
+        machine = read_usage if self._config.state_dir is not None else None
+        return Statistics(self._config.node_name, self.pods, self._runtime, self._world.clock, machine)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(_guarded(coroutine))
@@ -271,6 +281,10 @@ class Agent:
     def find_pod(self, namespace: str, name: str) -> PodView | None:
         worker = self._names.get(f"{namespace}/{name}")
         return pod_view(worker.pod, self._runtime, self._shared.files) if worker else None
+
+    def pods(self) -> list[PodView]:
+        """All of them, for statistics."""
+        return [pod_view(worker.pod, self._runtime, self._shared.files) for worker in self._names.values()]
 
     def is_running(self, container_id: str) -> bool:
         return any(

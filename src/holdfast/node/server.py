@@ -1,4 +1,4 @@
-"""The agent's HTTPS endpoint: logs, exec, attach and port-forward, under the kubelet's own URLs.
+"""The agent's HTTPS endpoint: logs, exec, attach, port-forward and statistics, under the kubelet's own URLs.
 
 Only the API server calls it, with its client certificate; who may do what was decided there.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
@@ -21,29 +20,37 @@ from holdfast.wire.duplex import Duplex
 from holdfast.wire.http import Answer, Request, Response, Upgrade
 from holdfast.wire.pumping import streamed
 
-from .logs import LogOptions, read_log
-from .streaming import ContainerView, PodSource, PodView
+from .asked import (
+    NoCommonVersion,
+    Query,
+    choose_subprotocol,
+    choose_version,
+    container_of,
+    flag,
+    log_options,
+    parse_query,
+    ports,
+    running_container,
+    spdy_headers,
+    waiting_text,
+    wanted_streams,
+)
+from .logs import read_log
+from .streaming import PodSource, PodView
 
 if TYPE_CHECKING:
     from holdfast.wire.websocket import WebSocket
 
     from .runtime import Process, Runtime
+    from .statistics.sampling import Statistics
     from .streaming.channels import Subprotocol
     from .streaming.command import Wanted
     from .streaming.outcome import Status
 
 log = logging.getLogger(__name__)
 
-Query = Mapping[str, Sequence[str]]
 Session = Callable[[Duplex], Coroutine[Any, Any, None]]
 Certificate = dict[str, Any] | None
-
-WAITING_TEXTS = {
-    "ErrImagePull": "trying and failing to pull image",
-    "ImagePullBackOff": "image can't be pulled",
-    "ErrImageNeverPull": "image can't be pulled",
-}
-"""What a waiting reason is called in answers (A161, N174)."""
 
 
 def is_api_server(certificate: Certificate) -> bool:
@@ -67,9 +74,11 @@ class AgentServer:
         *,
         is_trusted: Callable[[Certificate], bool] = is_api_server,
         started: asyncio.Event | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
         """Requests wait until `started` is set: an agent that has just come back does not know its pods yet."""
         self._started = started
+        self._statistics = statistics
         self._source = source
         self._runtime = runtime
         self._is_trusted = is_trusted
@@ -95,28 +104,33 @@ class AgentServer:
 
     async def _answer_later(self, request: Request, started: asyncio.Event) -> Answer:
         await started.wait()
-        return self._answer(request)
+        answer = self._answer(request)
+        return await answer if isinstance(answer, Awaitable) else answer
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Answer | Awaitable[Answer]:
         try:
             return self._route(request)
         except ApiError as error:
             return _refusal(error)
 
-    def _route(self, request: Request) -> Answer:
+    def _route(self, request: Request) -> Answer | Awaitable[Answer]:
         if request.path == "/healthz":
             return Response(200, b"ok", "text/plain; charset=utf-8")
         if not self._is_trusted(request.peer_certificate):
             raise Forbidden("forbidden: only the API server may do this")
         if request.method not in ("GET", "POST"):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
-        query = _parse_query(request.query)
+        query = parse_query(request.query)
         match [unquote(part) for part in request.path.split("/")]:
+            case ["", "metrics", "resource"] if self._statistics:
+                return self._resources(self._statistics)
+            case ["", "stats", "summary"] if self._statistics:
+                return self._summary(self._statistics)
             case ["", "containerLogs", namespace, name, container]:
                 pod = self._source.find_pod(namespace, name)
                 if pod is None:
                     # The API server asks only for pods bound here, so this one is merely new.
-                    raise BadRequest(_waiting_text(name, container, "ContainerCreating"))
+                    raise BadRequest(waiting_text(name, container, "ContainerCreating"))
                 return self._logs(request, query, pod, container)
             case ["", "exec", namespace, name, container]:
                 return self._exec(request, query, self._pod(namespace, name), container)
@@ -132,18 +146,28 @@ class AgentServer:
             raise NotFound(f'pods "{name}" not found', name=name, kind="pods")
         return pod
 
+    # Statistics
+
+    async def _resources(self, statistics: Statistics) -> Response:
+        from .statistics.exposition import CONTENT_TYPE
+
+        return Response(200, (await statistics.resources()).encode(), CONTENT_TYPE)
+
+    async def _summary(self, statistics: Statistics) -> Response:
+        return Response(200, msgspec.json.encode(await statistics.summary()), "application/json")
+
     # Logs
 
     def _logs(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
-        container = _container(pod, name)
-        options = _log_options(query)
-        if _flag(query, "previous"):
+        container = container_of(pod, name)
+        options = log_options(query)
+        if flag(query, "previous"):
             if not container.previous_log_path:
                 raise BadRequest(f'previous terminated container "{name}" in pod "{pod.name}" not found')
             path, run_id = container.previous_log_path, ""
         else:
             if not container.log_path:
-                raise BadRequest(_waiting_text(pod.name, name, container.waiting_reason))
+                raise BadRequest(waiting_text(pod.name, name, container.waiting_reason))
             path, run_id = container.log_path, container.log_id
 
         def is_running() -> bool:
@@ -157,7 +181,7 @@ class AgentServer:
     def _logs_in_messages(self, request: Request, pieces: AsyncGenerator[bytes, None]) -> Answer:
         from .streaming import channels
 
-        subprotocol = _choose_subprotocol(request, channels.LOG, channels.LOG_DEFAULT)
+        subprotocol = choose_subprotocol(request, channels.LOG, channels.LOG_DEFAULT)
 
         async def session(socket: WebSocket) -> None:
             await channels.send_log(socket, subprotocol, pieces)
@@ -172,8 +196,8 @@ class AgentServer:
         command = query.get("command", ())
         if not command:
             raise BadRequest("you must specify at least one command for the container")
-        container_id = _running(pod, name)
-        wanted = _wanted(query)
+        container_id = running_container(pod, name)
+        wanted = wanted_streams(query)
 
         def start() -> Awaitable[Process]:
             return self._runtime.exec(
@@ -187,9 +211,9 @@ class AgentServer:
     def _attach(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
         from .streaming import outcome
 
-        container_id = _running(pod, name)
+        container_id = running_container(pod, name)
         container = pod.containers[name]
-        wanted = _wanted(query)
+        wanted = wanted_streams(query)
 
         def start() -> Awaitable[Process]:
             # A174: a first process has the input and the terminal that its container was given.
@@ -215,7 +239,7 @@ class AgentServer:
         from .streaming.command import serve_command
 
         if request.upgrade == "websocket":
-            subprotocol = _choose_subprotocol(request, channels.COMMAND, channels.V1)
+            subprotocol = choose_subprotocol(request, channels.COMMAND, channels.V1)
 
             async def in_messages(socket: WebSocket) -> None:
                 client = channels.WebSocketCommandClient(socket, subprotocol, wanted)
@@ -226,7 +250,7 @@ class AgentServer:
 
             return self._websocket(request, subprotocol, in_messages, reads=True)
 
-        version = _choose_version(request, spdy_command.choose_version, spdy_command.VERSIONS)
+        version = choose_version(request, spdy_command.choose_version, spdy_command.VERSIONS)
 
         async def in_streams(duplex: Duplex) -> None:
             client = spdy_command.SpdyCommandClient(duplex, version, wanted)
@@ -236,7 +260,7 @@ class AgentServer:
                     await serve_command(client, start, doing, tell)
                 reading.cancel()
 
-        return self._upgrade(_spdy_headers(version), in_streams)
+        return self._upgrade(spdy_headers(version), in_streams)
 
     # Ports
 
@@ -247,19 +271,19 @@ class AgentServer:
 
         target = forward.Target(pod.namespace, pod.name, pod.uid, lambda port: self._runtime.dial(pod.uid, port))
         if request.upgrade != "websocket":
-            version = _choose_version(request, forward.choose_version, (forward.SPDY_VERSION,))
-            return self._upgrade(_spdy_headers(version), lambda duplex: forward.SpdyForwarder(duplex, target).run())
+            version = choose_version(request, forward.choose_version, (forward.SPDY_VERSION,))
+            return self._upgrade(spdy_headers(version), lambda duplex: forward.SpdyForwarder(duplex, target).run())
         if forward.TUNNEL in offered_subprotocols(request):
 
             async def in_tunnel(socket: WebSocket) -> None:
                 await forward.SpdyForwarder(MessageStream(socket), target).run()
 
             return self._websocket(request, channels.Subprotocol(forward.TUNNEL), in_tunnel, reads=True)
-        subprotocol = _choose_subprotocol(request, channels.FORWARD, channels.FORWARD_DEFAULT)
-        ports = _ports(query)
+        subprotocol = choose_subprotocol(request, channels.FORWARD, channels.FORWARD_DEFAULT)
+        numbers = ports(query)
 
         async def in_channels(socket: WebSocket) -> None:
-            await forward.ChannelForwarder(socket, subprotocol, target, ports).run()
+            await forward.ChannelForwarder(socket, subprotocol, target, numbers).run()
 
         return self._websocket(request, subprotocol, in_channels, reads=True)
 
@@ -328,131 +352,12 @@ async def _until_either_ends(socket: WebSocket, session: Callable[[WebSocket], C
         receiving.cancel()
 
 
-# From requests to what they ask
-
-
-def _parse_query(query: str) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        values.setdefault(name, []).append(value)
-    return values
-
-
-def _flag(query: Query, name: str) -> bool:
-    values = query.get(name)
-    return values is not None and values[0].lower() not in ("0", "false")
-
-
-def _wanted(query: Query) -> Wanted:
-    """The kubelet's names for the streams (A164): with a tty there is no stderr."""
-    from .streaming.command import Wanted
-
-    tty = _flag(query, "tty")
-    wanted = Wanted(_flag(query, "input"), _flag(query, "output"), _flag(query, "error") and not tty, tty)
-    if not (wanted.stdin or wanted.stdout or wanted.stderr):
-        raise BadRequest("you must specify at least 1 of stdin, stdout, stderr")
-    return wanted
-
-
-def _log_options(query: Query) -> LogOptions:
-    """What the API server has validated."""
-
-    def first(name: str) -> str:
-        values = query.get(name)
-        return values[0] if values else ""
-
-    def number(name: str) -> int | None:
-        return int(first(name)) if first(name) else None
-
-    try:
-        return LogOptions(
-            follow=_flag(query, "follow"),
-            timestamps=_flag(query, "timestamps"),
-            since=datetime.fromisoformat(first("sinceTime")) if first("sinceTime") else None,
-            tail_lines=number("tailLines"),
-            limit_bytes=number("limitBytes"),
-            stream={"Stdout": "stdout", "Stderr": "stderr"}.get(first("stream"), ""),
-        )
-    except ValueError as error:
-        raise BadRequest(str(error)) from error
-
-
-def _ports(query: Query) -> list[int]:
-    ports = []
-    for text in (part for value in query.get("port", ()) for part in value.split(",")):
-        if not text.isdecimal() or not 0 < int(text) < 65536:
-            raise BadRequest(f'unable to parse "{text}" as a port')
-        ports.append(int(text))
-    if not ports:
-        raise BadRequest('query parameter "port" is required')
-    return ports
-
-
-def _container(pod: PodView, name: str) -> ContainerView:
-    container = pod.containers.get(name)
-    if container is None:
-        raise BadRequest(f"container {name} is not valid for pod {pod.name}")
-    return container
-
-
-def _running(pod: PodView, name: str) -> str:
-    if not (container_id := _container(pod, name).running_id):
-        raise BadRequest(f'container not found ("{name}")')
-    return container_id
-
-
-def _waiting_text(pod_name: str, container_name: str, reason: str) -> str:
-    subject = f'container "{container_name}" in pod "{pod_name}"'
-    if not reason:
-        return f"{subject} is not available"
-    return f"{subject} is waiting to start: {WAITING_TEXTS.get(reason, reason)}"
-
-
-def _choose_subprotocol(request: Request, supported: Sequence[Subprotocol], default: Subprotocol) -> Subprotocol:
-    from holdfast.wire.websocket import offered_subprotocols
-
-    from .streaming.channels import choose
-
-    offered = offered_subprotocols(request)
-    chosen = choose(offered, supported, default)
-    if chosen is None:
-        raise Forbidden(f"unable to upgrade: none of the subprotocols {', '.join(offered)} is supported")
-    return chosen
-
-
-def _choose_version(request: Request, choose: Callable[[str], str], supported: Sequence[str]) -> str:
-    """The stream protocol version of a SPDY upgrade (A176)."""
-    if request.upgrade != "spdy/3.1":
-        raise BadRequest("Upgrade request required")
-    offered = request.headers.get("x-stream-protocol-version", "")
-    if not offered:
-        raise BadRequest("unable to upgrade: missing upgrade headers in request: X-Stream-Protocol-Version")
-    version = choose(offered)
-    if not version:
-        raise _NoCommonVersion(
-            f"unable to upgrade: unable to negotiate protocol: client supports [{offered}], "
-            f"server accepts [{' '.join(supported)}]",
-            accepted=supported,
-        )
-    return version
-
-
-def _spdy_headers(version: str) -> list[tuple[str, str]]:
-    return [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", version)]
-
-
-class _NoCommonVersion(Forbidden):
-    def __init__(self, message: str, accepted: Sequence[str]) -> None:
-        super().__init__(message)
-        self.accepted = accepted
-
-
 # Refusals
 
 
 def _refusal(error: ApiError) -> Response:
     headers: list[tuple[str, str]] = []
-    if isinstance(error, _NoCommonVersion):
+    if isinstance(error, NoCommonVersion):
         headers = [("X-Accepted-Stream-Protocol-Versions", version) for version in error.accepted]
     return Response(error.code, msgspec.json.encode(error.status()), "application/json", headers)
 

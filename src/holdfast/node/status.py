@@ -273,22 +273,13 @@ def settled_phase(pod: Pod, observed: Observed, lists: dict[str, list[Manifest]]
 
 
 def _final_phase(pod: Pod, observed: Observed, lists: dict[str, list[Manifest]]) -> str:
-    """N14: what is left of a pod that was stopped."""
+    """N14: what is left of a pod that was stopped. One that never ran has failed: who counts pods waits for that."""
     if observed.verdict is not None:
         return "Failed"
     if not any(observed.seen(c.name).current or observed.seen(c.name).previous for c in pod.containers()):
-        return "Pending" if not old_run(lists) else "Failed"
+        return "Failed"
     ends = [entry["state"].get("terminated") for entry in lists["containerStatuses"]]
     return "Succeeded" if all(end and end["exitCode"] == 0 for end in ends) else "Failed"
-
-
-def old_run(lists: dict[str, list[Manifest]]) -> bool:
-    """Whether any container is known to have run, from the entries alone."""
-    return any(
-        entry["restartCount"] or "containerID" in entry or entry["state"].get("terminated", {}).get("startedAt")
-        for entries in lists.values()
-        for entry in entries
-    )
 
 
 def phase(pod: Pod, lists: dict[str, list[Manifest]]) -> str:

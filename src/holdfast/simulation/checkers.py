@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from holdfast.api.resource import Manifest
 
-
-class InvariantBroken(AssertionError):
-    """A guarantee of holdfast did not hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One change: the object before and after; None where there is none."""
-
-    at_s: float
-    old: Manifest | None
-    new: Manifest | None
-
-    @property
-    def manifest(self) -> Manifest:
-        manifest = self.new or self.old
-        assert manifest is not None
-        return manifest
-
-    @property
-    def kind(self) -> str:
-        return str(self.manifest["kind"])
-
-    @property
-    def key(self) -> str:
-        metadata = self.manifest["metadata"]
-        return f"{metadata.get('namespace', '')}/{metadata['name']}"
-
-
-@dataclass(slots=True)
-class Facts:
-    """What checkers may know beside the changes."""
-
-    lag_s: float
-    """How old the view may be that a part acts on."""
-    running: Callable[[str], Iterable[str]]
-    """Uids of the pods of one identity, `namespace/name`, that run on any machine, by the machines' own word."""
-    by_user: set[str] = field(default_factory=set)
-    """Uids of objects that the scenario itself deleted."""
+from .counting import OneJobPerTime, PodsAreCountedOnce
+from .observation import Facts, Observation
 
 
 class Checker(Protocol):
@@ -204,7 +167,14 @@ class StatusIsHonest:
 
 
 def all_checkers() -> list[Checker]:
-    return [OneRunningPodPerIdentity(), OrderedReady(), ClaimsAreKept(), StatusIsHonest()]
+    return [
+        OneRunningPodPerIdentity(),
+        OrderedReady(),
+        ClaimsAreKept(),
+        StatusIsHonest(),
+        PodsAreCountedOnce(),
+        OneJobPerTime(),
+    ]
 
 
 def _is_ready(pod: Manifest) -> bool:

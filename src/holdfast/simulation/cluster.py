@@ -27,9 +27,10 @@ from holdfast.node.runtime.simulated import Script, SimulatedRuntime
 from holdfast.store import Change
 from holdfast.store.memory import MemoryStore
 
-from .checkers import Facts, InvariantBroken, Observation, all_checkers
+from .checkers import all_checkers
 from .faults import NO_FAULTS, Faults
 from .loop import SimulatedLoop, simulated_world
+from .observation import Facts, InvariantBroken, Observation
 from .process import Process
 
 T = TypeVar("T")
@@ -38,6 +39,10 @@ HEARTBEATS = ("/registry/coordination.k8s.io/leases/", "/registry/leases/", "/re
 STEP_S = 0.5
 """How often a condition is looked at while time passes."""
 TRACE_LENGTH = 12
+TASK = ("task",)
+"""The command of a container that ends by itself, well or not."""
+TASK_FAILS = 0.25
+LONGEST_TASK_S = 20.0
 
 
 class NeverHappened(AssertionError):
@@ -114,7 +119,12 @@ class Cluster:
         return Process(name, run, lambda part: self.server.client(part), lambda: self.faults, self._chance)
 
     def script_for(self, spec: ContainerSpec) -> Script:
-        return Script(start_delay_s=self._chance.random() * self.faults.slow_start_s)
+        start_delay_s = self._chance.random() * self.faults.slow_start_s
+        if spec.command != TASK:
+            return Script(start_delay_s=start_delay_s)
+        failed = self._chance.random() < TASK_FAILS
+        exit_after_s = self._chance.random() * LONGEST_TASK_S
+        return Script(start_delay_s=start_delay_s, exit_after_s=exit_after_s, exit_code=int(failed))
 
     async def _run_control_plane(self, client_for: Callable[[str], Client]) -> None:
         parts = ControlPlane(
@@ -304,9 +314,8 @@ class Cluster:
 
 
 def _is_checked(key: str) -> bool:
-    return any(
-        f"/{plural}/" in key for plural in ("pods", "statefulsets", "persistentvolumeclaims", "persistentvolumes")
-    )
+    plurals = ("pods", "statefulsets", "jobs", "persistentvolumeclaims", "persistentvolumes")
+    return any(f"/{plural}/" in key for plural in plurals)
 
 
 @contextmanager

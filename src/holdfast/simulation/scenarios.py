@@ -14,6 +14,7 @@ from holdfast.api.resource import Manifest
 from .cluster import Cluster, simulate
 from .daemons import daemons
 from .faults import NO_FAULTS, Faults
+from .tasks import cron, jobs
 
 LONG_S = 1800.0
 
@@ -188,6 +189,8 @@ SCENARIOS = {
     "lifecycle": Scenario(lifecycle, ROUGH, nodes=2),
     "parallel": Scenario(parallel, ROUGH, nodes=2),
     "farewell": Scenario(farewell, ROUGH),
+    "jobs": Scenario(jobs, ROUGH, nodes=2),
+    "cron": Scenario(cron, ROUGH),
     "outage": Scenario(outage, DARK, nodes=3),
     "daemons": Scenario(daemons, ROUGH, nodes=3),
 }

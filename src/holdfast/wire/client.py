@@ -34,6 +34,8 @@ class HttpResponse:
     headers: dict[str, str]
     """Lower-case names; the values of a repeated name are joined by ", "."""
     body: bytes = b""
+    header_lines: Headers = ()
+    """The same headers one by one, as they were written: what is passed on must not join them."""
 
 
 class _Stale(ConnectionFailed):
@@ -47,6 +49,7 @@ class HttpStream:
         self._connection = connection
         self.status = connection.status
         self.headers = connection.headers
+        self.header_lines = connection.header_lines
 
     def __aiter__(self) -> Self:
         return self
@@ -64,7 +67,8 @@ class HttpStream:
 class HttpClient:
     """Requests to the server at `url` (only scheme, host and port count), on up to as many connections as are busy.
 
-    `server_hostname` is the name that the server's certificate must carry, if it is not the host of `url`.
+    `server_hostname` is the name that the server's certificate must carry, if it is not the host of `url`;
+    `host` is what the Host header says instead of it.
     Every method raises ConnectionFailed, and nothing else of the network's. `timeout` is in seconds and
     runs to the end of the answer, for streams and upgrades to the end of its head.
     """
@@ -76,6 +80,7 @@ class HttpClient:
         *,
         unix_socket: str = "",
         server_hostname: str = "",
+        host: str = "",
         headers: Headers = (),
         connect_timeout_s: float = 10.0,
     ) -> None:
@@ -89,7 +94,7 @@ class HttpClient:
         self._port = parts.port or (443 if self._tls else 80)
         self._unix_socket = unix_socket
         self._server_hostname = (server_hostname or self._host) if self._tls else None
-        self._fixed = _lines((("Host", parts.netloc.rpartition("@")[2] or "localhost"), *headers))
+        self._fixed = _lines((("Host", host or parts.netloc.rpartition("@")[2] or "localhost"), *headers))
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[_ClientConnection] = []
         self._open: set[_ClientConnection] = set()
@@ -107,7 +112,7 @@ class HttpClient:
             except BaseException:
                 connection.abort()
                 raise
-        response = HttpResponse(connection.status, connection.headers, b"".join(parts))
+        response = connection.response(b"".join(parts))
         self._give_back(connection)
         return response
 
@@ -149,7 +154,7 @@ class HttpClient:
         self._open.discard(connection)
         if connection.status != 101:
             connection.abort()
-        return HttpResponse(connection.status, connection.headers, b"".join(parts))
+        return connection.response(b"".join(parts))
 
     async def close(self) -> None:
         """Drops every connection; requests under way fail."""
@@ -249,6 +254,7 @@ class _ClientConnection(asyncio.Protocol):
         self.start: Start | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
+        self.header_lines: list[tuple[str, str]] = []
         self.is_complete = False
         self.is_reusable = False
         self.is_lost = False
@@ -278,6 +284,9 @@ class _ClientConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return data
+
+    def response(self, body: bytes) -> HttpResponse:
+        return HttpResponse(self.status, self.headers, body, self.header_lines)
 
     async def _wait(self) -> None:
         if self._error is not None:
@@ -351,9 +360,14 @@ class _ClientConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self.headers = {}
+        self.header_lines = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+        if self._has_head:
+            return  # a trailer
+        shown, text = name.decode("latin-1"), value.decode("latin-1").strip()
+        self.header_lines.append((shown, text))
+        key = shown.lower()
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:

@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
     """Answers requests one at a time; while one is under way, later bytes wait, and beyond a limit are not read."""
 
     __slots__ = (
+        "_address",
         "_answering",
         "_backlog",
         "_backlog_bytes",
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(owner.limits)
         self._transport: asyncio.Transport
+        self._address = ""
         self._certificate: dict[str, Any] | None = None
         self._der: bytes | None = None
         self._answering = False
@@ -93,6 +95,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._transport.set_write_buffer_limits(high=self._owner.limits.buffer_bytes)
+        self._address = self.peer_address
         if tls := transport.get_extra_info("ssl_object"):
             self._certificate = tls.getpeercert() or None
             self._der = tls.getpeercert(True) if self._certificate else None
@@ -190,6 +193,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         request.peer_certificate, request.peer_der = self._certificate, self._der
+        request.peer_address = self._address
         self._answering = True
         self._request = request
         self.deadline = None
@@ -265,16 +269,20 @@ class Connection(asyncio.Protocol):
             self._finished()
 
     def _stream(self, streaming: Streaming) -> None:
-        request = self._request
-        if request.http10:
+        request, length = self._request, streaming.length
+        if request.http10 and length is None:
             request.keep_alive = False
+        is_chunked = length is None and not request.http10
         head = self._head(streaming.status, streaming.content_type, streaming.headers)
-        head += b"\r\n" if request.http10 else b"Transfer-Encoding: chunked\r\n\r\n"
+        if length is not None:
+            head += b"Content-Length: %d\r\n\r\n" % length
+        else:
+            head += b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else b"\r\n"
         if request.method == "HEAD":
             self._write(head)
             self._finished()
             return
-        body = Body(self._transport, not request.http10, self._stream_ended, head, self._write_paused)
+        body = Body(self._transport, is_chunked, self._stream_ended, head, self._write_paused)
         self._body = body
         try:
             streaming.start(body)
@@ -346,7 +354,7 @@ class Connection(asyncio.Protocol):
         self._request = request or Request("", "", "", {})
         self._request.keep_alive = False
         head = self._head(response.status, response.content_type, response.headers)
-        self._write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(response.body), response.body))
+        self._write(b"%bContent-Length: %d\r\n\r\n" % (head, len(response.body)) + response.body)
         self._ended = True
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -80,7 +80,8 @@ class _Listener(asyncio.Protocol):
             body.frames.receive_data(data)
             for event in body.frames.events():
                 if isinstance(event, Ping):
-                    body.transport.write(body.frames.send(event.response()))
+                    if not body.paused:  # whoever reads so slowly needs no answer now
+                        body.transport.write(body.frames.send(event.response()))
                 elif isinstance(event, CloseConnection):
                     body.say_goodbye()
                     return

@@ -25,6 +25,8 @@ class Request:
     peer_certificate: dict[str, Any] | None = None
     """`ssl.SSLSocket.getpeercert()` of a client certificate that the TLS context has verified."""
     peer_der: bytes | None = None
+    peer_address: str = ""
+    """The client's IP address; empty on a unix socket."""
     upgrade: str = ""
     """`websocket` or `spdy/3.1` when the client asks to leave HTTP for that; only then may `Upgrade` be answered."""
     http10: bool = False
@@ -40,14 +42,14 @@ class Response:
     """A complete answer. Content-Length and Connection are the connection's to add."""
 
     status: int
-    body: bytes = b""
+    body: bytes | bytearray = b""
     content_type: str = ""
     headers: Headers = ()
 
 
 @dataclass(slots=True)
 class Streaming:
-    """An answer of unknown length: `start` is called once the head is under way and keeps the `Body`.
+    """An answer that is made while it is sent: `start` is called once the head is under way and keeps the `Body`.
 
     A client that asked for a WebSocket gets it as messages, one for each chunk.
     """
@@ -56,6 +58,8 @@ class Streaming:
     content_type: str
     headers: Headers
     start: Callable[[Body], None]
+    length: int | None = None
+    """In bytes, where it is known after all: then the body is not chunked, and has to have this length."""
 
 
 @dataclass(slots=True)

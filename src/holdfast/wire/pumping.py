@@ -11,7 +11,13 @@ from .messages import Body, Headers, Streaming
 log = logging.getLogger(__name__)
 
 
-def streamed(status: int, content_type: str, headers: Headers, pieces: AsyncGenerator[bytes, None]) -> Streaming:
+def streamed(
+    status: int,
+    content_type: str,
+    headers: Headers,
+    pieces: AsyncGenerator[bytes, None],
+    length: int | None = None,
+) -> Streaming:
     """The body is what `pieces` gives, as fast as the client takes it. The generator is closed in any case."""
 
     def start(body: Body) -> None:
@@ -23,7 +29,7 @@ def streamed(status: int, content_type: str, headers: Headers, pieces: AsyncGene
 
         body.on_close(cancel)
 
-    return Streaming(status, content_type, headers, start)
+    return Streaming(status, content_type, headers, start, length)
 
 
 async def _pump(body: Body, pieces: AsyncGenerator[bytes, None]) -> None:

@@ -57,14 +57,14 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._muted = False
         self._ignored_upgrade = False
-        self._began = False
+        self._has_seen = False
         self._head_bytes = 0
         self._unseen_bytes = 0
         self._url = b""
         self._headers: dict[str, str] = {}
         self._header_count = 0
         self._request = _NO_REQUEST
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._body_bytes = 0
 
     def feed(self, data: bytes) -> None:
@@ -72,21 +72,28 @@ class RequestReader:
         if self.upgrading:
             self.rest += data
             return
-        self._began = False
+        self._has_seen = False
+        rest = data
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._leave_http(data[upgrade.args[0] :])
-            return
+            while rest:
+                rest = self._parse(rest)
         except httptools.HttpParserError as error:
             if self.refusal is None:
                 self.refusal = _refusal_of(error)
             return
-        if self.phase is Phase.HEAD and not self._began:
-            # A name or value that is still under way is with the parser, out of on_header's sight.
+        if self.phase is not Phase.IDLE and not self._has_seen:
+            # A name or value that is still under way, or a chunk's extension, is with the parser, out of our sight.
             self._unseen_bytes += len(data)
             if self._head_bytes + self._unseen_bytes > self._limits.head_bytes:
                 self.refusal = _HEAD_TOO_LARGE
+
+    def _parse(self, data: bytes) -> bytes:
+        """What of `data` is still to be parsed. Raises HttpParserError."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._leave_http(data[upgrade.args[0] :])
+        return b""
 
     def go_on(self) -> None:
         """The upgrade was not granted: what follows is HTTP."""
@@ -95,11 +102,14 @@ class RequestReader:
         if rest:
             self.feed(rest)
 
-    def _leave_http(self, rest: bytes) -> None:
-        """llhttp stops at any Upgrade header (curl offers h2c) and at CONNECT; only ours are meant."""
+    def _leave_http(self, rest: bytes) -> bytes:
+        """llhttp stops at any Upgrade header (curl offers h2c) and at CONNECT; only ours are meant.
+
+        Returns what is HTTP all the same. Raises HttpParserError.
+        """
         if not self._ignored_upgrade:
             self.rest = rest
-            return
+            return b""
         self._ignored_upgrade = False
         self._parser = httptools.HttpRequestParser(self)
         if framing := _framing(self._request):
@@ -109,15 +119,14 @@ class RequestReader:
             self._muted = False
         else:
             self._complete()
-        if rest:
-            self.feed(rest)
+        return rest
 
     def on_message_begin(self) -> None:
         if self._muted:
             return
         if self.refusal is not None:
             raise _Refused
-        self._began = True
+        self._has_seen = True
         self.phase = Phase.HEAD
         self._url = b""
         self._headers = {}
@@ -132,9 +141,9 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._muted:
             return
+        self._count_head(len(name) + len(value) + 4)
         if self.phase is Phase.BODY:
             return  # a trailer: nobody asks for those
-        self._count_head(len(name) + len(value) + 4)
         self._header_count += 1
         if self._header_count > self._limits.headers:
             self._refuse(431, "too many header fields")
@@ -180,7 +189,14 @@ class RequestReader:
         if self._body_bytes > self._limits.body_bytes:
             self._refuse_body()
         self.wants_continue = False
-        self._body.append(body)
+        self._has_seen = True
+        self._unseen_bytes = 0
+        if not self._body:
+            self._body = body
+            return
+        if not isinstance(self._body, bytearray):
+            self._body = bytearray(self._body)
+        self._body += body
 
     def on_message_complete(self) -> None:
         if not self._ignored_upgrade:
@@ -188,8 +204,8 @@ class RequestReader:
 
     def _complete(self) -> None:
         if self._body:
-            self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._body = []
+            self._request.body = bytes(self._body)
+            self._body = b""
         self.wants_continue = False
         self.ready.append(self._request)
         self._request = _NO_REQUEST
@@ -222,7 +238,7 @@ class RequestReader:
         raise _Refused
 
     def _refuse_body(self) -> None:
-        self._body = []
+        self._body = b""
         self.refusal = Refusal(413, "request entity too large", self._request)
         raise _Refused
 

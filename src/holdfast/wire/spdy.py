@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -32,10 +33,10 @@ FIN = 1
 SLICE_BYTES = 32 << 10
 """The most data that is sent in one frame."""
 MOST_CONTROL_BYTES = 1 << 20
-MOST_HEADER_BYTES = 1 << 20
-"""Of one header block, decompressed."""
-MOST_STREAMS = 10_000
-MOST_WAITING_BYTES = 1 << 20
+MOST_HEADER_BYTES = 16 << 10
+"""Of one header block, decompressed. Kubernetes' have some hundred, and every open stream keeps its own."""
+MOST_STREAMS = 2000
+MOST_WAITING_BYTES = 128 << 10
 """Of one stream, before the whole connection has to wait for its reader."""
 
 # A180: the words of the dictionary, each with its length in front; then text without lengths.
@@ -317,7 +318,7 @@ class SpdyConnection:
     async def _take(self, event: Event) -> None:
         match event:
             case Opened():
-                self._take_stream(event)
+                await self._take_stream(event)
             case Data():
                 if stream := self._streams.get(event.stream_id):
                     await stream.incoming.put(event.data)
@@ -329,20 +330,25 @@ class SpdyConnection:
                     stream.lose()
             case Pinged():
                 if event.id % 2 != self._is_client:  # ours come back: those are answers
-                    self.stream.write_now(Session.ping(event.id))
+                    await self._answer(Session.ping(event.id))
 
-    def _take_stream(self, event: Opened) -> None:
+    async def _answer(self, frame: bytes) -> None:
+        """Whoever does not read the answers is not read from."""
+        with contextlib.suppress(ConnectionError):
+            await self.stream.write(frame)
+
+    async def _take_stream(self, event: Opened) -> None:
         if event.stream_id <= self._last_id or event.stream_id % 2 == self._is_client:
-            self.stream.write_now(Session.reset(event.stream_id, PROTOCOL_ERROR))
+            await self._answer(Session.reset(event.stream_id, PROTOCOL_ERROR))
         elif self._opened is None or len(self._streams) >= MOST_STREAMS:
-            self.stream.write_now(Session.reset(event.stream_id, REFUSED_STREAM))
+            await self._answer(Session.reset(event.stream_id, REFUSED_STREAM))
         else:
             self._last_id = event.stream_id
             stream = self._streams[event.stream_id] = SpdyStream(self, event.stream_id, event.headers)
             if event.is_last:
                 stream.incoming.end()
             # A181: at once, since clients drop what arrives before it.
-            self.stream.write_now(self._session.reply(event.stream_id))
+            await self._answer(self._session.reply(event.stream_id))
             self._opened(stream)
 
     def open(self, headers: Mapping[str, str]) -> SpdyStream:

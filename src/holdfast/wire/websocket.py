@@ -24,6 +24,9 @@ _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MOST_MESSAGE_BYTES = 1 << 20
 """A longer message ends the connection with 1009. Clients of Kubernetes send 32 KiB at most."""
 
+SLICE_BYTES = 16 << 10
+"""What is taken apart in one go."""
+
 CLOSE_WITHIN_S = 5.0
 """How long the other side may take to answer a close frame."""
 
@@ -76,6 +79,8 @@ class WebSocket:
         self._parts: list[bytes | str] = []
         self._parts_size = 0
         self._is_over = False
+        self._has_answered = False
+        self._unfed = b""
         self.close_code = 1006
         """Of the other side's closing; 1006 if it just went away."""
 
@@ -84,12 +89,23 @@ class WebSocket:
         while not self._messages:
             if self._is_over:
                 return None
-            data = await self._stream.read()
-            if data:
-                self._feed(data)
+            if self._unfed:
+                await asyncio.sleep(0)  # thousands of tiny frames must not hold everybody else up
             else:
-                self._is_over = True
+                self._unfed = await self._stream.read()
+                self._is_over = not self._unfed
+            piece, self._unfed = self._unfed[:SLICE_BYTES], self._unfed[SLICE_BYTES:]
+            if piece:
+                self._feed(piece)
+                await self._settle()
         return self._messages.popleft()
+
+    async def _settle(self) -> None:
+        """Whoever pings without reading the answers is not read from."""
+        if self._has_answered and not self._is_over:
+            with contextlib.suppress(ConnectionError):
+                await self._stream.write(b"")
+        self._has_answered = False
 
     def _feed(self, data: bytes) -> None:
         from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
@@ -101,6 +117,7 @@ class WebSocket:
                 if isinstance(event, BytesMessage | TextMessage):
                     self._take(event.data, event.message_finished)
                 elif isinstance(event, Ping):
+                    self._has_answered = True
                     self._stream.write_now(self._frames.send(event.response()))
                 elif isinstance(event, CloseConnection):
                     self.close_code = event.code
@@ -111,7 +128,8 @@ class WebSocket:
             self.close(1002, str(error))
 
     def _take(self, data: bytes | bytearray | str, is_last: bool) -> None:
-        self._parts.append(data if isinstance(data, str) else bytes(data))
+        if data or not self._parts:  # empty fragments may come without end
+            self._parts.append(data if isinstance(data, str) else bytes(data))
         self._parts_size += len(data)
         if self._parts_size > MOST_MESSAGE_BYTES:
             self._is_over = True

@@ -165,6 +165,8 @@ def _unquoted(warning: str) -> str:
 def test_a_new_object_is_refused_as_upstream_does(step: Step) -> None:
     resource, answer = step.resource, step.answer
     assert resource is not None
+    if "compilation failed" in str(answer["body"].get("message")):
+        pytest.skip("rules in CEL are not compiled")
     if answer["code"] == 403 or any(text in str(answer["body"].get("message")) for text in BY_ALLOCATORS):
         pytest.skip("refused by admission")
     if answer["code"] == 400:

@@ -22,6 +22,9 @@ RECORDINGS = Path(__file__).parents[4] / "shared" / "golden"
 pytestmark = pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not beside the repository")
 NOW = datetime(2026, 11, 21, 2, 50, tzinfo=UTC)
 
+NOT_RECORDED = ("certificates.k8s.io", "node.k8s.io")
+"""Groups that the recorded server did not serve."""
+
 
 def recorded(name: str) -> Any:
     file = RECORDINGS / f"{name}.json"
@@ -31,7 +34,7 @@ def recorded(name: str) -> Any:
 def test_every_kind_has_upstreams_columns() -> None:
     columns = recorded("data/printed-columns")
     for resource in registry.RESOURCES:
-        if "list" not in resource.verbs:
+        if "list" not in resource.verbs or resource.group in NOT_RECORDED:
             continue
         theirs = columns[resource.api_version].get(resource.kind)
         ours = [{"name": c.name, "type": c.type, "format": c.format, "priority": c.priority} for c in resource.columns]
@@ -41,6 +44,8 @@ def test_every_kind_has_upstreams_columns() -> None:
 def test_every_kind_has_upstreams_names_and_verbs() -> None:
     resources = recorded("data/api-resources")
     for resource in registry.RESOURCES:
+        if resource.group in NOT_RECORDED:
+            continue
         theirs = next(r for r in resources[resource.api_version] if r["name"] == resource.plural)
         assert (resource.singular, resource.kind, resource.namespaced) == (
             theirs["singular"],

@@ -26,6 +26,8 @@ def test_schedules_that_can_be_read(schedule: str) -> None:
         ("a * * * *", 'failed to parse int from a: strconv.Atoi: parsing "a": invalid syntax'),
         ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
         ("*/1/2 * * * *", "too many slashes: */1/2"),
+        ("@every 5", 'failed to parse duration @every 5: time: missing unit in duration "5"'),
+        ("@every soon", 'failed to parse duration @every soon: time: invalid duration "soon"'),
     ],
 )
 def test_schedules_that_cannot_be_read(schedule: str, refusal: str) -> None:

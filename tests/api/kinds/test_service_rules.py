@@ -36,7 +36,7 @@ def changed(old: Manifest, **spec: Any) -> tuple[Manifest, list[str]]:
     """The spec after an update, and what is wrong with it."""
     new = service(**spec)
     SERVICES.prepare_update(new, old)
-    return new["spec"], [str(error) for error in SERVICES.validate_update(new, old)]
+    return new["spec"], [str(error) for error in (*SERVICES.validate_update(new, old), *SERVICES.validate(new))]
 
 
 @pytest.mark.parametrize(

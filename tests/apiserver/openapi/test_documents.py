@@ -8,6 +8,7 @@ import pytest
 from holdfast.api import registry
 from holdfast.api.protobuf import _members
 from holdfast.apiserver import openapi
+from holdfast.apiserver.openapi import measured
 from holdfast.wire.messages import Request, Response
 
 GROUP_VERSIONS = [(group, version) for group, versions in registry.groups().items() for version in versions]
@@ -31,7 +32,7 @@ def v3(group: str, version: str) -> dict[str, Any]:
 def references(node: Any):
     if isinstance(node, dict):
         for key, value in node.items():
-            if key == "$ref":
+            if key == "$ref" and isinstance(value, str):  # it is also the name of a property, in schemas
                 yield value
             else:
                 yield from references(value)
@@ -51,7 +52,7 @@ def test_the_index_names_every_group_version_a29() -> None:
 def test_every_kind_can_be_patched_by_its_document_a32(group: str, version: str) -> None:
     document = v3(group, version)
     assert document["openapi"] == "3.0.0"
-    patches = [item["patch"] for item in document["paths"].values()]
+    patches = [item["patch"] for item in document["paths"].values() if "patch" in item]
     kinds = {tuple(patch["x-kubernetes-group-version-kind"].values()) for patch in patches}
     for resource in registry.in_group_version(group, version):
         if "patch" in resource.verbs:
@@ -93,7 +94,8 @@ def test_special_types_in_either_dialect_a38_a271() -> None:
 
 def test_nothing_unserved_is_published_a276() -> None:
     names = json.loads(openapi.v2_json())["definitions"]
-    assert not [name for name in names if re.search(r"\.v\d+(alpha|beta)\d+\.", name)]
+    served = [name for name in names if not name.startswith(measured.PACKAGE)]
+    assert not [name for name in served if re.search(r"\.v\d+(alpha|beta)\d+\.", name)]
     assert "io.k8s.api.core.v1.PodList" in names
 
 

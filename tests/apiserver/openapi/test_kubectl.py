@@ -113,6 +113,12 @@ async def test_explain_walks_the_types_a37(kubectl: Kubectl) -> None:
     assert re.search(r"replicas\s+<integer>", await kubectl("explain", "sts.spec"))
 
 
+async def test_explain_knows_what_is_measured_a277(kubectl: Kubectl) -> None:
+    output = await kubectl("explain", "--api-version=metrics.k8s.io/v1beta1", "pods.containers")
+    assert "usage" in output, output
+    assert "The memory usage is the memory working set." in " ".join(output.split()), output
+
+
 async def test_server_side_dry_run_is_recognised_a31(kubectl: Kubectl) -> None:
     output = await kubectl("apply", "--dry-run=server", "-f", "-", stdin=MANIFEST)
     assert "statefulset.apps/web created (server dry run)" in output

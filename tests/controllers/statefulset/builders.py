@@ -312,12 +312,19 @@ class Cluster:
                 if name in objects and objects[name]["metadata"]["uid"] == uid:
                     self._delete(objects, name)
             case Patch(name=name, patch=patch):
-                objects[name] = _patched(objects[name], patch)
+                objects[name] = self._newer(_patched(objects[name], patch))
             case Update(subresource="status", manifest=manifest):
                 self.set = {**self.set, "status": manifest["status"]}
             case Update(manifest=manifest):
-                objects[manifest["metadata"]["name"]] = manifest
+                name, seen = manifest["metadata"]["name"], manifest["metadata"]["resourceVersion"]
+                if objects[name]["metadata"]["resourceVersion"] != seen:
+                    raise Forbidden("the object has been modified")  # by this very step; nobody is told
+                objects[name] = self._newer(manifest)
         self._report(action.on_success)
+
+    def _newer(self, manifest: Manifest) -> Manifest:
+        metadata = {**manifest["metadata"], "resourceVersion": str(next(self._counter))}
+        return {**manifest, "metadata": metadata}
 
     def _objects(self, action: Create | Update | Patch | Delete) -> dict[str, Manifest]:
         return {

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from holdfast.api import names, quantity
 from holdfast.api.core.resource_validation import validate_container_resource_name
 from holdfast.api.errors import FieldError, forbidden, invalid, required
-from holdfast.api.field_rules import named, not_negative, quantity_not_negative, required_name, supported
+from holdfast.api.field_rules import named, not_negative, required_name, supported
 from holdfast.api.resource import Manifest
+
+from .scaling_behavior import validate_behavior
 
 SOURCES = {
     "Object": "object",
@@ -19,7 +21,6 @@ SOURCES = {
 }
 """Where a metric's source stands, by the metric's type; upstream looks at them in this order."""
 _TARGETS = ("Utilization", "Value", "AverageValue")
-_MOST_WINDOW_S, _MOST_PERIOD_S = 3600, 1800
 
 
 def validate(autoscaler: Manifest) -> list[FieldError]:
@@ -51,9 +52,7 @@ def _spec(spec: Manifest, lowest: int) -> Iterator[FieldError]:
     if least == 0 and not any(metric.get("type") in ("Object", "External") for metric in metrics):
         refusal = "must specify at least one Object or External metric to support scaling to zero replicas"
         yield forbidden("spec.metrics", refusal)
-    for direction in ("scaleUp", "scaleDown"):
-        if rules := spec.get("behavior", {}).get(direction):
-            yield from _rules(f"spec.behavior.{direction}", rules)
+    yield from validate_behavior("spec.behavior", spec.get("behavior") or {})
 
 
 def _target(field: str, target: Manifest) -> Iterator[FieldError]:
@@ -171,30 +170,3 @@ def _metric_target(field: str, target: Manifest) -> Iterator[FieldError]:
     share = target.get("averageUtilization")
     if share is not None and share < 1:
         yield invalid(f"{field}.averageUtilization", share, "must be greater than 0")
-
-
-def _rules(field: str, rules: Manifest) -> Iterator[FieldError]:
-    window_s, select = rules.get("stabilizationWindowSeconds"), rules.get("selectPolicy")
-    if window_s is not None and window_s < 0:
-        yield invalid(f"{field}.stabilizationWindowSeconds", window_s, "must be greater than or equal to zero")
-    if window_s is not None and window_s > _MOST_WINDOW_S:
-        refusal = f"must be less than or equal to {_MOST_WINDOW_S}"
-        yield invalid(f"{field}.stabilizationWindowSeconds", window_s, refusal)
-    if select is not None:
-        yield from supported(f"{field}.selectPolicy", select, ("Disabled", "Max", "Min"))
-    if not rules.get("policies"):
-        yield required(f"{field}.policies", "must specify at least one Policy")
-    for i, policy in enumerate(rules.get("policies", ())):
-        yield from _policy(f"{field}.policies[{i}]", policy)
-    if "tolerance" in rules:
-        yield from quantity_not_negative(f"{field}.tolerance", rules["tolerance"])
-
-
-def _policy(field: str, policy: Manifest) -> Iterator[FieldError]:
-    yield from supported(f"{field}.type", policy.get("type", ""), ("Percent", "Pods"))
-    for member in ("value", "periodSeconds"):
-        if policy.get(member, 0) <= 0:
-            yield invalid(f"{field}.{member}", policy.get(member, 0), "must be greater than zero")
-    if policy.get("periodSeconds", 0) > _MOST_PERIOD_S:
-        refusal = f"must be less than or equal to {_MOST_PERIOD_S}"
-        yield invalid(f"{field}.periodSeconds", policy["periodSeconds"], refusal)

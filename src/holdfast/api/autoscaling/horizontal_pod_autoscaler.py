@@ -9,10 +9,10 @@ from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.table import age
 
 from .autoscaler_validation import SOURCES, validate, validate_status_update, validate_update
+from .scaling_behavior import default_behavior
 
 _MOST_SHOWN = 2
 _UNKNOWN = "<unknown>"
-_PERIOD_S = 15
 
 
 def default(autoscaler: Manifest) -> None:
@@ -22,24 +22,14 @@ def default(autoscaler: Manifest) -> None:
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    if "behavior" in spec:
-        _default_behavior(spec["behavior"])
+    if spec.get("behavior") is not None:
+        default_behavior(spec["behavior"])
     reference = spec.setdefault("scaleTargetRef", {})
     for field in ("kind", "name"):
         reference.setdefault(field, "")
     status = autoscaler.setdefault("status", {})
     status.setdefault("currentMetrics", None)
     status.setdefault("desiredReplicas", 0)
-
-
-def _default_behavior(behavior: Manifest) -> None:
-    """Up at once, by four pods or to twice as many in 15 s, whichever is more; down to nothing after a while."""
-    shares = {"type": "Percent", "value": 100, "periodSeconds": _PERIOD_S}
-    pods = {"type": "Pods", "value": 4, "periodSeconds": _PERIOD_S}
-    up = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [pods, shares]}
-    down = {"selectPolicy": "Max", "policies": [dict(shares)]}
-    for direction, usual in (("scaleUp", up), ("scaleDown", down)):
-        behavior[direction] = {**usual, **(behavior.get(direction) or {})}
 
 
 def cells(autoscaler: Manifest, now: datetime) -> list[Any]:

@@ -1,4 +1,4 @@
-"""CronJobs: stored, defaulted and validated; the controller comes with the other workloads."""
+"""CronJobs: Jobs by a schedule. `controllers/cronjob` makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs: stored, defaulted and validated; the controller comes with the other workloads."""
+"""Jobs: pods that run to their end. `controllers/job` runs them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def validate(config_map: Manifest) -> list[FieldError]:
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    return [*validate_kept(new, old, ("data", "binaryData")), *validate(new)]
+    return [*validate_kept(new, old, ("data", "binaryData"))]
 
 
 def cells(config_map: Manifest, now: datetime) -> list[Any]:
@@ -42,7 +42,7 @@ CONFIG_MAPS = Resource(
     short_names=("cm",),
     validate=validate,
     validate_update=validate_update,
-    validates_updates_whole=False,
+    tells_changes_first=True,
     columns=(NAME, Column("Data", documents="core.v1.ConfigMap.data"), AGE),
     cells=cells,
 )

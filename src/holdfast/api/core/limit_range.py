@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
 
 from holdfast.api import names, quantity
 from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, required
-from holdfast.api.resource import NAME, Column, Manifest, Resource
+from holdfast.api.resource import CREATED_COLUMNS, Manifest, Resource, created_cells
 
 _TYPES = ("Container", "Pod", "PersistentVolumeClaim")
 _MEMBERS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
@@ -95,10 +93,6 @@ def _ratio(field: str, name: str, limit: Manifest) -> Iterator[FieldError]:
             yield invalid(field, ratio, f"ratio {ratio} is greater than max/min = {float(widest):f}")
 
 
-def cells(limit_range: Manifest, now: datetime) -> list[Any]:
-    return [limit_range["metadata"]["name"], limit_range["metadata"].get("creationTimestamp")]
-
-
 LIMIT_RANGES = Resource(
     group="",
     version="v1",
@@ -107,7 +101,7 @@ LIMIT_RANGES = Resource(
     short_names=("limits",),
     default=default,
     validate=validate,
-    columns=(NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp")),
-    cells=cells,
+    columns=CREATED_COLUMNS,
+    cells=created_cells,
     creates_on_update=True,
 )

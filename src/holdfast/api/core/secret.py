@@ -72,7 +72,7 @@ def _go_words(text: str, error: ValueError) -> str:
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    return [*immutable("type", new.get("type"), old.get("type")), *validate_kept(new, old, ("data",)), *validate(new)]
+    return [*immutable("type", new.get("type"), old.get("type")), *validate_kept(new, old, ("data",))]
 
 
 def warnings(secret: Manifest) -> list[str]:
@@ -101,7 +101,7 @@ SECRETS = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
-    validates_updates_whole=False,
+    tells_changes_first=True,
     warnings=warnings,
     fields={"type": lambda secret: str(secret.get("type", ""))},
     columns=(

@@ -88,9 +88,8 @@ def validate(service: Manifest) -> list[FieldError]:
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    """What may not change, before what is wrong anyway."""
     now, then = new["spec"], old["spec"]
-    return [*kept_addresses(now, then), *_kept_class(now, then), *_kept_health_port(now, then), *validate(new)]
+    return [*kept_addresses(now, then), *_kept_class(now, then), *_kept_health_port(now, then)]
 
 
 def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:

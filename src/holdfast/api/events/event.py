@@ -10,38 +10,36 @@ from holdfast.api.core import event as core_event
 from holdfast.api.core import event_table
 from holdfast.api.errors import FieldError, invalid, required, too_long
 from holdfast.api.field_rules import label_key
-from holdfast.api.resource import Manifest, Resource
+from holdfast.api.resource import Manifest, Resource, StoredAs
 
-_RENAMED = {
-    "regarding": "involvedObject",
-    "note": "message",
-    "reportingController": "reportingComponent",
-    "deprecatedSource": "source",
-    "deprecatedFirstTimestamp": "firstTimestamp",
-    "deprecatedLastTimestamp": "lastTimestamp",
-    "deprecatedCount": "count",
+_NEW_NAMES = {
+    "involvedObject": "regarding",
+    "message": "note",
+    "reportingComponent": "reportingController",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
 }
-_RENAMED_BACK = {core: new for new, core in _RENAMED.items()}
+_CORE_NAMES = {new: core for core, new in _NEW_NAMES.items()}
+_LEFT_OUT_EMPTY = ("reportingController", "reportingInstance")
 _MOST_BYTES = 128
 _MOST_NOTE_BYTES = 1024
 
 
 def to_core(event: Manifest) -> Manifest:
     """The core event that is the same object."""
-    return {**{_RENAMED.get(name, name): value for name, value in event.items()}, "apiVersion": "v1", "kind": "Event"}
+    core = {_CORE_NAMES.get(name, name): value for name, value in event.items()}
+    core |= {"kind": "Event", "apiVersion": "v1"}
+    core_event.default(core)
+    return core
 
 
 def from_core(event: Manifest) -> Manifest:
     """The object of events.k8s.io that is the same as a core event."""
-    renamed = {_RENAMED_BACK.get(name, name): value for name, value in event.items()}
-    return {**_without_empty(renamed), "apiVersion": "events.k8s.io/v1", "kind": "Event"}
-
-
-def _without_empty(event: Manifest) -> Manifest:
-    return {name: value for name, value in event.items() if value != "" or name not in _LEFT_OUT}
-
-
-_LEFT_OUT = ("reportingController", "reportingInstance")
+    new = {_NEW_NAMES.get(name, name): value for name, value in event.items()}
+    new |= {"kind": "Event", "apiVersion": "events.k8s.io/v1"}
+    return {name: value for name, value in new.items() if value != "" or name not in _LEFT_OUT_EMPTY}
 
 
 def default(event: Manifest) -> None:
@@ -52,7 +50,7 @@ def default(event: Manifest) -> None:
 
 def validate(event: Manifest) -> list[FieldError]:
     """Stricter than core events: made by recorders that know when, who and what."""
-    errors = core_event.validate(to_core({"regarding": {}, **event}))
+    errors = core_event.validate(to_core(event))
     if not event.get("eventTime"):
         errors.append(required("eventTime"))
     if event.get("type") not in ("Normal", "Warning"):
@@ -103,4 +101,5 @@ EVENTS = Resource(
     columns=event_table.COLUMNS,
     cells=cells,
     creates_on_update=True,
+    stored_as=StoredAs(core_event.EVENTS, to_core, from_core),
 )

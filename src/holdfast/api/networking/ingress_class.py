@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, forbidden, invalid, required, too_long
-from holdfast.api.field_rules import immutable, named, supported
+from holdfast.api.errors import FieldError, forbidden, required, too_long
+from holdfast.api.field_rules import domain_prefixed_path, immutable, named, supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -25,7 +25,7 @@ def validate(ingress_class: Manifest) -> list[FieldError]:
     errors: list[FieldError] = []
     if len(controller) > 250:
         errors.append(too_long("spec.controller", 250))
-    errors += domain_path("spec.controller", controller)
+    errors += domain_prefixed_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
         errors += _parameters("spec.parameters", parameters)
@@ -56,19 +56,8 @@ def object_reference(field: str, reference: Manifest) -> Iterator[FieldError]:
             yield required(f"{field}.{member}", f"{member} is required")
 
 
-def domain_path(field: str, text: str) -> Iterator[FieldError]:
-    domain, _, path = text.partition("/")
-    if not text:
-        yield required(field)
-    elif not domain or not path:
-        yield invalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
-    else:
-        yield from named(field, domain, names.dns_subdomain)
-
-
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    now, then = new["spec"], old["spec"]
-    return [*immutable("spec.controller", now.get("controller"), then.get("controller")), *validate(new)]
+    return [*immutable("spec.controller", new["spec"].get("controller"), old["spec"].get("controller"))]
 
 
 def cells(ingress_class: Manifest, now: datetime) -> list[Any]:
@@ -95,7 +84,7 @@ INGRESS_CLASSES = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
-    validates_updates_whole=False,
+    tells_changes_first=True,
     columns=(
         NAME,
         Column("Controller", text="Controller that is responsible for handling this class"),

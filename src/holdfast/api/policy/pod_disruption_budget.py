@@ -12,6 +12,7 @@ from holdfast.api.selector_validation import validate_label_selector
 from holdfast.api.table import age
 
 _COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+DISRUPTION_ALLOWED = "DisruptionAllowed"
 
 
 def default(budget: Manifest) -> None:
@@ -35,6 +36,27 @@ def validate(budget: Manifest) -> list[FieldError]:
         policies = ("AlwaysAllow", "IfHealthyBudget")
         errors += supported("spec.unhealthyPodEvictionPolicy", spec["unhealthyPodEvictionPolicy"], policies)
     return errors
+
+
+def with_condition(status: Manifest, at: str, *, reason: str = "", message: str = "") -> Manifest:
+    """The status with its condition DisruptionAllowed as its numbers say, or False for the `reason` that is given."""
+    is_allowed = status.get("disruptionsAllowed", 0) > 0 and not reason
+    found = status.get("conditions") or []
+    before = next((one for one in found if one.get("type") == DISRUPTION_ALLOWED), None)
+    value = str(is_allowed)
+    since = before.get("lastTransitionTime") if before and before.get("status") == value else None
+    condition = {
+        "type": DISRUPTION_ALLOWED,
+        "status": value,
+        "lastTransitionTime": since or at,
+        "reason": reason or ("SufficientPods" if is_allowed else "InsufficientPods"),
+        "message": message,
+    }
+    if generation := status.get("observedGeneration"):
+        condition["observedGeneration"] = generation
+    if before is None:
+        return {**status, "conditions": [*found, condition]}
+    return {**status, "conditions": [condition if one is before else one for one in found]}
 
 
 def _structure(spec: Manifest) -> Manifest:

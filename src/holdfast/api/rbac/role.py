@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from holdfast.api import names
 from holdfast.api.errors import FieldError
-from holdfast.api.resource import Manifest, Resource
+from holdfast.api.resource import CREATED_COLUMNS, Manifest, Resource, created_cells
 
-from .rules import GROUP, ROLE_COLUMNS, role_cells, validate_rules
+from .rules import GROUP, validate_rules
 
 
 def default(role: Manifest) -> None:
@@ -25,7 +25,7 @@ ROLES = Resource(
     default=default,
     validate=validate,
     validate_name=names.path_segment_name,
-    columns=ROLE_COLUMNS,
-    cells=role_cells,
+    columns=CREATED_COLUMNS,
+    cells=created_cells,
     creates_on_update=True,
 )

@@ -16,11 +16,6 @@ from holdfast.api.table import age
 GROUP = "rbac.authorization.k8s.io"
 _NO_SELECTORS = "at least one clusterRoleSelector required if aggregationRule is non-nil"
 _OF_ROLE = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace."
-ROLE_COLUMNS = (NAME, Column("Created At", "date", documents="meta.v1.ObjectMeta.creationTimestamp"))
-
-
-def role_cells(role: Manifest, now: datetime) -> list[Any]:
-    return [role["metadata"]["name"], role["metadata"].get("creationTimestamp")]
 
 
 def validate_rules(rules: list[Manifest], is_namespaced: bool) -> Iterator[FieldError]:

@@ -8,7 +8,7 @@ through `walk`, which finds out why.
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ForwardRef
 
 import msgspec
 
@@ -83,14 +83,21 @@ def _struct(kind: Type) -> type:
 def _built(kind: Type, above: frozenset[str]) -> type:
     above |= {kind.definition_name}
     members = [_member(field, above) for field in kind.fields.values()]
-    return msgspec.defstruct(
+    struct = msgspec.defstruct(
         kind.name,
         [(f"f{number}", *member) for number, member in enumerate(members)],
+        module=__name__,
         rename=dict(zip((f"f{number}" for number in range(len(members))), kind.fields, strict=True)),
         forbid_unknown_fields=True,
         omit_defaults=True,
         gc=False,
     )
+    globals()[_own_name(kind)] = struct  # where msgspec looks for what a type that holds itself refers to
+    return struct
+
+
+def _own_name(kind: Type) -> str:
+    return f"_{kind.definition_name.replace('.', '_').replace('-', '_')}"
 
 
 def _member(field: Field, above: frozenset[str]) -> tuple[Any, Any]:
@@ -109,8 +116,14 @@ def _python_type(kind: Type, above: frozenset[str]) -> Any:
         case "map" if kind.item:
             return dict[str, _python_type(kind.item, above)]  # type: ignore[misc]
         case "struct":
-            # A schema inside a schema is free-form here; only the slow way follows types that hold themselves.
-            return Any if kind.definition_name in above else _shared(kind, above)
+            return ForwardRef(_own_name(kind)) if kind.definition_name in above else _shared(kind, above)
+        case "schema-or-bool" if kind.item:
+            return _python_type(kind.item, above) | bool
+        case "schema-or-schemas" if kind.item:
+            schema = _python_type(kind.item, above)
+            return schema | list[schema]  # type: ignore[valid-type]
+        case "schema-or-texts" if kind.item:
+            return _python_type(kind.item, above) | list[str]
     return _FORMS[kind.form]
 
 

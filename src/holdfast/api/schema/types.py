@@ -17,6 +17,12 @@ _SPECIAL = {
     "io.k8s.apimachinery.pkg.runtime.RawExtension": "raw",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": "raw",
 }
+_CRD = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+_SCHEMA_OR = {
+    f"{_CRD}JSONSchemaPropsOrBool": "schema-or-bool",
+    f"{_CRD}JSONSchemaPropsOrArray": "schema-or-schemas",
+    f"{_CRD}JSONSchemaPropsOrStringArray": "schema-or-texts",
+}
 _MAP_TYPE = "x-kubernetes-map-type"
 _SCALARS = {"string": "string", "boolean": "bool", "number": "float64"}
 _GO_NAMES = {
@@ -45,7 +51,8 @@ class Field:
 @dataclass(frozen=True, eq=False)
 class Type:
     """`form` is string, bytes, bool, int32, int64, float64, quantity, resource-quantity, int-or-string, time,
-    micro-time, raw, any, list, map or struct; the last three have `item` or `fields`.
+    micro-time, raw, any, list, map or struct; the last three have `item` or `fields`. In the schemas of custom
+    resources there are schema-or-bool, schema-or-schemas and schema-or-texts besides, whose `item` is the schema.
     """
 
     form: str
@@ -100,6 +107,8 @@ def named(name: str) -> Type:
     """The type that a definition describes."""
     if name in _SPECIAL:
         return Type(_SPECIAL[name])
+    if name in _SCHEMA_OR:
+        return Type(_SCHEMA_OR[name], named(f"{_CRD}JSONSchemaProps"))
     schema = definition(name)
     if schema is None:
         raise LookupError(f"no definition {name}")

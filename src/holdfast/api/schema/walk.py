@@ -78,7 +78,21 @@ class Walk:
                 return self._map(kind, kind.item, value, path, shown, owner)
             case "raw" | "any":
                 return value
+            case "schema-or-bool" | "schema-or-schemas" | "schema-or-texts" if kind.item:
+                return self._schema_or(kind, kind.item, value, path, shown, owner)
         return _scalar(kind, value, owner, shown)
+
+    def _schema_or(self, kind: Type, schema: Type, value: Any, path: str, shown: str, owner: str) -> Any:
+        """A schema, or what may stand in its place; whatever else upstream takes for an empty one, not for a bool."""
+        if isinstance(value, dict):
+            return self._struct(schema, value, path, shown)
+        if kind.form == "schema-or-bool":
+            if isinstance(value, bool):
+                return value
+            raise WrongType("boolean or JSON schema expected")
+        if not isinstance(value, list):
+            return _LEFT_OUT
+        return self._list(kind, Type("string") if kind.form == "schema-or-texts" else schema, value, path, shown, owner)
 
     def _list(self, kind: Type, item: Type, value: Any, path: str, shown: str, owner: str) -> Any:
         if not isinstance(value, list):

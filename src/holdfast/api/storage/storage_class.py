@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -32,11 +33,8 @@ def default(storage_class: Manifest) -> None:
 def validate(storage_class: Manifest) -> list[FieldError]:
     provisioner = storage_class.get("provisioner", "")
     errors: list[FieldError] = []
-    if not provisioner:
-        errors.append(required("provisioner"))
-    elif error := names.qualified_name(provisioner.lower()):
-        errors.append(invalid("provisioner", provisioner, error))
-    errors += _parameters(storage_class.get("parameters", {}))
+    errors += validate_provisioner("provisioner", provisioner)
+    errors += validate_parameters(storage_class.get("parameters", {}))
     policies, modes = ("Delete", "Retain"), ("Immediate", "WaitForFirstConsumer")
     errors += required_and_supported("reclaimPolicy", storage_class.get("reclaimPolicy", ""), policies)
     errors += required_and_supported("volumeBindingMode", storage_class.get("volumeBindingMode", ""), modes)
@@ -45,7 +43,15 @@ def validate(storage_class: Manifest) -> list[FieldError]:
     return errors
 
 
-def _parameters(parameters: dict[str, str]) -> list[FieldError]:
+def validate_provisioner(field: str, name: str) -> Iterator[FieldError]:
+    """The name of whatever makes volumes, as `example.com/maker`."""
+    if not name:
+        yield required(field)
+    elif error := names.qualified_name(name.lower()):
+        yield invalid(field, name, error)
+
+
+def validate_parameters(parameters: dict[str, str]) -> list[FieldError]:
     errors = []
     if len(parameters) > _MOST_PARAMETERS:
         errors.append(too_long("Provisioner Parameters Length", _MOST_PARAMETERS))

@@ -6,7 +6,9 @@ A plugin's `admit` may change the new object, which is private to the request; `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
+from holdfast.api.certificates.certificate_signing_request import CERTIFICATE_SIGNING_REQUESTS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
@@ -19,7 +21,8 @@ from holdfast.apiserver.cache import Cache
 from holdfast.apiserver.call import Call
 from holdfast.world import World
 
-from . import account_volumes, claims, namespaces, nodes, pods
+from . import account_volumes, certificates, claims, limits, namespaces, nodes, pods, runtime_classes
+from .quotas import Quotas
 
 Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 """(cache, call, new, old); `old` is None on create. Raises what refuses the request."""
@@ -27,13 +30,18 @@ Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 MUTATING: dict[Resource, Sequence[Plugin]] = {
     NAMESPACES: (namespaces.label,),
     NODES: (nodes.taint_until_ready,),
-    PODS: (pods.service_account, pods.priority, pods.default_tolerations),
+    PODS: (limits.fill, pods.service_account, pods.priority, pods.default_tolerations, runtime_classes.apply),
     PERSISTENT_VOLUME_CLAIMS: (claims.default_class, claims.protect_claim),
     PERSISTENT_VOLUMES: (claims.protect_volume,),
+    CERTIFICATE_SIGNING_REQUESTS: (certificates.set_requestor,),
 }
 VALIDATING: dict[Resource, Sequence[Plugin]] = {
-    PERSISTENT_VOLUME_CLAIMS: (claims.check_resize,),
+    PODS: (limits.check,),
+    PERSISTENT_VOLUME_CLAIMS: (limits.check, claims.check_resize),
+    CERTIFICATE_SIGNING_REQUESTS: (certificates.refuse_masters,),
 }
+RESIZING: Sequence[Plugin] = (limits.check,)
+"""Of pods through their subresource."""
 
 
 class Admission:
@@ -41,6 +49,7 @@ class Admission:
         self._cache = cache
         self._world = world
         self._authorizer = authorizer
+        self._quotas = Quotas(cache, world.clock)
 
     async def settle(self, call: Call, new: Manifest) -> None:
         """Waits for what others make a moment after a namespace (A234)."""
@@ -58,11 +67,18 @@ class Admission:
 
     def check(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """The final word on an object that is valid by itself. Raises Forbidden."""
+        certificates.check_signer(self._authorizer, call, new, old)
         if call.subresource:
+            for plugin in RESIZING if call.subresource == "resize" else ():
+                plugin(self._cache, call, new, old)
             return
         escalation.check(self._authorizer, call, new, old)
         for plugin in VALIDATING.get(call.resource, ()):
             plugin(self._cache, call, new, old)
+
+    def charged(self, call: Call, new: Manifest, old: Manifest | None) -> AbstractContextManager[None]:
+        """Last of all: holds what the write uses of quotas until the block ends. Raises Forbidden."""
+        return self._quotas.charged(call, new, old)
 
     def check_delete(self, call: Call, old: Manifest) -> None:
         """Raises Forbidden."""

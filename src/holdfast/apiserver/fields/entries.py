@@ -92,6 +92,21 @@ def paths_of(fields: dict[str, Any]) -> Paths:
         raise Malformed("fieldsV1 is too deep") from None
 
 
+def decoded(written: bytes) -> dict[str, Any]:
+    """FieldsV1 from its bytes: one for all objects that own the same."""
+    return _decoded(written) if len(written) < KNOWN_BYTES else _decoded.__wrapped__(written)
+
+
+@lru_cache(KNOWN_SHAPES)
+def _decoded(written: bytes) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.json.decode(written)
+    try:
+        fields = fields_v1(_parsed(written))
+    except Malformed:
+        return plain
+    return fields if list(fields) == list(plain) and fields == plain else plain
+
+
 @lru_cache(KNOWN_SHAPES)
 def _parsed(written: bytes) -> Paths:
     found: set[str] = set()

@@ -14,8 +14,10 @@ from holdfast import __version__
 from holdfast.api import registry
 from holdfast.api.resource import Resource
 from holdfast.api.schema.definitions import MINOR, definition_name, fingerprint
+from holdfast.apiserver.compression import FROM_BYTES, LEVEL, accepts_gzip
 from holdfast.wire.messages import Request, Response
 
+from . import measured
 from .operations import v2_paths, v3_paths
 from .protobuf import swagger
 from .schemas import Dialect, published
@@ -29,7 +31,6 @@ _PROTOBUF_V2_ASKED = (
 
 _ALWAYS = tuple(f"io.k8s.apimachinery.pkg.apis.meta.v1.{kind}" for kind in ("DeleteOptions", "Patch", "Status"))
 _INFO = {"title": "Kubernetes", "version": f"v{MINOR}.0"}
-_COMPRESSED_FROM_BYTES = 128 * 1024
 _YEAR_S = 365 * 24 * 3600
 
 
@@ -102,7 +103,7 @@ def v2_protobuf() -> bytes:
 
 
 def _v2_document() -> dict[str, Any]:
-    resources = registry.RESOURCES
+    resources = (*registry.RESOURCES, *registry.MEASURED)
     return {
         "swagger": "2.0",
         "info": _INFO,
@@ -116,7 +117,8 @@ def _names(resources: tuple[Resource, ...]) -> list[str]:
     names = list(_ALWAYS)
     for resource in resources:
         names += [
-            definition_name(resource.group, resource.version, kind) for kind in (resource.kind, resource.list_kind)
+            measured.definition_name(resource, kind) or definition_name(resource.group, resource.version, kind)
+            for kind in (resource.kind, resource.list_kind)
         ]
         names += [
             definition_name(sub.group, sub.version or resource.version, sub.kind)
@@ -168,7 +170,7 @@ def _tagged(
     headers = (*headers, ("Etag", tag), ("Vary", "Accept-Encoding"), ("Vary", "Accept"))
     if tag in request.headers.get("if-none-match", ""):
         return Response(304, headers=headers)
-    if len(body) > _COMPRESSED_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(body) > FROM_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
         return Response(200, _compressed(body), content_type, (*headers, ("Content-Encoding", "gzip")))
     return Response(200, body, content_type, headers)
 
@@ -181,4 +183,4 @@ def _tag(body: bytes) -> str:
 @cache
 def _compressed(body: bytes) -> bytes:
     """Few documents, each asked for often, so they are kept."""
-    return gzip.compress(body, compresslevel=1, mtime=0)
+    return gzip.compress(body, compresslevel=LEVEL, mtime=0)

@@ -1,4 +1,4 @@
-"""The paths of the documents: PATCH alone, since clients read nothing else of them (A31, A32)."""
+"""The paths of the documents: PATCH alone where there is one, since clients read nothing else (A31, A32)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,31 @@ Operation = dict[str, Any]
 
 
 def v3_paths(resources: Sequence[Resource]) -> dict[str, Any]:
-    """Path items of OpenAPI 3 for all that can be patched."""
-    return {
+    """Path items of OpenAPI 3 for all that can be patched, and by which kubectl finds the kinds that cannot."""
+    return _v3_measured(resources) | {
         path: {
             "parameters": [_v3_path_parameter(name) for name in _placeholders(path)],
             "patch": _v3_patch(resource, sub),
         }
         for path, resource, sub in _patchable(resources)
     }
+
+
+def _v3_measured(resources: Sequence[Resource]) -> dict[str, Any]:
+    found = {}
+    for resource in resources:
+        if resource.is_measured:
+            kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+            operation = {
+                "description": f"read the specified {resource.kind}",
+                "operationId": f"readMetrics{resource.version.capitalize()}{resource.kind}",
+                "x-kubernetes-action": "get",
+                "x-kubernetes-group-version-kind": kind,
+                "responses": {"200": {"description": "OK"}, "401": {"description": "Unauthorized"}},
+            }
+            path = resource.path("{namespace}", "{name}")
+            found[path] = {"parameters": [_v3_path_parameter(name) for name in _placeholders(path)], "get": operation}
+    return found
 
 
 def v2_paths(resources: Sequence[Resource]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from holdfast.api.schema.definitions import definition
 
+from .measured import DEFINITIONS
+
 Schema = dict[str, Any]
 
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -35,7 +37,7 @@ def published(names: Iterable[str], dialect: Dialect) -> dict[str, Schema]:
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name in found or (schema := definition(name)) is None:
+        if name in found or (schema := DEFINITIONS.get(name) or definition(name)) is None:
             continue
         found[name] = _SPECIAL.get((name, dialect)) or _converted(schema, dialect, waiting)
     return dict(sorted(found.items()))

@@ -6,11 +6,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from holdfast.api.errors import BadRequest, Invalid, RequestEntityTooLarge
 
 MAX_OPERATIONS = 10_000
+MAX_COPIED_BYTES = 3 << 20
+"""By all operations of a patch together, as upstream bounds it: the size of a request."""
 
-_INDEX = re.compile("[+-]?[0-9]+", re.ASCII)
+_INDEX = re.compile("[+-]?[0-9]{1,20}", re.ASCII)
 _NOTHING = object()
 
 
@@ -70,6 +74,7 @@ def _move(patched: _Patched, operation: dict[str, Any]) -> None:
 
 def _copy(patched: _Patched, operation: dict[str, Any]) -> None:
     value = patched.get(_pointer(operation, "from"))
+    patched.count_copied(value)
     patched.disown()  # one value now stands in two places, so neither may be changed in place
     patched.add(_pointer(operation, "path"), value)
 
@@ -97,6 +102,13 @@ class _Patched:
     def __init__(self, root: Any) -> None:
         self.root = root
         self._own: dict[int, Any] = {}
+        self._copied_bytes = 0
+
+    def count_copied(self, value: Any) -> None:
+        """Copies of copies double what is to be written with every operation."""
+        self._copied_bytes += len(msgspec.json.encode(value))
+        if self._copied_bytes > MAX_COPIED_BYTES:
+            raise _Unappliable
 
     def disown(self) -> None:
         self._own.clear()

@@ -1,6 +1,6 @@
-"""Logs, exec, attach and port-forward: checked here, then passed through to the agent of the pod's node.
+"""Logs, exec, attach, port-forward and proxies: checked here, then passed through to where the pods are.
 
-The API server looks into none of the streams: after the agent's 101 it joins the two connections.
+The API server looks into none of the upgraded streams: after the backend's 101 it joins the two connections.
 """
 
 from .passing import PodStreams

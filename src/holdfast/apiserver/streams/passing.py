@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack
 
@@ -10,14 +9,14 @@ from holdfast.api.errors import ApiError, BadRequest, InternalError, NotFound
 from holdfast.api.resource import Manifest
 from holdfast.apiserver import responses
 from holdfast.apiserver.options import Query
-from holdfast.wire.client import ConnectionFailed, HttpClient, HttpStream
-from holdfast.wire.duplex import splice
-from holdfast.wire.http import Answer, Request, Response, Upgrade
+from holdfast.wire.client import ConnectionFailed, HttpClient, HttpResponse, HttpStream
+from holdfast.wire.http import Answer, Headers, Request, Response, Upgrade
 from holdfast.wire.pumping import streamed
 from holdfast.world import Clock
 
 from . import targets
 from .dialing import NodeDialer
+from .joining import upgraded
 
 HEAD_WITHIN_S = 30.0
 """How long an agent may take to answer."""
@@ -80,50 +79,20 @@ async def _pieces(stream: HttpStream, connection: AsyncExitStack) -> AsyncGenera
             yield piece
 
 
-class _Held(asyncio.Protocol):
-    """Holds the agent's connection, unread, until the client's is there to be joined to."""
-
-    def __init__(self, transport: asyncio.Transport, received: bytes) -> None:
-        self.transport = transport
-        self.received = received
-        transport.pause_reading()
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-
-
 async def _upgrade(client: HttpClient, target: str, request: Request) -> Answer:
-    held: list[_Held] = []
-
-    def hold(transport: asyncio.Transport, received: bytes) -> asyncio.Protocol:
-        held.append(_Held(transport, received))
-        return held[0]
-
     asked = [
         (name, value)
         for name, value in request.headers.items()
         if name in _ASKED or (name.startswith("sec-websocket-") and name != "sec-websocket-extensions")
     ]
-    answer = await client.upgrade(request.method, target, asked, hold, HEAD_WITHIN_S)
-    if not held:
-        return _refused(answer.status, answer.headers, answer.body)
-    agent = held[0]
+    answer = await upgraded(client, request.method, target, asked, _accepted, HEAD_WITHIN_S)
+    if isinstance(answer, Upgrade):
+        return answer
+    return _refused(answer.status, answer.headers, answer.body)
 
-    def join(transport: asyncio.Transport, received: bytes) -> asyncio.Protocol:
-        ours, theirs = splice(transport, agent.transport)
-        agent.transport.set_protocol(theirs)
-        if agent.received:
-            transport.write(agent.received)
-        if agent.transport.is_closing():
-            transport.close()
-            return ours
-        if received:
-            agent.transport.write(received)
-        agent.transport.resume_reading()
-        return ours
 
-    headers = [(name.title(), answer.headers[name]) for name in _ANSWERED if name in answer.headers]
-    return Upgrade(headers, join)
+def _accepted(answer: HttpResponse) -> Headers:
+    return [(name.title(), answer.headers[name]) for name in _ANSWERED if name in answer.headers]
 
 
 def _refused(status: int, headers: dict[str, str], body: bytes) -> Response:

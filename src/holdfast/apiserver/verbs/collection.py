@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 async def delete_collection(api: Api, call: Call, selection: ListOptions, options: DeleteOptions) -> Listed:
     """What was asked to go, as it was found. An object that has gone meanwhile is passed over."""
-    found = reading.listed(api, call, selection)
+    found = reading.finished(reading.listing(api, call, selection))
     for stored in found.items:
         one = Call(
             call.user, call.resource, stored.namespace, stored.name, options=call.options, warnings=call.warnings

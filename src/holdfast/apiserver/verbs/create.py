@@ -51,18 +51,26 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
     api.admission.admit(call, manifest, None)  # what it adds needs no defaults
     strategy.begin(api, call, manifest, managed)
     with api.allocation.of(call, manifest, None):
-        if errors := strategy.new_errors(call, manifest):
+        verdict = api.verdicts.of(resource, manifest)
+        if errors := strategy.new_errors(call, manifest, verdict):
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
-        call.warnings += [*resource.create_warnings(manifest), *resource.warnings(manifest)]
-        if api.latest(call) is not None:
-            raise call.already_exists(call.name)
-        if call.options.dry_run:
-            return api.unsaved(call, manifest)
-        try:
-            return await api.write(call, manifest, ABSENT)
-        except RevisionMismatch:
-            raise call.already_exists(call.name) from None
+        with api.admission.charged(call, manifest, None):
+            call.warnings += [*resource.create_warnings(manifest), *verdict.warnings()]
+            if resource.no_effect and not call.options.dry_run:
+                call.warnings.append(resource.no_effect)
+            return await _store(api, call, manifest)
+
+
+async def _store(api: Api, call: Call, manifest: Manifest) -> Stored:
+    if api.latest(call) is not None:
+        raise call.already_exists(call.name)
+    if call.options.dry_run:
+        return api.unsaved(call, manifest)
+    try:
+        return await api.write(call, manifest, ABSENT)
+    except RevisionMismatch:
+        raise call.already_exists(call.name) from None
 
 
 def _free_name(api: Api, call: Call, prefix: str) -> str:

@@ -17,6 +17,8 @@ from holdfast.apiserver.fields import tracking
 from holdfast.apiserver.fields.scope import Scope
 from holdfast.apiserver.options import PlainError, revision
 
+from .verdicts import Verdict
+
 if TYPE_CHECKING:
     from holdfast.apiserver.api import Api
 
@@ -92,13 +94,10 @@ def begin(api: Api, call: Call, manifest: Manifest, managed: tracking.Managed) -
     resource.prepare_create(manifest)
 
 
-def new_errors(call: Call, manifest: Manifest) -> list[FieldError]:
+def new_errors(call: Call, manifest: Manifest, verdict: Verdict) -> list[FieldError]:
+    """`verdict` is what the kind's own rules say of the manifest."""
     resource = call.resource
-    return [
-        *validate_metadata(manifest, resource),
-        *resource.validate(manifest),
-        *resource.validate_create(manifest),
-    ]
+    return [*validate_metadata(manifest, resource), *verdict.errors(), *resource.validate_create(manifest)]
 
 
 def carry_over(call: Call, new: Manifest, old: Manifest) -> None:
@@ -156,14 +155,15 @@ def may_warn(call: Call, new: Manifest, old: Manifest) -> bool:
     return bool(new["metadata"].get("generation") != old["metadata"].get("generation"))
 
 
-def update_errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
+def update_errors(call: Call, new: Manifest, old: Manifest, verdict: Verdict) -> Sequence[FieldError]:
+    """`verdict` is what the kind's own rules say of the new state."""
     resource = call.resource
     errors = validate_metadata_update(new, old)
     if not errors:
         errors += validate_metadata(new, resource)
-    if resource.validates_updates_whole:
-        errors += resource.validate(new)
-    return [*errors, *resource.validate_update(new, old)]
+    whole = verdict.errors() if resource.validates_updates_whole else ()
+    changes = resource.validate_update(new, old)
+    return [*errors, *changes, *whole] if resource.tells_changes_first else [*errors, *whole, *changes]
 
 
 def is_gone(new: Manifest, old: Manifest) -> bool:

@@ -1,9 +1,14 @@
-"""What `/status`, `/finalize`, `/ephemeralcontainers` and `/resize` let through of a body (A151, A155, A156)."""
+"""What subresources with a whole object for a body let through of it (A151, A155, A156)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from holdfast.api.certificates.certificate_signing_request import (
+    CERTIFICATE_SIGNING_REQUESTS,
+    timed,
+    validate_approval,
+)
 from holdfast.api.core.quality_of_service import qos_class
 from holdfast.api.errors import FieldError, invalid
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
@@ -17,9 +22,11 @@ KEPT_METADATA = {"Pod": ("ownerReferences",), "Deployment": ("labels",)}
 """What a write through /status may not change of an object's metadata, by kind (A151)."""
 
 
-def merge(call: Call, new: Manifest, old: Manifest) -> None:
+def merge(call: Call, new: Manifest, old: Manifest, now: str) -> None:
     """Leaves in `new` only what the subresource may change."""
     _MERGE[call.subresource](call, new, old)
+    if call.resource is CERTIFICATE_SIGNING_REQUESTS:
+        _time_conditions(new, old, now)
 
 
 def errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
@@ -28,6 +35,8 @@ def errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
         found += validate_metadata(new, call.resource)
     if call.subresource == "status":
         return [*found, *call.resource.validate_status_update(new, old)]
+    if call.subresource == "approval":
+        return [*found, *validate_approval(new, old)]
     if call.subresource == "resize":
         found += _class_errors(new, old)
     if call.subresource in ("ephemeralcontainers", "resize"):
@@ -62,6 +71,21 @@ def _finalize(call: Call, new: Manifest, old: Manifest) -> None:
     new["spec"] = {**spec, "finalizers": finalizers} if finalizers else spec
 
 
+def _approval(call: Call, new: Manifest, old: Manifest) -> None:
+    conditions = (new.get("status") or {}).get("conditions")
+    _restore(new, old)
+    status = {**(old.get("status") or {})}
+    status.pop("conditions", None)
+    new["status"] = {**status, "conditions": conditions} if conditions else status
+
+
+def _time_conditions(new: Manifest, old: Manifest, now: str) -> None:
+    status = new.get("status") or {}
+    if conditions := status.get("conditions"):
+        before = (old.get("status") or {}).get("conditions") or []
+        new["status"] = {**status, "conditions": timed(conditions, before, now)}
+
+
 def _ephemeral_containers(call: Call, new: Manifest, old: Manifest) -> None:
     added = (new.get("spec") or {}).get("ephemeralContainers")
     _restore(new, copied(old))  # defaults change it in place
@@ -88,6 +112,7 @@ def _resize(call: Call, new: Manifest, old: Manifest) -> None:
 _MERGE: Mapping[str, Callable[[Call, Manifest, Manifest], None]] = {
     "status": _status,
     "finalize": _finalize,
+    "approval": _approval,
     "ephemeralcontainers": _ephemeral_containers,
     "resize": _resize,
 }

@@ -74,16 +74,22 @@ async def replace(
             track(api, call, new, old.manifest, call.subresource if subresource is None else subresource)
         with api.allocation.of(call, new, old.manifest):
             check(api, call, new, old.manifest)
-            if call.options.dry_run:
-                return api.unsaved(call, new)
             try:
-                if strategy.is_gone(new, old.manifest):
-                    await api.remove(call, old.manifest, old.revision)
-                    return api.unsaved(call, new)
-                return await api.write(call, new, old.revision)
+                with api.admission.charged(call, new, old.manifest):
+                    return await _store(api, call, new, old)
             except RevisionMismatch:
                 continue
     raise call.conflict()
+
+
+async def _store(api: Api, call: Call, new: Manifest, old: Stored) -> Stored:
+    """Raises RevisionMismatch."""
+    if call.options.dry_run:
+        return api.unsaved(call, new)
+    if strategy.is_gone(new, old.manifest):
+        await api.remove(call, old.manifest, old.revision)
+        return api.unsaved(call, new)
+    return await api.write(call, new, old.revision)
 
 
 def track(api: Api, call: Call, new: Manifest, old: Manifest, subresource: str) -> None:
@@ -99,7 +105,7 @@ def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
     strategy.carry_over(call, new, old)
     if call.subresource:
         call.resource.default(new)
-        subresources.merge(call, new, old)
+        subresources.merge(call, new, old, api.now())
         return
     strategy.keep_status(call, new, old)
     call.resource.default(new)
@@ -110,9 +116,14 @@ def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
 
 def finish(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
     """Refuses what is wrong. Raises Invalid, Forbidden."""
-    errors = subresources.errors(call, new, old) if call.subresource else strategy.update_errors(call, new, old)
-    if errors:
+    if call.subresource:
+        if errors := subresources.errors(call, new, old):
+            raise call.invalid(errors)
+        api.admission.check(call, new, old)
+        return
+    verdict = api.verdicts.of(call.resource, new)
+    if errors := strategy.update_errors(call, new, old, verdict):
         raise call.invalid(errors)
     api.admission.check(call, new, old)
-    if not call.subresource and strategy.may_warn(call, new, old):
-        call.warnings += call.resource.warnings(new)
+    if strategy.may_warn(call, new, old):
+        call.warnings += verdict.warnings()

@@ -21,8 +21,8 @@ NEVER_COLLECTED = {"Event"}
 
 
 def collectable() -> tuple[Resource, ...]:
-    """Kinds that take part: not events, which are served twice and belong to nobody (W88)."""
-    return tuple(each for each in registry.RESOURCES if each.kind not in NEVER_COLLECTED and "watch" in each.verbs)
+    """Kinds that take part, each once: not events, which belong to nobody (W88)."""
+    return tuple(each for each in registry.STORED if each.kind not in NEVER_COLLECTED and "watch" in each.verbs)
 
 
 class GarbageCollector:

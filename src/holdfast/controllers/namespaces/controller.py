@@ -39,9 +39,8 @@ class NamespaceDeletion:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        resources = [each for each in registry.RESOURCES if each.namespaced and {"list", "delete"} <= set(each.verbs)]
-        # Events are served twice; either way is as good.
-        self._kinds = tuple(each for each in resources if each.group != "events.k8s.io" and each is not PODS)
+        resources = [each for each in registry.STORED if each.namespaced and {"list", "delete"} <= set(each.verbs)]
+        self._kinds = tuple(each for each in resources if each is not PODS)
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._namespaces = informers.of(NAMESPACES)

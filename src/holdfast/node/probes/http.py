@@ -9,6 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin, urlsplit
 
+from holdfast.wire.go_words import in_go_words
+
 from . import Answer, Result
 
 if TYPE_CHECKING:
@@ -168,20 +170,6 @@ def parse_head(head: bytes) -> Response:
         if colon:
             headers.setdefault(name.strip().lower(), value.strip())
     return Response(int(words[1]), headers)
-
-
-def in_go_words(error: OSError, authority: str) -> str:
-    """A transport error as Kubernetes' events print it."""
-    if isinstance(error, ConnectionResetError) and error.errno is None:
-        return "EOF"
-    words = {
-        "ConnectionRefusedError": "connect: connection refused",
-        "ConnectionResetError": "read: connection reset by peer",
-        "TimeoutError": "i/o timeout",
-    }.get(type(error).__name__)
-    if words is None:
-        words = f"connect: {(error.strerror or str(error)).lower()}"
-    return f"dial tcp {authority}: {words}"
 
 
 @cache

@@ -8,9 +8,10 @@ from typing import Protocol
 from holdfast.api.resource import Manifest
 from holdfast.node.environment import expand
 from holdfast.node.runtime import Runtime, RuntimeFailure
+from holdfast.wire.go_words import in_go_words
 
 from . import Answer, Kind, Result, Target
-from .http import Request, get, in_go_words
+from .http import Request, get
 from .verdict import timing
 
 LONGEST_OUTPUT = 10 << 10

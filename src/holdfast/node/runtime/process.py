@@ -38,7 +38,6 @@ from . import (
     ExecResult,
     ExitListener,
     ImageRecord,
-    Mount,
     Process,
     RuntimeFailure,
     Sandbox,
@@ -51,11 +50,12 @@ from .oci import records
 from .oci.containers import signal_number
 from .oci.processes import Child, ProcessIdentity, identify, open_process, send_signal, wait_readable
 from .oci.records import StoredContainer, StoredSandbox
+from .process_preparation import image_of, is_missing, make_root, run_of, unlink_mounts
+from .process_usage import tree_usage
 
 SUPERVISOR = Path(__file__).with_name("process_supervisor.py")
 KILLED = 137
 LOST = "The container could not be located when the pod was terminated"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class _Exit(msgspec.Struct, frozen=True):
@@ -157,7 +157,7 @@ class ProcessRuntime:
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
         """What this container asks for and does not get, in words for an event."""
         missing = []
-        if any(_is_missing(mount) for mount in spec.mounts):
+        if any(is_missing(mount) for mount in spec.mounts):
             missing.append("volumes are found below $HOLDFAST_ROOT and the working directory, not at their mountPath")
         if spec.resources.memory_limit_bytes or spec.resources.cpu_quota_us:
             missing.append("resource limits are not enforced")
@@ -207,10 +207,10 @@ class ProcessRuntime:
         if sandbox is None:
             raise RuntimeFailure("CreateContainerError", f"pod {spec.pod_uid} has no sandbox")
         directory = self._bundles / identifier
-        image = _image(spec.image)
+        image = image_of(spec.image)
         try:
-            _make_root(directory / "root", spec.mounts)
-            run = _run(spec, image, sandbox, directory / "root")
+            make_root(directory / "root", spec.mounts)
+            run = run_of(spec, image, sandbox, directory / "root")
             (directory / "run.json").write_bytes(msgspec.json.encode(run))
         except OSError as error:
             raise RuntimeFailure("CreateContainerError", str(error)) from error
@@ -302,7 +302,7 @@ class ProcessRuntime:
         if container is None:
             return
         await self.stop_container(container_id, 0)
-        _unlink_mounts(container.directory / "root", container.stored.spec.mounts)
+        unlink_mounts(container.directory / "root", container.stored.spec.mounts)
         shutil.rmtree(container.directory, ignore_errors=True)
         del self._containers[container_id]
 
@@ -341,13 +341,8 @@ class ProcessRuntime:
         process = container.stored.process if container else None
         if process is None or identify(process.pid) != process:
             return None
-        try:
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        ticks, resident_bytes = int(fields[11]) + int(fields[12]), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        cpu_usage_ns = ticks * 10**9 // os.sysconf("SC_CLK_TCK")
-        return Usage(self._world.clock.now(), cpu_usage_ns, resident_bytes, resident_bytes)
+        used = tree_usage(process.pid)
+        return Usage(self._world.clock.now(), *used) if used else None
 
     async def reopen_log(self, container_id: str) -> None:
         supervisor = self._known(container_id).stored.supervisor
@@ -359,10 +354,10 @@ class ProcessRuntime:
     # -- images -----------------------------------------------------------------------------------
 
     async def image(self, reference: str) -> ImageRecord | None:
-        return _image(reference)
+        return image_of(reference)
 
     async def pull(self, reference: str, progress: Callable[[str], Awaitable[None]] | None = None) -> ImageRecord:
-        return _image(reference)
+        return image_of(reference)
 
     async def images(self) -> Sequence[ImageRecord]:
         return []
@@ -379,87 +374,6 @@ class ProcessRuntime:
     def _replace(self, container: _Container, **changes: Any) -> None:
         container.stored = msgspec.structs.replace(container.stored, **changes)
         records.write(container.directory, container.stored)
-
-
-def _image(reference: str) -> ImageRecord:
-    """Every reference is accepted; a program of this machine that is called like it is its entry point."""
-    digest = hashlib.sha256(reference.encode()).hexdigest()
-    program = shutil.which(reference.rpartition("/")[2].partition("@")[0].partition(":")[0], path=PATH)
-    return ImageRecord(
-        id=f"sha256:{digest}",
-        references=(reference,),
-        digests=(),
-        size_bytes=0,
-        entrypoint=(program,) if program else (),
-    )
-
-
-def _run(spec: ContainerSpec, image: ImageRecord, sandbox: StoredSandbox, root: Path) -> dict[str, Any]:
-    """What the supervisor is told. Raises RuntimeFailure."""
-    own = {"HOLDFAST_ROOT": str(root), "HOLDFAST_POD_IP": sandbox.ips[0] if sandbox.ips else "127.0.0.1"}
-
-    def expanded(text: str) -> str:
-        for name, value in own.items():
-            text = text.replace(f"$({name})", value)
-        return text
-
-    arguments = [*spec.command, *spec.args] if spec.command else [*image.entrypoint, *spec.args]
-    if not arguments or (not spec.command and not image.entrypoint):
-        raise RuntimeFailure(
-            "CreateContainerError",
-            f"no command specified: the process runtime runs programs of this machine, and none is called like image "
-            f'"{spec.image}"',
-        )
-    environment = {"PATH": PATH, "HOME": str(root), "HOSTNAME": sandbox.spec.hostname}
-    environment |= {name: expanded(value) for name, value in spec.env.items()} | own
-    directory = root / spec.working_dir.lstrip("/")
-    directory.mkdir(parents=True, exist_ok=True)
-    return {
-        "arguments": [expanded(word) for word in arguments],
-        "environment": environment,
-        "directory": str(directory),
-        "log": spec.log_path,
-        **_user(spec),
-    }
-
-
-def _user(spec: ContainerSpec) -> dict[str, Any]:
-    wanted = spec.user
-    if os.geteuid() != 0:
-        if wanted.uid not in (None, os.geteuid()):
-            raise RuntimeFailure(
-                "CreateContainerError", f"only root may run processes as user {wanted.uid}; this is user {os.geteuid()}"
-            )
-        return {"uid": None, "gid": None, "groups": None}
-    groups = list(wanted.supplementary_gids) if wanted.supplementary_gids or wanted.uid is not None else None
-    gid = wanted.gid if wanted.gid is not None else (0 if wanted.uid is not None else None)
-    return {"uid": wanted.uid, "gid": gid, "groups": groups}
-
-
-def _is_missing(mount: Mount) -> bool:
-    """/etc/hosts, the account's token and the like are in every pod: programs go on without them."""
-    return not mount.container_path.startswith(("/etc/", "/dev/", "/var/run/secrets/kubernetes.io/"))
-
-
-def _make_root(root: Path, mounts: Sequence[Mount]) -> None:
-    """The working directory, with a link to each volume where its mountPath would be below it."""
-    root.mkdir(parents=True, exist_ok=True)
-    root.chmod(0o755)
-    for mount in sorted(mounts, key=lambda mount: mount.container_path):
-        link = root / mount.container_path.lstrip("/")
-        if link == root or any(parent.is_symlink() for parent in link.parents):
-            continue  # a mount inside another is reached through that one, if at all
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to(mount.host_path)
-
-
-def _unlink_mounts(root: Path, mounts: Sequence[Mount]) -> None:
-    """Before anything is removed recursively: no way leads into a volume (N201)."""
-    for mount in mounts:
-        link = root / mount.container_path.lstrip("/")
-        if link.is_symlink():
-            link.unlink()
 
 
 def _exit_of(directory: Path) -> _Exit | None:

@@ -66,6 +66,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exec_code: int = 0
     exec_output: str = ""
     exec_s: float = 0.0
+    cpu_cores: float = 0.0
+    """What it keeps busy, from its start on."""
+    memory_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -318,7 +321,12 @@ class SimulatedRuntime:
         raise ConnectionRefusedError(f"port {port}: containers of the simulated runtime do not listen")
 
     async def usage(self, container_id: str) -> Usage | None:
-        return None
+        container = self._containers.get(container_id)
+        if container is None or container.record.state is not ContainerState.RUNNING:
+            return None
+        script, age_s = container.script, asyncio.get_running_loop().time() - container.started_s
+        memory = script.memory_bytes
+        return Usage(self._world.clock.now(), round(age_s * script.cpu_cores * 1e9), memory, memory)
 
     async def reopen_log(self, container_id: str) -> None: ...
 

@@ -1,0 +1,34 @@
+"""MutatingWebhookConfigurations: stored; nothing here calls webhooks yet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from holdfast.api.resource import Manifest, Resource
+
+from .matching import GROUP
+from .webhooks import COLUMNS, NOT_CALLED, cells, content, default_webhook, validate_webhooks
+
+
+def default(configuration: Manifest) -> None:
+    for webhook in configuration.get("webhooks", ()):
+        default_webhook(webhook)
+        webhook.setdefault("reinvocationPolicy", "Never")
+
+
+MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
+    group=GROUP,
+    version="v1",
+    kind="MutatingWebhookConfiguration",
+    plural="mutatingwebhookconfigurations",
+    namespaced=False,
+    categories=("api-extensions",),
+    default=default,
+    validate=partial(validate_webhooks, has_reinvocation=True),
+    columns=COLUMNS,
+    cells=cells,
+    has_generation=True,
+    generation_of=content,
+    allows_unconditional_update=False,
+    no_effect=NOT_CALLED,
+)

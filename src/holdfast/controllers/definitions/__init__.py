@@ -1,0 +1,1 @@
+"""CustomResourceDefinitions: says of each that its resources are not served."""

@@ -1,0 +1,1 @@
+"""Finished Jobs are deleted when their `ttlSecondsAfterFinished` has passed (W56). `plan` decides."""

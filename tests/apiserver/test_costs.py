@@ -1,0 +1,133 @@
+"""What the paths of the API may do, counted and not timed: a lapse shows here before anybody measures it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+
+from holdfast.api.core.pod import PODS as POD_RESOURCE
+from holdfast.apiserver.cache import Stored
+from holdfast.apiserver.server import ApiServer
+from holdfast.apiserver.verbs import reading
+from holdfast.wire.messages import Request
+
+from .conftest import ADMIN, Web
+
+PATH = "/api/v1/namespaces/ns/pods"
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+def pod(name: str, group: int = 0) -> dict[str, Any]:
+    spec = {"containers": [{"name": "main", "image": "app:1"}]}
+    return {"metadata": {"name": name, "labels": {"app": "web", "group": f"g{group}"}}, "spec": spec}
+
+
+def asked(target: str, accept: str = "application/json") -> Request:
+    path, _, query = target.partition("?")
+    return Request("GET", path, query, {"authorization": f"Bearer {ADMIN}", "accept": accept})
+
+
+async def filled(web: Web, count: int) -> None:
+    for number in range(count):
+        assert (await web("POST", PATH, pod(f"p{number:03}", number // 10))).code == 201
+
+
+@pytest.mark.parametrize("target", [f"{PATH}/p001", PATH, f"{PATH}?limit=5", f"{PATH}?labelSelector=group%3Dg1"])
+async def test_a_read_neither_decodes_nor_encodes_nor_makes_a_task(server: ApiServer, web: Web, target: str) -> None:
+    await filled(web, 30)
+    decoded = server.cache.decoded
+    before, tasks = (decoded.decodes, decoded.encodes), len(asyncio.all_tasks())
+    answer = server.handler(asked(target))
+    assert not inspect.isawaitable(answer)
+    assert (decoded.decodes, decoded.encodes) == before
+    assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_a_write_encodes_once_and_decodes_nothing_stored(server: ApiServer, web: Web) -> None:
+    decoded = server.cache.decoded
+    for write in (
+        ("POST", PATH, pod("p")),
+        ("PATCH", f"{PATH}/p", {"metadata": {"labels": {"app": "db"}}}),
+        ("PATCH", f"{PATH}/p/status", {"status": {"message": "m"}}),
+    ):
+        before = decoded.encodes
+        answer = await web(*write, headers=MERGE if write[0] == "PATCH" else None)
+        assert answer.code < 300
+        assert decoded.encodes - before == 1
+    assert decoded.decodes == 0
+
+
+async def test_a_watch_of_one_object_does_not_look_at_the_others(
+    server: ApiServer, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(web, 30)
+    looked: list[str] = []
+    manifest = Stored.manifest.fget
+    monkeypatch.setattr(Stored, "manifest", property(lambda stored: looked.append(stored.key) or manifest(stored)))
+    stream = await web.watch(f"{PATH}?watch=1&fieldSelector=metadata.name%3Dp007")
+    assert [event["object"]["metadata"]["name"] for event in await stream.events(1)] == ["p007"]
+    assert {key.rpartition("/")[2] for key in looked} <= {"p007"}
+
+
+async def test_a_search_through_many_objects_pauses(server: ApiServer, web: Web) -> None:
+    count = 2 * reading.SLICE + 5
+    await filled(web, count)
+    answer = server.handler(asked(f"{PATH}?labelSelector=app%3Dweb"))
+    assert inspect.isawaitable(answer)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    listed = await answer
+    beside.cancel()
+    assert turns >= count // reading.SLICE
+    assert listed.body.count(b'"metadata":{"name":') == count
+
+
+@pytest.mark.parametrize("query", ["?labelSelector=group%3Dg3", "?limit=7&labelSelector=app%3Dweb", "?limit=64", ""])
+async def test_a_list_in_slices_is_the_list(server: ApiServer, web: Web, query: str) -> None:
+    """The state is that of the first moment, whatever is written while the list is being made."""
+    await filled(web, 3 * reading.SLICE)
+    expected = (await web("GET", f"{PATH}{query}")).body
+    answer = server.handler(asked(f"{PATH}{query}"))
+    if inspect.isawaitable(answer):
+        work = asyncio.ensure_future(answer)
+        await asyncio.sleep(0)
+        await web("DELETE", f"{PATH}/p{3 * reading.SLICE - 1:03}?gracePeriodSeconds=0")
+        await web("POST", PATH, pod("zzz", 3))
+        answer = await work
+    assert answer.body == (await same(server, web, expected))
+
+
+async def same(server: ApiServer, web: Web, expected: dict[str, Any]) -> bytes:
+    """The bytes of a list, whose items are in the order of their members."""
+    import json
+
+    return json.dumps(expected, separators=(",", ":")).encode()
+
+
+async def test_objects_that_own_the_same_share_its_description(server: ApiServer, web: Web) -> None:
+    await filled(web, 2)
+    decode = server.cache.decoded.decode
+    objects = server.cache.of(POD_RESOURCE)
+    one, other = (decode(objects.objects[objects.key("ns", name)].value) for name in ("p000", "p001"))
+    assert one["metadata"]["managedFields"][0]["fieldsV1"] is other["metadata"]["managedFields"][0]["fieldsV1"]
+
+
+async def test_what_is_decoded_with_shared_parts_is_what_was_stored(server: ApiServer, web: Web) -> None:
+    import msgspec
+
+    await filled(web, 3)
+    for cache in server.cache.all():
+        for stored in cache.objects.values():
+            manifest = server.cache.decoded.decode(stored.value)
+            assert manifest == msgspec.json.decode(stored.value)
+            assert msgspec.json.encode(manifest) == stored.value
