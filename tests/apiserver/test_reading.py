@@ -177,3 +177,13 @@ async def test_a_long_list_lets_others_go_first(web: Any, monkeypatch: pytest.Mo
         listed = await web("GET", MAPS, headers=headers)
         assert len(listed[rows]) == 60
         assert short.done()
+
+
+@pytest.mark.parametrize("path", ["", "?limit=1", "/a", "/absent"])
+async def test_a_deprecated_kind_is_warned_of_whatever_is_asked(web: Any, path: str) -> None:
+    """(A12)"""
+    endpoints = "/api/v1/namespaces/ns/endpoints"
+    await web("POST", endpoints, {"metadata": {"name": "a"}})
+    read = await web("GET", f"{endpoints}{path}")
+    warning = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+    assert read.headers["Warning"] == [f'299 - "{warning}"']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -133,12 +134,16 @@ def left_behind(home, network):
 def debian_kubectl():
     """Debian's kubectl (1.20 on bookworm), unpacked beside whatever kubectl the machine has."""
     program = CACHE / "kubectl-debian" / "usr" / "bin" / "kubectl"
-    if not program.exists():
-        program.parents[2].mkdir(parents=True, exist_ok=True)
-        fetch = "apt-get update -qq && apt-get download -qq kubernetes-client && dpkg-deb -x kubernetes-client*.deb ."
-        done = subprocess.run(fetch, shell=True, cwd=program.parents[2], capture_output=True, text=True)
+    program.parents[2].mkdir(parents=True, exist_ok=True)
+    with (CACHE / "kubectl-debian.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker fetches, the others wait
         if not program.exists():
-            pytest.skip(f"Debian's kubernetes-client cannot be had: {done.stderr[-200:]}")
+            fetch = (
+                "apt-get update -qq && apt-get download -qq kubernetes-client && dpkg-deb -x kubernetes-client*.deb ."
+            )
+            done = subprocess.run(fetch, shell=True, cwd=program.parents[2], capture_output=True, text=True)
+            if not program.exists():
+                pytest.skip(f"Debian's kubernetes-client cannot be had: {done.stderr[-200:]}")
     return program
 
 

@@ -141,6 +141,8 @@ class Resource:
     warnings: Callable[[Manifest], list[str]] = lambda manifest: []
     """Texts of Warning headers for a create, and for an update that raises the generation if there is one."""
     warns_on_every_update: bool = False
+    deprecation: str = ""
+    """What whoever asks for the kind is warned of, whatever the verb (A12)."""
 
     fields: Mapping[str, Callable[[Manifest], str]] = field(default_factory=dict)
     """Field selectors beyond metadata.name and metadata.namespace (A105)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from holdfast.api.core.component_status import DEPRECATED, component_status
+from holdfast.api.core.component_status import component_status
 
 from .cache import Stored
 from .call import Call
@@ -33,7 +33,6 @@ def get(api: Api, call: Call) -> Stored:
     problem = api.components.get(call.name)
     if problem is None:
         raise call.not_found()
-    call.warnings.append(DEPRECATED)
     return _stored(api, call, call.name, problem)
 
 
@@ -41,7 +40,6 @@ def listed(api: Api, call: Call, options: ListOptions) -> Listed:
     """They have no version, so neither has their list. Raises BadRequest."""
     selection = select(call.resource, "", options.label_selector, options.field_selector)
     found = [_stored(api, call, name, problem) for name, problem in sorted(api.components.items())]
-    call.warnings.append(DEPRECATED)
     return Listed([one for one in found if selection.matches(one)], 0)
 
 

@@ -206,6 +206,8 @@ class Handler:
             return self._proxied(request, route)
         style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
         call = Call(user, route.resource, route.namespace, route.name, route.subresource)
+        if route.resource.deprecation:
+            call.warnings.append(route.resource.deprecation)
         asked = Asked(request, query, user, route, call, style)
         if route.subresource in CONNECTING:
             return self._connect(asked)
@@ -215,7 +217,10 @@ class Handler:
             measured = self._server.metrics.answer(call, query, style, is_list=verb == "list")
             return self._settled(asked, measured)
         if verb in ("get", "list", "watch"):
-            return self._read(asked, verb)
+            try:
+                return self._read(asked, verb)
+            except ApiError as error:
+                return responses.refusal(error, style, call.warnings)
         return self._shielded(asked, self._write(asked, verb))
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
@@ -307,7 +312,8 @@ class Handler:
         def start(body: Body) -> None:
             self._server.hub(call.resource).open(selection, view, options, after, body)
 
-        answer = Streaming(200, JSON, responses.DYNAMIC, start)
+        headers = responses.with_warnings(responses.DYNAMIC, call.warnings)
+        answer = Streaming(200, JSON, headers, start)
         if after is not None and after < cache.of(call.resource).oldest:
             return self._recovered(answer)
         return answer

@@ -33,13 +33,17 @@ def encoded(
     status: int, body: bytes | bytearray, style: Style, warnings: Sequence[str] = (), headers: Headers = DYNAMIC
 ) -> Response:
     """An answer whose JSON exists already."""
-    if warnings:
-        headers = [*headers, *(("Warning", _warning(text)) for text in _bounded(warnings))]
+    headers = with_warnings(headers, warnings)
     if style.form.media_type == YAML:
         return Response(status, _yaml(body), YAML, headers)
     if style.pretty:
         body = msgspec.json.format(body, indent=2)
     return Response(status, body, JSON, headers)
+
+
+def with_warnings(headers: Headers, warnings: Sequence[str]) -> Headers:
+    """The headers, and one more for each text (A12)."""
+    return (*headers, *(("Warning", _warning(text)) for text in _bounded(warnings))) if warnings else headers
 
 
 def document(status: int, content: Any, style: Style = Style(), warnings: Sequence[str] = ()) -> Response:

@@ -145,7 +145,9 @@ def test_a_new_object_is_filled_in_as_upstream_does(step: Step) -> None:
     if isinstance(ours.get("metadata"), dict):
         ours.pop("metadata")
     assert ours == theirs
-    assert step.resource.warnings(manifest) == [_unquoted(w) for w in step.answer["headers"].get("Warning", ())]
+    deprecation = [step.resource.deprecation] if step.resource.deprecation else []
+    warnings = [*deprecation, *step.resource.warnings(manifest)]
+    assert warnings == [_unquoted(w) for w in step.answer["headers"].get("Warning", ())]
 
 
 def _unquoted(warning: str) -> str:

@@ -91,6 +91,15 @@ async def test_version_1_says_nothing_for_success_and_plain_text_for_failure(str
     assert channel(await messages(socket), 3).startswith(b"command terminated with non-zero exit code: ")
 
 
+async def test_input_counts_whether_it_comes_as_text_or_as_bytes(streaming):
+    """The Python clients send strings as text (A167 says what the server sends)."""
+    socket, _ = await streaming.websocket("exec", *shell("read x; read y; echo got $x $y", "stdin", "stdout"))
+    await socket.send("\x00gr\u00fcn\n")
+    await socket.send(b"\x00it\n")
+    found = await messages(socket)
+    assert channel(found, 1) == "got gr\u00fcn it\n".encode()
+
+
 async def test_base64_channels_are_text(streaming):
     socket, _ = await streaming.websocket(
         "exec", *shell("read x; echo got $x", "stdin", "stdout"), subprotocols=["v4.base64.channel.k8s.io"]

@@ -7,8 +7,6 @@ from typing import Any
 
 from holdfast.api.resource import NAME, Column, Manifest, Resource
 
-DEPRECATED = "v1 ComponentStatus is deprecated in v1.19+"
-
 
 def component_status(name: str, error: str = "") -> Manifest:
     """Healthy unless there is an error to tell."""
@@ -39,6 +37,7 @@ COMPONENT_STATUSES = Resource(
     namespaced=False,
     short_names=("cs",),
     verbs=("get", "list"),
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
     columns=(
         NAME,
         Column("Status", text="Status of the component conditions"),

@@ -77,10 +77,6 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [] if same(new.get("subsets"), old.get("subsets")) else validate(new)
 
 
-def warnings(endpoints: Manifest) -> list[str]:
-    return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
-
-
 def cells(endpoints: Manifest, now: datetime) -> list[Any]:
     return [
         endpoints["metadata"]["name"],
@@ -120,7 +116,7 @@ ENDPOINTS = Resource(
     validate=validate,
     validate_update=validate_update,
     validates_updates_whole=False,
-    warnings=warnings,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     columns=(NAME, Column("Endpoints", documents="core.v1.Endpoints.subsets"), AGE),
     cells=cells,
     creates_on_update=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Generator, Iterable, Sequence
 from itertools import islice
+from sys import maxsize
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -150,7 +151,7 @@ def _cut(
     found: Iterable[Stored], cache: ResourceCache, selection: Selection, limit: int
 ) -> Steps[tuple[Sequence[Stored], str]]:
     """The first `limit` that match, and where to go on; empty if none is left to look at."""
-    objects = list(found if selection.has_selector else islice(found, limit + 1))
+    objects = list(found if selection.has_selector else islice(found, min(limit + 1, maxsize)))
     items: list[Stored] = []
     for begin in range(0, len(objects), SLICE):
         if begin and selection.has_selector:

@@ -35,15 +35,17 @@ class Subprotocol:
         return bytes((channel,)) + data
 
     def decode(self, message: bytes | str) -> tuple[int, bytes] | None:
-        """The channel and its data; None for what is neither."""
-        if not message:
+        """The channel and its data; None for what is neither.
+
+        Text and bytes are the same here, as they are upstream: Python clients send what is a string as text.
+        """
+        data = message.encode() if isinstance(message, str) else message
+        if not data:
             return None
-        if isinstance(message, bytes):
-            return None if self.is_base64 else (message[0], message[1:])
-        if not self.is_base64 or not message[0].isdecimal():
-            return None
+        if not self.is_base64:
+            return data[0], data[1:]
         with contextlib.suppress(binascii.Error, ValueError):
-            return int(message[0]), base64.b64decode(message[1:], validate=True)
+            return int(data[:1]), base64.b64decode(data[1:], validate=True)
         return None
 
 

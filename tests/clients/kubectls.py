@@ -1,0 +1,32 @@
+"""Every kubectl of the machine: the one on PATH, those that lie beside it as kubectl.1.N, and Debian's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+NONE_BESIDE = "no kubectl.1.* beside the machine's kubectl"
+
+
+def beside():
+    """Kubectls by minor version, oldest first; empty if there are none."""
+    machine = shutil.which("kubectl")
+    found = Path(os.path.realpath(machine)).parent.glob("kubectl.1.*") if machine else ()
+    numbered = {int(path.name.rpartition(".")[2]): path for path in found if path.name.rpartition(".")[2].isdigit()}
+    return dict(sorted(numbered.items()))
+
+
+EVERY = "HOLDFAST_TEST_EVERY_KUBECTL"
+"""Set this to test with all of them: several minutes. Otherwise Debian's and the newest stand for those between."""
+
+
+def every_kubectl():
+    """Parameters of the `program` fixture, with ids such as "1.33"."""
+    found = list(beside().items())
+    chosen = found if os.environ.get(EVERY) else found[-1:]
+    numbered = [pytest.param(path, id=f"1.{minor}") for minor, path in chosen]
+    absent = [pytest.param("", id="1.27-1.33", marks=pytest.mark.skip(reason=NONE_BESIDE))]
+    return [pytest.param("debian_kubectl", id="debian"), *(numbered or absent)]

@@ -1,0 +1,167 @@
+"""kubectl on workloads whose pods run, on simulated nodes: rollouts, waits, deletions, nodes."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.kubectl, pytest.mark.live]
+
+
+@pytest.fixture
+def cluster(simulated):
+    return simulated
+
+
+def workload(kind, replicas=2, image="host", **spec):
+    """A workload named web, whose pods take no time to leave."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            **({"serviceName": "web"} if kind == "StatefulSet" else {}),
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": image}]},
+            },
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+def web(kubectl, request):
+    """Its name for kubectl, once it is rolled out."""
+    kind = request.param if hasattr(request, "param") else "StatefulSet"
+    kubectl("apply", "-f", "-", manifest=workload(kind))
+    name = f"{kind.lower()}.apps/web"
+    kubectl("rollout", "status", name, "--timeout=30s")
+    return name
+
+
+BOTH = pytest.mark.parametrize("web", ["StatefulSet", "Deployment"], indirect=True)
+
+
+def image_of(kubectl, web):
+    return kubectl("get", web, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+
+
+@BOTH
+def test_rollout_status_history_restart_and_undo(kubectl, web):
+    assert kubectl("set", "image", web, "c=second") == f"{web} image updated\n"
+    done = kubectl("rollout", "status", web, "--timeout=30s").splitlines()[-1]
+    assert done in ("partitioned roll out complete: 2 new pods have been updated...", ROLLED_OUT) or (
+        done.startswith("statefulset rolling update complete 2 pods at revision web-")
+    )
+    rows = [line.split() for line in kubectl("rollout", "history", web).splitlines() if line]
+    assert rows[1:] == [["REVISION", "CHANGE-CAUSE"], ["1", "<none>"], ["2", "<none>"]]
+    assert "Image:" in kubectl("rollout", "history", web, "--revision=1")
+    assert kubectl("rollout", "undo", web) == f"{web} rolled back\n"
+    assert image_of(kubectl, web) == "host"
+    kubectl("rollout", "status", web, "--timeout=30s")
+    rows = [line.split() for line in kubectl("rollout", "history", web).splitlines() if line]
+    assert [row[0] for row in rows[2:]] == ["2", "3"]
+    before = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}").split()
+    assert kubectl("rollout", "restart", web) == f"{web} restarted\n"
+    kubectl("rollout", "status", web, "--timeout=30s")
+    after = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}").split()
+    assert not set(before) & set(after)
+
+
+ROLLED_OUT = 'deployment "web" successfully rolled out'
+
+
+@pytest.mark.parametrize("web", ["Deployment"], indirect=True)
+def test_a_paused_rollout_waits_until_it_is_resumed(kubectl, web):
+    assert kubectl("rollout", "pause", web) == f"{web} paused\n"
+    assert "is already paused" in kubectl.fails("rollout", "pause", web)
+    kubectl("set", "image", web, "c=second")
+    assert len(kubectl("get", "rs", "-o", "name").split()) == 1
+    assert kubectl("rollout", "resume", web) == f"{web} resumed\n"
+    assert kubectl("rollout", "status", web, "--timeout=30s").endswith(f"{ROLLED_OUT}\n")
+    assert len(kubectl("get", "rs", "-o", "name").split()) == 2
+
+
+def test_wait_for_a_condition_a_value_and_an_end(kubectl, web):
+    assert kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=20s") == "pod/web-0 condition met\n"
+    if kubectl.minor >= 23:
+        value = "--for=jsonpath={.status.readyReplicas}=2"
+        assert kubectl("wait", value, web, "--timeout=20s") == f"{web} condition met\n"
+    late = kubectl.fails("wait", "--for=condition=Nonsense", "pod/web-0", "--timeout=1s")
+    assert late == "error: timed out waiting for the condition on pods/web-0\n"
+    kubectl("delete", "pod", "web-1", "--wait=false")
+    kubectl("delete", web, "--wait=false")
+    kubectl("wait", "--for=delete", "pod/web-0", "--timeout=20s", check=kubectl.minor > 20)
+    assert "not found" in kubectl.fails("get", "pod", "web-0")
+
+
+@pytest.mark.parametrize("web", ["Deployment"], indirect=True)
+@pytest.mark.parametrize("cascade", ["foreground", "orphan"])
+def test_delete_takes_the_owned_along_or_leaves_them(kubectl, web, cascade):
+    pods = kubectl("get", "pods", "-l", "app=web", "-o", "name").split()
+    assert kubectl("delete", web, f"--cascade={cascade}").startswith('deployment.apps "web" deleted')
+    left = kubectl("get", "pods,rs", "-l", "app=web", "-o", "json")
+    owners = [
+        item["metadata"].get("ownerReferences") for item in json.loads(left)["items"] if item["kind"] == "ReplicaSet"
+    ]
+    if cascade == "foreground":
+        assert json.loads(left)["items"] == []
+    else:
+        assert owners == [None]
+        assert set(kubectl("get", "pods", "-l", "app=web", "-o", "name").split()) == set(pods)
+
+
+def test_delete_with_grace_and_by_force(kubectl, web):
+    uid = ("get", "pod", "web-1", "-o", "jsonpath={.metadata.uid}")
+    before = kubectl(*uid)
+    kubectl("delete", "pod", "web-1", "--grace-period=1")
+    forced = kubectl("delete", "pod", "web-0", "--force", "--grace-period=0", check=False)
+    assert forced.stdout.startswith('pod "web-0" force deleted')
+    assert "mmediate deletion does not wait for confirmation" in forced.stderr
+    kubectl("rollout", "status", web, "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", "pod/web-1", "--timeout=20s")
+    assert kubectl(*uid) != before
+
+
+def test_events_are_told_in_order_and_by_object(kubectl, web):
+    listed = kubectl("get", "events", "--field-selector", "involvedObject.name=web-0", "--no-headers")
+    assert {"Scheduled", "Pulled", "Created", "Started"} <= {line.split()[2] for line in listed.splitlines()}
+    if kubectl.minor >= 26:
+        told = kubectl("events", "--for", "statefulset/web", "--no-headers")
+        assert "Create Pod web-0 in StatefulSet web successful" in told
+        assert told.index("Pod web-0") < told.index("Pod web-1")
+    described = kubectl("describe", "pod", "web-0")
+    assert "Successfully assigned" in described
+
+
+@pytest.fixture
+def node(kubectl):
+    """The second node, given back as it was."""
+    name = kubectl("get", "nodes", "-o", "jsonpath={.items[1].metadata.name}")
+    yield name
+    kubectl("uncordon", name, check=False)
+    kubectl("taint", "node", name, "k-", check=False)
+
+
+def test_cordon_drain_and_taint(kubectl, web, node):
+    kubectl.since(22, "evictions of policy/v1")
+    assert kubectl("cordon", node) == f"node/{node} cordoned\n"
+    assert kubectl("cordon", node) == f"node/{node} already cordoned\n"
+    assert kubectl("get", "node", node, "--no-headers").split()[1] == "Ready,SchedulingDisabled"
+    drained = kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=30s")
+    assert drained.splitlines()[-1] == f"node/{node} drained"
+    time.sleep(0.5)  # a set that lost a pod is complete for a moment still
+    kubectl("rollout", "status", web, "--timeout=30s")
+    nodes = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}").split()
+    assert len(nodes) == 2
+    assert node not in nodes
+    assert kubectl("uncordon", node) == f"node/{node} uncordoned\n"
+    assert kubectl("taint", "node", node, "k=v:NoSchedule") == f"node/{node} tainted\n"
+    assert "already has k taint(s) with same effect(s)" in kubectl.fails("taint", "node", node, "k=w:NoSchedule")
+    assert "k=v:NoSchedule" in kubectl("describe", "node", node)
+    assert kubectl("taint", "node", node, "k-") == f"node/{node} untainted\n"

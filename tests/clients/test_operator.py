@@ -1,0 +1,71 @@
+"""An operator made with kopf: it reacts to objects, writes to them, keeps its finalizer and sees them go."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("greeter.py")
+
+
+@pytest.fixture
+def seen(cluster, namespace):
+    """What a running operator of the namespace has told so far."""
+    command = [sys.executable, "-m", "kopf", "run", "--standalone", "--namespace", namespace, str(PROGRAM)]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.home / "kubeconfig")}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    told = []
+    reader = threading.Thread(target=listen, args=(process.stdout, told))
+    reader.start()
+    try:
+        yield told
+    finally:
+        process.terminate()
+        process.wait(20)
+        reader.join()
+        process.stdout.close()
+
+
+def listen(stream, told):
+    told.extend(line.removeprefix("saw ").strip() for line in stream if line.startswith("saw "))
+
+
+def until(holds, within_s=20):
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_operator_sees_a_set_made_scaled_and_deleted(seen, api, namespace):
+    sets = f"/apis/apps/v1/namespaces/{namespace}/statefulsets"
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "host"}]}}
+    spec = {"replicas": 0, "serviceName": "web", "selector": {"matchLabels": labels}, "template": template}
+    api.create(sets, {"metadata": {"name": "web"}, "spec": spec})
+    until(lambda: api.get(f"{sets}/web").body["metadata"].get("labels") == {"greeted": "yes"})
+    assert api.get(f"{sets}/web").body["metadata"]["finalizers"] == ["holdfast.dev/kopf"]
+    api.merge(f"{sets}/web", {"spec": {"replicas": 1}})
+    until(lambda: "scaled web 0 1" in seen)
+    api.delete(f"{sets}/web")
+    until(lambda: api.request("GET", f"{sets}/web").code == 404)
+    assert seen == ["created web", "scaled web 0 1", "deleted web"]
+    (event,) = api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="reason=Greeted").body["items"]
+    assert (event["involvedObject"]["name"], event["message"], event["type"]) == ("web", "hello", "Normal")
+
+
+def test_an_operator_sees_every_event_once(seen, api, namespace):
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    api.create(maps, {"metadata": {"name": "c"}})
+    until(lambda: seen)  # `event None` for what was there before the operator
+    api.merge(f"{maps}/c", {"data": {"a": "1"}})
+    api.delete(f"{maps}/c")
+    until(lambda: len(seen) == 3)
+    assert seen[0] in ("event ADDED", "event None")
+    assert seen[1:] == ["event MODIFIED", "event DELETED"]

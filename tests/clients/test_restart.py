@@ -1,0 +1,37 @@
+"""A watch outlives the daemon: it goes on from its last version, nothing lost and nothing twice (A107, A285)."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import client, running
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture
+def mortal():
+    yield from running("--nodes", "0")
+
+
+def test_a_watch_resumed_after_a_kill_loses_and_doubles_nothing(mortal):
+    api = client(mortal)
+    version, seen, wanted = api.get(MAPS).version, [], []
+    for life in range(3):
+        with api.watch(MAPS, resourceVersion=version) as watch:
+            for number in range(5):
+                wanted.append(api.create(MAPS, {"metadata": {"name": f"m{life}-{number}"}}).body)
+            seen += [event["object"] for event in (next(watch), next(watch))]
+            version = seen[-1]["metadata"]["resourceVersion"]
+            mortal.kill("daemon")
+        mortal.up("--nodes", "0")
+        api = client(mortal)
+    with api.watch(MAPS, resourceVersion=version, timeoutSeconds=1) as watch:
+        seen += [event["object"] for event in watch]
+    assert seen == wanted
+    listed = api.get(MAPS)
+    versions = [int(made["metadata"]["resourceVersion"]) for made in wanted]
+    assert versions == sorted(set(versions))
+    assert int(listed.version) >= versions[-1]
+    names = {item["metadata"]["name"] for item in listed.body["items"]}
+    assert {made["metadata"]["name"] for made in wanted} <= names
