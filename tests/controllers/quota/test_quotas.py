@@ -99,7 +99,11 @@ def test_init_containers_sidecars_and_overhead_are_part_of_a_pod():
             {"name": "side", "image": "host", "restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}},
             {"name": "init", "image": "host", "resources": {"requests": {"cpu": "2"}}},
         ]
-        made = pod("a", {"cpu": "500m"}, initContainers=init, overhead={"cpu": "250m"})
+        cluster.apply({
+            "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "heavy"}, "handler": "runc",
+            "overhead": {"podFixed": {"cpu": "250m"}},
+        })  # fmt: skip
+        made = pod("a", {"cpu": "500m"}, initContainers=init, runtimeClassName="heavy")
         assert after(cluster, made) == {"requests.cpu": "3250m"}
 
 
