@@ -162,3 +162,26 @@ def test_sources_are_filled_in(source: Manifest, filled_in: Manifest) -> None:
 def test_an_image_as_a_volume_is_pulled_as_containers_images_are(reference: str, policy: str) -> None:
     (volume,) = pod_with({"image": {"reference": reference}})["template"]["spec"]["volumes"]
     assert volume["image"]["pullPolicy"] == policy
+
+
+def affinity(key: str, *values: str) -> Manifest:
+    requirement = {"key": key, "operator": "In", "values": list(values)}
+    return {"nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}}}
+
+
+def test_where_a_volume_is_does_not_change_but_for_newer_names() -> None:
+    def refusals(old: Manifest, new: Manifest) -> list[str]:
+        source = {"hostPath": {"path": "/x"}}
+        after, before = volume_of({**source, **new}), volume_of({**source, **old})
+        return [str(error) for error in PERSISTENT_VOLUMES.validate_update(after, before)]
+
+    zone, old_zone = "topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"
+    refusal = "field is immutable, except for updating from beta label to GA"
+    shown = '{"Required":{"NodeSelectorTerms":[{"MatchExpressions":[%s],"MatchFields":null}]}}'
+    assert refusals({}, affinity(zone, "a")) == []
+    assert refusals(affinity(old_zone, "a"), affinity(zone, "a")) == []
+    requirement = f'{{"Key":"{old_zone}","Operator":"In","Values":["a"]}}'
+    assert refusals(affinity(zone, "a"), affinity(old_zone, "a")) == [
+        f"nodeAffinity: Invalid value: {shown % requirement}: {refusal}"
+    ]
+    assert refusals(affinity(zone, "a"), {}) == [f"nodeAffinity: Invalid value: null: {refusal}"]

@@ -8,16 +8,16 @@ from typing import Any
 
 from holdfast.api import names
 from holdfast.api.conditions import is_terminating
-from holdfast.api.errors import FieldError, forbidden, required, show
+from holdfast.api.errors import FieldError, forbidden, invalid, required, show
 from holdfast.api.field_rules import immutable, named, only, supported
 from holdfast.api.meaning import same
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
-from holdfast.api.structure import Member, Shape, difference, fields, texts
+from holdfast.api.structure import Member, Shape, difference, fields, go_name, texts
 from holdfast.api.table import age
 
 from .claim_validation import ACCESS_MODES, VOLUME_MODES, exclusive_access_mode, positive_storage
 from .network_volumes import OF_VOLUMES, Rule, default_network_volume, portal_fits
-from .node_labels import term_warnings
+from .node_labels import NEWER_LABELS, term_warnings
 from .path_validation import no_backsteps
 from .placement_validation import validate_node_selector
 from .pod_warnings import GO_NAMES, OLD_VOLUMES
@@ -53,6 +53,7 @@ _SOURCES = (
     "storageos",
     "csi",
 )
+_REQUIREMENTS = ("matchExpressions", "matchFields")
 _HOST_PATH = Shape((*texts("path"), Member("Type", "type")))
 _NFS = Shape((*texts("server", "path"), Member("ReadOnly", "readOnly", False)))
 _LOCAL = Shape((*texts("path"), *fields("fsType")))
@@ -114,9 +115,54 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
         changed = difference(_STRUCTURE, before, after)
         errors.append(forbidden(field, f"{field} is immutable after creation\n{changed}"))
     errors += immutable("volumeMode", now.get("volumeMode"), then.get("volumeMode"))
-    if then.get("nodeAffinity") and not same(now.get("nodeAffinity"), then["nodeAffinity"]):
-        errors += immutable("spec.nodeAffinity", now.get("nodeAffinity"), then["nodeAffinity"])
+    if then.get("nodeAffinity"):
+        errors += _affinity_kept(now.get("nodeAffinity"), then["nodeAffinity"])
     return errors
+
+
+def _affinity_kept(new: Manifest | None, old: Manifest) -> Iterator[FieldError]:
+    """Where a volume is does not change, but its labels may be called by their newer names."""
+    new_terms, old_terms = ((each or {}).get("required", {}).get("nodeSelectorTerms", []) for each in (new, old))
+    if new is None or not same(new_terms, _renamed(old_terms, new_terms)):
+        refusal = "field is immutable, except for updating from beta label to GA"
+        yield invalid("nodeAffinity", None if new is None else _affinity_structure(new), refusal)
+
+
+def _renamed(old: list[Manifest], new: list[Manifest]) -> list[Manifest]:
+    """The old terms with those keys in their newer form that the new terms have so."""
+    newer = {
+        each["key"] for term in new for kind in _REQUIREMENTS for each in term.get(kind, ()) if each.get("key")
+    } & set(NEWER_LABELS.values())
+    return [
+        {
+            kind: [
+                {**each, "key": NEWER_LABELS[key]} if NEWER_LABELS.get(key := each.get("key", "")) in newer else each
+                for each in term[kind]
+            ]
+            for kind in _REQUIREMENTS
+            if kind in term
+        }
+        for term in old
+    ]
+
+
+def _affinity_structure(affinity: Manifest) -> Manifest:
+    """Upstream's message shows its internal structure."""
+    required_terms = affinity.get("required")
+    if required_terms is None:
+        return {"Required": None}
+    terms = [
+        {
+            go_name(kind): [
+                {"Key": each.get("key", ""), "Operator": each.get("operator", ""), "Values": each.get("values")}
+                for each in term.get(kind, ())
+            ]
+            or None
+            for kind in _REQUIREMENTS
+        }
+        for term in required_terms.get("nodeSelectorTerms", ())
+    ]
+    return {"Required": {"NodeSelectorTerms": terms or None}}
 
 
 def validate_volume_spec(field: str, spec: Manifest, volume_name: str) -> Iterator[FieldError]:
