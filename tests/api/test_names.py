@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from holdfast.api import names
@@ -72,3 +74,29 @@ VALUE = (
 )
 def test_bad_names_are_refused_in_upstreams_words_a66(check, name: str, message: str) -> None:
     assert check(name) == message
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "beginnings"),
+    [
+        (names.dns_label, "a", []),
+        (names.dns_label, "A" * 64, ["must be no more than 63 characters", "a lowercase RFC 1123 label must"]),
+        (names.qualified_name, "", ["name part must be non-empty", "name part must consist of"]),
+        (
+            names.qualified_name,
+            "A/",
+            ["prefix part a lower", "name part must be non-empty", "name part must consist of"],
+        ),
+        (names.label_value, "-" * 64, ["must be no more than 63 bytes", "a valid label must be an empty string or"]),
+        (names.port_name, "1--", ["must contain at least one", "must not contain consecutive", "must not begin or"]),
+        (names.path_segment_name, "a/b%", ["may not contain '/'", "may not contain '%'"]),
+        (names.config_key, "..", ["must not be '..'"]),
+        (lambda text: "no" if text else "", "a", ["no"]),
+        (lambda text: "no" if text else "", "", []),
+    ],
+)
+def test_all_that_is_wrong_with_a_name_is_told(rule: Callable[[str], str], text: str, beginnings: list[str]) -> None:
+    found = names.every(rule, text)
+    assert len(found) == len(beginnings)
+    assert all(error.startswith(start) for error, start in zip(found, beginnings, strict=True))
+    assert rule(text) == (found[0] if found else "")

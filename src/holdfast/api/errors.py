@@ -34,7 +34,13 @@ def required(field: str, detail: str = "") -> FieldError:
 
 
 def invalid(field: str, value: Any, detail: str) -> FieldError:
-    return FieldError(field, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
+    shown = f"Invalid value: {show(value)}"
+    return FieldError(field, "FieldValueInvalid", f"{shown}: {detail}" if detail else shown)
+
+
+def invalid_whole(field: str, detail: str) -> FieldError:
+    """Of a part that is wrong as such: upstream does not show it."""
+    return FieldError(field, "FieldValueInvalid", f"Invalid value: {detail}")
 
 
 def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:

@@ -16,7 +16,7 @@ _PERCENT = re.compile("[0-9]+%")
 
 def named(field: str, text: str, rule: Callable[[str], str]) -> Iterator[FieldError]:
     """`rule` is one of api.names."""
-    if error := rule(text):
+    for error in names.every(rule, text):
         yield invalid(field, text, error)
 
 
@@ -29,17 +29,17 @@ def required_name(field: str, text: str, rule: Callable[[str], str]) -> Iterator
 
 def domain_prefixed_path(field: str, text: str) -> Iterator[FieldError]:
     domain, _, path = text.partition("/")
-    if not domain or not path:
+    if not text:
+        yield required(field)
+    elif not domain or not path:
         yield invalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
     else:
         yield from named(field, domain, names.dns_subdomain)
 
 
 def label_key(field: str, text: str) -> Iterator[FieldError]:
-    """A key of labels, taints and the like; upstream says two things of an empty one."""
+    """A key of labels, taints and the like."""
     yield from named(field, text, names.qualified_name)
-    if not text:
-        yield invalid(field, text, names.qualified_name("-"))
 
 
 def label_map(field: str, labels: Mapping[str, str]) -> Iterator[FieldError]:
@@ -112,6 +112,14 @@ def count_or_percent(field: str, value: int | str) -> Iterator[FieldError]:
             "a valid percent string must be a numeric string followed by an ending '%' "
             "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
         )
+
+
+def amount(value: int | str) -> int:
+    """How much a count or a percentage says, for telling nothing from something; what is malformed says nothing."""
+    if isinstance(value, int):
+        return value
+    digits = value.removesuffix("%")
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 def at_most_100_percent(field: str, value: int | str) -> Iterator[FieldError]:

@@ -67,10 +67,8 @@ def validate_labels(labels: dict[str, str] | None, field: str) -> list[FieldErro
     """Keys and values of labels, selectors, node selectors."""
     errors = []
     for label, value in (labels or {}).items():
-        if error := names.qualified_name(label):
-            errors.append(invalid(field, label, error))
-        if error := names.label_value(value):
-            errors.append(invalid(field, value, error))
+        errors += [invalid(field, label, error) for error in names.qualified_name.every(label)]
+        errors += [invalid(field, value, error) for error in names.label_value.every(value)]
     return errors
 
 
@@ -80,7 +78,7 @@ def validate_annotations(annotations: dict[str, str] | None, field: str) -> list
     errors = [
         invalid(field, annotation, error)
         for annotation in annotations
-        if (error := names.qualified_name(annotation.lower()))
+        for error in names.qualified_name.every(annotation.lower())
     ]
     size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in annotations.items())
     if size_bytes > MAX_ANNOTATIONS_BYTES:
@@ -93,13 +91,14 @@ def _validate_names(metadata: Manifest, resource: Resource) -> list[FieldError]:
     errors = []
     prefix = metadata.get("generateName", "")
     # Names end in a letter or digit that generation adds, so the prefix may end in a dash.
-    if prefix and (error := check(prefix[:-1] + "a" if prefix.endswith("-") else prefix)):
-        errors.append(invalid("metadata.generateName", prefix, error))
+    if prefix:
+        named = prefix[:-1] + "a" if prefix.endswith("-") else prefix
+        errors += [invalid("metadata.generateName", prefix, error) for error in names.every(check, named)]
     name = metadata.get("name")
     if not name:
         errors.append(required("metadata.name", "name or generateName is required"))
-    elif error := check(name):
-        errors.append(invalid("metadata.name", name, error))
+    else:
+        errors += [invalid("metadata.name", name, error) for error in names.every(check, name)]
     return errors
 
 
@@ -109,8 +108,7 @@ def _validate_namespace(metadata: Manifest, resource: Resource) -> list[FieldErr
         return [forbidden("metadata.namespace", "not allowed on this type")] if namespace else []
     if not namespace:
         return [required("metadata.namespace")]
-    error = names.dns_label(namespace)
-    return [invalid("metadata.namespace", namespace, error)] if error else []
+    return [invalid("metadata.namespace", namespace, error) for error in names.dns_label.every(namespace)]
 
 
 def _validate_owners(references: list[Manifest]) -> list[FieldError]:
@@ -152,9 +150,9 @@ def _validate_owner(reference: Manifest, field: str) -> list[FieldError]:
 def _validate_finalizers(finalizers: list[str]) -> list[FieldError]:
     errors = []
     for number, finalizer in enumerate(finalizers):
-        if error := names.qualified_name(finalizer):
-            errors.append(invalid("metadata.finalizers", finalizer, error))
-        elif "/" not in finalizer and finalizer not in BARE_FINALIZERS:
+        wrong = names.qualified_name.every(finalizer)
+        errors += [invalid("metadata.finalizers", finalizer, error) for error in wrong]
+        if not wrong and "/" not in finalizer and finalizer not in BARE_FINALIZERS:
             detail = "name is neither a standard finalizer name nor is it fully qualified"
             errors.append(invalid(f"metadata.finalizers[{number}]", finalizer, detail))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:

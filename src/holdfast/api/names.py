@@ -1,4 +1,6 @@
-"""What names may be: each function takes a text and returns what is wrong with it, empty if nothing is.
+"""What names may be: each rule takes a text and returns the first thing that is wrong with it, empty if nothing is.
+
+`every` has all of it: upstream tells of each, as of a name that is both too long and malformed.
 
 Source: Kubernetes, k8s.io/apimachinery/pkg/util/validation (A66); the wording is that of 1.36.
 """
@@ -6,6 +8,7 @@ Source: Kubernetes, k8s.io/apimachinery/pkg/util/validation (A66); the wording i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 GENERATED_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What generated names end in: no vowels, no words; nothing that looks like something else (A67)."""
@@ -24,6 +27,7 @@ _is_dns_subdomain = re.compile(_DNS_SUBDOMAIN).fullmatch
 _is_subdomain_with_underscores = re.compile(_SUBDOMAIN_WITH_UNDERSCORES).fullmatch
 _is_qualified = re.compile(_QUALIFIED).fullmatch
 _is_label_value = re.compile(_LABEL_VALUE).fullmatch
+_is_wildcard = re.compile(rf"\*\.{_DNS_SUBDOMAIN}").fullmatch
 _is_port_name = re.compile("[-a-z0-9]+").fullmatch
 _is_environment_name = re.compile("[ -<>-~]+").fullmatch
 _is_config_key = re.compile("[-._a-zA-Z0-9]+").fullmatch
@@ -50,6 +54,12 @@ _NOT_DNS_SUBDOMAIN = _mismatch(
     "and must start and end with an alphanumeric character",
     _DNS_SUBDOMAIN,
     "example.com",
+)
+_NOT_WILDCARD = _mismatch(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    rf"\*\.{_DNS_SUBDOMAIN}",
+    "*.example.com",
 )
 _NOT_SUBDOMAIN_WITH_UNDERSCORES = _mismatch(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
@@ -85,83 +95,124 @@ _NOT_CONFIG_KEY = _mismatch(
 )
 
 
-def dns_label(text: str) -> str:
+class Rule:
+    """A rule, made of a function that yields all that is wrong with a text."""
+
+    def __init__(self, all_of: Callable[[str], Iterator[str]]) -> None:
+        self.__doc__ = all_of.__doc__
+        self._all_of = all_of
+
+    def __call__(self, text: str) -> str:
+        return next(self._all_of(text), "")
+
+    def every(self, text: str) -> list[str]:
+        return list(self._all_of(text))
+
+
+def every(rule: Callable[[str], str], text: str) -> list[str]:
+    """All that is wrong with a text; of a plain function, the one thing it tells."""
+    if isinstance(rule, Rule):
+        return rule.every(text)
+    error = rule(text)
+    return [error] if error else []
+
+
+def _within(text: str, most: int, unit: str = "characters") -> Iterator[str]:
+    if len(text) > most:
+        yield f"must be no more than {most} {unit}"
+
+
+@Rule
+def dns_label(text: str) -> Iterator[str]:
     """An RFC 1123 label: lower-case letters, digits and `-`, at most 63 characters."""
-    if len(text) > 63:
-        return "must be no more than 63 characters"
-    if _is_dns_label(text):
-        return ""
-    return "must not contain dots" if _is_dns_subdomain(text) else _NOT_DNS_LABEL
+    yield from _within(text, 63)
+    if not _is_dns_label(text):
+        yield "must not contain dots" if _is_dns_subdomain(text) else _NOT_DNS_LABEL
 
 
-def dns_subdomain(text: str) -> str:
+@Rule
+def dns_subdomain(text: str) -> Iterator[str]:
     """RFC 1123 labels joined by dots, at most 253 characters."""
-    if len(text) > 253:
-        return "must be no more than 253 characters"
-    return "" if _is_dns_subdomain(text) else _NOT_DNS_SUBDOMAIN
+    yield from _within(text, 253)
+    if not _is_dns_subdomain(text):
+        yield _NOT_DNS_SUBDOMAIN
 
 
-def dns_subdomain_with_underscores(text: str) -> str:
+@Rule
+def wildcard_subdomain(text: str) -> Iterator[str]:
+    """A host as `*.example.com`: any name right below."""
+    yield from _within(text, 253)
+    if not _is_wildcard(text):
+        yield _NOT_WILDCARD
+
+
+@Rule
+def dns_subdomain_with_underscores(text: str) -> Iterator[str]:
     """What a resolver may search: host names do not have underscores, other names in the DNS do."""
-    if len(text) > 253:
-        return "must be no more than 253 characters"
-    return "" if _is_subdomain_with_underscores(text) else _NOT_SUBDOMAIN_WITH_UNDERSCORES
+    yield from _within(text, 253)
+    if not _is_subdomain_with_underscores(text):
+        yield _NOT_SUBDOMAIN_WITH_UNDERSCORES
 
 
-def rfc1035_label(text: str) -> str:
+@Rule
+def rfc1035_label(text: str) -> Iterator[str]:
     """As dns_label, beginning with a letter."""
-    if len(text) > 63:
-        return "must be no more than 63 characters"
-    return "" if _is_rfc1035_label(text) else _NOT_RFC1035_LABEL
+    yield from _within(text, 63)
+    if not _is_rfc1035_label(text):
+        yield _NOT_RFC1035_LABEL
 
 
-def qualified_name(text: str) -> str:
+@Rule
+def qualified_name(text: str) -> Iterator[str]:
     """A label key, an annotation key, a finalizer: `name` or `example.com/name`."""
     prefix, slash, name = text.partition("/")
     if "/" in name:
-        return f"a valid label key {_NOT_QUALIFIED} with an optional DNS subdomain prefix and '/' " + (
+        yield f"a valid label key {_NOT_QUALIFIED} with an optional DNS subdomain prefix and '/' " + (
             "(e.g. 'example.com/MyName')"
         )
+        return
     if not slash:
-        prefix, name = "", text
+        name = text
     elif not prefix:
-        return "prefix part must be non-empty"
-    elif error := dns_subdomain(prefix):
-        return f"prefix part {error}"
+        yield "prefix part must be non-empty"
+    else:
+        yield from (f"prefix part {error}" for error in dns_subdomain.every(prefix))
     if not name:
-        return "name part must be non-empty"
-    if len(name) > 63:
-        return "name part must be no more than 63 bytes"
-    return "" if _is_qualified(name) else f"name part {_NOT_QUALIFIED}"
+        yield "name part must be non-empty"
+    yield from (f"name part {error}" for error in _within(name, 63, "bytes"))
+    if not _is_qualified(name):
+        yield f"name part {_NOT_QUALIFIED}"
 
 
-def label_value(text: str) -> str:
+@Rule
+def label_value(text: str) -> Iterator[str]:
     """The value of a label: at most 63 bytes, possibly none."""
-    if len(text) > 63:
-        return "must be no more than 63 bytes"
-    return "" if _is_label_value(text) else _NOT_LABEL_VALUE
+    yield from _within(text, 63, "bytes")
+    if not _is_label_value(text):
+        yield _NOT_LABEL_VALUE
 
 
-def port_name(text: str) -> str:
+@Rule
+def port_name(text: str) -> Iterator[str]:
     """The name of a port: at most 15 characters, at least one letter, no two `-` in a row."""
-    if len(text) > 15:
-        return "must be no more than 15 characters"
+    yield from _within(text, 15)
     if not _is_port_name(text):
-        return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+        yield "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
     if not re.search("[a-z]", text):
-        return "must contain at least one letter (a-z)"
+        yield "must contain at least one letter (a-z)"
     if "--" in text:
-        return "must not contain consecutive hyphens"
+        yield "must not contain consecutive hyphens"
     if text.startswith("-") or text.endswith("-"):
-        return "must not begin or end with a hyphen"
-    return ""
+        yield "must not begin or end with a hyphen"
 
 
-def path_segment_name(text: str) -> str:
+@Rule
+def path_segment_name(text: str) -> Iterator[str]:
     """What may stand between two slashes of a URL: the names of RBAC objects."""
     if text in (".", ".."):
-        return f"may not be '{text}'"
-    return next((f"may not contain '{character}'" for character in "/%" if character in text), "")
+        yield f"may not be '{text}'"
+        return
+    yield from (f"may not contain '{character}'" for character in "/%" if character in text)
 
 
 def environment_name(text: str) -> str:
@@ -173,14 +224,13 @@ def environment_name(text: str) -> str:
     return "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
-def config_key(text: str) -> str:
+@Rule
+def config_key(text: str) -> Iterator[str]:
     """A key of a ConfigMap's or Secret's data."""
-    if len(text) > 253:
-        return "must be no more than 253 characters"
+    yield from _within(text, 253)
     if not _is_config_key(text):
-        return _NOT_CONFIG_KEY
-    if text == ".":
-        return "must not be '.'"
-    if text == "..":
-        return "must not be '..'"
-    return "must not start with '..'" if text.startswith("..") else ""
+        yield _NOT_CONFIG_KEY
+    if text in (".", ".."):
+        yield f"must not be '{text}'"
+    elif text.startswith(".."):
+        yield "must not start with '..'"

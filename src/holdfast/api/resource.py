@@ -133,6 +133,8 @@ class Resource:
     """(new, old): what may not change. `validate(new)` runs as well unless `validates_updates_whole` is False."""
     validate_status_update: Callable[[Manifest, Manifest], list[FieldError]] = _no_update_errors
     validates_updates_whole: bool = True
+    tells_changes_first: bool = False
+    """What may not change is told before what is wrong anyway; upstream's order differs by kind."""
     validate_name: Callable[[str], str] | None = None
     """From a name to what is wrong with it, empty if nothing is; None means a DNS subdomain."""
     create_warnings: Callable[[Manifest], list[str]] = lambda manifest: []

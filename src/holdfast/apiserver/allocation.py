@@ -11,7 +11,9 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from holdfast.api.errors import FieldError, InternalError, invalid
+from holdfast.api.core.service_addresses import HEADLESS, settle_families
+from holdfast.api.core.service_defaults import NODE_PORT_TYPES
+from holdfast.api.errors import InternalError, invalid
 from holdfast.api.networking.ip_address import MANAGED_BY, OURS
 from holdfast.api.resource import Manifest
 
@@ -19,8 +21,6 @@ from .cache import Event, ResourceCache, Stored
 from .call import Call
 
 TRIES = 32
-HEADLESS = "None"
-NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 
 
 class Pool:
@@ -156,9 +156,12 @@ class Allocation:
         try:
             if spec.get("type") != "ExternalName":
                 new["spec"] = spec = {**spec}
-                if errors := _family_errors(spec):
+                before = old.get("spec") if old else None
+                if errors := settle_families(spec, before):
                     raise call.invalid(errors)
-                self._fill_address(call, spec, addresses)
+                # An address that was given once stays, and validation has the words for one that should change.
+                if before is None or before.get("type") == "ExternalName":
+                    self._fill_address(call, spec, addresses)
                 self._fill_ports(call, spec, ports)
             yield
         finally:
@@ -175,10 +178,7 @@ class Allocation:
         elif address != HEADLESS:
             self._take_address(call, spec, address, reservation)
         spec["clusterIP"] = address
-        spec.setdefault("clusterIPs", [address])
-        is_free = _serves_any_family(spec)
-        spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if is_free else ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "RequireDualStack" if is_free else "SingleStack")
+        spec["clusterIPs"] = spec.get("clusterIPs") or [address]
 
     def _take_address(self, call: Call, spec: Manifest, address: str, reservation: Reservation) -> None:
         try:
@@ -239,25 +239,6 @@ def _shared(port: Manifest, ports: list[Manifest]) -> int | None:
     """The node port of the same service port under another protocol: both use one (D14)."""
     others = (other for other in ports if other.get("port") == port.get("port") and other.get("nodePort"))
     return next((other["nodePort"] for other in others if other.get("protocol") != port.get("protocol")), None)
-
-
-def _serves_any_family(spec: Manifest) -> bool:
-    """A headless service without selector leads wherever its owner says."""
-    return spec.get("clusterIP") == HEADLESS and not spec.get("selector")
-
-
-def _family_errors(spec: Manifest) -> list[FieldError]:
-    """This cluster has IPv4 only."""
-    if _serves_any_family(spec):
-        return []
-    errors = []
-    if (policy := spec.get("ipFamilyPolicy")) == "RequireDualStack":
-        detail = "this cluster is not configured for dual-stack services"
-        errors.append(invalid("spec.ipFamilyPolicy", policy, detail))
-    for index, family in enumerate(spec.get("ipFamilies") or ()):
-        if family == "IPv6":
-            errors.append(invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
-    return errors
 
 
 def _addresses(service: Manifest) -> set[int]:

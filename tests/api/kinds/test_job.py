@@ -56,7 +56,7 @@ SUCCESS = "spec.successPolicy.rules[0]"
             {"successPolicy": {"rules": []}},
             'spec.successPolicy: Invalid value: {"rules":[]}: requires indexed completion mode',
         ),
-        (policy(), f'{RULE}: Invalid value: "": specifying one of OnExitCodes and OnPodConditions is required'),
+        (policy(), f"{RULE}: Invalid value: specifying one of OnExitCodes and OnPodConditions is required"),
         (
             policy(action="", **codes(1)),
             f'{RULE}.action: Required value: valid values: ["Count" "FailIndex" "FailJob" "Ignore"]',
@@ -104,7 +104,11 @@ def test_a_job_is_refused(spec: dict[str, Any], refusal: str) -> None:
             f'metadata.name: Invalid value: "{"n" * 62}": '
             f"will not able to create pod with invalid DNS label: {'n' * 62}-3",
         ),
-        ({"successPolicy": {"rules": []}}, "spec.successPolicy.rules: Required value: must specify at least one rule"),
+        (
+            {"successPolicy": {"rules": []}},
+            "spec.successPolicy.rules: Required value: "
+            "at least one rules must be specified when the successPolicy is specified",
+        ),
         (
             {"successPolicy": {"rules": [{}]}},
             f"{SUCCESS}: Required value: at least one of succeededCount or succeededIndexes must be specified",
@@ -171,3 +175,63 @@ def test_a_suspended_job_without_pods_may_get_other_resources_and_other_nodes(
     assert (not JOBS.validate_update(new, old)) == is_free
     new["spec"]["template"]["spec"]["containers"][0]["image"] = "app:2"
     assert JOBS.validate_update(new, old)
+
+
+def test_a_job_tells_of_its_spec_before_its_selector() -> None:
+    wrong = job(parallelism=-1, selector={"matchExpressions": [{"key": "a", "operator": "Like"}]})
+    assert [str(error) for error in JOBS.validate(wrong)] == [
+        "spec.parallelism: Invalid value: -1: must be greater than or equal to 0",
+        'spec.selector.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator',
+    ]
+
+
+def test_labels_by_which_a_job_finds_its_pods_are_not_the_clients() -> None:
+    container = {"name": "main", "image": "app:1"}
+    metadata = {"labels": {"job-name": "other"}}
+    template = {"metadata": metadata, "spec": {"restartPolicy": "Never", "containers": [container]}}
+    manifest = {"metadata": {"name": "once", "namespace": "default", "uid": "u"}, "spec": {"template": template}}
+    JOBS.default(manifest)
+    JOBS.prepare_create(manifest)
+    (error,) = JOBS.validate(manifest)
+    assert error.field == "spec.template.metadata.labels[job-name]"
+    assert error.message.endswith(": must be 'once'")
+
+
+def test_an_indexed_job_grows_with_its_parallelism() -> None:
+    old = job(completionMode="Indexed", completions=2, parallelism=2)
+
+    def refusals(**spec: int) -> list[str]:
+        return [str(error) for error in JOBS.validate_update({**old, "spec": {**old["spec"], **spec}}, old)]
+
+    assert refusals(completions=3, parallelism=3) == []
+    assert refusals(parallelism=1) == []
+    assert refusals(completions=3) == [
+        "spec.completions: Invalid value: 3: can only be modified in tandem with spec.parallelism"
+    ]
+
+
+def test_of_a_suspended_jobs_affinity_only_that_to_nodes_changes() -> None:
+    old = job(suspend=True)
+    nodes = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}
+    near = [{"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}]
+
+    def refusals(affinity: dict[str, Any]) -> int:
+        new = deepcopy(old)
+        new["spec"]["template"]["spec"]["affinity"] = affinity
+        return len(JOBS.validate_update(new, old))
+
+    assert refusals({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": nodes}}) == 0
+    assert refusals({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": near}}) == 1
+
+
+def test_a_policy_for_failures_needs_pods_that_fail() -> None:
+    (error,) = JOBS.validate(_restarting("OnFailure"))
+    assert error.message.endswith('"OnFailure": only "Never" is supported when podFailurePolicy is specified')
+    (error,) = JOBS.validate(_restarting("Always"))
+    assert error.message == 'Required value: valid values: "OnFailure", "Never"'
+
+
+def _restarting(restart: str) -> dict[str, Any]:
+    manifest = job(**policy(**codes(1)))
+    manifest["spec"]["template"]["spec"]["restartPolicy"] = restart
+    return manifest

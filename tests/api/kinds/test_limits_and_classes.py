@@ -45,7 +45,7 @@ def test_limit_ranges(limit: dict[str, Any], refusals: list[str]) -> None:
     [
         ({"kind": "Config", "name": "a", "scope": "Cluster"}, []),
         ({"kind": "Config", "name": "a", "scope": "Namespace", "namespace": "b"}, []),
-        ({"scope": "Cluster"}, ["kind: Required value", "name: Required value"]),
+        ({"scope": "Cluster"}, ["kind: Required value: kind is required", "name: Required value: name is required"]),
         (
             {"kind": "Config", "name": "a", "scope": "World"},
             ['scope: Unsupported value: "World": supported values: "Cluster", "Namespace"'],

@@ -15,6 +15,7 @@ from holdfast.api.core.node import NODES
 from holdfast.api.core.secret import SECRETS
 from holdfast.api.events.event import EVENTS as NEW_EVENTS
 from holdfast.api.events.event import from_core, to_core
+from holdfast.api.field_rules import label_key
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.resource import Manifest
@@ -163,9 +164,40 @@ def test_a261_both_groups_name_the_same_object() -> None:
     assert back == core
 
 
+def new_event(**members: object) -> Manifest:
+    given = {"type": "Normal", "action": "Starting", "reportingComponent": "example.com/x", "reportingInstance": "x-1"}
+    return from_core(event(**{**given, "eventTime": "2026-01-01T00:00:00.000000Z", **members}))
+
+
 def test_a261_a_new_event_says_when_who_and_what() -> None:
-    (first, *_) = NEW_EVENTS.validate(from_core(event()))
-    assert str(first) == "eventTime: Required value"
+    assert [*NEW_EVENTS.validate(new_event()), *NEW_EVENTS.validate_create(new_event())] == []
+    silent = new_event(reportingComponent="", action="", reportingInstance="x" * 129)
+    assert texts(NEW_EVENTS.validate(silent)) == [
+        "reportingController: Required value",
+        *texts([*label_key("reportingController", "")]),
+        'reportingInstance: Invalid value: "": can have at most 128 characters',
+        "action: Required value",
+    ]
+    old = event(type="Odd", count=1, source={"component": "x"}, series={"count": 1})
+    assert texts(NEW_EVENTS.validate_create(from_core(old))) == [
+        'series.count: Invalid value: "": should be at least 2',
+        "series.lastObservedTime: Required value",
+        "eventTime: Required value",
+        'type: Invalid value: "": has invalid value: Odd',
+        'count: Invalid value: "": needs to be unset',
+        'source: Invalid value: "": needs to be unset',
+    ]
+
+
+def test_a261_of_a_new_event_only_the_series_goes_on() -> None:
+    series = {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}
+    assert NEW_EVENTS.validate_update(new_event(series=series), new_event()) == []
+    other = {"kind": "Pod", "name": "b", "namespace": "default"}
+    assert texts(NEW_EVENTS.validate_update(new_event(involvedObject=other, message="x"), new_event())) == [
+        'involvedObject: Invalid value: {"Kind":"Pod","Namespace":"default","Name":"b","UID":"","APIVersion":"",'
+        '"ResourceVersion":"","FieldPath":""}: field is immutable',
+        'message: Invalid value: "x": field is immutable',
+    ]
 
 
 def test_s194_an_events_row() -> None:

@@ -114,7 +114,9 @@ def created(resource: Resource, body: Manifest, namespace: str) -> tuple[Manifes
         manifest.pop("status", None)
     resource.default(manifest)
     resource.prepare_create(manifest)
-    return manifest, [*validate_metadata(manifest, resource), *resource.validate(manifest)]
+    errors = [*validate_metadata(manifest, resource), *resource.validate(manifest)]
+    # A pod first gets its account by admission.
+    return manifest, errors if resource.kind == "Pod" else [*errors, *resource.validate_create(manifest)]
 
 
 def paths(value: Any, at: str = "") -> dict[str, Any]:

@@ -125,7 +125,8 @@ def test_s166_an_empty_selector_is_refused() -> None:
 def test_s166_operators_are_checked() -> None:
     selector = {"matchExpressions": [{"key": "app", "operator": "Like", "values": ["web"]}]}
     assert errors(selector=selector) == [
-        'spec.selector.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator'
+        'spec.selector.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator',
+        'spec.selector: Invalid value: {"matchExpressions":[{"key":"app","operator":"Like","values":["web"]}]}',
     ]
 
 

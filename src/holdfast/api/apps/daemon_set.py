@@ -11,11 +11,18 @@ from collections.abc import Iterator
 from holdfast.api.core.pod_defaults import default_template
 from holdfast.api.core.pod_warnings import new_workload_warnings, workload_warnings
 from holdfast.api.errors import BadRequest, FieldError, invalid, required, show
-from holdfast.api.field_rules import at_most_100_percent, count_or_percent, not_negative
+from holdfast.api.field_rules import amount, at_most_100_percent, count_or_percent, not_negative
 from holdfast.api.resource import STATUS, Manifest, Resource
+from holdfast.api.selector_validation import validate_label_selector
 
 from .workload_table import DAEMON_SET_COLUMNS, daemon_set_cells
-from .workload_validation import validate_lasting_template, validate_selector, validate_selector_kept
+from .workload_validation import (
+    collisions_kept,
+    counts_within,
+    selector_matches,
+    validate_lasting_template,
+    validate_selector_kept,
+)
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
@@ -79,10 +86,26 @@ def metadata_alone(daemon_set: Manifest) -> Manifest:
 
 def validate(daemon_set: Manifest) -> list[FieldError]:
     spec = daemon_set["spec"]
-    errors = [*validate_selector(spec, "daemonset"), *validate_lasting_template(spec, "DaemonSet")]
+    errors = [*_selector(spec), *validate_lasting_template(spec, "DaemonSet")]
     errors += not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
     errors += _strategy("spec.updateStrategy", spec["updateStrategy"])
     return [*errors, *not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))]
+
+
+def _selector(spec: Manifest) -> Iterator[FieldError]:
+    """Unlike other workloads, a set without selector is only told that it matches nothing."""
+    selector = spec.get("selector")
+    malformed = [*validate_label_selector("spec.selector", selector)]
+    yield from malformed
+    if not malformed:
+        yield from selector_matches(spec)
+    if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        yield invalid("spec.selector", {}, "empty selector is invalid for daemonset")
+
+
+def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    counts = (*_COUNTS, "observedGeneration", "updatedNumberScheduled", "numberAvailable", "numberUnavailable")
+    return [*counts_within(new.get("status", {}), (*counts, "collisionCount"), ()), *collisions_kept(new, old)]
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
@@ -101,13 +124,14 @@ def _strategy(field: str, strategy: Manifest) -> Iterator[FieldError]:
 
 def _rolling(field: str, rolling: Manifest) -> Iterator[FieldError]:
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-    for name, value in (("maxUnavailable", unavailable), ("maxSurge", surge)):
+    both = (("maxUnavailable", unavailable), ("maxSurge", surge))
+    for name, value in both:
         yield from count_or_percent(f"{field}.{name}", value)
+    for name, value in both:
         yield from at_most_100_percent(f"{field}.{name}", value)
-    nothing = (0, "0%")
-    if unavailable in nothing and surge in nothing:
+    if amount(unavailable) == 0 and amount(surge) == 0:
         yield required(f"{field}.maxUnavailable", "cannot be 0 when maxSurge is 0")
-    elif unavailable not in nothing and surge not in nothing:
+    elif amount(unavailable) and amount(surge):
         yield invalid(f"{field}.maxSurge", surge, "may not be set when maxUnavailable is non-zero")
 
 
@@ -125,6 +149,7 @@ DAEMON_SETS = Resource(
     prepare_status_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
+    validate_status_update=validate_status_update,
     create_warnings=new_workload_warnings,
     warnings=workload_warnings,
     columns=DAEMON_SET_COLUMNS,

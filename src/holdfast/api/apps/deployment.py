@@ -7,11 +7,20 @@ from collections.abc import Iterator
 from holdfast.api.core.pod_defaults import default_template
 from holdfast.api.core.pod_warnings import new_workload_warnings, workload_warnings
 from holdfast.api.errors import FieldError, forbidden, invalid, show
-from holdfast.api.field_rules import at_most_100_percent, count_or_percent, not_negative
+from holdfast.api.field_rules import amount, at_most_100_percent, count_or_percent, not_negative
 from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
 
 from .workload_table import DEPLOYMENT_COLUMNS, deployment_cells
-from .workload_validation import validate_lasting_template, validate_selector, validate_selector_kept
+from .workload_validation import (
+    collisions_kept,
+    counts_within,
+    selector_and_template,
+    validate_lasting_template,
+    validate_selector_kept,
+)
+
+_WITHIN = ("updatedReplicas", "readyReplicas", "availableReplicas")
+_COUNTS = ("observedGeneration", "replicas", *_WITHIN, "unavailableReplicas", "terminatingReplicas", "collisionCount")
 
 
 def default(deployment: Manifest) -> None:
@@ -31,8 +40,10 @@ def default(deployment: Manifest) -> None:
 
 def validate(deployment: Manifest) -> list[FieldError]:
     spec = deployment["spec"]
-    errors = [*not_negative("spec.replicas", spec.get("replicas")), *validate_selector(spec, "deployment")]
-    errors += validate_lasting_template(spec, "ReplicaSet")
+    errors = [
+        *not_negative("spec.replicas", spec.get("replicas")),
+        *selector_and_template(spec, "deployment", lambda: validate_lasting_template(spec, "ReplicaSet")),
+    ]
     errors += _strategy("spec.strategy", spec["strategy"])
     for field in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         errors += not_negative(f"spec.{field}", spec.get(field))
@@ -44,6 +55,10 @@ def validate(deployment: Manifest) -> list[FieldError]:
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [*validate_selector_kept(new, old)]
+
+
+def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    return [*counts_within(new.get("status", {}), _COUNTS, _WITHIN), *collisions_kept(new, old)]
 
 
 def _strategy(field: str, strategy: Manifest) -> Iterator[FieldError]:
@@ -65,13 +80,9 @@ def _rolling(field: str, rolling: Manifest) -> Iterator[FieldError]:
     # Upstream checks the form of both before the size of either.
     yield from count_or_percent(f"{field}.maxUnavailable", unavailable)
     yield from count_or_percent(f"{field}.maxSurge", surge)
-    if _is_none(unavailable) and _is_none(surge):
+    if amount(unavailable) == 0 and amount(surge) == 0:
         yield invalid(f"{field}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
     yield from at_most_100_percent(f"{field}.maxUnavailable", unavailable)
-
-
-def _is_none(value: int | str) -> bool:
-    return value in (0, "0%")
 
 
 DEPLOYMENTS = Resource(
@@ -85,6 +96,7 @@ DEPLOYMENTS = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    validate_status_update=validate_status_update,
     create_warnings=new_workload_warnings,
     warnings=workload_warnings,
     columns=DEPLOYMENT_COLUMNS,

@@ -9,7 +9,15 @@ from holdfast.api.field_rules import not_negative
 from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
 
 from .workload_table import replicated_cells, replicated_columns
-from .workload_validation import validate_lasting_template, validate_selector, validate_selector_kept
+from .workload_validation import (
+    counts_within,
+    selector_and_template,
+    validate_lasting_template,
+    validate_selector_kept,
+)
+
+_WITHIN = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
+_COUNTS = ("replicas", *_WITHIN, "terminatingReplicas", "observedGeneration")
 
 
 def default(replica_set: Manifest) -> None:
@@ -24,11 +32,16 @@ def validate(replica_set: Manifest) -> list[FieldError]:
     errors: list[FieldError] = []
     for field in ("replicas", "minReadySeconds"):
         errors += not_negative(f"spec.{field}", spec.get(field))
-    return [*errors, *validate_selector(spec, "replicaset"), *validate_lasting_template(spec, "ReplicaSet")]
+    # Upstream's message speaks of a deployment here as well.
+    return [*errors, *selector_and_template(spec, "deployment", lambda: validate_lasting_template(spec, "ReplicaSet"))]
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [*validate_selector_kept(new, old)]
+
+
+def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    return [*counts_within(new.get("status", {}), _COUNTS, _WITHIN)]
 
 
 REPLICA_SETS = Resource(
@@ -42,6 +55,7 @@ REPLICA_SETS = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    validate_status_update=validate_status_update,
     create_warnings=new_workload_warnings,
     warnings=workload_warnings,
     fields={"status.replicas": lambda replica_set: str(replica_set.get("status", {}).get("replicas", 0))},

@@ -10,11 +10,11 @@ from holdfast.api.core.claim_validation import validate_claim_spec
 from holdfast.api.core.pod_validation import validate_template
 from holdfast.api.core.pod_warnings import workload_warnings
 from holdfast.api.errors import FieldError, forbidden, invalid, required
-from holdfast.api.field_rules import at_most_100_percent, count_or_percent, named, not_negative, supported
+from holdfast.api.field_rules import amount, at_most_100_percent, count_or_percent, named, not_negative, supported
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 
-from .workload_validation import validate_lasting, validate_selector
+from .workload_validation import collisions_kept, selector_and_template, validate_lasting
 
 _MUTABLE = (
     "replicas",
@@ -53,7 +53,7 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
 
 
 def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    status, then = new.get("status", {}), old.get("status", {})
+    status = new.get("status", {})
     counts = {name: status.get(name, 0) for name in ("replicas", *_COUNTS)}
     errors: list[FieldError] = []
     for name, count in counts.items():
@@ -66,10 +66,7 @@ def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
     if counts["availableReplicas"] > counts["readyReplicas"]:
         field, count = "status.availableReplicas", counts["availableReplicas"]
         errors.append(invalid(field, count, "cannot be greater than status.readyReplicas"))
-    collisions, before = status.get("collisionCount"), then.get("collisionCount")
-    if before is not None and (collisions is None or collisions < before):
-        errors.append(invalid("status.collisionCount", collisions or 0, "cannot be decremented"))
-    return errors
+    return [*errors, *collisions_kept(new, old)]
 
 
 _COUNTS = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
@@ -94,9 +91,8 @@ def _spec(spec: Manifest, check_template: bool) -> Iterator[FieldError]:
     for number in ("replicas", "minReadySeconds"):
         yield from not_negative(f"spec.{number}", spec.get(number))
     yield from not_negative("spec.ordinals.start", spec.get("ordinals", {}).get("start"))
-    yield from validate_selector(spec, "statefulset")
-    if check_template:
-        yield from _template(spec)
+    # Upstream has no words for a malformed selector here.
+    yield from selector_and_template(spec, "statefulset", lambda: _template(spec) if check_template else iter(()), "")
     yield from validate_lasting(spec.get("template", {}).get("spec", {}), "StatefulSet")
 
 
@@ -126,7 +122,7 @@ def _rolling_structure(rolling: Manifest | None) -> dict[str, Any] | None:
 
 def _max_unavailable(field: str, value: int | str) -> Iterator[FieldError]:
     yield from count_or_percent(field, value)
-    if value in (0, "0%"):
+    if amount(value) == 0:
         yield invalid(field, value, "cannot be 0")
     yield from at_most_100_percent(field, value)
 

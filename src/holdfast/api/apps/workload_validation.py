@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from holdfast.api.core.pod_validation import validate_template
 from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
-from holdfast.api.field_rules import in_order
+from holdfast.api.field_rules import in_order, not_negative
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 from holdfast.api.selector_validation import validate_label_selector
 from holdfast.api.selectors import selector_from_manifest
 
 
-def validate_selector(spec: Manifest, kind: str) -> Iterator[FieldError]:
-    """An empty selector would own every pod, none would own no pod: neither matches any template (S166, S167)."""
+def selector_and_template(
+    spec: Manifest, kind: str, template: Callable[[], Iterator[FieldError]], refusal: str = "invalid label selector"
+) -> Iterator[FieldError]:
+    """An empty selector would own every pod, none would own no pod: neither matches any template (S166, S167).
+
+    `template` yields what is wrong with it, which nobody looks at while the selector is malformed.
+    """
     selector = spec.get("selector")
+    malformed = [*validate_label_selector("spec.selector", selector)]
+    yield from malformed
     if selector is None:
         yield required("spec.selector")
-    else:
-        errors = [*validate_label_selector("spec.selector", selector)]
-        yield from errors
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            yield invalid("spec.selector", {}, f"empty selector is invalid for {kind}")
-            return
-        if errors:
-            return
+    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        yield invalid("spec.selector", {}, f"empty selector is invalid for {kind}")
+    if malformed:
+        yield invalid("spec.selector", shown_selector(selector), refusal)
+        return
+    yield from selector_matches(spec)
+    yield from template()
+
+
+def shown_selector(selector: Manifest | None) -> Manifest | None:
+    """As messages show it: labels sorted."""
+    if not selector or "matchLabels" not in selector:
+        return selector
+    return {**selector, "matchLabels": in_order(selector["matchLabels"])}
+
+
+def selector_matches(spec: Manifest) -> Iterator[FieldError]:
     labels = spec.get("template", {}).get("metadata", {}).get("labels")
-    if not selector_from_manifest(selector).matches(labels):
+    if not selector_from_manifest(spec.get("selector")).matches(labels):
         refusal = "`selector` does not match template `labels`"
         yield invalid("spec.template.metadata.labels", in_order(labels), refusal)
 
@@ -49,4 +65,23 @@ def validate_lasting(pod_spec: Manifest, kind: str) -> Iterator[FieldError]:
 def validate_selector_kept(new: Manifest, old: Manifest) -> Iterator[FieldError]:
     selector = new["spec"].get("selector")
     if not same(selector, old["spec"].get("selector")):
-        yield invalid("spec.selector", selector, "field is immutable")
+        yield invalid("spec.selector", shown_selector(selector), "field is immutable")
+
+
+def counts_within(status: Manifest, counts: Sequence[str], within: Sequence[str]) -> Iterator[FieldError]:
+    """What a controller may say of its replicas: no count below nothing, none of `within` above all there are."""
+    for name in counts:
+        yield from not_negative(f"status.{name}", status.get(name))
+    for name in within:
+        if status.get(name, 0) > status.get("replicas", 0):
+            yield invalid(f"status.{name}", status.get(name, 0), "cannot be greater than status.replicas")
+    available = status.get("availableReplicas", 0)
+    if within and available > status.get("readyReplicas", 0):
+        yield invalid("status.availableReplicas", available, "cannot be greater than readyReplicas")
+
+
+def collisions_kept(new: Manifest, old: Manifest) -> Iterator[FieldError]:
+    """The count of names that were taken only grows: it is what makes the next name another one."""
+    count, before = new.get("status", {}).get("collisionCount"), old.get("status", {}).get("collisionCount")
+    if before is not None and (count is None or count < before):
+        yield invalid("status.collisionCount", count or 0, "cannot be decremented")

@@ -8,6 +8,7 @@ from typing import Any
 from holdfast.api.errors import FieldError
 from holdfast.api.resource import STATUS, Manifest, Resource, StoredAs
 
+from . import autoscaler_validation
 from . import horizontal_pod_autoscaler as newer
 from .older_form import OF_STATUS, to_newer, to_older
 
@@ -45,7 +46,11 @@ def write(autoscaler: Manifest) -> Manifest:
 
 
 def validate(autoscaler: Manifest) -> list[FieldError]:
-    return newer.validate(write(autoscaler))
+    return autoscaler_validation.validate(write(autoscaler))
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    return autoscaler_validation.validate_update(write(new), write(old))
 
 
 def cells(autoscaler: Manifest, now: datetime) -> list[Any]:
@@ -63,6 +68,9 @@ HORIZONTAL_POD_AUTOSCALERS_V1 = Resource(
     default=default,
     prepare_update=prepare_update,
     validate=validate,
+    validate_update=validate_update,
+    validate_status_update=autoscaler_validation.validate_status_update,
+    validates_updates_whole=False,
     columns=newer.HORIZONTAL_POD_AUTOSCALERS.columns,
     cells=cells,
     initial_status={"currentReplicas": 0, "desiredReplicas": 0},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.api.errors import FieldError, invalid, required
-from holdfast.api.field_rules import supported
+from holdfast.api.field_rules import quantity_not_negative, supported
 from holdfast.api.resource import Manifest
 
 _LONGEST_WINDOW_S, _LONGEST_PERIOD_S = 3600, 1800
@@ -39,6 +39,8 @@ def _rules(field: str, rules: Manifest) -> Iterator[FieldError]:
         yield required(f"{field}.policies", "must specify at least one Policy")
     for i, policy in enumerate(rules.get("policies", ())):
         yield from _policy(f"{field}.policies[{i}]", policy)
+    if "tolerance" in rules:
+        yield from quantity_not_negative(f"{field}.tolerance", rules["tolerance"])
 
 
 def _policy(field: str, policy: Manifest) -> Iterator[FieldError]:

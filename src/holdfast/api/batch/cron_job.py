@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from holdfast.api import names
+from holdfast.api.apps.workload_validation import shown_selector
 from holdfast.api.core.pod_defaults import default_template
 from holdfast.api.core.pod_warnings import new_workload_warnings, template_warnings
-from holdfast.api.errors import FieldError, invalid, required
-from holdfast.api.field_rules import label_map, not_negative, required_and_supported
+from holdfast.api.errors import FieldError, invalid, not_supported, required
+from holdfast.api.field_rules import not_negative, required_and_supported
 from holdfast.api.resource import STATUS, Manifest, Resource
 
 from .batch_table import CRON_JOB_COLUMNS, cron_job_cells
@@ -17,6 +18,8 @@ from .schedule import schedule_error
 
 _MOST_NAME = 52
 """Names of its jobs add eleven characters."""
+_ZONES = ("TZ=", "CRON_TZ=")
+_is_zone_part = re.compile(r"[A-Za-z.\-_0-9+]{1,14}").fullmatch
 _HISTORY = ("successfulJobsHistoryLimit", "failedJobsHistoryLimit")
 
 
@@ -34,45 +37,69 @@ def default(cron_job: Manifest) -> None:
 
 
 def validate(cron_job: Manifest) -> list[FieldError]:
-    spec = cron_job["spec"]
-    errors = [*_schedule("spec.schedule", spec["schedule"])]
-    errors += _time_zone("spec.timeZone", spec.get("timeZone"))
-    errors += not_negative("spec.startingDeadlineSeconds", spec.get("startingDeadlineSeconds"))
+    return [*_spec(cron_job["spec"])]
+
+
+def validate_create(cron_job: Manifest) -> list[FieldError]:
+    name = cron_job["metadata"].get("name", "")
+    if len(name) <= _MOST_NAME:
+        return []
+    return [invalid("metadata.name", name, f"must be no more than {_MOST_NAME} characters")]
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    """What was stored under older rules, a zone in the schedule or one that is gone, may stay."""
+    return [*_spec(new["spec"], old["spec"])]
+
+
+def _spec(spec: Manifest, before: Manifest | None = None) -> Iterator[FieldError]:
+    may_have_zone = before is not None and "TZ" in before.get("schedule", "")
+    yield from _schedule("spec.schedule", spec["schedule"], spec.get("timeZone"), may_have_zone)
+    yield from not_negative("spec.startingDeadlineSeconds", spec.get("startingDeadlineSeconds"))
+    if before is None or spec.get("timeZone") != before.get("timeZone"):
+        yield from _time_zone("spec.timeZone", spec.get("timeZone"))
     policies = ("Allow", "Forbid", "Replace")
-    errors += required_and_supported("spec.concurrencyPolicy", spec["concurrencyPolicy"], policies)
-    errors += label_map("spec.jobTemplate.metadata.labels", spec["jobTemplate"]["metadata"].get("labels", {}))
-    errors += validate_job_spec("spec.jobTemplate.spec", spec["jobTemplate"]["spec"])
+    yield from required_and_supported("spec.concurrencyPolicy", spec["concurrencyPolicy"], policies)
+    yield from _job_template("spec.jobTemplate.spec", spec["jobTemplate"]["spec"])
     for limit in _HISTORY:
-        errors += not_negative(f"spec.{limit}", spec.get(limit))
-    return errors
+        yield from not_negative(f"spec.{limit}", spec.get(limit))
 
 
-def validate_name(name: str) -> str:
-    if len(name) > _MOST_NAME:
-        return f"must be no more than {_MOST_NAME} characters"
-    return names.dns_subdomain(name)
+def _job_template(field: str, spec: Manifest) -> Iterator[FieldError]:
+    yield from validate_job_spec(field, spec)
+    if spec.get("selector") is not None:
+        yield invalid(f"{field}.selector", shown_selector(spec["selector"]), "`selector` will be auto-generated")
+    if spec.get("manualSelector"):
+        yield not_supported(f"{field}.manualSelector", True, ("nil", "false"))
 
 
-def _schedule(field: str, schedule: str) -> Iterator[FieldError]:
+def _schedule(field: str, schedule: str, zone: str | None, may_have_zone: bool) -> Iterator[FieldError]:
     if not schedule:
         yield required(field)
-    elif "TZ=" in schedule:
-        yield invalid(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
-    elif error := schedule_error(schedule):
+        return
+    times = schedule.partition(" ")[2] if schedule.startswith(_ZONES) else schedule
+    if error := schedule_error(times):
         yield invalid(field, schedule, error)
+    if "TZ" in schedule and not may_have_zone:
+        yield invalid(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
+    elif "TZ" in schedule and zone is not None:
+        yield invalid(field, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
 
 
 def _time_zone(field: str, zone: str | None) -> Iterator[FieldError]:
     if zone is None:
         return
+    unknown = f"unknown time zone {zone}"
     if not zone:
         yield invalid(field, zone, "timeZone must be nil or non-empty string")
-    elif zone.lower() == "local":
-        yield invalid(
-            field, zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
-        )
-    elif not _is_time_zone(zone):
-        yield invalid(field, zone, f"unknown time zone {zone}")
+    elif not all(_is_zone_part(part) and part not in (".", "..") and part[0] != "-" for part in zone.split("/")):
+        yield invalid(field, zone, unknown)
+    elif zone == "Local" or not _is_time_zone(zone):
+        if zone.lower() == "local":
+            refusal = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+            yield invalid(field, zone, refusal)
+        if zone != "Local":
+            yield invalid(field, zone, unknown)
 
 
 def _is_time_zone(zone: str) -> bool:
@@ -100,7 +127,9 @@ CRON_JOBS = Resource(
     subresources=(STATUS,),
     default=default,
     validate=validate,
-    validate_name=validate_name,
+    validate_create=validate_create,
+    validate_update=validate_update,
+    validates_updates_whole=False,
     create_warnings=new_workload_warnings,
     warnings=warnings,
     columns=CRON_JOB_COLUMNS,

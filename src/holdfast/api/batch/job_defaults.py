@@ -41,10 +41,14 @@ def prepare_create(job: Manifest) -> None:
     job["status"] = {}
     spec, metadata = job["spec"], job["metadata"]
     if not spec.get("manualSelector"):
-        uid, name = metadata.get("uid", ""), metadata.get("name", "")
         template = spec["template"]["metadata"]
-        own = {UID_LABEL: uid, NAME_LABEL: name, OLD_UID_LABEL: uid, OLD_NAME_LABEL: name}
-        template["labels"] = {**template.get("labels", {}), **own}
+        template["labels"] = {**own_labels(job), **template.get("labels", {})}
         selector = spec.setdefault("selector", {})
-        selector["matchLabels"] = {UID_LABEL: uid, **selector.get("matchLabels", {})}
+        selector["matchLabels"] = {UID_LABEL: metadata.get("uid", ""), **selector.get("matchLabels", {})}
     default(job)
+
+
+def own_labels(job: Manifest) -> dict[str, str]:
+    """By which a job's pods are known as its own, in the order in which upstream looks for them."""
+    uid, name = job["metadata"].get("uid", ""), job["metadata"].get("name", "")
+    return {OLD_UID_LABEL: uid, OLD_NAME_LABEL: name, UID_LABEL: uid, NAME_LABEL: name}

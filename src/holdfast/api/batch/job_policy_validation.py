@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, duplicate, invalid, required, show, too_long, too_many
+from holdfast.api.errors import FieldError, duplicate, invalid, invalid_whole, required, show, too_long, too_many
 from holdfast.api.field_rules import named, not_negative, supported
 from holdfast.api.resource import Manifest
 
@@ -32,9 +32,9 @@ def validate_failure_policy(field: str, spec: Manifest) -> Iterator[FieldError]:
         if conditions:
             yield from _conditions(f"{at}.onPodConditions", conditions)
         if codes and conditions:
-            yield invalid(at, "", "specifying both OnExitCodes and OnPodConditions is not supported")
+            yield invalid_whole(at, "specifying both OnExitCodes and OnPodConditions is not supported")
         elif not codes and not conditions:
-            yield invalid(at, "", "specifying one of OnExitCodes and OnPodConditions is required")
+            yield invalid_whole(at, "specifying one of OnExitCodes and OnPodConditions is required")
 
 
 def _action(field: str, action: str, spec: Manifest) -> Iterator[FieldError]:
@@ -92,7 +92,7 @@ def validate_success_policy(field: str, spec: Manifest) -> Iterator[FieldError]:
         return
     rules = policy.get("rules", [])
     if not rules:
-        yield required(f"{field}.rules", "must specify at least one rule")
+        yield required(f"{field}.rules", "at least one rules must be specified when the successPolicy is specified")
     elif len(rules) > _MOST_RULES:
         yield too_many(f"{field}.rules", len(rules), _MOST_RULES)
     for i, rule in enumerate(rules):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.api import names
+from holdfast.api.apps.workload_validation import selector_matches, shown_selector
 from holdfast.api.conditions import is_true
 from holdfast.api.core.pod_structure import pod_spec_structure
 from holdfast.api.core.pod_validation import validate_template
-from holdfast.api.errors import FieldError, invalid, required, too_long
+from holdfast.api.errors import FieldError, invalid, not_supported, required, too_long
 from holdfast.api.field_rules import domain_prefixed_path, in_order, not_negative, supported
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 from holdfast.api.selector_validation import validate_label_selector
 from holdfast.api.selectors import selector_from_manifest
 
-from .job_defaults import UID_LABEL
+from .job_defaults import own_labels
 from .job_policy_validation import validate_failure_policy, validate_success_policy
 
 _NUMBERS = (
@@ -30,29 +31,31 @@ _NUMBERS = (
 _MOST = 100_000
 _MOST_OF_MANY = 10_000
 _MOST_MANAGER = 63
-_SCHEDULING = ("affinity", "nodeSelector", "tolerations", "schedulingGates")
+_SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates")
 
 
 def validate(job: Manifest) -> list[FieldError]:
-    spec = job["spec"]
-    errors = [*_generated_selector(job)] if not spec.get("manualSelector") else []
-    errors += validate_label_selector("spec.selector", spec.get("selector"))
-    if spec.get("selector") is None:
-        errors.append(required("spec.selector"))
-    return [*errors, *_selector_matches(spec), *validate_job_spec("spec", spec), *_host_names(job)]
+    generated = [] if job["spec"].get("manualSelector") else [*_generated(job)]
+    return [*generated, *_spec(job["spec"]), *_host_names(job)]
 
 
-def _selector_matches(spec: Manifest) -> Iterator[FieldError]:
-    labels = spec["template"]["metadata"].get("labels")
-    if not selector_from_manifest(spec.get("selector")).matches(labels):
-        refusal = "`selector` does not match template `labels`"
-        yield invalid("spec.template.metadata.labels", in_order(labels), refusal)
+def _spec(spec: Manifest) -> Iterator[FieldError]:
+    yield from validate_job_spec("spec", spec)
+    selector = spec.get("selector")
+    if selector is None:
+        yield required("spec.selector")
+    malformed = [*validate_label_selector("spec.selector", selector)]
+    yield from malformed
+    if not malformed:
+        yield from selector_matches(spec)
 
 
 def validate_job_spec(field: str, spec: Manifest) -> Iterator[FieldError]:
     """All but the selector, which a CronJob's template does not have."""
     for number in _NUMBERS:
         yield from not_negative(f"{field}.{number}", spec.get(number))
+    if "maxFailedIndexes" in spec and "backoffLimitPerIndex" not in spec:
+        yield required(f"{field}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
     yield from _manager(f"{field}.managedBy", spec.get("managedBy"))
     modes = ("NonIndexed", "Indexed")
     yield from supported(f"{field}.completionMode", spec.get("completionMode", "NonIndexed"), modes)
@@ -60,44 +63,56 @@ def validate_job_spec(field: str, spec: Manifest) -> Iterator[FieldError]:
         yield from _indexed(field, spec)
     else:
         yield from _not_indexed(field, spec)
-    if "maxFailedIndexes" in spec and "backoffLimitPerIndex" not in spec:
-        yield required(f"{field}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
     yield from validate_failure_policy(f"{field}.podFailurePolicy", spec)
     yield from validate_success_policy(f"{field}.successPolicy", spec)
     yield from _replacement(f"{field}.podReplacementPolicy", spec)
     yield from validate_template(f"{field}.template", spec.get("template", {}))
-    policy = spec.get("template", {}).get("spec", {}).get("restartPolicy")
-    if policy == "Always":
-        yield required(f"{field}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
-    if policy != "Never" and spec.get("podFailurePolicy"):
-        refusal = f'only "Never" is supported when `{field}.podFailurePolicy` is set'
-        yield invalid(f"{field}.template.spec.restartPolicy", policy, refusal)
+    yield from _restart_policy(f"{field}.template.spec.restartPolicy", spec)
+
+
+def _restart_policy(field: str, spec: Manifest) -> Iterator[FieldError]:
+    """A job has an end, and its failed pods are to be seen if its policy looks at them."""
+    policy = spec.get("template", {}).get("spec", {}).get("restartPolicy", "")
+    if policy in ("", "Always"):
+        yield required(field, 'valid values: "OnFailure", "Never"')
+    elif policy not in ("OnFailure", "Never"):
+        yield not_supported(field, policy, ("OnFailure", "Never"))
+    elif policy != "Never" and "podFailurePolicy" in spec:
+        yield invalid(field, policy, 'only "Never" is supported when podFailurePolicy is specified')
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    """Upstream checks the selector twice on an update; the message names an error once, the causes do not."""
+    """Upstream checks the spec twice on an update; the message names an error once, the causes do not."""
     now, then = new["spec"], old["spec"]
-    errors = [*_selector_matches(now)]
-    if now.get("completionMode") != "Indexed" or now.get("completions") != now.get("parallelism"):
-        errors += _kept("spec.completions", now.get("completions"), then.get("completions"))
+    errors = [*_spec(now), *_completions_kept(now, then)]
     if not same(now.get("selector"), then.get("selector")):
-        errors.append(invalid("spec.selector", _shown(now.get("selector") or {}), "field is immutable"))
+        errors.append(invalid("spec.selector", shown_selector(now.get("selector")), "field is immutable"))
     errors += _template_kept(new, old)
     for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
         errors += _kept(f"spec.{name}", now.get(name), then.get(name))
     return errors
 
 
+def _completions_kept(now: Manifest, then: Manifest) -> Iterator[FieldError]:
+    """An indexed job may grow and shrink, its parallelism with it."""
+    count = now.get("completions")
+    if now.get("completionMode") != "Indexed":
+        yield from _kept("spec.completions", count, then.get("completions"))
+    elif count is not None and count not in (then.get("completions"), now.get("parallelism")):
+        yield invalid("spec.completions", count, "can only be modified in tandem with spec.parallelism")
+
+
 def _template_kept(new: Manifest, old: Manifest) -> Iterator[FieldError]:
     """While a job is suspended and has no pods, where they may run and what they may use can be changed."""
     now, then = new["spec"]["template"], old["spec"]["template"]
+    given = now
     if old["spec"].get("suspend") and _is_at_rest(old):
         spec = _with_resources_of(_with_scheduling_of(now["spec"], then["spec"]), then["spec"])
         now = {"metadata": then.get("metadata", {}), "spec": spec}
     if not same(now["spec"], then["spec"]):
-        yield invalid("spec.template.spec", pod_spec_structure(now["spec"]), "field is immutable")
+        yield invalid("spec.template.spec", pod_spec_structure(given["spec"]), "field is immutable")
     elif not same(now.get("metadata"), then.get("metadata")):
-        yield invalid("spec.template", now, "field is immutable")
+        yield invalid("spec.template", given, "field is immutable")
 
 
 def _is_at_rest(job: Manifest) -> bool:
@@ -117,8 +132,13 @@ def _with_resources_of(spec: Manifest, other: Manifest) -> Manifest:
 
 
 def _with_scheduling_of(spec: Manifest, other: Manifest) -> Manifest:
-    rest = {name: value for name, value in spec.items() if name not in _SCHEDULING}
-    return {**rest, **{name: other[name] for name in _SCHEDULING if name in other}}
+    """Of affinity, only that to nodes says where pods may run; the rest is about other pods."""
+    rest = {name: value for name, value in spec.items() if name not in ("affinity", *_SCHEDULING)}
+    affinity = {name: value for name, value in (spec.get("affinity") or {}).items() if name != "nodeAffinity"}
+    if nodes := (other.get("affinity") or {}).get("nodeAffinity"):
+        affinity["nodeAffinity"] = nodes
+    scheduling = {name: other[name] for name in _SCHEDULING if name in other}
+    return {**rest, **scheduling, "affinity": affinity}
 
 
 def _kept(field: str, new: object, old: object) -> Iterator[FieldError]:
@@ -126,14 +146,23 @@ def _kept(field: str, new: object, old: object) -> Iterator[FieldError]:
         yield invalid(field, new, "field is immutable")
 
 
-def _generated_selector(job: Manifest) -> Iterator[FieldError]:
-    selector, uid = job["spec"].get("selector") or {}, job["metadata"].get("uid", "")
-    if selector and selector != {"matchLabels": {UID_LABEL: uid}}:
-        yield invalid("spec.selector", _shown(selector), "`selector` not auto-generated")
-
-
-def _shown(selector: Manifest) -> Manifest:
-    return {name: in_order(value) if name == "matchLabels" else value for name, value in selector.items()}
+def _generated(job: Manifest) -> Iterator[FieldError]:
+    """The labels by which a job finds its pods are the server's, unless it says that it knows better."""
+    spec, selector = job["spec"], job["spec"].get("selector")
+    if selector is None:
+        return
+    expected = own_labels(job)
+    labels = spec["template"]["metadata"].get("labels") or {}
+    for key, value in expected.items():
+        field = f"spec.template.metadata.labels[{key}]"
+        if key not in labels:
+            yield required(field, f"must be '{value}'")
+        elif labels[key] != value:
+            yield invalid(field, in_order(labels), f"must be '{value}'")
+    if [*validate_label_selector("", selector)]:
+        return
+    if not selector_from_manifest(selector).matches(expected):
+        yield invalid("spec.selector", shown_selector(selector), "`selector` not auto-generated")
 
 
 def _indexed(field: str, spec: Manifest) -> Iterator[FieldError]:

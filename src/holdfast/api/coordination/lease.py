@@ -15,6 +15,16 @@ def default(lease: Manifest) -> None:
     lease.setdefault("spec", {})
 
 
+def prepare_create(lease: Manifest) -> None:
+    """Electing a leader together belongs to a gate that is off."""
+    for member in ("strategy", "preferredHolder"):
+        lease["spec"].pop(member, None)
+
+
+def prepare_update(new: Manifest, old: Manifest) -> None:
+    prepare_create(new)
+
+
 def validate(lease: Manifest) -> list[FieldError]:
     spec = lease["spec"]
     errors: list[FieldError] = []
@@ -38,6 +48,8 @@ LEASES = Resource(
     kind="Lease",
     plural="leases",
     default=default,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
     validate=validate,
     columns=(NAME, Column("Holder", documents="coordination.v1.LeaseSpec.holderIdentity"), AGE),
     cells=cells,

@@ -42,6 +42,7 @@ CONFIG_MAPS = Resource(
     short_names=("cm",),
     validate=validate,
     validate_update=validate_update,
+    tells_changes_first=True,
     columns=(NAME, Column("Data", documents="core.v1.ConfigMap.data"), AGE),
     cells=cells,
 )

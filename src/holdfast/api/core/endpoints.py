@@ -7,8 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, required
-from holdfast.api.field_rules import endpoint_address, named, port_number, required_and_supported
+from holdfast.api.errors import FieldError, invalid, required
+from holdfast.api.field_rules import (
+    endpoint_address,
+    ip_address,
+    is_ip_address,
+    label_key,
+    named,
+    port_number,
+    required_and_supported,
+)
+from holdfast.api.meaning import same
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -35,9 +44,7 @@ def _subset(field: str, subset: Manifest) -> Iterator[FieldError]:
         yield required(field, "must specify `addresses` or `notReadyAddresses`")
     for kind in ("addresses", "notReadyAddresses"):
         for i, address in enumerate(subset.get(kind, ())):
-            yield from endpoint_address(f"{field}.{kind}[{i}].ip", address.get("ip", ""))
-            if host_name := address.get("hostname"):
-                yield from named(f"{field}.{kind}[{i}].hostname", host_name, names.dns_label)
+            yield from _address(f"{field}.{kind}[{i}]", address)
     ports = subset.get("ports", ())
     for i, port in enumerate(ports):
         at = f"{field}.ports[{i}]"
@@ -47,6 +54,27 @@ def _subset(field: str, subset: Manifest) -> Iterator[FieldError]:
             yield required(f"{at}.name")
         yield from port_number(f"{at}.port", port.get("port", 0))
         yield from required_and_supported(f"{at}.protocol", port.get("protocol", ""), PROTOCOLS)
+        if "appProtocol" in port:
+            yield from label_key(f"{at}.appProtocol", port["appProtocol"])
+
+
+def _address(field: str, address: Manifest) -> Iterator[FieldError]:
+    """Upstream has two texts for an address that is none."""
+    text, is_address = address.get("ip", ""), is_ip_address(address.get("ip", ""))
+    yield from ip_address(f"{field}.ip", text)
+    if host_name := address.get("hostname"):
+        yield from named(f"{field}.hostname", host_name, names.dns_label)
+    if "nodeName" in address:
+        yield from named(f"{field}.nodeName", address["nodeName"], names.dns_subdomain)
+    if is_address:
+        yield from endpoint_address(f"{field}.ip", text)
+    else:
+        yield invalid(f"{field}.ip", text, "must be a valid IP address")
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    """Subsets that stay as they are were checked by the rules of their time."""
+    return [] if same(new.get("subsets"), old.get("subsets")) else validate(new)
 
 
 def cells(endpoints: Manifest, now: datetime) -> list[Any]:
@@ -86,6 +114,8 @@ ENDPOINTS = Resource(
     short_names=("ep",),
     default=default,
     validate=validate,
+    validate_update=validate_update,
+    validates_updates_whole=False,
     deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     columns=(NAME, Column("Endpoints", documents="core.v1.Endpoints.subsets"), AGE),
     cells=cells,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from holdfast.api import names
-from holdfast.api.errors import FieldError, invalid
-from holdfast.api.field_rules import named
+from holdfast.api.errors import FieldError, invalid, required
+from holdfast.api.field_rules import label_key
 from holdfast.api.resource import Manifest, Resource
 
 from .event_table import COLUMNS, cells
@@ -19,6 +18,7 @@ _ALWAYS_SHOWN: tuple[tuple[str, object], ...] = (
     ("reportingComponent", ""),
     ("reportingInstance", ""),
 )
+_MOST_BYTES, _MOST_NOTE_BYTES = 128, 1024
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 
@@ -30,16 +30,43 @@ def default(event: Manifest) -> None:
 
 
 def validate(event: Manifest) -> list[FieldError]:
-    """An event lives with what it is about; those of cluster-scoped objects in `default`."""
+    return [*validate_event(event, "reportingComponent")]
+
+
+def validate_event(event: Manifest, controller_field: str) -> Iterator[FieldError]:
+    """An event lives with what it is about; of those that say when it was, more is asked.
+
+    `controller_field` is what the version that was written calls the reporting controller.
+    """
     namespace, involved = event["metadata"].get("namespace", ""), event["involvedObject"].get("namespace", "")
-    if involved:
-        errors = [*named("involvedObject.namespace", involved, names.dns_label)]
-        if involved != namespace:
-            errors.insert(0, invalid("involvedObject.namespace", involved, "does not match event.namespace"))
-        return errors
-    if namespace not in ("default", "kube-system"):
-        return [invalid("involvedObject.namespace", involved, "does not match event.namespace")]
-    return []
+    if event.get("eventTime"):
+        if not involved and namespace not in ("default", "kube-system"):
+            yield _elsewhere(involved)
+        yield from _reported(event, controller_field)
+    elif namespace != (involved or "default"):
+        yield _elsewhere(involved)
+
+
+def _elsewhere(namespace: str) -> FieldError:
+    return invalid("involvedObject.namespace", namespace, "does not match event.namespace")
+
+
+def _reported(event: Manifest, controller_field: str) -> Iterator[FieldError]:
+    controller = event.get("reportingComponent") or ""
+    if not controller:
+        yield required(controller_field)
+    yield from label_key(controller_field, controller)
+    for member in ("reportingInstance", "action", "reason"):
+        text = event.get(member) or ""
+        if not text:
+            yield required(member)
+        yield from _short(member, text, _MOST_BYTES)
+    yield from _short("message", event.get("message") or "", _MOST_NOTE_BYTES)
+
+
+def _short(field: str, text: str, most: int) -> Iterator[FieldError]:
+    if len(text.encode()) > most:
+        yield invalid(field, "", f"can have at most {most} characters")
 
 
 def _involved(field: str) -> Callable[[Manifest], str]:

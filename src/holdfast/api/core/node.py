@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from holdfast.api.conditions import condition
-from holdfast.api.errors import FieldError, forbidden
-from holdfast.api.field_rules import cidr, quantity_not_negative
-from holdfast.api.meaning import same
+from holdfast.api.errors import FieldError, duplicate, forbidden, invalid
+from holdfast.api.field_rules import cidr
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource, Subresource
 from holdfast.api.table import age
 
 from .placement_validation import validate_taints
+from .resource_validation import validate_amount
 
 _ROLE_LABEL = "node-role.kubernetes.io/"
 _OTHER_ROLE_LABEL = "kubernetes.io/role"
-_MUTABLE = ("taints", "unschedulable", "podCIDR", "podCIDRs", "providerID", "configSource")
 _INFO = (
     "machineID",
     "systemUUID",
@@ -50,27 +51,55 @@ def default(node: Manifest) -> None:
 
 def validate(node: Manifest) -> list[FieldError]:
     spec = node["spec"]
-    errors = [*validate_taints("spec.taints", spec.get("taints", []))]
-    for i, block in enumerate(spec.get("podCIDRs", ())):
-        errors += cidr(f"spec.podCIDRs[{i}]", block)
+    # Upstream looks for taints where they were once.
+    errors = [*validate_taints("metadata.taints", spec.get("taints", [])), *_amounts(node)]
+    return [*errors, *_blocks("spec.podCIDRs", spec.get("podCIDRs", []))]
+
+
+def _amounts(node: Manifest) -> Iterator[FieldError]:
     for kind in ("capacity", "allocatable"):
-        for name, amount in node["status"].get(kind, {}).items():
-            errors += quantity_not_negative(f"status.{kind}[{name}]", amount)
-    return errors
+        for name, amount in node.get("status", {}).get(kind, {}).items():
+            yield from validate_amount(f"status.{kind}.{name}", name, amount)
+
+
+def _blocks(field: str, blocks: list[str]) -> Iterator[FieldError]:
+    malformed = [error for i, block in enumerate(blocks) for error in cidr(f"{field}[{i}]", block)]
+    yield from malformed
+    if len(blocks) < 2 or malformed:
+        return
+    versions = {ipaddress.ip_network(block, strict=False).version for block in blocks}
+    if len(versions) < 2 or len(blocks) > 2:
+        yield invalid(field, blocks, "may specify no more than one CIDR for each IP family")
+    for i, block in enumerate(blocks):
+        if block in blocks[:i]:
+            yield duplicate(f"{field}[{i}]", block)
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    """Of the spec, taints and schedulability change; addresses and the provider's name are given once."""
+    """Addresses and the provider's name are given once; upstream checks taints and amounts a second time."""
     now, then = new["spec"], old.get("spec", {})
-    errors = []
-    for field, name in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
-        if then.get(field) and now.get(field) != then[field]:
-            errors.append(forbidden(f"spec.{field}", f'node updates may not change {name} except from "" to valid'))
-    fixed, before = ({k: v for k, v in spec.items() if k not in _MUTABLE} for spec in (now, then))
-    if not same(fixed, before):
-        refusal = "node updates may only change labels, taints, or capacity (or configSource, if the "
-        errors.append(forbidden("spec", f"{refusal}DynamicKubeletConfig feature gate is enabled)"))
+    errors = [*_amounts(new), *_addresses(new.get("status", {}).get("addresses", []))]
+    blocks, before = now.get("podCIDRs", []), then.get("podCIDRs", [])
+    refusal = 'node updates may not change podCIDR except from "" to valid'
+    if before and len(blocks) != len(before):
+        errors.append(forbidden("spec.podCIDRs", refusal))
+    elif before:
+        changed = sum(block != old_block for block, old_block in zip(blocks, before, strict=True))
+        errors += [forbidden("spec.podCIDRs", refusal)] * changed
+    if then.get("providerID") and now.get("providerID") != then["providerID"]:
+        refusal = 'node updates may not change providerID except from "" to valid'
+        errors.append(forbidden("spec.providerID", refusal))
+    errors += validate_taints("metadata.taints", now.get("taints", []))
+    if now.get("externalID", "") != then.get("externalID", ""):
+        errors.append(forbidden("spec.externalID", "may not be updated"))
     return errors
+
+
+def _addresses(addresses: list[Manifest]) -> Iterator[FieldError]:
+    for i, address in enumerate(addresses):
+        if address in addresses[:i]:
+            shown = {"Type": address.get("type", ""), "Address": address.get("address", "")}
+            yield duplicate(f"status.addresses[{i}]", shown)
 
 
 def roles(node: Manifest) -> list[str]:

@@ -8,20 +8,21 @@ from typing import Any
 
 from holdfast.api import names
 from holdfast.api.conditions import is_terminating
-from holdfast.api.errors import FieldError, forbidden, required, show
+from holdfast.api.errors import FieldError, forbidden, invalid, required, show
 from holdfast.api.field_rules import immutable, named, only, supported
 from holdfast.api.meaning import same
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
-from holdfast.api.structure import Member, Shape, difference, fields, texts
+from holdfast.api.structure import Member, Shape, difference, fields, go_name, texts
 from holdfast.api.table import age
 
 from .claim_validation import ACCESS_MODES, VOLUME_MODES, exclusive_access_mode, positive_storage
-from .node_labels import term_warnings
+from .network_volumes import OF_VOLUMES, Rule, default_network_volume, portal_fits
+from .node_labels import NEWER_LABELS, term_warnings
 from .path_validation import no_backsteps
 from .placement_validation import validate_node_selector
 from .pod_warnings import GO_NAMES, OLD_VOLUMES
 from .volume_table import access_modes
-from .volume_validation import Rule, csi, host_path, nfs, validate_sources
+from .volume_validation import host_path, nfs, validate_sources
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 _OLD_ANNOTATIONS = {
@@ -52,6 +53,7 @@ _SOURCES = (
     "storageos",
     "csi",
 )
+_REQUIREMENTS = ("matchExpressions", "matchFields")
 _HOST_PATH = Shape((*texts("path"), Member("Type", "type")))
 _NFS = Shape((*texts("server", "path"), Member("ReadOnly", "readOnly", False)))
 _LOCAL = Shape((*texts("path"), *fields("fsType")))
@@ -87,6 +89,7 @@ def default(volume: Manifest) -> None:
     spec.setdefault("volumeMode", "Filesystem")
     if "hostPath" in spec:
         spec["hostPath"].setdefault("type", "")
+    default_network_volume(spec)
     status = volume.setdefault("status", {})
     status["phase"] = status.get("phase") or "Pending"
 
@@ -99,7 +102,7 @@ def prepare_create(volume: Manifest) -> None:
 
 
 def validate(volume: Manifest) -> list[FieldError]:
-    return [*_spec("spec", volume["spec"])]
+    return [*validate_volume_spec("spec", volume["spec"], volume["metadata"].get("name", ""))]
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
@@ -112,12 +115,57 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
         changed = difference(_STRUCTURE, before, after)
         errors.append(forbidden(field, f"{field} is immutable after creation\n{changed}"))
     errors += immutable("volumeMode", now.get("volumeMode"), then.get("volumeMode"))
-    if then.get("nodeAffinity") and not same(now.get("nodeAffinity"), then["nodeAffinity"]):
-        errors += immutable("spec.nodeAffinity", now.get("nodeAffinity"), then["nodeAffinity"])
+    if then.get("nodeAffinity"):
+        errors += _affinity_kept(now.get("nodeAffinity"), then["nodeAffinity"])
     return errors
 
 
-def _spec(field: str, spec: Manifest) -> Iterator[FieldError]:
+def _affinity_kept(new: Manifest | None, old: Manifest) -> Iterator[FieldError]:
+    """Where a volume is does not change, but its labels may be called by their newer names."""
+    new_terms, old_terms = ((each or {}).get("required", {}).get("nodeSelectorTerms", []) for each in (new, old))
+    if new is None or not same(new_terms, _renamed(old_terms, new_terms)):
+        refusal = "field is immutable, except for updating from beta label to GA"
+        yield invalid("nodeAffinity", None if new is None else _affinity_structure(new), refusal)
+
+
+def _renamed(old: list[Manifest], new: list[Manifest]) -> list[Manifest]:
+    """The old terms with those keys in their newer form that the new terms have so."""
+    newer = {
+        each["key"] for term in new for kind in _REQUIREMENTS for each in term.get(kind, ()) if each.get("key")
+    } & set(NEWER_LABELS.values())
+    return [
+        {
+            kind: [
+                {**each, "key": NEWER_LABELS[key]} if NEWER_LABELS.get(key := each.get("key", "")) in newer else each
+                for each in term[kind]
+            ]
+            for kind in _REQUIREMENTS
+            if kind in term
+        }
+        for term in old
+    ]
+
+
+def _affinity_structure(affinity: Manifest) -> Manifest:
+    """Upstream's message shows its internal structure."""
+    required_terms = affinity.get("required")
+    if required_terms is None:
+        return {"Required": None}
+    terms = [
+        {
+            go_name(kind): [
+                {"Key": each.get("key", ""), "Operator": each.get("operator", ""), "Values": each.get("values")}
+                for each in term.get(kind, ())
+            ]
+            or None
+            for kind in _REQUIREMENTS
+        }
+        for term in required_terms.get("nodeSelectorTerms", ())
+    ]
+    return {"Required": {"NodeSelectorTerms": terms or None}}
+
+
+def validate_volume_spec(field: str, spec: Manifest, volume_name: str) -> Iterator[FieldError]:
     modes, capacity = spec.get("accessModes", ()), spec.get("capacity", {})
     if not modes:
         yield required(f"{field}.accessModes")
@@ -133,6 +181,9 @@ def _spec(field: str, spec: Manifest) -> Iterator[FieldError]:
     yield from supported(f"{field}.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
     yield from _affinity(f"{field}.nodeAffinity", spec)
     yield from validate_sources(field, spec, _RULES, _SOURCES)
+    if "iscsi" in spec:
+        portal = spec["iscsi"].get("targetPortal", "")
+        yield from portal_fits(f"{field}.iscsi.targetportal", portal, volume_name, spec["iscsi"])
     if spec.get("hostPath", {}).get("path") == "/" and policy == "Recycle":
         refusal = "may not be 'recycle' for a hostPath mount of '/'"
         yield forbidden(f"{field}.persistentVolumeReclaimPolicy", refusal)
@@ -166,7 +217,7 @@ def _local(field: str, source: Manifest) -> Iterator[FieldError]:
         yield from no_backsteps(f"{field}.path", source["path"])
 
 
-_RULES: Mapping[str, Rule] = {"hostPath": host_path, "nfs": nfs, "local": _local, "csi": csi}
+_RULES: Mapping[str, Rule] = {**OF_VOLUMES, "hostPath": host_path, "nfs": nfs, "local": _local}
 
 
 def warnings(volume: Manifest) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
+from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required, show
 from holdfast.api.field_rules import (
     label_key,
     named,
@@ -187,5 +187,9 @@ def validate_taints(field: str, taints: list[Manifest]) -> Iterator[FieldError]:
         yield from named(f"{at}.value", taint.get("value", ""), names.label_value)
         yield from required_and_supported(f"{at}.effect", effect, TAINT_EFFECTS)
         if (key, effect) in seen:
-            yield FieldError(at, "FieldValueDuplicate", f"Duplicate value: {effect}:{key}")
+            shown = show(
+                {"Key": key, "Value": taint.get("value", ""), "Effect": effect, "TimeAdded": taint.get("timeAdded")}
+            )
+            refusal = f"Duplicate value: {shown}: taints must be unique by key and effect pair"
+            yield FieldError(at, "FieldValueDuplicate", refusal)
         seen.add((key, effect))

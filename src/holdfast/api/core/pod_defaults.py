@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.api.resource import Manifest
 
 from .claim_defaults import default_claim_spec
+from .network_volumes import default_network_volume
 from .pod_resources import container_requests, is_of_pods
 
 DEFAULT_MODE = 0o644
@@ -168,6 +169,10 @@ def _default_volume(volume: Manifest) -> None:
             volume[kind].setdefault("defaultMode", DEFAULT_MODE)
     if "hostPath" in volume:
         volume["hostPath"].setdefault("type", "")
+    if "image" in volume and not volume["image"].get("pullPolicy"):
+        is_latest = _is_latest(volume["image"].get("reference", ""))
+        volume["image"]["pullPolicy"] = "Always" if is_latest else "IfNotPresent"
+    default_network_volume(volume)
     for item in volume.get("downwardAPI", {}).get("items", ()):
         _default_source(item)
     for source in volume.get("projected", {}).get("sources", ()):

@@ -58,7 +58,7 @@ def new_workload_warnings(workload: Manifest) -> list[str]:
 
 def _of_name(manifest: Manifest, use: str) -> list[str]:
     """A name that pods take theirs from, and their hostname."""
-    error = names.dns_label(manifest["metadata"].get("name", ""))
+    error = " ".join(names.dns_label.every(manifest["metadata"].get("name", "")))
     surprise = "which can result in surprising behavior; a DNS label is recommended"
     return [f"metadata.name: {use}, {surprise}: [{error}]"] if error else []
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from holdfast.api.apps.workload_table import replicated_cells, replicated_columns
-from holdfast.api.apps.workload_validation import validate_lasting
+from holdfast.api.apps.workload_validation import counts_within, validate_lasting_template
 from holdfast.api.errors import FieldError, invalid, required
-from holdfast.api.field_rules import in_order, label_map, not_negative
+from holdfast.api.field_rules import in_order, not_negative
 from holdfast.api.resource import SCALE, STATUS, Manifest, Resource
-from holdfast.api.selectors import selector_from_labels
 
 from .pod_defaults import default_template
-from .pod_validation import validate_template
 from .pod_warnings import new_workload_warnings, workload_warnings
+
+_WITHIN = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
+_COUNTS = ("replicas", *_WITHIN, "observedGeneration")
 
 
 def default(controller: Manifest) -> None:
     """Selector and labels come from the template where they are not given."""
     spec = controller.setdefault("spec", {})
     spec.setdefault("replicas", 1)
-    default_template(spec.setdefault("template", {}))
-    if labels := spec["template"]["metadata"].get("labels"):
+    if "template" in spec:
+        default_template(spec["template"])
+    if labels := spec.get("template", {}).get("metadata", {}).get("labels"):
         spec["selector"] = spec.get("selector") or dict(labels)
         metadata = controller.setdefault("metadata", {})
         metadata["labels"] = metadata.get("labels") or dict(labels)
@@ -28,15 +32,25 @@ def default(controller: Manifest) -> None:
 
 def validate(controller: Manifest) -> list[FieldError]:
     spec = controller["spec"]
-    selector, labels = spec.get("selector", {}), spec["template"]["metadata"].get("labels")
     errors = [*not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))]
-    errors += label_map("spec.selector", selector) if selector else [required("spec.selector")]
+    if not spec.get("selector"):
+        errors.append(required("spec.selector"))
     errors += not_negative("spec.replicas", spec.get("replicas"))
-    if selector and not selector_from_labels(selector).matches(labels):
+    if "template" not in spec:
+        return [*errors, required("spec.template")]
+    return [*errors, *_matches(spec), *validate_lasting_template(spec, "ReplicationController")]
+
+
+def _matches(spec: Manifest) -> Iterator[FieldError]:
+    """The selector is a map of labels only; whether they are well-formed nobody asks."""
+    selector, labels = spec.get("selector") or {}, spec["template"]["metadata"].get("labels") or {}
+    if any(labels.get(key) != value for key, value in selector.items()):
         refusal = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", in_order(labels), refusal))
-    errors += validate_template("spec.template", spec["template"])
-    return [*errors, *validate_lasting(spec["template"]["spec"], "ReplicationController")]
+        yield invalid("spec.template.metadata.labels", in_order(labels) or None, refusal)
+
+
+def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    return [*counts_within(new.get("status", {}), _COUNTS, _WITHIN)]
 
 
 REPLICATION_CONTROLLERS = Resource(
@@ -49,6 +63,7 @@ REPLICATION_CONTROLLERS = Resource(
     subresources=(SCALE, STATUS),
     default=default,
     validate=validate,
+    validate_status_update=validate_status_update,
     create_warnings=new_workload_warnings,
     warnings=workload_warnings,
     fields={"status.replicas": lambda controller: str(controller.get("status", {}).get("replicas", 0))},

@@ -87,10 +87,14 @@ def is_standard(name: str) -> bool:
 
 
 def _container_resource(field: str, name: str, amount: str) -> Iterator[FieldError]:
+    yield from validate_container_resource_name(field, name)
+    yield from validate_amount(field, name, amount)
+
+
+def validate_container_resource_name(field: str, name: str) -> Iterator[FieldError]:
     yield from validate_resource_name(field, name)
     if "/" not in name and name not in _OF_CONTAINERS and not name.startswith(_HUGE_PAGES):
         yield invalid(field, name, "must be a standard resource for containers")
-    yield from validate_amount(field, name, amount)
 
 
 def _within_limit(field: str, name: str, amount: str, limit: str | None) -> Iterator[FieldError]:

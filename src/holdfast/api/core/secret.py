@@ -101,6 +101,7 @@ SECRETS = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    tells_changes_first=True,
     warnings=warnings,
     fields={"type": lambda secret: str(secret.get("type", ""))},
     columns=(

@@ -11,7 +11,7 @@ from holdfast.api.selectors import selector_from_labels
 from holdfast.api.table import age
 
 from .service_defaults import default, prepare_create, prepare_update
-from .service_validation import validate, validate_update, warnings
+from .service_validation import validate, validate_status_update, validate_update, warnings
 
 
 def cells(service: Manifest, now: datetime) -> list[Any]:
@@ -62,6 +62,8 @@ SERVICES = Resource(
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
+    validate_status_update=validate_status_update,
+    tells_changes_first=True,
     warnings=warnings,
     validate_name=names.dns_label,
     fields={

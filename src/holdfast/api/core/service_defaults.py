@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from holdfast.api.resource import Manifest
 
-EXTERNALLY_REACHED = ("NodePort", "LoadBalancer")
+NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 AFFINITY_TIMEOUT_S = 10800
 
 
@@ -20,50 +20,59 @@ def default(service: Manifest) -> None:
     for port in spec.get("ports", ()):
         port["protocol"] = port.get("protocol") or "TCP"
         port["targetPort"] = port.get("targetPort") or port.get("port", 0)
-    if kind in EXTERNALLY_REACHED:
+    if is_externally_reached(spec):
         spec["externalTrafficPolicy"] = spec.get("externalTrafficPolicy") or "Cluster"
     if kind == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
     if kind != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
-    service.setdefault("status", {}).setdefault("loadBalancer", {})
+    balancer = service.setdefault("status", {}).setdefault("loadBalancer", {})
+    for entry in balancer.get("ingress", ()) if kind == "LoadBalancer" else ():
+        if entry.get("ip"):
+            entry.setdefault("ipMode", "VIP")
 
 
 def prepare_create(service: Manifest) -> None:
     service["status"] = {"loadBalancer": {}}
-    mirror_cluster_ip(service["spec"])
+    spec = service["spec"]
+    if spec.get("clusterIP") and not spec.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]
 
 
 def prepare_update(new: Manifest, old: Manifest) -> None:
     """What the server once chose stays, where the update says nothing of it and the type still has it."""
     now, then = new["spec"], old["spec"]
-    if now["type"] != "ExternalName" and then.get("type") != "ExternalName":
-        _keep_address(now, then)
-    if now["type"] in EXTERNALLY_REACHED and then.get("type") in EXTERNALLY_REACHED:
+    _keep_address(now, then)
+    if now["type"] in NODE_PORT_TYPES and then.get("type") in NODE_PORT_TYPES:
         _keep_node_ports(now, then)
-        if now.get("externalTrafficPolicy") == "Local" and not now.get("healthCheckNodePort"):
-            _keep(now, then, "healthCheckNodePort")
+    if needs_health_port(now) and needs_health_port(then) and not now.get("healthCheckNodePort"):
+        _keep(now, then, "healthCheckNodePort")
     _drop_what_the_type_has_not(now, then)
-    mirror_cluster_ip(now)
+    if now["type"] != "LoadBalancer":
+        new["status"] = {**new.get("status", {}), "loadBalancer": {}}
 
 
-def mirror_cluster_ip(spec: Manifest) -> None:
-    """The first of clusterIPs is clusterIP; a client may send either."""
-    if spec.get("clusterIP") and not spec.get("clusterIPs"):
-        spec["clusterIPs"] = [spec["clusterIP"]]
-    elif spec.get("clusterIPs") and not spec.get("clusterIP"):
-        spec["clusterIP"] = spec["clusterIPs"][0]
+def is_externally_reached(spec: Manifest) -> bool:
+    kind = spec.get("type")
+    return kind in NODE_PORT_TYPES or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+
+
+def needs_health_port(spec: Manifest) -> bool:
+    """A load balancer asks each node whether it has a pod of its own to send traffic to."""
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
 def _keep_address(now: Manifest, then: Manifest) -> None:
-    if not now.get("clusterIP") and not now.get("clusterIPs"):
-        _keep(now, then, "clusterIP")
+    """An old client knows but the first address; that of a client which changed it is believed (D13)."""
+    if "ExternalName" not in (now["type"], then.get("type")):
+        for member in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if not now.get(member):
+                _keep(now, then, member)
+    address, before = now.get("clusterIP", ""), then.get("clusterIP", "")
+    if address == before and not now.get("clusterIPs"):
         _keep(now, then, "clusterIPs")
-    elif now.get("clusterIP") != then.get("clusterIP") and now.get("clusterIPs") == then.get("clusterIPs"):
-        now.pop("clusterIPs", None)
-    for field in ("ipFamilies", "ipFamilyPolicy"):
-        if not now.get(field):
-            _keep(now, then, field)
+    if address != before and (now.get("clusterIPs") or []) == (then.get("clusterIPs") or []):
+        now["clusterIPs"] = [address] if address else []
 
 
 def _keep(now: Manifest, then: Manifest, field: str) -> None:
@@ -72,40 +81,38 @@ def _keep(now: Manifest, then: Manifest, field: str) -> None:
 
 
 def _keep_node_ports(now: Manifest, then: Manifest) -> None:
-    """A port of one protocol and number, or of one name, keeps its node port."""
-    by_number = {(p.get("protocol"), p.get("port")): p.get("nodePort") for p in then.get("ports", ())}
-    by_name = {p.get("name", ""): p.get("nodePort") for p in then.get("ports", ())}
-    taken = {port["nodePort"] for port in now.get("ports", ()) if port.get("nodePort")}
+    """A port keeps its node port by its name; a single port has none, which is a name too."""
+    by_name = {port.get("name", ""): port.get("nodePort") for port in then.get("ports", ())}
+    given = {port["nodePort"] for port in now.get("ports", ()) if port.get("nodePort")}
     for port in now.get("ports", ()):
-        known = by_number.get((port.get("protocol"), port.get("port"))) or by_name.get(port.get("name", ""))
-        if not port.get("nodePort") and known and known not in taken:
+        known = by_name.get(port.get("name", ""))
+        if not port.get("nodePort") and known and known not in given:
             port["nodePort"] = known
-            taken.add(known)
 
 
 def _drop_what_the_type_has_not(now: Manifest, then: Manifest) -> None:
     """Changing the type drops what belonged to the old one, unless the client changed that as well (D13)."""
     kind = now["type"]
+    if needs_health_port(then) and not needs_health_port(now):
+        _drop_same(now, then, "healthCheckNodePort")
+    if is_externally_reached(then) and not is_externally_reached(now):
+        _drop_same(now, then, "externalTrafficPolicy")
     if kind == then.get("type"):
         return
     if kind == "ExternalName":
-        if now.get("clusterIP") == then.get("clusterIP"):
-            for field in ("clusterIP", "clusterIPs"):
-                now.pop(field, None)
-        for field in ("ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
-            if now.get(field) == then.get(field):
-                now.pop(field, None)
-    if then.get("type") == "ExternalName" and now.get("externalName") == then.get("externalName"):
-        now.pop("externalName", None)
-    if kind not in EXTERNALLY_REACHED:
+        if all(now.get(member) == then.get(member) for member in ("clusterIP", "clusterIPs")):
+            _drop_same(now, then, "clusterIP", "clusterIPs")
+        _drop_same(now, then, "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
+    if kind not in NODE_PORT_TYPES and then.get("type") in NODE_PORT_TYPES:
         before = {port.get("nodePort") for port in then.get("ports", ())}
-        for port in now.get("ports", ()):
-            if port.get("nodePort") in before:
+        if all(port.get("nodePort", None) in before | {None, 0} for port in now.get("ports", ())):
+            for port in now.get("ports", ()):
                 port.pop("nodePort", None)
-        for field in ("externalTrafficPolicy", "healthCheckNodePort"):
-            if now.get(field) == then.get(field):
-                now.pop(field, None)
     if kind != "LoadBalancer":
-        for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
-            if now.get(field) == then.get(field):
-                now.pop(field, None)
+        _drop_same(now, then, "allocateLoadBalancerNodePorts", "loadBalancerClass")
+
+
+def _drop_same(now: Manifest, then: Manifest, *members: str) -> None:
+    for member in members:
+        if now.get(member) == then.get(member):
+            now.pop(member, None)

@@ -13,20 +13,25 @@ from holdfast.api.field_rules import (
     endpoint_address,
     ip_address,
     is_ip_address,
+    label_key,
     label_map,
     named,
     port_number,
     required_and_supported,
+    required_name,
     supported,
 )
 from holdfast.api.resource import Manifest
 
 from .container_validation import PROTOCOLS
-from .service_defaults import EXTERNALLY_REACHED
+from .service_addresses import cluster_addresses, is_headless, kept_addresses
+from .service_defaults import NODE_PORT_TYPES, is_externally_reached, needs_health_port
 
 _OLD_HINTS, _HINTS = "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _POLICIES = ("Cluster", "Local")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _MOST_AFFINITY_S = 86400
 
 
@@ -62,52 +67,87 @@ def _warnings(service: Manifest) -> Iterator[str]:
 
 
 def validate(service: Manifest) -> list[FieldError]:
+    """In upstream's order, which shows where several things are wrong."""
     spec = service["spec"]
     return [
+        *_annotations(service["metadata"].get("annotations") or {}),
         *_ports_given(spec),
-        *_external_name(spec),
+        *_of_type(spec),
         *_ports("spec.ports", spec),
         *label_map("spec.selector", spec.get("selector", {})),
         *_affinity(spec),
-        *_cluster_addresses(spec),
+        *cluster_addresses(spec),
         *_external_addresses(spec),
         *required_and_supported("spec.type", spec.get("type", ""), _TYPES),
         *_node_ports(spec),
-        *_source_ranges(spec),
+        *_repeated_ports("spec.ports", spec.get("ports", [])),
+        *_source_ranges(service),
+        *_load_balancer(spec),
         *_traffic_policies(spec),
     ]
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
-    """The address is kept as long as the type has one."""
     now, then = new["spec"], old["spec"]
-    if "ExternalName" in (now.get("type"), then.get("type")):
-        return []
-    addresses, before = now.get("clusterIPs", []), then.get("clusterIPs", [])
-    if before and (not addresses or addresses[0] != before[0]):
-        return [invalid("spec.clusterIPs[0]", addresses or None, "may not change once set")]
-    return []
+    return [*kept_addresses(now, then), *_kept_class(now, then), *_kept_health_port(now, then)]
 
 
-def _is_headless(spec: Manifest) -> bool:
-    return bool(spec.get("clusterIP") == "None")
+def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    """Where a load balancer says it can be reached."""
+    field, entries = "status.loadBalancer.ingress", new.get("status", {}).get("loadBalancer", {}).get("ingress", ())
+    if entries and new["spec"].get("type") != "LoadBalancer":
+        return [forbidden(field, "may only be used when `spec.type` is 'LoadBalancer'")]
+    return [error for i, entry in enumerate(entries) for error in _ingress(f"{field}[{i}]", entry)]
+
+
+def _ingress(field: str, entry: Manifest) -> Iterator[FieldError]:
+    address, mode, name = entry.get("ip", ""), entry.get("ipMode"), entry.get("hostname", "")
+    if address:
+        yield from ip_address(f"{field}.ip", address)
+    if mode is not None and not address:
+        yield forbidden(f"{field}.ipMode", "may not be specified when `ip` is not set")
+    elif mode is not None:
+        yield from supported(f"{field}.ipMode", mode, ("Proxy", "VIP"))
+    if name:
+        yield from named(f"{field}.hostname", name, names.dns_subdomain)
+        if is_ip_address(name):
+            yield invalid(f"{field}.hostname", name, "must be a DNS name, not an IP address")
+
+
+def _annotations(annotations: Manifest) -> Iterator[FieldError]:
+    if _HINTS in annotations and _OLD_HINTS in annotations and annotations[_HINTS] != annotations[_OLD_HINTS]:
+        refusal = f"must match annotations[{_OLD_HINTS}] when both are specified"
+        yield invalid(f"metadata.annotations[{_HINTS}]", annotations[_HINTS], refusal)
+
+
+def _kept_class(now: Manifest, then: Manifest) -> Iterator[FieldError]:
+    balanced = now.get("type") == then.get("type") == "LoadBalancer"
+    if balanced and now.get("loadBalancerClass") != then.get("loadBalancerClass"):
+        yield invalid("spec.loadBalancerClass", now.get("loadBalancerClass"), "may not change once set")
+
+
+def _kept_health_port(now: Manifest, then: Manifest) -> Iterator[FieldError]:
+    if not (needs_health_port(now) and needs_health_port(then)):
+        return
+    if now.get("healthCheckNodePort", 0) != then.get("healthCheckNodePort", 0):
+        yield forbidden("spec.healthCheckNodePort", "field is immutable")
 
 
 def _ports_given(spec: Manifest) -> Iterator[FieldError]:
-    if not spec.get("ports") and not _is_headless(spec) and spec.get("type") != "ExternalName":
+    if not spec.get("ports") and not is_headless(spec) and spec.get("type") != "ExternalName":
         yield required("spec.ports")
 
 
-def _external_name(spec: Manifest) -> Iterator[FieldError]:
-    if spec.get("type") != "ExternalName":
+def _of_type(spec: Manifest) -> Iterator[FieldError]:
+    kind = spec.get("type")
+    if kind in NODE_PORT_TYPES and is_headless(spec):
+        yield invalid("spec.clusterIPs[0]", spec["clusterIPs"][0], f"may not be set to 'None' for {kind} services")
+    if kind != "ExternalName":
         return
-    if spec.get("clusterIPs") or spec.get("clusterIP"):
-        yield forbidden("spec.clusterIPs", "may not be set for ExternalName services")
-    name = spec.get("externalName", "")
-    if name:
-        yield from named("spec.externalName", name.removesuffix("."), names.dns_subdomain)
-    else:
-        yield required("spec.externalName")
+    for member in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+        if spec.get(member):
+            yield forbidden(f"spec.{member}", "may not be set for ExternalName services")
+    yield from required_name("spec.externalName", spec.get("externalName", "").removesuffix("."), names.dns_subdomain)
 
 
 def _ports(field: str, spec: Manifest) -> Iterator[FieldError]:
@@ -125,9 +165,8 @@ def _ports(field: str, spec: Manifest) -> Iterator[FieldError]:
         yield from port_number(f"{at}.port", port.get("port", 0))
         yield from required_and_supported(f"{at}.protocol", port.get("protocol", ""), PROTOCOLS)
         yield from _target_port(f"{at}.targetPort", port.get("targetPort", 0))
-        if protocol := port.get("appProtocol"):
-            yield from named(f"{at}.appProtocol", protocol, names.qualified_name)
-    yield from _repeated_ports(field, ports)
+        if "appProtocol" in port:
+            yield from label_key(f"{at}.appProtocol", port["appProtocol"])
 
 
 def _target_port(field: str, target: int | str) -> Iterator[FieldError]:
@@ -174,22 +213,6 @@ def _affinity(spec: Manifest) -> Iterator[FieldError]:
         yield forbidden("spec.sessionAffinityConfig", refusal)
 
 
-def _cluster_addresses(spec: Manifest) -> Iterator[FieldError]:
-    addresses = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
-    if spec.get("type") == "ExternalName":
-        return
-    for i, address in enumerate(addresses):
-        if address != "None":
-            yield from ip_address(f"spec.clusterIPs[{i}]", address)
-        elif len(addresses) > 1:
-            yield invalid(f"spec.clusterIPs[{i}]", address, "must be empty when spec.clusterIPs[0] is set to None")
-    if _is_headless(spec) and spec.get("type") in EXTERNALLY_REACHED:
-        refusal = f"may not be set to 'None' for {spec['type']} services"
-        yield invalid("spec.clusterIPs[0]", addresses[0], refusal)
-    if addresses and spec.get("clusterIP") and spec["clusterIP"] != addresses[0]:
-        yield invalid("spec.clusterIPs", addresses, "first value must match `clusterIP`")
-
-
 def _external_addresses(spec: Manifest) -> Iterator[FieldError]:
     for i, address in enumerate(spec.get("externalIPs", ())):
         field = f"spec.externalIPs[{i}]"
@@ -200,41 +223,61 @@ def _external_addresses(spec: Manifest) -> Iterator[FieldError]:
 
 
 def _node_ports(spec: Manifest) -> Iterator[FieldError]:
-    kind = spec.get("type")
+    ports = spec.get("ports", ())
+    if spec.get("type") == "ClusterIP":
+        for i, port in enumerate(ports):
+            if port.get("nodePort"):
+                yield forbidden(f"spec.ports[{i}].nodePort", "may not be used when `type` is 'ClusterIP'")
     seen: set[tuple[Any, Any]] = set()
-    for i, port in enumerate(spec.get("ports", ())):
-        number = port.get("nodePort")
-        if not number:
-            continue
-        field = f"spec.ports[{i}].nodePort"
-        if kind not in EXTERNALLY_REACHED:
-            yield forbidden(field, f"may not be used when `type` is '{kind}'")
-        if (port.get("protocol"), number) in seen:
-            yield duplicate(field, number)
-        seen.add((port.get("protocol"), number))
+    for i, port in enumerate(ports):
+        key = (port.get("protocol"), port.get("nodePort"))
+        if key[1] and key in seen:
+            yield duplicate(f"spec.ports[{i}].nodePort", key[1])
+        seen.add(key)
 
 
-def _source_ranges(spec: Manifest) -> Iterator[FieldError]:
-    if "loadBalancerSourceRanges" not in spec:
-        return
-    # The capital is upstream's.
-    field = "spec.LoadBalancerSourceRanges"
-    if spec.get("type") != "LoadBalancer":
-        yield forbidden(field, "may only be used when `type` is 'LoadBalancer'")
-    for i, block in enumerate(spec["loadBalancerSourceRanges"]):
-        yield from cidr(f"{field}[{i}]", block)
+def _source_ranges(service: Manifest) -> Iterator[FieldError]:
+    """In the spec, or in the annotation that was there before."""
+    spec, annotations = service["spec"], service["metadata"].get("annotations") or {}
+    refusal = "may only be used when `type` is 'LoadBalancer'"
+    if blocks := spec.get("loadBalancerSourceRanges"):
+        # The capital is upstream's.
+        field = "spec.LoadBalancerSourceRanges"
+        if spec.get("type") != "LoadBalancer":
+            yield forbidden(field, refusal)
+        for i, block in enumerate(blocks):
+            yield from cidr(f"{field}[{i}]", block.strip())
+    elif _SOURCE_RANGES in annotations:
+        field, text = f"metadata.annotations[{_SOURCE_RANGES}]", annotations[_SOURCE_RANGES].strip()
+        if spec.get("type") != "LoadBalancer":
+            yield forbidden(field, refusal)
+        for block in text.split(",") if text else ():
+            yield from cidr(field, block.strip())
+
+
+def _load_balancer(spec: Manifest) -> Iterator[FieldError]:
+    is_balanced = spec.get("type") == "LoadBalancer"
+    if not is_balanced:
+        for member in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
+            if spec.get(member) is not None:
+                yield forbidden(f"spec.{member}", "may only be used when `type` is 'LoadBalancer'")
+    elif spec.get("loadBalancerClass") is not None:
+        yield from label_key("spec.loadBalancerClass", spec["loadBalancerClass"])
 
 
 def _traffic_policies(spec: Manifest) -> Iterator[FieldError]:
     external, internal = spec.get("externalTrafficPolicy"), spec.get("internalTrafficPolicy")
-    is_reached = spec.get("type") in EXTERNALLY_REACHED or bool(spec.get("externalIPs"))
-    if external and not is_reached:
+    if external and not is_externally_reached(spec):
         yield invalid("spec.externalTrafficPolicy", external, "may only be set for externally-accessible services")
     elif external:
         yield from supported("spec.externalTrafficPolicy", external, _POLICIES)
-    if internal and spec.get("type") != "ExternalName":
-        yield from supported("spec.internalTrafficPolicy", internal, _POLICIES)
-    if spec.get("healthCheckNodePort") and external != "Local":
-        number = spec["healthCheckNodePort"]
+    health_port = spec.get("healthCheckNodePort")
+    if health_port and not needs_health_port(spec):
         refusal = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
-        yield invalid("spec.healthCheckNodePort", number, refusal)
+        yield invalid("spec.healthCheckNodePort", health_port, refusal)
+    elif health_port:
+        yield from port_number("spec.healthCheckNodePort", health_port)
+    if internal is not None:
+        yield from supported("spec.internalTrafficPolicy", internal, _POLICIES)
+    if "trafficDistribution" in spec:
+        yield from supported("spec.trafficDistribution", spec["trafficDistribution"], _DISTRIBUTIONS)

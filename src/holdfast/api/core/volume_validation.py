@@ -1,11 +1,8 @@
-"""The volumes of pods: their names, and the sources that one machine can serve (V-G, V-H).
-
-Sources of clouds and old network systems are accepted as they are: no agent here mounts them.
-"""
+"""The volumes of pods: their names, and the sources that one machine can serve (V-G, V-H)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from holdfast.api import names, quantity
 from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, required
@@ -14,7 +11,8 @@ from holdfast.api.resource import Manifest
 
 from .claim_validation import validate_claim_spec
 from .environment_validation import FIELDS_OF_FILES, validate_field_reference, validate_resource_reference
-from .path_validation import absolute_path, file_path, no_backsteps
+from .network_volumes import OF_PODS, Rule, portal_fits
+from .path_validation import file_path, no_backsteps
 
 _HOST_PATH_TYPES = (
     "",
@@ -40,10 +38,12 @@ _ORDER = (
     "flocker",
     "persistentVolumeClaim",
     "rbd",
+    "cinder",
     "cephfs",
     "quobyte",
     "downwardAPI",
     "fc",
+    "flexVolume",
     "configMap",
     "azureFile",
     "vsphereVolume",
@@ -67,6 +67,8 @@ def validate_volumes(field: str, volumes: list[Manifest], pod_name: str) -> tupl
     for i, volume in enumerate(volumes):
         at, name = f"{field}[{i}]", volume.get("name", "")
         errors = [*validate_sources(at, volume, _SOURCES, _ORDER)]
+        if "iscsi" in volume:
+            errors += portal_fits(f"{at}.name", name, name, volume["iscsi"])
         if "ephemeral" in volume and pod_name and name:
             errors += _ephemeral_claim_name(f"{at}.name", pod_name, name)
         errors += required_name(f"{at}.name", name, names.dns_label)
@@ -76,9 +78,6 @@ def validate_volumes(field: str, volumes: list[Manifest], pod_name: str) -> tupl
             valid.add(name)
         found += errors
     return found, frozenset(valid)
-
-
-Rule = Callable[[str, Manifest], Iterator[FieldError]]
 
 
 def validate_sources(
@@ -106,13 +105,10 @@ def host_path(field: str, source: Manifest) -> Iterator[FieldError]:
 
 def nfs(field: str, source: Manifest) -> Iterator[FieldError]:
     yield from present(f"{field}.server", source.get("server"))
-    yield from absolute_path(f"{field}.path", source.get("path", ""))
-
-
-def csi(field: str, source: Manifest) -> Iterator[FieldError]:
-    yield from required_name(
-        f"{field}.driver", source.get("driver", ""), lambda name: names.dns_subdomain(name.lower())
-    )
+    path = source.get("path", "")
+    yield from present(f"{field}.path", path)
+    if not path.startswith("/"):
+        yield invalid(f"{field}.path", path, "must be an absolute path")
 
 
 def _empty_dir(field: str, source: Manifest) -> Iterator[FieldError]:
@@ -260,6 +256,7 @@ _PROJECTIONS: Mapping[str, Rule] = {
     "podCertificate": lambda field, source: iter(()),
 }
 _SOURCES: Mapping[str, Rule] = {
+    **OF_PODS,
     "emptyDir": _empty_dir,
     "hostPath": host_path,
     "secret": _secret,
@@ -268,7 +265,6 @@ _SOURCES: Mapping[str, Rule] = {
     "downwardAPI": _downward_api,
     "configMap": _config_map,
     "projected": _projected,
-    "csi": csi,
     "ephemeral": _ephemeral,
     "image": _image,
 }

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
 from holdfast.api.core.container_validation import PROTOCOLS
 from holdfast.api.errors import FieldError, duplicate, invalid, required, too_many
-from holdfast.api.field_rules import endpoint_address, label_map, named, port_number, required_and_supported
+from holdfast.api.field_rules import endpoint_address, label_key, label_map, named, port_number, required_and_supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
+_MOST_LABELS, _MOST_HINTS = 16, 8
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 _MOST_ENDPOINTS, _MOST_PORTS, _MOST_ADDRESSES, _MOST_SHOWN = 1000, 20000, 100, 3
 
@@ -54,11 +55,33 @@ def _endpoints(endpoints: list[Manifest], kind: str) -> Iterator[FieldError]:
             yield too_many(f"{at}.addresses", len(addresses), _MOST_ADDRESSES)
         for j, address in enumerate(addresses):
             yield from _address(f"{at}.addresses[{j}]", address, kind)
-        if node := endpoint.get("nodeName"):
-            yield from named(f"{at}.nodeName", node, names.dns_subdomain)
-        yield from label_map(f"{at}.deprecatedTopology", endpoint.get("deprecatedTopology", {}))
-        if host_name := endpoint.get("hostname"):
-            yield from named(f"{at}.hostname", host_name, names.dns_label)
+        if "nodeName" in endpoint:
+            yield from named(f"{at}.nodeName", endpoint["nodeName"], names.dns_subdomain)
+        yield from _topology(f"{at}.deprecatedTopology", endpoint.get("deprecatedTopology", {}))
+        if "hostname" in endpoint:
+            yield from named(f"{at}.hostname", endpoint["hostname"], names.dns_label)
+        for kind, rule in (("forZones", names.qualified_name), ("forNodes", names.dns_subdomain)):
+            yield from _hints(f"{at}.hints.{kind}", endpoint.get("hints", {}).get(kind, ()), rule)
+
+
+def _topology(field: str, labels: dict[str, str]) -> Iterator[FieldError]:
+    if len(labels) > _MOST_LABELS:
+        yield too_many(field, len(labels), _MOST_LABELS)
+    yield from label_map(field, labels)
+
+
+def _hints(field: str, hints: Sequence[Manifest], rule: Callable[[str], str]) -> Iterator[FieldError]:
+    """For whom an endpoint is near."""
+    if len(hints) > _MOST_HINTS:
+        yield too_many(field, len(hints), _MOST_HINTS)
+        return
+    seen: set[str] = set()
+    for i, hint in enumerate(hints):
+        name = hint.get("name", "")
+        if name in seen:
+            yield duplicate(f"{field}[{i}].name", name)
+        seen.add(name)
+        yield from named(f"{field}[{i}].name", name, rule)
 
 
 def _address(field: str, address: str, kind: str) -> Iterator[FieldError]:
@@ -86,6 +109,8 @@ def _ports(ports: list[Manifest]) -> Iterator[FieldError]:
         if port.get("port") is not None:
             yield from port_number(f"{at}.port", port["port"])
         yield from required_and_supported(f"{at}.protocol", port.get("protocol", ""), PROTOCOLS)
+        if "appProtocol" in port:
+            yield from label_key(f"{at}.appProtocol", port["appProtocol"])
 
 
 def cells(endpoint_slice: Manifest, now: datetime) -> list[Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from holdfast.api.core import event as core_event
 from holdfast.api.core import event_table
-from holdfast.api.errors import FieldError, invalid, required, too_long
-from holdfast.api.field_rules import label_key
+from holdfast.api.errors import FieldError, invalid, required
+from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest, Resource, StoredAs
+from holdfast.api.structure import go_name
 
 _NEW_NAMES = {
     "involvedObject": "regarding",
@@ -23,8 +24,12 @@ _NEW_NAMES = {
 }
 _CORE_NAMES = {new: core for core, new in _NEW_NAMES.items()}
 _LEFT_OUT_EMPTY = ("reportingController", "reportingInstance")
-_MOST_BYTES = 128
-_MOST_NOTE_BYTES = 1024
+_OLD = ("firstTimestamp", "lastTimestamp", "count", "source")
+_FIXED = (
+    *("involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "reason", "type"),
+    *("eventTime", "action", "related", "reportingComponent", "reportingInstance"),
+)
+"""What an update leaves alone, by the names of core events; upstream looks twice at the reason."""
 
 
 def to_core(event: Manifest) -> Manifest:
@@ -49,25 +54,56 @@ def default(event: Manifest) -> None:
 
 
 def validate(event: Manifest) -> list[FieldError]:
-    """Stricter than core events: made by recorders that know when, who and what."""
-    errors = core_event.validate(to_core(event))
-    if not event.get("eventTime"):
+    return [*core_event.validate_event(to_core(event), "reportingController")]
+
+
+def validate_create(event: Manifest) -> list[FieldError]:
+    """New events know when and what kind, and say nothing in the words of old ones, whose names upstream uses."""
+    core, errors = to_core(event), [*_series(event)]
+    if not core.get("eventTime"):
         errors.append(required("eventTime"))
-    if event.get("type") not in ("Normal", "Warning"):
-        errors.append(invalid("type", event.get("type", ""), 'has invalid value: "Normal" or "Warning" expected'))
-    for field in ("reportingController", "reportingInstance", "action", "reason"):
-        errors += _required_text(field, event.get(field, ""))
-    if controller := event.get("reportingController"):
-        errors += label_key("reportingController", controller)
-    if len(event.get("note", "").encode()) > _MOST_NOTE_BYTES:
-        errors.append(too_long("note", _MOST_NOTE_BYTES))
+    kind = core.get("type", "")
+    if kind not in ("Normal", "Warning"):
+        errors.append(invalid("type", "", f"has invalid value: {kind}"))
+    errors += [invalid(member, "", "needs to be unset") for member in _OLD if core.get(member)]
     return errors
 
 
-def _required_text(field: str, text: str) -> list[FieldError]:
-    if not text:
-        return [required(field)]
-    return [too_long(field, _MOST_BYTES)] if len(text.encode()) > _MOST_BYTES else []
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    """Only the series goes on."""
+    now, then = to_core(new), to_core(old)
+    errors = [] if same(now.get("series"), then.get("series")) else [*_series(new)]
+    for member in _FIXED:
+        if not same(now.get(member), then.get(member)):
+            name = "reportingController" if member == "reportingComponent" else member
+            errors.append(invalid(name, _shown(member, now.get(member)), "field is immutable"))
+    return errors
+
+
+def _series(event: Manifest) -> Iterator[FieldError]:
+    series = event.get("series")
+    if series is None:
+        return
+    if series.get("count", 0) < 2:
+        yield invalid("series.count", "", "should be at least 2")
+    if not series.get("lastObservedTime"):
+        yield required("series.lastObservedTime")
+
+
+def _shown(member: str, value: Any) -> Any:
+    """Upstream's messages show its internal structures."""
+    if member == "involvedObject":
+        return _reference(value or {})
+    if member == "related":
+        return None if value is None else _reference(value)
+    if member == "source":
+        return {"Component": (value or {}).get("component", ""), "Host": (value or {}).get("host", "")}
+    return value
+
+
+def _reference(value: Manifest) -> Manifest:
+    members = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    return {go_name(member): value.get(member, "") for member in members}
 
 
 def cells(event: Manifest, now: datetime) -> list[Any]:
@@ -97,6 +133,8 @@ EVENTS = Resource(
     short_names=("ev",),
     default=default,
     validate=validate,
+    validate_create=validate_create,
+    validate_update=validate_update,
     fields=_FIELDS,
     columns=event_table.COLUMNS,
     cells=cells,

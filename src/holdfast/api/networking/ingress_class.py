@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, forbidden, invalid, required
-from holdfast.api.field_rules import domain_prefixed_path, immutable, named, required_name, supported
+from holdfast.api.errors import FieldError, forbidden, required, too_long
+from holdfast.api.field_rules import domain_prefixed_path, immutable, named, supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -24,9 +24,8 @@ def validate(ingress_class: Manifest) -> list[FieldError]:
     controller = spec.get("controller", "")
     errors: list[FieldError] = []
     if len(controller) > 250:
-        errors.append(invalid("spec.controller", controller, "must be no more than 250 characters"))
-    elif controller:
-        errors += domain_prefixed_path("spec.controller", controller)
+        errors.append(too_long("spec.controller", 250))
+    errors += domain_prefixed_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
         errors += _parameters("spec.parameters", parameters)
@@ -34,10 +33,7 @@ def validate(ingress_class: Manifest) -> list[FieldError]:
 
 
 def _parameters(field: str, parameters: Manifest) -> Iterator[FieldError]:
-    if "apiGroup" in parameters:
-        yield from named(f"{field}.apiGroup", parameters["apiGroup"], names.dns_subdomain)
-    for member in ("kind", "name"):
-        yield from required_name(f"{field}.{member}", parameters.get(member, ""), names.path_segment_name)
+    yield from object_reference(field, parameters)
     scope, namespace = parameters.get("scope", ""), parameters.get("namespace")
     yield from supported(f"{field}.scope", scope, ("Cluster", "Namespace"))
     if scope == "Namespace":
@@ -47,6 +43,17 @@ def _parameters(field: str, parameters: Manifest) -> Iterator[FieldError]:
             yield from named(f"{field}.namespace", namespace, names.dns_label)
     elif scope == "Cluster" and namespace is not None:
         yield forbidden(f"{field}.namespace", "`parameters.scope` is set to 'Cluster'")
+
+
+def object_reference(field: str, reference: Manifest) -> Iterator[FieldError]:
+    """To an object of any kind."""
+    if reference.get("apiGroup") is not None:
+        yield from named(f"{field}.apiGroup", reference["apiGroup"], names.dns_subdomain)
+    for member in ("kind", "name"):
+        if text := reference.get(member):
+            yield from named(f"{field}.{member}", text, names.path_segment_name)
+        else:
+            yield required(f"{field}.{member}", f"{member} is required")
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
@@ -77,6 +84,7 @@ INGRESS_CLASSES = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    tells_changes_first=True,
     columns=(
         NAME,
         Column("Controller", text="Controller that is responsible for handling this class"),

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
+from holdfast.api.errors import FieldError, invalid, not_supported, required
 from holdfast.api.field_rules import named
 from holdfast.api.resource import AGE, NAME, Column, Manifest
 from holdfast.api.selector_validation import validate_label_selector
 from holdfast.api.table import age
 
 GROUP = "rbac.authorization.k8s.io"
+_NO_SELECTORS = "at least one clusterRoleSelector required if aggregationRule is non-nil"
 _OF_ROLE = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace."
 
 
@@ -41,9 +42,14 @@ def validate_aggregation(cluster_role: Manifest) -> Iterator[FieldError]:
         return
     selectors = rule.get("clusterRoleSelectors", ())
     if not selectors:
-        yield required("aggregationRule.clusterRoleSelectors", "at least one clusterRoleSelector required")
+        yield required("aggregationRule.clusterRoleSelectors", _NO_SELECTORS)
     for i, selector in enumerate(selectors):
-        yield from validate_label_selector(f"aggregationRule.clusterRoleSelectors[{i}]", selector)
+        field = f"aggregationRule.clusterRoleSelectors[{i}]"
+        malformed = [*validate_label_selector(field, selector)]
+        yield from malformed
+        if malformed:
+            # Upstream shows what could not be made of it.
+            yield invalid(field, None, "invalid label selector.")
 
 
 def default_binding(binding: Manifest) -> None:
@@ -97,8 +103,6 @@ def _subject(field: str, subject: Manifest, is_namespaced: bool) -> Iterator[Fie
         case "User" | "Group":
             if group != GROUP:
                 yield not_supported(f"{field}.apiGroup", group, (GROUP,))
-            if subject.get("namespace"):
-                yield forbidden(f"{field}.namespace", "namespace is not allowed for users and groups")
         case kind:
             yield not_supported(f"{field}.kind", kind, ("ServiceAccount", "User", "Group"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from holdfast.api.errors import FieldError, forbidden
+from holdfast.api.errors import FieldError, forbidden, invalid
 from holdfast.api.field_rules import supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
@@ -40,7 +40,7 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     if new["value"] != old["value"]:
         errors.append(forbidden("value", "may not be changed in an update."))
     if new["preemptionPolicy"] != old.get("preemptionPolicy", "PreemptLowerPriority"):
-        errors.append(forbidden("preemptionPolicy", "may not be changed in an update."))
+        errors.append(invalid("preemptionPolicy", new["preemptionPolicy"], "field is immutable"))
     return errors
 
 
@@ -64,6 +64,7 @@ PRIORITY_CLASSES = Resource(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    validates_updates_whole=False,
     columns=(
         NAME,
         Column("Value", "integer", documents="scheduling.v1.PriorityClass.value"),

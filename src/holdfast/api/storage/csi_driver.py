@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, required
+from holdfast.api.errors import FieldError, duplicate, invalid, required
 from holdfast.api.field_rules import only, supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
-_MODES = ("Ephemeral", "Persistent")
+_MODES = ("Persistent", "Ephemeral")
+_LEAST_PERIOD_S = 10
 _FLAGS = ("podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount")
 
 
@@ -26,10 +28,41 @@ def default(driver: Manifest) -> None:
 
 def validate(driver: Manifest) -> list[FieldError]:
     spec = driver["spec"]
-    errors = [required(f"spec.{flag}") for flag in ("attachRequired",) if flag not in spec]
+    # Upstream's name of the field in messages has a letter more.
+    errors = [] if spec.get("attachRequired") is not None else [required("spec.attachedRequired")]
+    errors += supported("spec.fsGroupPolicy", spec["fsGroupPolicy"], ("File", "None", "ReadWriteOnceWithFSType"))
+    errors += _token_requests("spec.tokenRequests", spec.get("tokenRequests", ()))
     errors += only("spec.volumeLifecycleModes", spec["volumeLifecycleModes"], _MODES)
-    policies = ("File", "None", "ReadWriteOnceWithFSType")
-    return [*errors, *supported("spec.fsGroupPolicy", spec["fsGroupPolicy"], policies)]
+    period_s = spec.get("nodeAllocatableUpdatePeriodSeconds")
+    if period_s is not None and period_s < _LEAST_PERIOD_S:
+        refusal = f"must be greater than or equal to {_LEAST_PERIOD_S} seconds"
+        errors.append(invalid("spec.nodeAllocatableUpdatePeriodSeconds", period_s, refusal))
+    return errors
+
+
+def _token_requests(field: str, requests: Sequence[Manifest]) -> Iterator[FieldError]:
+    """One for each audience, for ten minutes or longer."""
+    seen: set[str] = set()
+    for i, request in enumerate(requests):
+        audience, seconds = request.get("audience", ""), request.get("expirationSeconds")
+        if audience in seen:
+            yield duplicate(f"{field}[{i}].audience", audience)
+            continue
+        seen.add(audience)
+        at = f"{field}[{i}].expirationSeconds"
+        if seconds is not None and seconds < 600:
+            yield invalid(at, seconds, "may not specify a duration less than 10 minutes")
+        if seconds is not None and seconds > 1 << 32:
+            yield invalid(at, seconds, "may not specify a duration larger than 2^32 seconds")
+
+
+def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
+    now, then = new["spec"], old["spec"]
+    errors: list[FieldError] = []
+    for field, member in (("attachedRequired", "attachRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")):
+        if now.get(member) != then.get(member):
+            errors.append(invalid(f"spec.{field}", now.get(member), "field is immutable"))
+    return errors
 
 
 def cells(driver: Manifest, now: datetime) -> list[Any]:
@@ -54,6 +87,7 @@ CSI_DRIVERS = Resource(
     namespaced=False,
     default=default,
     validate=validate,
+    validate_update=validate_update,
     validate_name=lambda name: names.dns_subdomain(name.lower()),
     columns=(
         NAME,

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.api import names
 from holdfast.api.core.node_labels import OLD_LABELS
 from holdfast.api.errors import FieldError, duplicate, invalid, required, too_long
-from holdfast.api.field_rules import immutable, label_key, required_and_supported
+from holdfast.api.field_rules import immutable, label_key, named, required_and_supported
 from holdfast.api.resource import AGE, NAME, Column, Manifest, Resource
 from holdfast.api.table import age
 
@@ -47,8 +47,8 @@ def validate_provisioner(field: str, name: str) -> Iterator[FieldError]:
     """The name of whatever makes volumes, as `example.com/maker`."""
     if not name:
         yield required(field)
-    elif error := names.qualified_name(name.lower()):
-        yield invalid(field, name, error)
+    else:
+        yield from named(field, name.lower(), names.qualified_name)
 
 
 def validate_parameters(parameters: dict[str, str]) -> list[FieldError]:

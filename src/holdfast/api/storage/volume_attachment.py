@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from holdfast.api.errors import FieldError, invalid
-from holdfast.api.field_rules import present
+from holdfast.api import names
+from holdfast.api.core.network_volumes import csi_driver_name
+from holdfast.api.errors import FieldError, forbidden, invalid, required
+from holdfast.api.field_rules import named, present
 from holdfast.api.meaning import same
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.table import age
@@ -19,9 +22,26 @@ def default(attachment: Manifest) -> None:
 
 def validate(attachment: Manifest) -> list[FieldError]:
     spec = attachment["spec"]
-    errors = [*present("spec.attacher", spec.get("attacher"))]
-    errors += present("spec.source", spec["source"])
-    return [*errors, *present("spec.nodeName", spec.get("nodeName"))]
+    errors = [*present("spec.attacher", spec.get("attacher")), *_source("spec.source", spec["source"])]
+    return [*errors, *named("spec.nodeName", spec.get("nodeName", ""), names.dns_subdomain)]
+
+
+def _source(field: str, source: Manifest) -> Iterator[FieldError]:
+    name, spec = source.get("persistentVolumeName"), source.get("inlineVolumeSpec")
+    exactly_one = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+    if name is None and spec is None:
+        yield required(field, exactly_one)
+    elif name is not None and spec is not None:
+        yield forbidden(field, exactly_one)
+    elif name == "":
+        yield required(f"{field}.persistentVolumeName", "must specify non empty persistentVolumeName")
+
+
+def validate_create(attachment: Manifest) -> list[FieldError]:
+    spec = attachment["spec"]
+    errors = [*csi_driver_name("spec.attacher", spec.get("attacher", ""))]
+    name = spec["source"].get("persistentVolumeName")
+    return errors if name is None else [*errors, *named("spec.source.persistentVolumeName", name, names.dns_subdomain)]
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
@@ -51,6 +71,7 @@ VOLUME_ATTACHMENTS = Resource(
     subresources=(STATUS,),
     default=default,
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     columns=(
         NAME,

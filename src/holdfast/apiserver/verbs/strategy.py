@@ -161,9 +161,9 @@ def update_errors(call: Call, new: Manifest, old: Manifest, verdict: Verdict) ->
     errors = validate_metadata_update(new, old)
     if not errors:
         errors += validate_metadata(new, resource)
-    if resource.validates_updates_whole:
-        errors += verdict.errors()
-    return [*errors, *resource.validate_update(new, old)]
+    whole = verdict.errors() if resource.validates_updates_whole else ()
+    changes = resource.validate_update(new, old)
+    return [*errors, *changes, *whole] if resource.tells_changes_first else [*errors, *whole, *changes]
 
 
 def is_gone(new: Manifest, old: Manifest) -> bool:
