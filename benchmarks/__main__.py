@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-import sys
 
 from . import api, services, sets, startup, turns
 
@@ -18,15 +18,15 @@ BENCHMARKS = {
 }
 
 
-def main(names: list[str]) -> int:
-    unknown = set(names) - set(BENCHMARKS)
-    if unknown:
-        print(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names
+    if unknown := set(names) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     machine = {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
     results = {name: BENCHMARKS[name]() for name in names or BENCHMARKS}
     print(json.dumps({"machine": machine, **results}, indent=2))
-    return 0
 
 
-sys.exit(main(sys.argv[1:]))
+main()
