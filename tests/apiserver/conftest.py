@@ -208,7 +208,7 @@ SOON_S = 3.0
 def ask(web: Web, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sends a request and holds the answer against what every answer has to be."""
 
-    monkeypatch.setattr("holdfast.apiserver.handling.FUTURE_S", 0.01)
+    monkeypatch.setattr("holdfast.apiserver.reads.FUTURE_S", 0.01)
 
     def give_up(number: int, frame: Any) -> None:
         raise TimeoutError("the server is stuck")

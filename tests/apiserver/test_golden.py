@@ -19,7 +19,7 @@ import pytest
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import ApiError
-from holdfast.apiserver import handling
+from holdfast.apiserver import reads
 from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.deployment.controller import DeploymentController
@@ -106,7 +106,7 @@ def clock() -> Clock:
 async def test_answers_are_those_that_a_real_server_gave(
     server: Any, admin_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handling, "FUTURE_S", 0.1)
+    monkeypatch.setattr(reads, "FUTURE_S", 0.1)
     await _compare(server, admin_token, SCENARIOS, 400)
 
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-
-import msgspec
+from collections.abc import Awaitable, Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.api.errors import (
     ApiError,
@@ -22,46 +20,27 @@ from holdfast.api.errors import (
     ServiceUnavailable,
 )
 from holdfast.api.resource import Manifest
-from holdfast.wire.messages import Answer, Body, Request, Response, Streaming
+from holdfast.wire.messages import Answer, Request, Response
 
-from . import bodies, health, responses, routing, views
+from . import health, responses, routing
+from .asked import Asked, Forms
 from .auth import impersonation, issuer
 from .auth.authentication import authenticate
 from .auth.request_info import attributes
-from .auth.reviews import is_review
 from .auth.user import User
-from .cache import Stored
 from .call import Call
 from .compression import compressed
 from .negotiation import JSON, choose, wants_discovery, wants_pretty
-from .options import (
-    Query,
-    WriteOptions,
-    default_manager,
-    delete_options,
-    first,
-    flag,
-    list_options,
-    of_one,
-    parse_query,
-    write_options,
-)
-from .patch.apply import parse_configuration
-from .patches import parse_patch
+from .options import Query, first, flag, parse_query
+from .reads import Reads
 from .responses import Style
 from .routing import Route
-from .selection import select
-from .verbs import delete, reading, scale
+from .writes import Writes
 
 if TYPE_CHECKING:
     from .server import ApiServer
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-FUTURE_S = 3.0
-"""How long a read waits for a revision that has not come yet (A109)."""
 
 CONNECTING = ("log", "exec", "attach", "portforward")
 """Subresources that reach through to a node's agent, or end at it."""
@@ -96,23 +75,13 @@ class Proxy(Protocol):
     def __call__(self, request: Request, route: Route) -> Answer | Awaitable[Answer]: ...
 
 
-@dataclass(slots=True)
-class Asked:
-    """A request on its way to its verb."""
-
-    request: Request
-    query: Query
-    user: User
-    route: Route
-    call: Call
-    style: Style
-
-
 class Handler:
     """Answers the requests of one API server."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
+        forms = Forms(server)
+        self._reads, self._writes = Reads(server, forms), Writes(server, forms)
 
     def __call__(self, request: Request) -> Answer | Awaitable[Answer]:
         style = Style()
@@ -218,10 +187,10 @@ class Handler:
             return self._settled(asked, measured)
         if verb in ("get", "list", "watch"):
             try:
-                return self._read(asked, verb)
+                return self._reads.answer(asked, verb)
             except ApiError as error:
                 return responses.refusal(error, style, call.warnings)
-        return self._shielded(asked, self._write(asked, verb))
+        return self._shielded(asked, self._writes.answer(asked, verb))
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
         pod = self._server.api.get(asked.call).manifest
@@ -235,113 +204,7 @@ class Handler:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return self._server.proxy(request, route)
 
-    # -- reading
-
-    def _read(self, asked: Asked, verb: str) -> Answer | Awaitable[Answer]:
-        if verb == "watch":
-            return self._watch(asked)
-        text = first(asked.query, "resourceVersion")
-        wanted = 0
-        if text and not first(asked.query, "continue"):
-            wanted = reading.wanted_revision(text) if verb == "get" else reading.listed_revision(text)
-        act: Callable[[Asked], Answer | Awaitable[Answer]] = self._get if verb == "get" else self._list
-        if wanted > self._server.cache.revision:
-            return self._later(asked, wanted, act)
-        return act(asked)
-
-    async def _later(self, asked: Asked, wanted: int, act: Callable[[Asked], Answer | Awaitable[Answer]]) -> Answer:
-        """Waits for a revision that may be under way."""
-        cache = self._server.cache
-        reached = asyncio.Event()
-        stop = cache.on_revision(lambda revision: reached.set() if revision >= wanted else None)
-        try:
-            async with asyncio.timeout(FUTURE_S):
-                await reached.wait()
-        except TimeoutError:
-            return responses.refusal(reading.too_large(wanted, cache.revision), asked.style)
-        finally:
-            stop()
-        try:
-            answer = act(asked)
-            return await answer if isinstance(answer, Awaitable) else answer
-        except ApiError as error:
-            return responses.refusal(error, asked.style)
-
-    def _get(self, asked: Asked) -> Answer:
-        if asked.route.subresource == "scale":
-            return self._scale(asked, 200, self._server.api.get_scale(asked.call))
-        return self._object(asked, 200, self._server.api.get(asked.call))
-
-    def _list(self, asked: Asked) -> Answer | Awaitable[Answer]:
-        options = list_options(asked.query, is_watch=False)
-        view = self._view(asked, is_list=True)
-        steps = self._server.api.listing(asked.call, options)
-        try:
-            next(steps)
-        except StopIteration as done:
-            listed: views.Listed = done.value
-            if len(listed.items) > view.at_once:
-                return self._in_slices(asked, view, listed)
-            return responses.encoded(200, b"".join(view.many(listed)), asked.style, asked.call.warnings)
-        return self._found_in_slices(asked, view, steps)
-
-    async def _found_in_slices(self, asked: Asked, view: views.View, steps: reading.Steps[views.Listed]) -> Answer:
-        return await self._in_slices(asked, view, await turn_by_turn(steps))
-
-    async def _in_slices(self, asked: Asked, view: views.View, listed: views.Listed) -> Answer:
-        body = bytearray()
-        for piece in view.many(listed):
-            body += piece  # no list of pieces: to join them at the end would take as long as all the rest
-            await asyncio.sleep(0)
-        return responses.encoded(200, body, asked.style, asked.call.warnings)
-
-    def _watch(self, asked: Asked) -> Answer | Awaitable[Answer]:
-        options = list_options(asked.query, is_watch=True)
-        if asked.route.name:
-            options = of_one(options, asked.route.name)
-        call, cache = asked.call, self._server.cache
-        selection = select(call.resource, call.namespace, options.label_selector, options.field_selector)
-        view = self._view(asked, is_list=False)
-        wanted = reading.wanted_revision(options.resource_version)
-        after: int | None = wanted
-        if options.initial_events or (wanted == 0 and options.initial_events is None):
-            after = None
-        elif wanted == 0:
-            after = cache.revision
-
-        def start(body: Body) -> None:
-            self._server.hub(call.resource).open(selection, view, options, after, body)
-
-        headers = responses.with_warnings(responses.DYNAMIC, call.warnings)
-        answer = Streaming(200, JSON, headers, start)
-        if after is not None and after < cache.of(call.resource).oldest:
-            return self._recovered(answer)
-        return answer
-
-    async def _recovered(self, answer: Answer) -> Answer:
-        await self._server.cache.recover()
-        return answer
-
-    def _view(self, asked: Asked, *, is_list: bool) -> views.View:
-        include = first(asked.query, "includeObject")
-        return self._server.view_of(asked.call.resource, asked.style.form, include, is_list=is_list)
-
-    def _object(self, asked: Asked, status: int, stored: Stored) -> Response:
-        if asked.style.form.shape:
-            body = self._view(asked, is_list=False).one(stored)
-        else:
-            body = self._server.plain(asked.call.resource).one(stored)
-        return responses.encoded(status, body, asked.style, asked.call.warnings)
-
-    def _scale(self, asked: Asked, status: int, manifest: Manifest) -> Response:
-        form = asked.style.form
-        if form.shape == "Table":
-            body = scale.table(manifest, form.version, self._server.world.clock.now())
-        else:
-            body = msgspec.json.encode(manifest)
-        return responses.encoded(status, body, asked.style, asked.call.warnings)
-
-    # -- writing
+    # -- what waits
 
     async def _shielded(self, asked: Asked, work: Coroutine[Any, Any, Response]) -> Response:
         """A write that has begun is finished, whether or not the client waits for it."""
@@ -354,96 +217,6 @@ class Handler:
             return responses.refusal(error, asked.style, asked.call.warnings)
         except Exception as error:  # the edge, as above
             return failed(asked.request, error)
-
-    async def _write(self, asked: Asked, verb: str) -> Response:
-        match verb:
-            case "create":
-                return await (self._create_below(asked) if asked.route.subresource else self._create(asked))
-            case "update":
-                return await self._update(asked)
-            case "patch":
-                return await self._patch(asked)
-            case "delete":
-                return await self._delete(asked)
-            case _:
-                return await self._delete_collection(asked)
-
-    def _options(self, asked: Asked, kind: str, *, is_apply: bool = False) -> WriteOptions:
-        options = asked.call.options = write_options(asked.query, kind, is_apply=is_apply)
-        asked.call.manager = options.field_manager or default_manager(asked.request.headers.get("user-agent", ""))
-        return options
-
-    def _body(self, asked: Asked, options: WriteOptions) -> Manifest:
-        """The object in the body; warnings go to the call. Raises BadRequest, UnsupportedMediaType."""
-        manifest, warnings = bodies.decoded(
-            asked.call, asked.request.body, asked.request.headers.get("content-type", ""), options
-        )
-        asked.call.warnings += warnings
-        return manifest
-
-    async def _create(self, asked: Asked) -> Response:
-        manifest = self._body(asked, self._options(asked, "CreateOptions"))
-        if is_review(asked.call.resource):
-            answer = self._server.reviewer.review(asked.call, manifest)
-            return responses.document(201, answer, asked.style, asked.call.warnings)
-        return self._object(asked, 201, await self._server.api.create(asked.call, manifest))
-
-    async def _create_below(self, asked: Asked) -> Response:
-        manifest = self._body(asked, self._options(asked, "CreateOptions"))
-        asked.call.name = asked.call.name or (manifest.get("metadata") or {}).get("name", "")
-        answer = await self._server.api.create_below(asked.call, manifest)
-        return responses.document(201, answer, asked.style, asked.call.warnings)
-
-    async def _update(self, asked: Asked) -> Response:
-        manifest = self._body(asked, self._options(asked, "UpdateOptions"))
-        if asked.route.subresource == "scale":
-            return self._scale(asked, 200, await self._server.api.update_scale(asked.call, manifest))
-        stored, was_created = await self._server.api.update(asked.call, manifest)
-        return self._object(asked, 201 if was_created else 200, stored)
-
-    async def _patch(self, asked: Asked) -> Response:
-        media_type = asked.request.headers.get("content-type", "")
-        options = self._options(asked, "PatchOptions", is_apply=bodies.is_apply(media_type))
-        if bodies.is_apply(media_type):
-            return await self._apply(asked, options)
-        change = parse_patch(media_type, asked.request.body, options.field_validation)
-        if asked.route.subresource == "scale":
-            return self._scale(asked, 200, await self._server.api.patch_scale(asked.call, change))
-        return self._object(asked, 200, await self._server.api.patch(asked.call, change))
-
-    async def _apply(self, asked: Asked, options: WriteOptions) -> Response:
-        config = parse_configuration(asked.call, asked.request.body, options.field_validation)
-        stored, was_created = await self._server.api.apply(asked.call, config)
-        if asked.route.subresource == "scale":
-            return self._scale(asked, 200, scale.of(stored.manifest))
-        return self._object(asked, 201 if was_created else 200, stored)
-
-    async def _delete(self, asked: Asked) -> Response:
-        options = delete_options(bodies.delete_options(asked.request), asked.query)
-        asked.call.warnings += delete.warnings(asked.call.resource, options)
-        outcome = await self._server.api.delete(asked.call, options)
-        if outcome.is_gone and not asked.call.resource.delete_returns_object and not asked.call.resource.is_graceful:
-            status = delete.status_of(asked.call, outcome.stored.manifest)
-            return responses.document(200, status, asked.style, asked.call.warnings)
-        return self._object(asked, 200, outcome.stored)
-
-    async def _delete_collection(self, asked: Asked) -> Response:
-        options = delete_options(bodies.delete_options(asked.request), asked.query)
-        chosen = list_options(asked.query, is_watch=False)
-        view = self._view(asked, is_list=True)
-        found = await self._server.api.delete_collection(asked.call, chosen, options)
-        return responses.encoded(200, b"".join(view.many(found)), asked.style, asked.call.warnings)
-
-
-async def turn_by_turn(steps: reading.Steps[T]) -> T:
-    """What comes of them; between them everybody else has a turn."""
-    try:
-        while True:
-            await asyncio.sleep(0)
-            next(steps)
-    except StopIteration as done:
-        result: T = done.value
-        return result
 
 
 def not_allowed() -> MethodNotAllowed:
