@@ -1,11 +1,36 @@
-"""What all tests share: examples that do not change from run to run, unless one goes looking for new ones."""
+"""What all tests share: examples that do not change from run to run, and proof that nobody changes what is shared."""
 
 from __future__ import annotations
 
 import os
+import sys
 
+import msgspec
+import pytest
 from hypothesis import settings
 
 settings.register_profile("same", derandomize=True)
 settings.register_profile("exploring")
 settings.load_profile("exploring" if os.environ.get("HOLDFAST_EXPLORE") else "same")
+
+
+@pytest.fixture(autouse=True)
+def _shared_parts_stay_as_they_were(monkeypatch):
+    """A part of a manifest that many objects share must not be changed by anyone: it would change all of them."""
+    sharing = sys.modules.get("holdfast.apiserver.sharing")
+    if sharing is None:
+        yield
+        return
+    kept = []
+    shared = sharing._shared
+
+    def watched(written):
+        part = shared(written)
+        kept.append((written, part))
+        return part
+
+    watched.cache_info = shared.cache_info
+    monkeypatch.setattr(sharing, "_shared", watched)
+    yield
+    for written, part in {id(part): (written, part) for written, part in kept}.values():
+        assert msgspec.json.decode(written) == part

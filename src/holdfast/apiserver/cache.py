@@ -19,7 +19,7 @@ import msgspec
 from holdfast.api.resource import Manifest, Resource
 from holdfast.store import Change, Compacted, Entry, Store
 
-from .fields import entries
+from . import sharing
 
 HISTORY_EVENTS = 4096
 HISTORY_BYTES = 16 << 20
@@ -42,21 +42,7 @@ class _Head(msgspec.Struct):
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_split_each = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-
-
-def _metadata(text: msgspec.Raw) -> Manifest:
-    return {
-        name: list(map(_managed, _split_each(part))) if name == "managedFields" else _decode(part)
-        for name, part in _split(text).items()
-    }
-
-
-def _managed(entry: dict[str, msgspec.Raw]) -> Manifest:
-    return {name: entries.decoded(bytes(part)) if name == "fieldsV1" else _decode(part) for name, part in entry.items()}
 
 
 class Decoded:
@@ -69,15 +55,9 @@ class Decoded:
         self.encodes = 0
 
     def decode(self, value: bytes) -> Manifest:
-        """The object. It shares its FieldsV1, which take nearly half of a pod's memory, with all that own the same."""
+        """The object, which shares with others what it has in common with them."""
         self.decodes += 1
-        try:
-            return {
-                name: _metadata(part) if name == "metadata" else _decode(part) for name, part in _split(value).items()
-            }
-        except msgspec.ValidationError:  # its metadata is not of the usual form
-            manifest: Manifest = _decode(value)
-            return manifest
+        return sharing.decoded(value)
 
     def encode(self, manifest: Any) -> bytes:
         self.encodes += 1
