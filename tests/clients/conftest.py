@@ -82,10 +82,10 @@ class Kubectl:
         assert done.returncode != 0, done.stdout
         return done.stderr
 
-    def start(self, *arguments):
-        """A kubectl that goes on; its lines can be read as they come, none after 20 s."""
-        command = ["timeout", "20", *self._cluster.command("-n", self._namespace, *arguments, kubectl=self._program)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def watching(self, *arguments):
+        """A kubectl that goes on; its lines can be read as they come, none after 20 s; and its log, for `opened`."""
+        command = self._cluster.command("-n", self._namespace, "-v=6", *arguments, kubectl=self._program)
+        return subprocess.Popen(["timeout", "20", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     @property
     def from_namespace(self):

@@ -115,9 +115,10 @@ def test_watch_prints_a_line_for_each_change(kubectl, api, namespace, form):
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     api.create(path, {"metadata": {"name": "w"}, "data": {"a": "1"}})
     headers = () if form in ("name", "jsonpath") else ("--no-headers",)
-    watch = kubectl.start("get", "cm", "w", "-w", *arguments, *headers)
+    watch = kubectl.watching("get", "cm", "w", "-w", *arguments, *headers)
     try:
         lines = [watch.stdout.readline()]
+        opened(watch)
         api.merge(f"{path}/w", {"data": {"b": "2"}})
         lines.append(watch.stdout.readline())
         api.delete(f"{path}/w")
@@ -132,10 +133,11 @@ def test_watch_prints_a_line_for_each_change(kubectl, api, namespace, form):
 def test_watch_prints_whole_objects(kubectl, api, namespace, form):
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     api.create(path, {"metadata": {"name": "w"}, "data": {"a": "1"}})
-    watch = kubectl.start("get", "cm", "w", "-w", "-o", form)
+    watch = kubectl.watching("get", "cm", "w", "-w", "-o", form)
     end = "}\n" if form == "json" else None
     try:
         documents = [document(watch.stdout, end)]
+        opened(watch)
         api.merge(f"{path}/w", {"data": {"b": "2"}})
         documents.append(document(watch.stdout, end))
     finally:
@@ -146,9 +148,10 @@ def test_watch_prints_whole_objects(kubectl, api, namespace, form):
 def test_watch_can_tell_what_happened(kubectl, api, namespace):
     path = f"/api/v1/namespaces/{namespace}/secrets"
     api.create(path, {"metadata": {"name": "w"}})
-    watch = kubectl.start("get", "secret", "w", "-w", "--output-watch-events", "--no-headers")
+    watch = kubectl.watching("get", "secret", "w", "-w", "--output-watch-events", "--no-headers")
     try:
         lines = [watch.stdout.readline()]
+        opened(watch)
         api.merge(f"{path}/w", {"stringData": {"a": "1"}})
         lines.append(watch.stdout.readline())
         api.delete(f"{path}/w")
@@ -172,7 +175,15 @@ def document(stream, end):
     return "".join(lines).removeprefix("---\n")
 
 
+def opened(process):
+    """Returns when the watch is there. kubectl takes its first event for the object it has shown, changed or not."""
+    for line in process.stderr:
+        if "watch=true" in line and "200" in line:
+            return
+
+
 def stop(process):
     process.terminate()
     process.wait()
     process.stdout.close()
+    process.stderr.close()
