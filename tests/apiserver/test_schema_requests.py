@@ -1,7 +1,8 @@
 """Requests for every verb of every resource, with bodies made from the OpenAPI documents that are served.
 
-The documents hold PATCH operations alone (A31), too few for tools that read operations from them. So paths and verbs
-come from discovery, only bodies from the schemas. HOLDFAST_SCHEMA_REQUESTS sets how many (50,000 for a thorough run).
+Paths and verbs come from discovery, bodies from the schemas with values that Kubernetes knows, so that a good part of
+them is accepted and changed again; schemathesis (`test_schemathesis.py`) makes its own, which seldom get that far.
+HOLDFAST_SCHEMA_REQUESTS sets how many (50,000 for a thorough run).
 """
 
 from __future__ import annotations
