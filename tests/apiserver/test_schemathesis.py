@@ -168,7 +168,7 @@ async def test_no_request_of_schemathesis_breaks_the_server_and_answers_fit_thei
     for case in cases_of(narrowed(source) if is_narrowed else source, seed=EXAMPLES):
         sent = encoded(case)
         body = sent.body.encode() if isinstance(sent.body, str) else sent.body
-        headers = {name.lower(): value for name, value in sent.headers.items()}
+        headers = {name.lower(): value for name, value in sent.headers.items() if name != "Accept-Encoding"}
         answer = await ask(case.method, sent.path_url, body, headers=headers)
         codes[answer.code] = codes.get(answer.code, 0) + 1
         assert answer.code < 500 or "reason" not in answer.body, answer  # upstream's own 500s come without one
