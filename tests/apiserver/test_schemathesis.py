@@ -148,6 +148,15 @@ def encoded(case: Any) -> requests.PreparedRequest:
     return requests.Request(**{name: made[name] for name in taken if name in made}).prepare()
 
 
+def strays(case: Any, answer: Any) -> bool:
+    """Where answers differ from what upstream's own documents say, and ours with them.
+
+    What is still on its way out is answered with itself instead of a Status (A86); a token that is bound to nothing
+    has a null where the schema wants an object.
+    """
+    return (case.method == "DELETE" and answer["kind"] != "Status") or answer["kind"] == "TokenRequest"
+
+
 @pytest.fixture
 def documented(ask: Any) -> Callable[[str], Any]:
     async def get(name: str) -> tuple[dict[str, Any], Any]:
@@ -172,7 +181,7 @@ async def test_no_request_of_schemathesis_breaks_the_server_and_answers_fit_thei
         answer = await ask(case.method, sent.path_url, body, headers=headers)
         codes[answer.code] = codes.get(answer.code, 0) + 1
         assert answer.code < 500 or "reason" not in answer.body, answer  # upstream's own 500s come without one
-        if answer.code < 300:
+        if answer.code < 300 and not strays(case, answer.body):
             content = json.dumps(answer.body).encode()
             received = Response(answer.code, {"content-type": [answer.content_type]}, content, sent, 0.0, False)
             published[case.path][case.method].validate_response(received)
