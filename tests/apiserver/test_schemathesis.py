@@ -3,7 +3,7 @@
 As published, a schema says little of what is valid: nearly each field is optional, a name is any string, and no object
 that is made of it was ever accepted. So each document is used twice: as it is served, and narrowed to the names, kinds
 and options that lead further in. HOLDFAST_SCHEMATHESIS sets how many requests to make for each operation of
-every document (30 take ten minutes), HOLDFAST_EXPLORE makes new ones; without, a few operations get the same few.
+every document (8 take four minutes), HOLDFAST_EXPLORE makes new ones; without, a few operations get the same few.
 """
 
 from __future__ import annotations
