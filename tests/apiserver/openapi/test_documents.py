@@ -53,6 +53,7 @@ def test_every_kind_can_be_patched_by_its_document_a32(group: str, version: str)
     document = v3(group, version)
     assert document["openapi"] == "3.0.0"
     patches = [item["patch"] for item in document["paths"].values() if "patch" in item]
+    patches = [patch for patch in patches if patch["x-kubernetes-action"] == "patch"]
     kinds = {tuple(patch["x-kubernetes-group-version-kind"].values()) for patch in patches}
     for resource in registry.in_group_version(group, version):
         if "patch" in resource.verbs:
@@ -67,7 +68,8 @@ def test_documents_are_closed_and_in_upstreams_form_a271(group: str, version: st
     document = v3(group, version)
     schemas = document["components"]["schemas"]
     for reference in references(document):
-        assert reference.removeprefix("#/components/schemas/") in schemas
+        place, _, name = reference.removeprefix("#/components/").partition("/")
+        assert name in document["components"][place]
     text = openapi.v3_document(group, version)
     assert b'"null"]' not in text
     assert b"$defs" not in text
@@ -138,20 +140,46 @@ def test_v2_is_protobuf_for_old_kubectl_a35() -> None:
     assert read_swagger(response.body) == expected_swagger(json.loads(openapi.v2_json()))
 
 
+METHODS = {2: "get", 3: "put", 4: "post", 5: "delete", 6: "options", 7: "head", 8: "patch"}
+
+
 def read_swagger(data: bytes) -> dict[str, Any]:
-    """What kubectl takes from the protobuf document, read back by the field numbers of A36."""
+    """What kubectl takes from the protobuf document, and whoever generates a client, by the field numbers of A36."""
     document = dict(_members(data))
     definitions = {name: read_schema(schema) for name, schema in (named(v) for _, v in _members(document[9]))}
+    parameters = {name: parameter_name(one) for name, one in (named(v) for _, v in _members(document[10]))}
     paths = {}
     for _, entry in _members(document[8]):
         path, item = named(entry)
-        operation = list(_members(dict(_members(item))[8]))
-        paths[path] = {
-            "consumes": [value.decode() for number, value in operation if number == 7],
-            "parameters": [parameter_name(dict(_members(value))[1]) for number, value in operation if number == 8],
-            "extensions": extensions(operation, 13),
-        }
-    return {"version": document[1].decode(), "definitions": definitions, "paths": paths}
+        paths[path] = {METHODS[number]: read_operation(operation) for number, operation in _members(item)}
+    version = document[1].decode()
+    return {"version": version, "definitions": definitions, "parameters": parameters, "paths": paths}
+
+
+def read_operation(data: bytes) -> dict[str, Any]:
+    operation = list(_members(data))
+    texts = {3: "description", 5: "operationId"}
+    return {
+        **{texts[number]: value.decode() for number, value in operation if number in texts},
+        "tags": [value.decode() for number, value in operation if number == 1],
+        "produces": [value.decode() for number, value in operation if number == 6],
+        "consumes": [value.decode() for number, value in operation if number == 7],
+        "parameters": [read_parameter(value) for number, value in operation if number == 8],
+        "responses": dict(read_response(v) for number, value in operation if number == 9 for _, v in _members(value)),
+        **extensions(operation, 13),
+    }
+
+
+def read_parameter(data: bytes) -> str:
+    number, value = next(iter(_members(data)))
+    return dict(_members(value))[1].decode() if number == 2 else parameter_name(value)
+
+
+def read_response(data: bytes) -> tuple[str, dict[str, Any]]:
+    code, value = named(data)
+    response = dict(_members(dict(_members(value))[1]))
+    schema = {"schema": read_schema(dict(_members(response[2]))[1])} if 2 in response else {}
+    return code, {"description": response[1].decode(), **schema}
 
 
 def read_schema(data: bytes) -> dict[str, Any]:
@@ -194,10 +222,15 @@ def extensions(members: list, number: int) -> dict[str, Any]:
 def expected_swagger(document: dict[str, Any]) -> dict[str, Any]:
     paths = {
         path: {
-            "consumes": item["patch"]["consumes"],
-            "parameters": [parameter["name"] for parameter in item["patch"]["parameters"]],
-            "extensions": {key: value for key, value in item["patch"].items() if key.startswith("x-")},
+            method: {**operation, "parameters": [one.get("$ref") or one["name"] for one in operation["parameters"]]}
+            for method, operation in item.items()
         }
         for path, item in document["paths"].items()
     }
-    return {"version": document["swagger"], "definitions": document["definitions"], "paths": paths}
+    parameters = {name: one["name"] for name, one in document["parameters"].items()}
+    return {
+        "version": document["swagger"],
+        "definitions": document["definitions"],
+        "parameters": parameters,
+        "paths": paths,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,12 +14,12 @@ import msgspec
 from holdfast import __version__
 from holdfast.api import registry
 from holdfast.api.resource import Resource
-from holdfast.api.schema.definitions import MINOR, definition_name, fingerprint
+from holdfast.api.schema.definitions import MINOR, fingerprint
 from holdfast.apiserver.compression import FROM_BYTES, LEVEL, accepts_gzip
 from holdfast.wire.messages import Request, Response
 
-from . import measured
-from .operations import v2_paths, v3_paths
+from . import dialects
+from .operations import STATUS, TEXT, Operation, operations
 from .protobuf import swagger
 from .schemas import Dialect, published
 
@@ -29,7 +30,6 @@ _PROTOBUF_V2_ASKED = (
     "com.github.proto-openapi.spec.v2.v1.0+protobuf",
 )
 
-_ALWAYS = tuple(f"io.k8s.apimachinery.pkg.apis.meta.v1.{kind}" for kind in ("DeleteOptions", "Patch", "Status"))
 _INFO = {"title": "Kubernetes", "version": f"v{MINOR}.0"}
 _YEAR_S = 365 * 24 * 3600
 
@@ -68,13 +68,16 @@ def v3_index() -> bytes:
 @cache
 def v3_document(group: str, version: str) -> bytes:
     """The OpenAPI 3.0 document of one group-version (A30-A33)."""
-    resources = registry.in_group_version(group, version)
+    served = list(operations(registry.in_group_version(group, version)))
     return msgspec.json.encode(
         {
             "openapi": "3.0.0",
             "info": _INFO,
-            "paths": v3_paths(resources),
-            "components": {"schemas": published(_names(resources), Dialect.V3)},
+            "paths": dialects.v3_paths(served),
+            "components": {
+                "parameters": dialects.v3_parameters(served),
+                "schemas": published(_names(served), Dialect.V3),
+            },
         }
     )
 
@@ -103,29 +106,20 @@ def v2_protobuf() -> bytes:
 
 
 def _v2_document() -> dict[str, Any]:
-    resources = (*registry.RESOURCES, *registry.MEASURED)
+    served = list(operations((*registry.RESOURCES, *registry.MEASURED)))
     return {
         "swagger": "2.0",
         "info": _INFO,
-        "paths": v2_paths(resources),
-        "definitions": published(_names(resources), Dialect.V2),
+        "paths": dialects.v2_paths(served),
+        "parameters": dialects.v2_parameters(served),
+        "definitions": published(_names(served), Dialect.V2),
     }
 
 
-def _names(resources: tuple[Resource, ...]) -> list[str]:
-    """The definitions that the resources' own kinds, their lists and their subresources need."""
-    names = list(_ALWAYS)
-    for resource in resources:
-        names += [
-            measured.definition_name(resource, kind) or definition_name(resource.group, resource.version, kind)
-            for kind in (resource.kind, resource.list_kind)
-        ]
-        names += [
-            definition_name(sub.group, sub.version or resource.version, sub.kind)
-            for sub in resource.subresources
-            if sub.kind
-        ]
-    return [name for name in names if name]
+def _names(served: Sequence[Operation]) -> list[str]:
+    """The definitions that are sent or answered; a Status can be the answer to everything."""
+    names = {STATUS, *(operation.body for operation in served), *(operation.answer for operation in served)}
+    return sorted(names - {"", TEXT})
 
 
 def _source(resource: Resource) -> str:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.api.resource import Resource
-
 PACKAGE = "io.k8s.metrics.pkg.apis.metrics.v1beta1"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 
 Schema = dict[str, Any]
 
 
-def definition_name(resource: Resource, kind: str) -> str:
-    """Of a measured resource's kind or list; empty for another one."""
-    return f"{PACKAGE}.{kind}" if resource.is_measured else ""
+def definition_name(group: str, version: str, kind: str) -> str:
+    """Of a measured kind or its list; empty for another one."""
+    name = f"{PACKAGE}.{kind}"
+    return name if (group, version) == ("metrics.k8s.io", "v1beta1") and name in DEFINITIONS else ""
 
 
 def _reference(name: str, description: str = "") -> Schema:

@@ -1,11 +1,20 @@
-"""The paths of the documents: PATCH alone where there is one, since clients read nothing else (A31, A32)."""
+"""All that can be asked of the resources that are served, named and described as upstream does; `dialects` writes it.
+
+kubectl reads PATCH alone (A31, A32); generators of clients and of requests read the rest.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Resource, Subresource
+
+from . import queries
+from .schemas import definition_of
 
 PATCH_TYPES = (
     "application/json-patch+json",
@@ -15,110 +24,183 @@ PATCH_TYPES = (
 )
 """What PATCH accepts. kubectl chooses by this list (A33)."""
 
-_QUERY = (
-    ("dryRun", "string", "When present, indicates that modifications should not be persisted: `All` or nothing."),
-    ("fieldManager", "string", "The name of the actor that makes this change, at most 128 characters."),
-    ("fieldValidation", "string", "What becomes of unknown and duplicate fields: Ignore, Warn or Strict."),
-    ("force", "boolean", "Whether an apply takes fields over from other managers."),
-    ("pretty", "string", "If true, the output is indented."),
-)
-_PATCH_BODY = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
+BODY_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+ANSWER_TYPES = ("application/json", "application/yaml")
+LIST_TYPES = (*ANSWER_TYPES, "application/json;stream=watch")
+LOG_TYPES = ("text/plain", *ANSWER_TYPES)
+ANYTHING = ("*/*",)
 
-Operation = dict[str, Any]
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+PATCH_BODY, DELETE_BODY, STATUS = f"{_META}.Patch", f"{_META}.DeleteOptions", f"{_META}.Status"
+TEXT = "string"
+"""Stands for a definition where the answer is no object."""
 
-
-def v3_paths(resources: Sequence[Resource]) -> dict[str, Any]:
-    """Path items of OpenAPI 3 for all that can be patched, and by which kubectl finds the kinds that cannot."""
-    return _v3_measured(resources) | {
-        path: {
-            "parameters": [_v3_path_parameter(name) for name in _placeholders(path)],
-            "patch": _v3_patch(resource, sub),
-        }
-        for path, resource, sub in _patchable(resources)
-    }
+MEANINGS = {200: "OK", 201: "Created", 202: "Accepted"}
 
 
-def _v3_measured(resources: Sequence[Resource]) -> dict[str, Any]:
-    found = {}
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. A `body` and an `answer` are names of definitions, or empty."""
+
+    path: str
+    method: str
+    id: str
+    action: str
+    description: str
+    tag: str
+    kind: dict[str, str]
+    queries: tuple[str, ...]
+    codes: tuple[int, ...] = (200,)
+    body: str = ""
+    body_types: tuple[str, ...] = ANYTHING
+    body_is_required: bool = False
+    answer: str = TEXT
+    answer_types: tuple[str, ...] = ANYTHING
+
+    @property
+    def placeholders(self) -> list[str]:
+        return re.findall(r"{(\w+)}", self.path)
+
+
+class _Verb(NamedTuple):
+    method: str
+    word: str
+    action: str
+    text: str
+    queries: tuple[str, ...]
+    codes: tuple[int, ...] = (200,)
+
+
+_VERBS = {
+    "list": _Verb("get", "list", "list", "list or watch objects of kind {kind}", queries.LISTING),
+    "create": _Verb("post", "create", "post", "create {of}{a} {kind}", queries.WRITING, (200, 201, 202)),
+    "deletecollection": _Verb(
+        "delete", "delete", "deletecollection", "delete collection of {kind}", queries.DELETING_MANY
+    ),
+    "get": _Verb("get", "read", "get", "read {of}the specified {kind}", queries.READING),
+    "update": _Verb("put", "replace", "put", "replace {of}the specified {kind}", queries.WRITING, (200, 201)),
+    "patch": _Verb(
+        "patch", "patch", "patch", "partially update {of}the specified {kind}", queries.PATCHING, (200, 201)
+    ),
+    "delete": _Verb("delete", "delete", "delete", "delete {of}{a} {kind}", queries.DELETING, (200, 202)),
+}
+_OF_COLLECTIONS = ("list", "create", "deletecollection")
+_METHODS = {"get": ("get", "head", "options"), "create": ("post",), "update": ("put",), "patch": ("patch",),
+            "delete": ("delete",)}  # fmt: skip
+"""The methods of a verb on a proxy (A223); the other connections know no HEAD and no OPTIONS."""
+
+_BINDINGS = Resource(group="", version="v1", kind="Binding", plural="bindings", verbs=("create",))
+"""The older way to bind a pod, with the name in the body (A153)."""
+
+
+def operations(resources: Sequence[Resource]) -> Iterator[Operation]:
+    """Resource by resource: the collection and its objects, then what is below an object."""
     for resource in resources:
-        if resource.is_measured:
-            kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-            operation = {
-                "description": f"read the specified {resource.kind}",
-                "operationId": f"readMetrics{resource.version.capitalize()}{resource.kind}",
-                "x-kubernetes-action": "get",
-                "x-kubernetes-group-version-kind": kind,
-                "responses": {"200": {"description": "OK"}, "401": {"description": "Unauthorized"}},
-            }
-            path = resource.path("{namespace}", "{name}")
-            found[path] = {"parameters": [_v3_path_parameter(name) for name in _placeholders(path)], "get": operation}
-    return found
-
-
-def v2_paths(resources: Sequence[Resource]) -> dict[str, Any]:
-    """Path items of Swagger 2 for all that can be patched."""
-    return {path: {"patch": _v2_patch(path, resource, sub)} for path, resource, sub in _patchable(resources)}
-
-
-def _patchable(resources: Sequence[Resource]) -> Iterator[tuple[str, Resource, Subresource | None]]:
-    for resource in resources:
-        if "patch" in resource.verbs:
-            yield resource.path("{namespace}", "{name}"), resource, None
+        if resource is PODS:
+            yield from _of_verbs(_BINDINGS)
+        yield from _of_verbs(resource)
         for sub in resource.subresources:
-            if "patch" in sub.verbs and sub.name != "proxy":
-                yield resource.path("{namespace}", "{name}", sub.name), resource, sub
+            yield from _connections(resource, sub) if sub.name in queries.CONNECTING else _of_verbs(resource, sub)
 
 
-def _placeholders(path: str) -> list[str]:
-    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
+def _of_verbs(resource: Resource, sub: Subresource | None = None) -> Iterator[Operation]:
+    served = sub.verbs if sub else resource.verbs
+    for verb in _VERBS:
+        if verb in served:
+            yield _operation(resource, sub, verb)
+    if "list" in served and resource.namespaced:
+        yield _operation(resource, sub, "list", is_everywhere=True)
 
 
-def _common(resource: Resource, sub: Subresource | None) -> Operation:
-    scope = "Namespaced" if resource.namespaced else ""
-    group = (resource.group.partition(".")[0] or "core").capitalize()
-    name = f"patch{group}{resource.version.capitalize()}{scope}{resource.kind}{sub.name.capitalize() if sub else ''}"
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+def _operation(resource: Resource, sub: Subresource | None, verb: str, *, is_everywhere: bool = False) -> Operation:
+    method, word, action, text, taken, codes = _VERBS[verb]
+    name = "{name}" if sub or verb not in _OF_COLLECTIONS else ""
+    of = f"{sub.name} of " if sub else ""
+    body, body_types = _body(resource, sub, verb)
+    answer, answer_types = _answer(resource, sub, verb)
+    return Operation(
+        path=resource.path("" if is_everywhere else "{namespace}", name, sub.name if sub else ""),
+        method=method,
+        id=_id(resource, sub, word + _prefix(resource), verb, is_everywhere=is_everywhere),
+        action=action,
+        description=text.format(kind=resource.kind, of=of, a="an" if resource.kind[0] in "AEIOU" else "a"),
+        tag=_tag(resource),
+        kind=_kind(resource, sub),
+        queries=queries.LOG if sub and sub.name == "log" else taken,
+        codes=codes,
+        body=body,
+        body_types=body_types,
+        body_is_required=verb in ("create", "update"),
+        answer=answer,
+        answer_types=answer_types,
+    )
+
+
+def _body(resource: Resource, sub: Subresource | None, verb: str) -> tuple[str, tuple[str, ...]]:
+    match verb:
+        case "create" | "update":
+            return _own(resource, sub), BODY_TYPES
+        case "patch":
+            return PATCH_BODY, PATCH_TYPES
+        case "delete" | "deletecollection":
+            return DELETE_BODY, BODY_TYPES
+    return "", ANYTHING
+
+
+def _answer(resource: Resource, sub: Subresource | None, verb: str) -> tuple[str, tuple[str, ...]]:
+    if sub and sub.name == "log":
+        return TEXT, LOG_TYPES
+    if verb == "list":
+        return definition_of(resource.group, resource.version, resource.list_kind), LIST_TYPES
+    if verb == "deletecollection" or (verb == "delete" and not resource.delete_returns_object):
+        return STATUS, ANSWER_TYPES
+    return _own(resource, sub), ANSWER_TYPES
+
+
+def _connections(resource: Resource, sub: Subresource) -> Iterator[Operation]:
+    """What hands the connection on: to a container, a port, or whatever answers behind a proxy."""
+    is_proxy = sub.name == "proxy"
+    for tail, suffix in (("", ""), ("/{path}", "WithPath")) if is_proxy else (("", ""),):
+        for verb in sub.verbs:
+            for method in _METHODS[verb] if is_proxy else _METHODS[verb][:1]:
+                yield Operation(
+                    path=resource.path("{namespace}", "{name}", sub.name) + tail,
+                    method=method,
+                    id=_id(resource, sub, f"connect{_prefix(resource)}{method.capitalize()}", verb) + suffix,
+                    action="connect",
+                    description=f"connect {method.upper()} requests to {sub.name} of {resource.kind}",
+                    tag=_tag(resource),
+                    kind=_kind(resource, sub),
+                    queries=queries.CONNECTING[sub.name],
+                )
+
+
+def _words(group: str) -> list[str]:
+    """`rbac`, `authorization` of rbac.authorization.k8s.io."""
+    return (group.removesuffix(".k8s.io") or "core").split(".")
+
+
+def _prefix(resource: Resource) -> str:
+    return "".join(word.capitalize() for word in (*_words(resource.group), resource.version))
+
+
+def _tag(resource: Resource) -> str:
+    first, *others = _words(resource.group)
+    return f"{first}{''.join(word.capitalize() for word in others)}_{resource.version}"
+
+
+def _id(resource: Resource, sub: Subresource | None, start: str, verb: str, *, is_everywhere: bool = False) -> str:
+    collection = "Collection" if verb == "deletecollection" else ""
+    scope = "Namespaced" if resource.namespaced and not is_everywhere else ""
+    end = sub.name.capitalize() if sub else "ForAllNamespaces" if is_everywhere else ""
+    return f"{start}{collection}{scope}{resource.kind}{end}"
+
+
+def _kind(resource: Resource, sub: Subresource | None) -> dict[str, str]:
     if sub and sub.kind:
-        kind = {"group": sub.group, "version": sub.version or resource.version, "kind": sub.kind}
-    return {
-        "description": f"partially update {sub.name + ' of ' if sub else ''}the specified {resource.kind}",
-        "operationId": name,
-        "x-kubernetes-action": "patch",
-        "x-kubernetes-group-version-kind": kind,
-    }
+        return {"group": sub.group, "version": sub.version or resource.version, "kind": sub.kind}
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
 
 
-def _v3_path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "uniqueItems": True}}
-
-
-def _v3_patch(resource: Resource, sub: Subresource | None) -> Operation:
-    body = {"schema": {"$ref": f"#/components/schemas/{_PATCH_BODY}"}}
-    return {
-        **_common(resource, sub),
-        "parameters": [
-            {"name": name, "in": "query", "description": text, "schema": {"type": kind, "uniqueItems": True}}
-            for name, kind, text in _QUERY
-        ],
-        "requestBody": {"content": dict.fromkeys(PATCH_TYPES, body)},
-        "responses": {"200": {"description": "OK"}, "401": {"description": "Unauthorized"}},
-    }
-
-
-def _v2_patch(path: str, resource: Resource, sub: Subresource | None) -> Operation:
-    placed = [
-        {"name": name, "in": "path", "required": True, "type": "string", "uniqueItems": True}
-        for name in _placeholders(path)
-    ]
-    body = {"name": "body", "in": "body", "required": True, "schema": {"$ref": f"#/definitions/{_PATCH_BODY}"}}
-    queried = [
-        {"name": name, "in": "query", "description": text, "type": kind, "uniqueItems": True}
-        for name, kind, text in _QUERY
-    ]
-    return {
-        **_common(resource, sub),
-        "consumes": list(PATCH_TYPES),
-        "produces": ["application/json", "application/yaml"],
-        "parameters": [*placed, body, *queried],
-        "responses": {"200": {"description": "OK"}, "401": {"description": "Unauthorized"}},
-    }
+def _own(resource: Resource, sub: Subresource | None) -> str:
+    return definition_of(**_kind(resource, sub))

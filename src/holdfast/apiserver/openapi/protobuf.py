@@ -11,45 +11,56 @@ from typing import Any
 import msgspec
 
 _encode_json = msgspec.json.encode
+_METHODS = {"get": 2, "put": 3, "post": 4, "delete": 5, "options": 6, "head": 7, "patch": 8}
 
 
 def swagger(document: dict[str, Any]) -> bytes:
-    """The document's bytes. It may hold what `operations` and `schemas` make, nothing more."""
+    """The document's bytes. It may hold what `dialects` and `schemas` make, nothing more."""
     info = _text(1, document["info"]["title"]) + _text(2, document["info"]["version"])
     paths = b"".join(_field(2, _named(path, _path_item(item))) for path, item in document["paths"].items())
     definitions = b"".join(_field(1, _named(name, _schema(schema))) for name, schema in document["definitions"].items())
-    return _text(1, document["swagger"]) + _field(2, info) + _field(8, paths) + _field(9, definitions)
+    shared = b"".join(_field(1, _named(name, _parameter(one))) for name, one in document["parameters"].items())
+    parts = _field(8, paths), _field(9, definitions), _field(10, shared)
+    return _text(1, document["swagger"]) + _field(2, info) + b"".join(parts)
 
 
 def _path_item(item: dict[str, Any]) -> bytes:
-    return _field(8, _operation(item["patch"]))
+    return b"".join(_field(_METHODS[method], _operation(operation)) for method, operation in item.items())
 
 
 def _operation(operation: dict[str, Any]) -> bytes:
     return b"".join(
         (
+            _texts(1, operation["tags"]),
             _text(3, operation["description"]),
             _text(5, operation["operationId"]),
             _texts(6, operation["produces"]),
             _texts(7, operation["consumes"]),
-            *(_field(8, _field(1, _parameter(parameter))) for parameter in operation["parameters"]),
-            _field(9, b"".join(_field(1, _response(code, text)) for code, text in operation["responses"].items())),
+            *(_field(8, _parameter_or_reference(parameter)) for parameter in operation["parameters"]),
+            _field(9, b"".join(_field(1, _response(code, one)) for code, one in operation["responses"].items())),
             _extensions(13, operation),
         )
     )
 
 
 def _response(code: str, response: dict[str, Any]) -> bytes:
-    return _named(code, _field(1, _text(1, response["description"])))
+    schema = _field(2, _field(1, _schema(response["schema"]))) if "schema" in response else b""
+    return _named(code, _field(1, _text(1, response["description"]) + schema))
+
+
+def _parameter_or_reference(parameter: dict[str, Any]) -> bytes:
+    return _field(2, _text(1, parameter["$ref"])) if "$ref" in parameter else _field(1, _parameter(parameter))
 
 
 def _parameter(parameter: dict[str, Any]) -> bytes:
     place, name = parameter["in"], parameter["name"]
-    required = _flag(1, parameter.get("required", False))
+    is_required = parameter.get("required", False)
     described = _text(3, parameter.get("description", ""))
     if place == "body":
-        return _field(1, _text(2, name) + _text(3, place) + _flag(4, True) + _field(5, _schema(parameter["schema"])))
-    common = required + _text(2, place) + described + _text(4, name)
+        return _field(
+            1, _text(2, name) + _text(3, place) + _flag(4, is_required) + _field(5, _schema(parameter["schema"]))
+        )
+    common = _flag(1, is_required) + _text(2, place) + described + _text(4, name)
     if place == "path":
         return _field(2, _field(4, common + _text(5, parameter["type"])))
     return _field(2, _field(3, common + _text(6, parameter["type"]) + _flag(20, True)))

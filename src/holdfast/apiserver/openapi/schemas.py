@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from holdfast.api.schema.definitions import definition
+from holdfast.api.schema import definitions
 
-from .measured import DEFINITIONS
+from . import measured
 
 Schema = dict[str, Any]
 
@@ -31,13 +31,18 @@ _SPECIAL: dict[tuple[str, Dialect], Schema] = {
 }
 
 
+def definition_of(group: str, version: str, kind: str) -> str:
+    """The full name of a served kind's definition, empty if there is none."""
+    return measured.definition_name(group, version, kind) or definitions.definition_name(group, version, kind)
+
+
 def published(names: Iterable[str], dialect: Dialect) -> dict[str, Schema]:
     """The named definitions and all they refer to, sorted by name."""
     found: dict[str, Schema] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name in found or (schema := DEFINITIONS.get(name) or definition(name)) is None:
+        if name in found or (schema := measured.DEFINITIONS.get(name) or definitions.definition(name)) is None:
             continue
         found[name] = _SPECIAL.get((name, dialect)) or _converted(schema, dialect, waiting)
     return dict(sorted(found.items()))
