@@ -9,6 +9,7 @@ namespace, so they vanish with it, and nothing else of this machine is in it: no
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -16,6 +17,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time  # noqa: TID251 - waits for a process of this machine, in a thread
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ from typing import Any
 
 from holdfast.node.runtime import RuntimeFailure
 from holdfast.world import linux
+
+ATTEMPTS, ATTEMPT_S = 20, 0.1
+"""How long a removal outlasts somebody who still writes."""
 
 _LONGEST_OPTIONS = 4095
 _HOST_PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -228,14 +233,30 @@ def unmount_root(directory: Path) -> None:
 
 
 def remove_tree(directory: Path) -> None:
-    """Removes a tree. Raises OSError rather than delete through a mount (N201)."""
-    if not directory.exists():
-        return
+    """Removes a tree. Raises OSError rather than delete through a mount (N201).
+
+    The runtime of an agent that was killed may be making its last directories in there: it is outlasted.
+    """
+    for _ in range(ATTEMPTS):
+        if not directory.exists():
+            return
+        _refuse_mounts(directory)
+        try:
+            shutil.rmtree(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            time.sleep(ATTEMPT_S)
+        else:
+            return
+    raise OSError(errno.ENOTEMPTY, "something keeps writing into it", str(directory))
+
+
+def _refuse_mounts(directory: Path) -> None:
     below = f"{directory.resolve()}{os.sep}"
     for target in mount_targets():
         if f"{target}{os.sep}".startswith(below):
             raise OSError(f"{target} is still mounted")
-    shutil.rmtree(directory)
 
 
 def mount_targets() -> list[str]:
