@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -10,68 +9,41 @@ from typing import Any
 from holdfast.api.conditions import is_true
 from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
+from holdfast.controllers.views import Workload
 
 
-@dataclass(frozen=True)
-class CronJob:
+class CronJob(Workload):
     """A CronJob, already defaulted by the API server."""
-
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.manifest["metadata"]["uid"])
-
-    @property
-    def is_being_deleted(self) -> bool:
-        return "deletionTimestamp" in self.manifest["metadata"]
-
-    @property
-    def _spec(self) -> Manifest:
-        spec: Manifest = self.manifest["spec"]
-        return spec
-
-    @property
-    def status(self) -> Manifest:
-        return self.manifest.get("status") or {}
 
     @property
     def schedule(self) -> str:
-        return str(self._spec.get("schedule") or "")
+        return str(self.spec.get("schedule") or "")
 
     @property
     def time_zone(self) -> str:
-        return str(self._spec.get("timeZone") or "")
+        return str(self.spec.get("timeZone") or "")
 
     @property
     def is_suspended(self) -> bool:
-        return bool(self._spec.get("suspend"))
+        return bool(self.spec.get("suspend"))
 
     @property
     def concurrency(self) -> str:
         """`Allow`, `Forbid` or `Replace`."""
-        return str(self._spec.get("concurrencyPolicy") or "Allow")
+        return str(self.spec.get("concurrencyPolicy") or "Allow")
 
     @property
     def starting_deadline_s(self) -> int | None:
-        seconds = self._spec.get("startingDeadlineSeconds")
+        seconds = self.spec.get("startingDeadlineSeconds")
         return None if seconds is None else int(seconds)
 
     def history_limit(self, *, of_success: bool) -> int | None:
-        limit = self._spec.get("successfulJobsHistoryLimit" if of_success else "failedJobsHistoryLimit")
+        limit = self.spec.get("successfulJobsHistoryLimit" if of_success else "failedJobsHistoryLimit")
         return None if limit is None else int(limit)
 
     @property
     def template(self) -> Manifest:
-        template: Manifest = self._spec["jobTemplate"]
+        template: Manifest = self.spec["jobTemplate"]
         return template
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +9,7 @@ from holdfast.api.apps.daemon_set import template_generation
 from holdfast.api.int_or_percent import resolve
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
+from holdfast.controllers.views import Workload
 
 from .placement import tolerant
 
@@ -18,35 +18,8 @@ HASH_LABEL = "controller-revision-hash"
 GENERATION_LABEL = "pod-template-generation"
 
 
-@dataclass(frozen=True)
-class DaemonSet:
+class DaemonSet(Workload):
     """A DaemonSet, already defaulted by the API server."""
-
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.manifest["metadata"]["uid"])
-
-    @property
-    def generation(self) -> int:
-        return int(self.manifest["metadata"].get("generation") or 0)
-
-    @property
-    def is_being_deleted(self) -> bool:
-        return "deletionTimestamp" in self.manifest["metadata"]
-
-    @property
-    def status(self) -> Manifest:
-        return self.manifest.get("status") or {}
 
     @property
     def observed_generation(self) -> int:
@@ -54,7 +27,7 @@ class DaemonSet:
 
     @cached_property
     def selector(self) -> LabelSelector:
-        return selector_from_manifest(self.manifest["spec"].get("selector"))
+        return selector_from_manifest(self.spec.get("selector"))
 
     def selects(self, one: Manifest) -> bool:
         """Whether the selector matches a pod's or a revision's labels."""
@@ -62,7 +35,7 @@ class DaemonSet:
 
     @property
     def template(self) -> Manifest:
-        return dict(self.manifest["spec"]["template"])
+        return dict(self.spec["template"])
 
     @cached_property
     def tolerant_template(self) -> Manifest:
@@ -75,7 +48,7 @@ class DaemonSet:
 
     @property
     def min_ready_s(self) -> int:
-        return int(self.manifest["spec"].get("minReadySeconds") or 0)
+        return int(self.spec.get("minReadySeconds") or 0)
 
     @property
     def is_rolling(self) -> bool:
@@ -83,7 +56,7 @@ class DaemonSet:
 
     @property
     def history_limit(self) -> int:
-        return int(self.manifest["spec"].get("revisionHistoryLimit", 10))
+        return int(self.spec.get("revisionHistoryLimit", 10))
 
     @property
     def surges(self) -> bool:
@@ -106,4 +79,4 @@ class DaemonSet:
 
     @property
     def _strategy(self) -> dict[str, Any]:
-        return self.manifest["spec"].get("updateStrategy") or {}
+        return self.spec.get("updateStrategy") or {}

@@ -10,77 +10,51 @@ from typing import Any
 from holdfast.api.int_or_percent import resolve
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
+from holdfast.controllers.views import Workload
 
 UNLIMITED = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Deployment:
+class Deployment(Workload):
     """A Deployment, already defaulted by the API server."""
-
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def generation(self) -> int:
-        return int(self.manifest["metadata"].get("generation") or 0)
 
     @property
     def annotations(self) -> dict[str, str]:
         return dict(self.manifest["metadata"].get("annotations") or {})
 
-    @property
-    def is_being_deleted(self) -> bool:
-        return "deletionTimestamp" in self.manifest["metadata"]
-
-    @property
-    def spec(self) -> Manifest:
-        return dict(self.manifest["spec"])
-
-    @property
-    def status(self) -> Manifest:
-        return self.manifest.get("status") or {}
-
     @cached_property
     def selector(self) -> LabelSelector:
-        return selector_from_manifest(self.manifest["spec"].get("selector"))
+        return selector_from_manifest(self.spec.get("selector"))
 
     @property
     def template(self) -> Manifest:
-        return dict(self.manifest["spec"]["template"])
+        return dict(self.spec["template"])
 
     @cached_property
     def replicas(self) -> int:
-        return int(self.manifest["spec"].get("replicas", 1))
+        return int(self.spec.get("replicas", 1))
 
     @property
     def min_ready_s(self) -> int:
-        return int(self.manifest["spec"].get("minReadySeconds") or 0)
+        return int(self.spec.get("minReadySeconds") or 0)
 
     @property
     def is_paused(self) -> bool:
-        return bool(self.manifest["spec"].get("paused"))
+        return bool(self.spec.get("paused"))
 
     @property
     def is_rolling(self) -> bool:
-        return bool((self.manifest["spec"].get("strategy") or {}).get("type") != "Recreate")
+        return bool((self.spec.get("strategy") or {}).get("type") != "Recreate")
 
     @property
     def deadline_s(self) -> int | None:
         """Seconds without progress after which it is called stuck; None for never."""
-        seconds = self.manifest["spec"].get("progressDeadlineSeconds")
+        seconds = self.spec.get("progressDeadlineSeconds")
         return None if seconds is None or seconds == UNLIMITED else int(seconds)
 
     @property
     def history_limit(self) -> int | None:
-        limit = self.manifest["spec"].get("revisionHistoryLimit")
+        limit = self.spec.get("revisionHistoryLimit")
         return None if limit is None or limit == UNLIMITED else int(limit)
 
     @cached_property
@@ -95,7 +69,7 @@ class Deployment:
 
     @cached_property
     def _bounds(self) -> tuple[int, int]:
-        rolling = (self.manifest["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+        rolling = (self.spec.get("strategy") or {}).get("rollingUpdate") or {}
         surge = resolve(rolling.get("maxSurge", 0), self.replicas, rounds_up=True)
         unavailable = resolve(rolling.get("maxUnavailable", 0), self.replicas, rounds_up=False)
         return (0, 1) if surge == unavailable == 0 else (surge, unavailable)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ from holdfast.api.conditions import is_true
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
 from holdfast.api.times import parse_time
+from holdfast.controllers.views import Workload
 
 from . import indexes
 
@@ -18,49 +18,21 @@ OWN_NAME = "kubernetes.io/job-controller"
 """What `spec.managedBy` says of Jobs that this controller runs, if it says anything."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Workload):
     """A Job, already defaulted by the API server."""
-
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.manifest["metadata"]["uid"])
-
-    @property
-    def is_being_deleted(self) -> bool:
-        return "deletionTimestamp" in self.manifest["metadata"]
-
-    @property
-    def _spec(self) -> Manifest:
-        spec: Manifest = self.manifest["spec"]
-        return spec
-
-    @property
-    def status(self) -> Manifest:
-        return self.manifest.get("status") or {}
 
     @cached_property
     def selector(self) -> LabelSelector:
-        return selector_from_manifest(self._spec.get("selector"))
+        return selector_from_manifest(self.spec.get("selector"))
 
     @property
     def template(self) -> Manifest:
-        template: Manifest = self._spec["template"]
+        template: Manifest = self.spec["template"]
         return template
 
     @property
     def is_managed_elsewhere(self) -> bool:
-        return (self._spec.get("managedBy") or OWN_NAME) != OWN_NAME
+        return (self.spec.get("managedBy") or OWN_NAME) != OWN_NAME
 
     @property
     def is_finished(self) -> bool:
@@ -68,21 +40,21 @@ class Job:
 
     @property
     def is_suspended(self) -> bool:
-        return bool(self._spec.get("suspend"))
+        return bool(self.spec.get("suspend"))
 
     @property
     def parallelism(self) -> int:
-        return int(self._spec.get("parallelism", 1))
+        return int(self.spec.get("parallelism", 1))
 
     @property
     def completions(self) -> int | None:
         """None: until one pod has succeeded and the others have ended."""
-        completions = self._spec.get("completions")
+        completions = self.spec.get("completions")
         return None if completions is None else int(completions)
 
     @cached_property
     def is_indexed(self) -> bool:
-        return self._spec.get("completionMode") == "Indexed"
+        return self.spec.get("completionMode") == "Indexed"
 
     @cached_property
     def indexes(self) -> int:
@@ -91,32 +63,32 @@ class Job:
 
     @property
     def backoff_limit(self) -> int:
-        return int(self._spec.get("backoffLimit", 6))
+        return int(self.spec.get("backoffLimit", 6))
 
     @property
     def backoff_limit_per_index(self) -> int | None:
-        limit = self._spec.get("backoffLimitPerIndex")
+        limit = self.spec.get("backoffLimitPerIndex")
         return int(limit) if limit is not None and self.is_indexed else None
 
     @property
     def most_failed_indexes(self) -> int | None:
-        most = self._spec.get("maxFailedIndexes")
+        most = self.spec.get("maxFailedIndexes")
         return None if most is None else int(most)
 
     @property
     def failure_policy(self) -> Manifest | None:
-        policy: Manifest | None = self._spec.get("podFailurePolicy")
+        policy: Manifest | None = self.spec.get("podFailurePolicy")
         return policy
 
     @property
     def success_policy(self) -> Manifest | None:
-        policy: Manifest | None = self._spec.get("successPolicy")
+        policy: Manifest | None = self.spec.get("successPolicy")
         return policy
 
     @cached_property
     def replaces_only_failed(self) -> bool:
         """Whether a pod on its way out is neither a failure nor replaced before it has ended."""
-        return self._spec.get("podReplacementPolicy") == "Failed" or self.failure_policy is not None
+        return self.spec.get("podReplacementPolicy") == "Failed" or self.failure_policy is not None
 
     @property
     def restarts_containers(self) -> bool:
@@ -124,7 +96,7 @@ class Job:
 
     @property
     def deadline_s(self) -> int | None:
-        seconds = self._spec.get("activeDeadlineSeconds")
+        seconds = self.spec.get("activeDeadlineSeconds")
         return None if seconds is None else int(seconds)
 
     @property

@@ -43,9 +43,9 @@ def decide(statefulset: StatefulSet, revisions: Sequence[Manifest], taken: Find)
 
     `revisions` are the set's, oldest first; `taken` finds any of the namespace by name.
     """
-    collisions = int(statefulset.stored_status.get("collisionCount") or 0)
+    collisions = int(statefulset.status.get("collisionCount") or 0)
     update, before, collisions = _update_revision(statefulset, revisions, taken, collisions)
-    wanted = statefulset.stored_status.get("currentRevision", "")
+    wanted = statefulset.status.get("currentRevision", "")
     current = next((revision for revision in revisions if name_of(revision) == wanted), update)
     return History(current, update, collisions, before)
 

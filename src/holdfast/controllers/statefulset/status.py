@@ -65,7 +65,7 @@ def completed(statefulset: StatefulSet, status: Status) -> Status:
 def write(statefulset: StatefulSet, status: Status, collisions: int) -> Update | None:
     """The write through the status subresource; None if nothing that counts changed (S131, S132)."""
     wanted = as_json(status, statefulset.generation, collisions)
-    stored = statefulset.stored_status
+    stored = statefulset.status
     is_observed = int(stored.get("observedGeneration") or 0) >= statefulset.generation
     if is_observed and all((wanted.get(name) or None) == (stored.get(name) or None) for name in _COMPARED):
         return None

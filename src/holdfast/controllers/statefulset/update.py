@@ -15,7 +15,7 @@ def revision_for(statefulset: StatefulSet, ordinal: int, history: History) -> Ma
         return history.update
     staying = statefulset.partition
     if not statefulset.has_partition:
-        staying = int(statefulset.stored_status.get("currentReplicas") or 0)
+        staying = int(statefulset.status.get("currentReplicas") or 0)
     return history.current if ordinal - statefulset.start < staying else history.update
 
 

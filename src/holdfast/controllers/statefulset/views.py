@@ -12,6 +12,7 @@ from typing import Any
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
 from holdfast.api.times import parse_time
+from holdfast.controllers.views import Workload
 
 Find = Callable[[str], Manifest | None]
 """The object of that name in the set's namespace, if there is one."""
@@ -22,40 +23,8 @@ _POD_NAME = re.compile(r"(.*)-([0-9]+)", re.ASCII | re.DOTALL)
 _LARGEST_ORDINAL = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class StatefulSet:
+class StatefulSet(Workload):
     """The set as one sync sees it, already defaulted by the API server (S162)."""
-
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.manifest["metadata"]["uid"])
-
-    @property
-    def generation(self) -> int:
-        return int(self.manifest["metadata"].get("generation", 0))
-
-    @property
-    def is_being_deleted(self) -> bool:
-        return "deletionTimestamp" in self.manifest["metadata"]
-
-    @property
-    def spec(self) -> Manifest:
-        spec: Manifest = self.manifest["spec"]
-        return spec
-
-    @property
-    def stored_status(self) -> Manifest:
-        return self.manifest.get("status") or {}
 
     @cached_property
     def replicas(self) -> int:
