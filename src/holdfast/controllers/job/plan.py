@@ -14,6 +14,7 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Action, Each, Emit, Plan, Report, Update, Waves
 from holdfast.controllers.owners import claim, controller_uid
+from holdfast.controllers.pod_writes import delete_pod
 from holdfast.controllers.replicaset.pods import is_active
 
 from . import indexes
@@ -23,7 +24,7 @@ from .pods import TRACKING, by_age, is_tracked, released
 from .tally import Tally
 from .verdict import completed, deadline_in_s, verdict
 from .views import Job
-from .work import Work, delete, dismiss, work
+from .work import Work, dismiss, work
 
 SOONEST_S = 0.001
 """A timer that fires a moment early must not find the same moment again and again."""
@@ -101,7 +102,7 @@ class Sync:
             gone = [*tally.condemned, *tally.active]
             if self._verdict.is_success:
                 return Work("succeeded", dismiss(gone), deleted=gone)
-            return Work("failed", (Waves([(delete(pod),) for pod in gone]),) if gone else (), deleted=gone)
+            return Work("failed", (Waves([(delete_pod(pod),) for pod in gone]),) if gone else (), deleted=gone)
         done = work(self._job, tally, self._observed.ended, self._now)
         if done.created and self._observed.is_namespace_terminating:
             return Work("nothing is created in a namespace that is being deleted")

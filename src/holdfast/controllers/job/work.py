@@ -11,8 +11,9 @@ from typing import Any
 from holdfast.api.batch.job import JOBS
 from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
-from holdfast.controllers.actions import Action, Create, Delete, Report, Waves
+from holdfast.controllers.actions import Action, Create, Report, Waves
 from holdfast.controllers.owners import owner_reference
+from holdfast.controllers.pod_writes import delete_pod
 
 from . import backoff
 from .failures import failure_counts
@@ -57,20 +58,10 @@ def work(job: Job, tally: Tally, ended: Iterable[backoff.Ended], now: datetime) 
 
 def dismiss(pods: Iterable[Manifest]) -> Sequence[Action]:
     """Deletes pods whose end counts as nothing. The finalizer goes first: from then on they are not the job's."""
-    lists: list[list[Action]] = [[released(pod), delete(pod)] if is_tracked(pod) else [delete(pod)] for pod in pods]
+    lists: list[list[Action]] = [
+        [released(pod), delete_pod(pod)] if is_tracked(pod) else [delete_pod(pod)] for pod in pods
+    ]
     return (Waves(lists),) if lists else ()
-
-
-def delete(pod: Manifest) -> Delete:
-    metadata = pod["metadata"]
-    return Delete(
-        PODS,
-        metadata["namespace"],
-        metadata["name"],
-        metadata["uid"],
-        on_success=Report("Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}"),
-        on_failure=Report("Warning", "FailedDelete", "Error deleting: {error}"),
-    )
 
 
 def build_pod(job: Job, index: int | None = None, replaced: Manifest | None = None) -> Manifest:
