@@ -10,6 +10,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 
 from .cluster import Cluster
+from .mishaps import kill_a_container, lose_a_pod
 
 LONG_S = 1800.0
 COUNTS = ("currentNumberScheduled", "numberReady", "numberAvailable", "updatedNumberScheduled")
@@ -36,7 +37,7 @@ def agent(surge: int) -> Manifest:
 def daemons(cluster: Cluster, chance: Random) -> None:
     """Updated, robbed of pods, driven from nodes and let back while things go wrong; then every node has one pod."""
     cluster.apply(agent(chance.randint(0, 2)))
-    changes = [_roll_out, _roll_out, _lose_a_pod, _kill_a_container, _cordon, _taint, _taint]
+    changes = [_roll_out, _roll_out, lose_a_pod, kill_a_container, _cordon, _taint, _taint]
     chance.shuffle(changes)
     for change in changes:
         cluster.run_for(chance.uniform(0, 25))
@@ -69,17 +70,6 @@ def _is_settled(cluster: Cluster) -> bool:
 def _roll_out(cluster: Cluster, chance: Random) -> None:
     annotations = {"version": str(chance.randint(1, 3))}
     cluster.patch(DAEMON_SETS, "agent", {"spec": {"template": {"metadata": {"annotations": annotations}}}})
-
-
-def _lose_a_pod(cluster: Cluster, chance: Random) -> None:
-    if names := sorted(pod["metadata"]["name"] for pod in cluster.objects(PODS, "default")):
-        cluster.delete(PODS, chance.choice(names))
-
-
-def _kill_a_container(cluster: Cluster, chance: Random) -> None:
-    node = chance.choice(cluster.nodes)
-    if running := node.running_containers():
-        node.runtime.kill(chance.choice(running))
 
 
 def _cordon(cluster: Cluster, chance: Random) -> None:

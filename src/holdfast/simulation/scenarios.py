@@ -14,6 +14,7 @@ from holdfast.api.resource import Manifest
 from .cluster import Cluster, simulate
 from .daemons import daemons
 from .faults import NO_FAULTS, Faults
+from .mishaps import kill_a_container, lose_a_pod, pod_names
 from .tasks import cron, jobs
 
 LONG_S = 1800.0
@@ -62,7 +63,7 @@ def calm(cluster: Cluster, chance: Random) -> None:
 def lifecycle(cluster: Cluster, chance: Random) -> None:
     """All that a user does to a set, at moments of chance, while things go wrong; then the cluster must converge."""
     cluster.apply(NGINX, web(chance.randint(1, 4)))
-    changes = [_scale, _scale, _lose_a_pod, _lose_a_pod, _roll_out, _kill_a_container]
+    changes = [_scale, _scale, lose_a_pod, lose_a_pod, _roll_out, kill_a_container]
     chance.shuffle(changes)
     for change in changes:
         cluster.run_for(chance.uniform(0, 25))
@@ -77,7 +78,7 @@ def lifecycle(cluster: Cluster, chance: Random) -> None:
 def parallel(cluster: Cluster, chance: Random) -> None:
     """The same with pods that start and stop all at once."""
     cluster.apply(web(policy="Parallel"))
-    for change in (_scale, _lose_a_pod, _roll_out, _scale):
+    for change in (_scale, lose_a_pod, _roll_out, _scale):
         cluster.run_for(chance.uniform(0, 20))
         change(cluster, chance)
     cluster.heal()
@@ -105,7 +106,7 @@ def farewell(cluster: Cluster, chance: Random) -> None:
 def outage(cluster: Cluster, chance: Random) -> None:
     """Machines that fall silent for minutes, longer than pods tolerate, and come back with containers still at work."""
     cluster.apply(NGINX, web(3))
-    for change in (_scale, _lose_a_pod, _roll_out):
+    for change in (_scale, lose_a_pod, _roll_out):
         cluster.run_for(chance.uniform(60, 400))
         change(cluster, chance)
     cluster.run_for(chance.uniform(0, 100))
@@ -119,24 +120,9 @@ def _scale(cluster: Cluster, chance: Random) -> None:
     cluster.scale("web", chance.randint(0, 5))
 
 
-def _lose_a_pod(cluster: Cluster, chance: Random) -> None:
-    if pods := _names(cluster):
-        cluster.delete(PODS, chance.choice(pods))
-
-
 def _roll_out(cluster: Cluster, chance: Random) -> None:
     annotations = {"version": str(chance.randint(1, 1000))}
     cluster.patch(STATEFUL_SETS, "web", {"spec": {"template": {"metadata": {"annotations": annotations}}}})
-
-
-def _kill_a_container(cluster: Cluster, chance: Random) -> None:
-    node = chance.choice(cluster.nodes)
-    if running := node.running_containers():
-        node.runtime.kill(chance.choice(running))
-
-
-def _names(cluster: Cluster) -> list[str]:
-    return sorted(pod["metadata"]["name"] for pod in cluster.objects(PODS, "default"))
 
 
 def _has_what_it_needs(cluster: Cluster) -> None:
@@ -144,7 +130,7 @@ def _has_what_it_needs(cluster: Cluster) -> None:
     found = cluster.get(STATEFUL_SETS, "web")
     assert found is not None
     expected = [f"web-{ordinal}" for ordinal in range(found["spec"]["replicas"])]
-    assert _names(cluster) == expected
+    assert pod_names(cluster) == expected
     assert sorted(cluster.running_pods()) == [f"default/{name}" for name in expected]
     for name in expected:
         claim = cluster.get(PERSISTENT_VOLUME_CLAIMS, f"www-{name}")

@@ -14,6 +14,7 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
 
 from .cluster import TASK, Cluster
+from .mishaps import kill_a_container, lose_a_pod
 
 LONG_S = 1800.0
 
@@ -48,7 +49,7 @@ def jobs(cluster: Cluster, chance: Random) -> None:
     completions = chance.randint(3, 8)
     cluster.apply(task("any", completions, parallelism=3, podReplacementPolicy=policy))
     cluster.apply(task("each", completions, "Indexed", parallelism=3, podReplacementPolicy=policy))
-    changes = [_lose_a_pod, _lose_a_pod, _kill_a_container, _suspend_or_resume, _suspend_or_resume, _be_more_or_fewer]
+    changes = [lose_a_pod, lose_a_pod, kill_a_container, _suspend_or_resume, _suspend_or_resume, _be_more_or_fewer]
     chance.shuffle(changes)
     for change in changes:
         cluster.run_for(chance.uniform(0, 25))
@@ -118,14 +119,3 @@ def _are_counted(cluster: Cluster, completions: int) -> None:
     assert statuses["any"]["succeeded"] >= completions, statuses
     for pod in cluster.objects(PODS):
         assert not pod["metadata"].get("finalizers"), pod["metadata"]["name"]
-
-
-def _lose_a_pod(cluster: Cluster, chance: Random) -> None:
-    if names := sorted(pod["metadata"]["name"] for pod in cluster.objects(PODS, "default")):
-        cluster.delete(PODS, chance.choice(names))
-
-
-def _kill_a_container(cluster: Cluster, chance: Random) -> None:
-    node = chance.choice(cluster.nodes)
-    if running := node.running_containers():
-        node.runtime.kill(chance.choice(running))
