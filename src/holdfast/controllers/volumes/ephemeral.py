@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 from holdfast.client.informer import Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Action, Create, Each, Fail, Plan, Report
+from holdfast.controllers.owners import owner_reference
 
 from .controller import BY_CLAIM, claims_in, pods_in
 
@@ -42,7 +44,6 @@ def plan_ephemeral(observed: ObservedPod) -> Plan:
 
 def _create(pod: Manifest, volume: Manifest) -> Create:
     template, metadata = volume["ephemeral"].get("volumeClaimTemplate") or {}, pod["metadata"]
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
     name = _claim_name(pod, volume)
     given = {key: value for key, value in (template.get("metadata") or {}).items() if key in ("labels", "annotations")}
     claim = {
@@ -52,7 +53,7 @@ def _create(pod: Manifest, volume: Manifest) -> Create:
             **given,
             "name": name,
             "namespace": metadata["namespace"],
-            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+            "ownerReferences": [owner_reference(PODS, pod)],
         },
         "spec": template.get("spec") or {},
     }
