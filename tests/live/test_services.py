@@ -103,8 +103,10 @@ class Web:
         return made["spec"]["clusterIP"]
 
     def is_routed(self, name):
-        rules = self.rules().partition(f"chain svc-default/{name}/")[2].partition("\n\t}")[0]
-        return all(each in rules for each in self.pods.values())
+        return all(each in self.rules_of(name) for each in self.pods.values())
+
+    def rules_of(self, name):
+        return self.rules().partition(f"chain svc-default/{name}/")[2].partition("\n\t}")[0]
 
     @property
     def table(self):
@@ -265,3 +267,15 @@ def test_pods_cannot_reach_what_listens_on_the_machines_localhost(web):
     assert links
     assert 'iifname "hf*" ip daddr 127.0.0.0/8 drop' in nft("list", "table", "ip", web.table.removesuffix("-services"))
     assert Path("/proc/sys/net/ipv4/conf/all/route_localnet").read_text().strip() == "0"
+
+
+def test_d31_a_service_without_selector_leads_to_the_addresses_that_somebody_wrote(web):
+    made = service("by-hand", [{"port": 80}])
+    del made["spec"]["selector"]
+    web.make(made)
+    ready, not_ready = ([{"ip": web.pods[name]}] for name in ("web-0", "web-1"))
+    subset = {"addresses": ready, "notReadyAddresses": not_ready, "ports": [{"port": 8080}]}
+    web.make({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "by-hand"}, "subsets": [subset]})
+    address = web.cluster.get("service", "by-hand")["spec"]["clusterIP"]
+    web.cluster.until("rules", lambda: web.pods["web-0"] in web.rules_of("by-hand"))
+    assert names(from_host(address, times=5)) == {"web-0"}

@@ -18,6 +18,7 @@ from holdfast.controllers.definitions.controller import DefinitionStatus
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
+from holdfast.controllers.endpointslicemirroring.controller import EndpointSliceMirroring
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.job.controller import JobController
 from holdfast.controllers.job.orphans import OrphanedPods
@@ -146,6 +147,7 @@ def controllers(
         VolumeProtection,
         EphemeralVolumes,
         EndpointSliceController,
+        EndpointSliceMirroring,
         EndpointsController,
         GarbageCollector,
         lambda: NamespaceDeletion(clock),
