@@ -19,6 +19,7 @@ COMMANDS = {
     "kubectl": "kubectl",
     "demo": "demo",
     "image": "image",
+    "forward": "forward",
     "doctor": "doctor",
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""
