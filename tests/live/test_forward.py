@@ -85,6 +85,11 @@ def ask(port, data=b"hello", within_s=60):
     return name, uid, int(count)
 
 
+def is_closed(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        return client.recv(1) == b""
+
+
 def test_ports_by_number_and_name_of_pods_sets_and_services_lead_to_their_pods(echo):
     with forward(echo, "sts/echo-1", ":7000", ":echo") as (ports, _):
         assert {ask(port)[0] for port in ports} == {"echo-1"}
@@ -121,10 +126,8 @@ def test_what_cannot_be_is_said_in_one_line(echo):
     assert kind.returncode == 2
     assert "'cm/web' is not one of pod/NAME" in kind.stderr
     with forward(echo, "svc/echo", ":71") as ((port,), said):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-            assert client.recv(1) == b""
+        assert is_closed(port)
     assert "the service has no port 71; it has 70" in said[0]
     with forward(echo, "echo-0", ":7001") as ((port,), said):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-            assert client.recv(1) == b""
+        assert is_closed(port)
     assert "refused" in said[0]

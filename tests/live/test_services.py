@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import time
@@ -279,3 +280,14 @@ def test_d31_a_service_without_selector_leads_to_the_addresses_that_somebody_wro
     address = web.cluster.get("service", "by-hand")["spec"]["clusterIP"]
     web.cluster.until("rules", lambda: web.pods["web-0"] in web.rules_of("by-hand"))
     assert names(from_host(address, times=5)) == {"web-0"}
+
+
+def test_d68_names_are_looked_up_from_the_machine_as_a_pod_would(web):
+    address = web.service("named")
+    found = json.loads(web.cluster.holdfast("dns", "named", "-o", "json").stdout)
+    assert [(each["name"], each["data"]) for each in found] == [("named.default.svc.cluster.local", address)]
+    server = json.loads(web.cluster.holdfast("dns", "-o", "json").stdout)["address"]
+    assert f"dig @{server}" in web.cluster.holdfast("dns").stdout
+    missing = web.cluster.holdfast("dns", "absent", check=False)
+    assert missing.returncode == 1
+    assert missing.stderr == "holdfast: no A record for absent, as seen from a pod in namespace default\n"

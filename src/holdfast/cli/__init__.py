@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "demo",
     "image": "image",
     "forward": "forward",
+    "dns": "dns",
     "doctor": "doctor",
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""

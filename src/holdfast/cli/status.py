@@ -73,7 +73,8 @@ def show_sets(statefulsets: list[dict[str, Any]]) -> None:
 def _title(statefulset: dict[str, Any]) -> str:
     ready, replicas = statefulset["ready"], statefulset["replicas"]
     state = click.style(f"{ready}/{replicas} ready", fg="green" if ready == replicas else "yellow")
-    return f"{bold(statefulset['namespace'] + '/' + statefulset['name'])}  {state}  revision {statefulset['revision']}"
+    title = f"{bold(statefulset['namespace'] + '/' + statefulset['name'])}  {state}  revision {statefulset['revision']}"
+    return f"{title}  names {statefulset['names']}" if statefulset["names"] else title
 
 
 def _rows(statefulset: dict[str, Any]) -> Iterator[tuple[str, ...]]:

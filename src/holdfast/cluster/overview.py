@@ -13,6 +13,8 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 from holdfast.client import Client
 
+DOMAIN = "cluster.local"
+
 
 async def gather(client: Client) -> dict[str, Any]:
     """`nodes[]` and `statefulsets[]`, each set with its ordinals. Raises ApiError."""
@@ -58,8 +60,15 @@ def _set(statefulset: Manifest, pods: list[Manifest], claims: dict[str, Manifest
         "updated": status.get("updatedReplicas", 0),
         "revision": status.get("updateRevision", ""),
         "service": statefulset["spec"].get("serviceName", ""),
+        "names": _names(statefulset),
         "ordinals": sorted((_ordinal(pod, claims) for pod in owned), key=lambda row: row["ordinal"]),
     }
+
+
+def _names(statefulset: Manifest) -> str:
+    """What its pods are called in DNS; empty if it names no service that would publish them (S22)."""
+    service, metadata = statefulset["spec"].get("serviceName"), statefulset["metadata"]
+    return f"{metadata['name']}-N.{service}.{metadata['namespace']}.svc.{DOMAIN}" if service else ""
 
 
 def _ordinal(pod: Manifest, claims: dict[str, Manifest]) -> dict[str, Any]:

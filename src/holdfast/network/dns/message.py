@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import dnslib
 
-from .records import TTL_S, Answer, Name, Record
+from .records import NEGATIVE_TTL_S, TTL_S, Answer, Name, Record
 
 SMALLEST_UDP, LARGEST_UDP = 512, 4096
 OWN_UDP = 1232
@@ -148,9 +148,9 @@ def _data(record: Record) -> dnslib.RD:
 
 
 def _soa(domain: Name) -> dnslib.RR:
-    times = (1, 7200, 1800, 86400, TTL_S)
+    times = (1, 7200, 1800, 86400, NEGATIVE_TTL_S)
     data = dnslib.SOA(_label(("ns", "dns", *domain)), _label(("hostmaster", *domain)), times)
-    return dnslib.RR(_label(domain), dnslib.QTYPE.SOA, ttl=TTL_S, rdata=data)
+    return dnslib.RR(_label(domain), dnslib.QTYPE.SOA, ttl=NEGATIVE_TTL_S, rdata=data)
 
 
 def _label(name: Iterable[str]) -> dnslib.DNSLabel:

@@ -14,7 +14,10 @@ from typing import Any, Literal
 from holdfast.api.resource import Manifest
 
 TTL_S = 5
-"""Also of negative answers, which the SOA carries: a pod that becomes ready is found within this time (D63)."""
+
+NEGATIVE_TTL_S = 0
+"""Of what does not exist, carried by the SOA: a name is found the moment its endpoint is ready, since no resolver on
+the way remembers that it was not (D63, kubernetes#127259)."""
 
 Name = tuple[str, ...]
 Type = Literal["A", "AAAA", "SRV", "CNAME", "PTR", "TXT", "SOA", "NS"]
