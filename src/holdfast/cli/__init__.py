@@ -21,6 +21,7 @@ COMMANDS = {
     "image": "image",
     "forward": "forward",
     "dns": "dns",
+    "why": "why",
     "doctor": "doctor",
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""
