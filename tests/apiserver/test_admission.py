@@ -148,14 +148,14 @@ async def create_service(web: Any, name: str, **spec: Any) -> Any:
     return await web("POST", SERVICES, {"metadata": {"name": name}, "spec": {"ports": ports, **spec}})
 
 
-async def test_a_service_gets_an_address_of_its_own(web: Any) -> None:
+async def test_d12_a_service_gets_an_address_of_its_own(web: Any) -> None:
     addresses = {(await create_service(web, f"s{number}"))["spec"]["clusterIP"] for number in range(20)}
     assert len(addresses) == 20
     assert all(address.startswith("10.96.") for address in addresses)
     assert not any(address.startswith("10.96.0.") for address in addresses), "kept for those who ask by number"
 
 
-async def test_one_node_port_serves_both_protocols_of_a_port(web: Any) -> None:
+async def test_d14_one_node_port_serves_both_protocols_of_a_port(web: Any) -> None:
     """D14."""
     ports = [{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"}]
     made = await create_service(web, "dns", type="NodePort", ports=ports)
@@ -176,14 +176,14 @@ async def test_a_full_range_says_so(web: Any, server: Any) -> None:
     assert (await create_service(web, "a", type="NodePort"))["spec"]["ports"][0]["nodePort"] == 30000
 
 
-async def test_the_api_servers_own_service_has_the_first_address(web: Any) -> None:
+async def test_d12_d19_the_api_servers_own_service_has_the_first_address(web: Any) -> None:
     service = await web("GET", "/api/v1/namespaces/default/services/kubernetes")
     assert service["spec"]["clusterIPs"] == ["10.96.0.1"]
     endpoints = await web("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
     assert endpoints["subsets"][0]["addresses"] == [{"ip": "192.0.2.1"}]
 
 
-async def test_an_address_is_given_once_and_again_when_it_is_free(web: Any) -> None:
+async def test_d12_an_address_is_given_once_and_again_when_it_is_free(web: Any) -> None:
     assert (await create_service(web, "a", clusterIP="10.96.0.50")).code == 201
     taken = await create_service(web, "b", clusterIP="10.96.0.50")
     assert taken.code == 422
@@ -192,7 +192,7 @@ async def test_an_address_is_given_once_and_again_when_it_is_free(web: Any) -> N
     assert (await create_service(web, "b", clusterIP="10.96.0.50")).code == 201
 
 
-async def test_a_refused_or_dry_request_keeps_no_address(web: Any, server: Any) -> None:
+async def test_d76_a_refused_or_dry_request_keeps_no_address(web: Any, server: Any) -> None:
     before = taken(server)
     await web("POST", f"{SERVICES}?dryRun=All", {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})
     assert (await create_service(web, "A")).code == 422
@@ -208,7 +208,7 @@ async def test_what_is_in_use_is_known_after_a_restart(web: Any, server: Any) ->
     assert "provided port is already allocated" in taken["message"]
 
 
-async def test_an_update_without_addresses_keeps_them(web: Any) -> None:
+async def test_d13_an_update_without_addresses_keeps_them(web: Any) -> None:
     made = await create_service(web, "a", type="NodePort")
     body = {"metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80}], "selector": {"x": "y"}}}
     updated = await web("PUT", f"{SERVICES}/a", body)
@@ -217,7 +217,7 @@ async def test_an_update_without_addresses_keeps_them(web: Any) -> None:
 
 
 @pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"type": "ExternalName", "externalName": "a.example"}])
-async def test_some_services_need_no_address(web: Any, server: Any, spec: dict[str, Any]) -> None:
+async def test_d15_d16_some_services_need_no_address(web: Any, server: Any, spec: dict[str, Any]) -> None:
     before = taken(server)
     assert (await create_service(web, "a", **spec)).code == 201
     assert taken(server) == before

@@ -61,7 +61,7 @@ def test_a_second_start_keeps_what_is_there_and_adds_what_is_new(home):
     assert set(after) - set(before) == {"node-n2.crt", "node-n2.key"}
 
 
-def test_the_serving_certificate_follows_the_servers_addresses(home):
+def test_d19_the_serving_certificate_follows_the_servers_addresses(home):
     admin = certificates.pair(home, "admin").certificate.read_bytes()
     certificates.ensure(home, NOW, ["n1"], ["10.96.0.1", "10.245.0.1"])
     names = certificate(home, "apiserver").extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import dnslib
 import pytest
 
 from holdfast.network.pods.masquerade import table_name
@@ -162,7 +163,7 @@ def refusal_s(address, port=80):
     return time.monotonic() - begin
 
 
-def test_a_cluster_address_leads_to_every_endpoint_from_the_host_and_from_pods(web):
+def test_d40_d47_a_cluster_address_leads_to_every_endpoint_from_the_host_and_from_pods(web):
     address = web.service("both")
     assert names(from_host(f"{address}:80", 24)) == {"web-0", "web-1"}
     answers = web.from_pod("web-0", f"{address}:80", 24)
@@ -170,7 +171,7 @@ def test_a_cluster_address_leads_to_every_endpoint_from_the_host_and_from_pods(w
     assert f"web-1 {web.pods['web-0']}" in answers, "and others see its own address (D43)"
 
 
-def test_what_has_no_endpoints_and_what_is_no_port_is_refused_at_once(web):
+def test_d42_d74_what_has_no_endpoints_and_what_is_no_port_is_refused_at_once(web):
     address = web.service("nobody", selector={"app": "nobody"})
     both = web.service("both")
     web.cluster.until("rules", lambda: refuses(address))
@@ -192,7 +193,7 @@ def refuses(address, port=80):
     return False
 
 
-def test_a_node_port_answers_on_the_machines_address_and_on_localhost(web):
+def test_d46_a_node_port_answers_on_the_machines_address_and_on_localhost(web):
     web.service("node-port", [{**WEB[0], "nodePort": 31777}], type="NodePort")
     node = web.cluster.get("nodes")["items"][0]
     address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
@@ -202,14 +203,14 @@ def test_a_node_port_answers_on_the_machines_address_and_on_localhost(web):
     assert "refused" in web.from_pod("web-0", "127.0.0.1:31777")[0], "a pod's localhost is its own"
 
 
-def test_under_local_a_node_port_still_answers_the_machine_and_its_pods(web):
+def test_d49_under_local_a_node_port_still_answers_the_machine_and_its_pods(web):
     ports = [{**WEB[0], "nodePort": 31778}]
     web.service("local", ports, type="NodePort", externalTrafficPolicy="Local", internalTrafficPolicy="Local")
     assert names(from_host("127.0.0.1:31778", 24)) == {"web-0", "web-1"}
     assert names(from_host(f"{web.cluster.get('service', 'local')['spec']['clusterIP']}:80", 24)) == {"web-0", "web-1"}
 
 
-def test_a_load_balancer_gets_the_machines_address_unless_the_port_is_in_use(web):
+def test_d17_a_load_balancer_gets_the_machines_address_unless_the_port_is_in_use(web):
     with socket.create_server(("", 0)) as busy:
         taken = busy.getsockname()[1]
         web.make(service("balanced", [{**WEB[0], "port": 31779}], type="LoadBalancer"))
@@ -227,7 +228,7 @@ def ingress_of(web, name):
     return web.cluster.get("service", name)["status"]["loadBalancer"].get("ingress", [])
 
 
-def test_with_affinity_a_client_stays_with_its_endpoint(web):
+def test_d45_with_affinity_a_client_stays_with_its_endpoint(web):
     address = web.service("affine", sessionAffinity="ClientIP")
     assert len(names(from_host(f"{address}:80", 16))) == 1
     assert len(names(web.from_pod("web-1", f"{address}:80", 16))) == 1
@@ -243,7 +244,7 @@ def test_clients_keep_their_endpoint_when_the_agents_are_killed(web):
     assert names(from_host(f"{address}:80", 16)) == before
 
 
-def test_a_flow_of_datagrams_leaves_an_endpoint_that_is_gone(web):
+def test_d48_a_flow_of_datagrams_leaves_an_endpoint_that_is_gone(web):
     web.start("gone-0")
     address = web.service("datagrams", UDP)
     assert {ask_datagram(address, 53)[0] for _ in range(40)} == {"gone-0", "web-0", "web-1"}
@@ -254,7 +255,7 @@ def test_a_flow_of_datagrams_leaves_an_endpoint_that_is_gone(web):
     assert "gone-0" not in {ask_datagram(address, 53, port)[0] for port in source_ports}
 
 
-def test_rules_that_somebody_removed_are_put_back_by_the_next_agents(web):
+def test_d51_rules_that_somebody_removed_are_put_back_by_the_next_agents(web):
     address = web.service("both")
     web.cluster.kill("agents")
     assert names(from_host(f"{address}:80", 24)) == {"web-0", "web-1"}, "rules outlive the agents"
@@ -291,3 +292,76 @@ def test_d68_names_are_looked_up_from_the_machine_as_a_pod_would(web):
     missing = web.cluster.holdfast("dns", "absent", check=False)
     assert missing.returncode == 1
     assert missing.stderr == "holdfast: no A record for absent, as seen from a pod in namespace default\n"
+
+
+LOCALHOST = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/', timeout=3).read().decode())"
+API = """
+import ssl, urllib.request
+context = ssl.create_default_context(cafile="/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+print(urllib.request.urlopen("https://kubernetes.default/version", context=context, timeout=3).status)
+"""
+
+
+def test_d1_every_pod_is_reached_at_its_address_from_pods_and_the_machine_and_sees_itself_there(web):
+    where = f"{web.pods['web-1']}:8080"
+    assert names(from_host(where)) == names(web.from_pod("web-0", where)) == {"web-1"}
+    (seen,) = web.from_pod("web-1", f"{web.pods['web-1']}:8080")
+    assert seen.split()[1] == web.pods["web-1"]
+    (seen,) = web.from_pod("web-0", where)
+    assert seen.split()[1] == web.pods["web-0"], "no translation on the way"
+
+
+def test_d1_containers_of_a_pod_share_localhost(web):
+    second = {"name": "second", "image": "host", "command": ["sleep", "1000"]}
+    made = pod("shared")
+    made["metadata"]["labels"] = {}
+    made["spec"]["containers"].append(second)
+    web.make(made)
+    web.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/shared")
+    output = web.cluster.kubectl("exec", "shared", "-c", "second", "--", PYTHON, "-c", LOCALHOST)
+    assert output.split()[0] == "shared"
+
+
+def test_d2_a_pod_keeps_its_address_when_its_container_is_restarted(web):
+    def pod_now():
+        return web.cluster.get("pod", "web-1")
+
+    before = pod_now()
+    web.cluster.kubectl("exec", "web-1", "--", "/bin/sh", "-c", "kill -INT 1", check=False)
+    again = web.cluster.until("restarted", lambda: (made := pod_now()) and restarts(made) > restarts(before) and made)
+    assert again["status"]["podIP"] == before["status"]["podIP"]
+    web.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/web-1")
+
+
+def restarts(made):
+    return made["status"]["containerStatuses"][0]["restartCount"]
+
+
+def test_d3_d19_pods_reach_the_api_by_its_name_and_the_machine_by_its_address(web):
+    assert web.cluster.kubectl("exec", "web-0", "--", PYTHON, "-c", API).strip() == "200"
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        node = web.cluster.get("nodes")["items"][0]["status"]["addresses"][0]["address"]
+        connect = f"import socket; socket.create_connection(('{node}', {listening.getsockname()[1]}), timeout=3)"
+        web.cluster.kubectl("exec", "web-0", "--", PYTHON, "-c", connect)
+
+
+def test_d35_describe_shows_the_endpoints_of_a_service(web):
+    web.service("described")
+    shown = web.cluster.kubectl("describe", "service", "described")
+    (line,) = [line for line in shown.splitlines() if line.startswith("Endpoints:")]
+    assert set(line.split()[1].split(",")) == {f"{address}:8080" for address in web.pods.values()}
+
+
+def test_d69_dns_answers_at_its_services_address_to_pods_and_the_machine(web):
+    address = web.cluster.get("service", "kube-dns", "-n", "kube-system")["spec"]["clusterIP"]
+    api = web.cluster.get("service", "kubernetes")["spec"]["clusterIP"]
+    query = dnslib.DNSRecord.question("kubernetes.default.svc.cluster.local")
+    for tcp in (False, True):
+        answer = dnslib.DNSRecord.parse(query.send(address, 53, tcp=tcp, timeout=3))
+        assert [str(each.rdata) for each in answer.rr] == [api]
+    ask = (
+        "import socket; client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); client.settimeout(3);"
+        f"client.sendto(bytes.fromhex('{bytes(query.pack()).hex()}'), ('{address}', 53));"
+        "print(len(client.recv(512)) > 40)"
+    )
+    assert web.cluster.kubectl("exec", "web-0", "--", PYTHON, "-c", ask).strip() == "True"

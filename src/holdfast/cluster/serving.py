@@ -31,7 +31,7 @@ from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
 from holdfast.world import World
 
-from . import certificates, pods_entrance
+from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import choose_runtime
@@ -66,6 +66,8 @@ async def api_server(
     server.dialer = dialer
     if is_new:
         await create_standard_class(server.client("controller-manager"))
+    for address, _ in dns_addresses(settings) if "dns" not in settings.without else ():
+        await dns_service.ensure(server.client("controller-manager"), settings.service_cidr, address)
     context = _serving_context(home)
     listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
     doors = [await listen(sock=listening)]

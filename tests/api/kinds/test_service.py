@@ -44,7 +44,7 @@ def errors(**spec: Any) -> list[str]:
     return [str(error) for error in SERVICES.validate(made)]
 
 
-def test_a265_a_service_is_filled_in() -> None:
+def test_a265_d10_a_service_is_filled_in() -> None:
     assert service()["spec"] == {
         "type": "ClusterIP",
         "sessionAffinity": "None",

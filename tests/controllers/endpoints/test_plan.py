@@ -76,7 +76,7 @@ def stored(action: Create, name: str = "nginx-abcde") -> dict[str, Any]:
     return {**made, "metadata": {**made["metadata"], "name": name, "uid": name, "resourceVersion": "1"}}
 
 
-def test_s22_a_slice_is_complete_with_the_pods_hostname():
+def test_s22_d25_a_slice_is_complete_with_the_pods_hostname():
     (create,) = planned(service(labels={"app": "x"}), pod(0), zones={"n1": "z1"})
     made = create.manifest
     assert made["metadata"]["generateName"] == "nginx-"
@@ -96,7 +96,7 @@ def test_s22_a_slice_is_complete_with_the_pods_hostname():
     ]
 
 
-def test_a_service_without_pods_has_one_empty_slice():
+def test_d25_a_service_without_pods_has_one_empty_slice():
     (create,) = planned(service())
     assert (create.manifest["endpoints"], create.manifest["ports"]) == ([], [])
     assert planned(service(), slices=(stored(create),)) == ()
@@ -113,19 +113,19 @@ def test_a_service_without_pods_has_one_empty_slice():
         pytest.param(pod(0, phase="Pending", ready=False), False, (False, False, False), id="D26: pending"),
     ],
 )
-def test_s22_conditions_of_an_endpoint(of, publishes, conditions):
+def test_s22_d27_d70_d71_d72_conditions_of_an_endpoint(of, publishes, conditions):
     (create,) = planned(service(publishNotReadyAddresses=publishes), of)
     assert tuple(create.manifest["endpoints"][0]["conditions"].values()) == conditions
 
 
 @pytest.mark.parametrize("of", [pod(0, ip=""), pod(0, phase="Failed"), pod(0, phase="Succeeded")])
-def test_who_has_no_address_or_has_ended_is_not_listed(of):
+def test_d26_who_has_no_address_or_has_ended_is_not_listed(of):
     (create,) = planned(service(), of)
     assert create.manifest["endpoints"] == []
 
 
 @pytest.mark.parametrize("more", [{"subdomain": "other"}, {"subdomain": None}, {"hostname": None}])
-def test_s22_a_hostname_needs_the_subdomain_of_the_service(more):
+def test_s22_d28_d79_a_hostname_needs_the_subdomain_of_the_service(more):
     (create,) = planned(service(), pod(0, **more))
     assert "hostname" not in create.manifest["endpoints"][0]
 
@@ -139,7 +139,7 @@ def test_a_change_of_one_pod_changes_one_slice_in_place():
     assert planned(service(), *pods, slices=(stored(create),)) == ()
 
 
-def test_a_slice_holds_a_hundred_and_gaps_are_filled():
+def test_d25_a_slice_holds_a_hundred_and_gaps_are_filled():
     pods = [pod(number) for number in range(150)]
     first, second = planned(service(), *pods)
     slices = (stored(first, "a"), stored(second, "b"))
@@ -152,7 +152,7 @@ def test_a_slice_holds_a_hundred_and_gaps_are_filled():
     assert (update.manifest["metadata"]["name"], len(update.manifest["endpoints"])) == ("a", 100)
 
 
-def test_pods_that_resolve_a_port_name_differently_get_slices_of_their_own():
+def test_d29_pods_that_resolve_a_port_name_differently_get_slices_of_their_own():
     of = service(ports=[{"name": "web", "port": 80, "targetPort": "http", "protocol": "TCP"}])
     one = pod(0, ports=({"name": "http", "containerPort": 8080},))
     other = pod(1, ports=({"name": "http", "containerPort": 9090, "protocol": "TCP"},))
@@ -165,7 +165,7 @@ def test_pods_that_resolve_a_port_name_differently_get_slices_of_their_own():
     ]
 
 
-def test_sidecars_ports_count_and_those_of_init_containers_do_not():
+def test_d33_sidecars_ports_count_and_those_of_init_containers_do_not():
     of = service(ports=[{"port": 80, "targetPort": "http"}])
     init = [
         {"name": "i", "ports": [{"name": "http", "containerPort": 1}]},
@@ -175,7 +175,7 @@ def test_sidecars_ports_count_and_those_of_init_containers_do_not():
     assert create.manifest["ports"] == [{"name": "", "port": 2, "protocol": "TCP"}]
 
 
-def test_slices_of_an_earlier_service_of_the_name_are_removed():
+def test_d34_slices_of_an_earlier_service_of_the_name_are_removed():
     (create,) = planned(service(), pod(0))
     old = stored(create)
     old["metadata"]["ownerReferences"] = [{"uid": "former"}]
@@ -183,7 +183,7 @@ def test_slices_of_an_earlier_service_of_the_name_are_removed():
     assert [type(action) for action in actions] == [Delete, Create]
 
 
-def test_a_pod_of_the_same_name_takes_the_place_of_its_former_self():
+def test_d77_a_pod_of_the_same_name_takes_the_place_of_its_former_self():
     (create,) = planned(service(), pod(0))
     again = pod(0, ip="10.244.0.99")
     again["metadata"]["uid"] = "new"
@@ -239,7 +239,7 @@ def endpoints(of, *pods, existing=None):
     return plan_endpoints(ObservedEndpoints(of, found, existing)).actions
 
 
-def test_endpoints_list_ready_and_unready_and_leave_out_who_goes():
+def test_d30_endpoints_list_ready_and_unready_and_leave_out_who_goes():
     (create,) = endpoints(service(), pod(0), pod(1, ready=False), pod(2, going=True))
     made = create.manifest
     assert made["metadata"]["labels"] == {
@@ -253,7 +253,7 @@ def test_endpoints_list_ready_and_unready_and_leave_out_who_goes():
     assert endpoints(service(), pod(0), pod(1, ready=False), existing=made) == ()
 
 
-def test_endpoints_of_a_gone_service_are_removed_if_they_were_made_here():
+def test_d34_endpoints_of_a_gone_service_are_removed_if_they_were_made_here():
     (create,) = endpoints(service(), pod(0))
     made = {**create.manifest, "metadata": {**create.manifest["metadata"], "uid": "e"}}
     (delete,) = endpoints(None, existing=made)
@@ -262,7 +262,7 @@ def test_endpoints_of_a_gone_service_are_removed_if_they_were_made_here():
     assert endpoints(None, existing=by_hand) == ()
 
 
-def test_endpoints_are_cut_at_a_thousand_and_say_so():
+def test_d30_endpoints_are_cut_at_a_thousand_and_say_so():
     pods = [pod(number, ip=f"10.{number // 250}.{number % 250}.1") for number in range(1001)]
     (create,) = endpoints(service(), *pods)
     assert len(create.manifest["subsets"][0]["addresses"]) == 1000

@@ -69,49 +69,49 @@ def addresses(zone, name, type="A"):
         pytest.param("x.y.z", None, id="nothing"),
     ],
 )
-def test_s22_addresses(zone, name, expected):
+def test_s22_d52_d53_d54_d58_d59_d60_d61_d78_addresses(zone, name, expected):
     assert addresses(zone, f"{name}.cluster.local") == expected
 
 
-def test_a_name_without_addresses_of_the_type_exists_all_the_same(zone):
+def test_d59_a_name_without_addresses_of_the_type_exists_all_the_same(zone):
     assert addresses(zone, "web-0.nginx.default.svc.cluster.local", "AAAA") == []
     assert addresses(zone, "api.default.svc.cluster.local", "AAAA") == []
     assert addresses(zone, "api.default.svc.cluster.local", "MX") == []
 
 
-def test_a_headless_service_without_a_ready_pod_does_not_exist(zone):
+def test_d53_a_headless_service_without_a_ready_pod_does_not_exist(zone):
     zone.set_slice("default/nginx-x", slice_of("nginx", endpoint("10.244.0.2", hostname="web-0", ready=False)))
     assert addresses(zone, "nginx.default.svc.cluster.local") is None
 
 
-def test_srv_of_a_headless_service_names_pods_and_their_port(zone):
+def test_d55_d73_srv_of_a_headless_service_names_pods_and_their_port(zone):
     answer = zone.answer(name_of("_web._tcp.nginx.default.svc.cluster.local"), "SRV")
     found = sorted((record.data[3][0], record.data[2]) for record in answer.records)
     assert found == [("10-244-0-5", 8080), ("web-0", 8080), ("web-1", 8080)]  # D73: not the service's 80
     assert sorted(record.data for record in answer.additional) == [("10.244.0.2",), ("10.244.0.3",), ("10.244.0.5",)]
 
 
-def test_srv_of_a_service_with_an_address_names_the_service_and_its_port(zone):
+def test_d55_srv_of_a_service_with_an_address_names_the_service_and_its_port(zone):
     ((_, _, port, target),) = asked(zone, "_web._tcp.api.default.svc.cluster.local", "SRV")
     assert (port, ".".join(target)) == (80, "api.default.svc.cluster.local")
 
 
 @pytest.mark.parametrize("name", ["_http._tcp", "_web._udp", "_._tcp"])
-def test_srv_of_a_port_that_is_not_there(zone, name):
+def test_d55_srv_of_a_port_that_is_not_there(zone, name):
     assert asked(zone, f"{name}.api.default.svc.cluster.local", "SRV") is None
 
 
-def test_srv_of_the_bare_name_gives_all_ports(zone):
+def test_d55_srv_of_the_bare_name_gives_all_ports(zone):
     assert len(asked(zone, "nginx.default.svc.cluster.local", "SRV")) == 3
 
 
-def test_an_alias_is_a_cname_for_every_type(zone):
+def test_d57_an_alias_is_a_cname_for_every_type(zone):
     zone.set_service("default/db", alias("db", "db.example.com"))
     for type in ("A", "AAAA", "CNAME"):
         assert asked(zone, "db.default.svc.cluster.local", type) == [(("db", "example", "com"),)]
 
 
-def test_the_version_and_the_authority(zone):
+def test_d59_the_version_and_the_authority(zone):
     assert asked(zone, "dns-version.cluster.local", "TXT") == [("1.1.0",)]
     assert len(asked(zone, "cluster.local", "SOA")) == 1
     assert asked(zone, "cluster.local", "NS") == [(("ns", "dns", "cluster", "local"),)]
@@ -123,7 +123,7 @@ def reverse(zone, address):
     return None if answer is None else sorted(".".join(record.data[0]) for record in answer.records)
 
 
-def test_reverse_names_of_services_and_endpoints(zone):
+def test_d56_reverse_names_of_services_and_endpoints(zone):
     assert reverse(zone, "10.96.0.20") == ["api.default.svc.cluster.local"]
     assert reverse(zone, "10.244.0.2") == ["web-0.nginx.default.svc.cluster.local"]
     assert reverse(zone, "10.244.0.4") is None
@@ -133,14 +133,14 @@ def test_reverse_names_of_services_and_endpoints(zone):
     assert reverse(zone, "10.96.0.20") is None
 
 
-def test_reverse_names_of_ipv6():
+def test_d56_reverse_names_of_ipv6():
     nibbles = "1" + "0" * 23 + "8bd01002"
     assert address_of((*nibbles, "ip6", "arpa")) == "2001:db8::1"
     assert address_of(("x", "ip6", "arpa")) == ""
     assert address_of(("1", "2", "in-addr", "arpa")) == ""
 
 
-def test_a_pod_that_comes_back_elsewhere_is_found_there_only(zone):
+def test_d77_a_pod_that_comes_back_elsewhere_is_found_there_only(zone):
     zone.set_slice("default/nginx-x", slice_of("nginx", endpoint("10.244.0.99", hostname="web-0")))
     assert addresses(zone, "web-0.nginx.default.svc.cluster.local") == ["10.244.0.99"]
     assert reverse(zone, "10.244.0.2") is None

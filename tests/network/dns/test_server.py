@@ -132,7 +132,7 @@ async def test_an_answer_is_authoritative_short_lived_and_in_the_clients_spellin
         assert record.ttl <= 5
 
 
-async def test_a_missing_name_and_a_missing_type_both_carry_the_authority():
+async def test_d59_d60_d63_a_missing_name_and_a_missing_type_both_carry_the_authority():
     async with serving() as port:
         for name, type, code in (("nope.default.svc.cluster.local", "A", 3), (NGINX, "AAAA", 0)):
             reply = await ask(port, name, type)
@@ -141,7 +141,7 @@ async def test_a_missing_name_and_a_missing_type_both_carry_the_authority():
             assert (soa.ttl, soa.rdata.times[4]) == (0, 0)  # D63: nobody remembers that it is missing
 
 
-async def test_srv_carries_the_addresses_of_its_targets():
+async def test_d55_srv_carries_the_addresses_of_its_targets():
     async with serving() as port:
         reply = await ask(port, f"_web._tcp.{NGINX}", "SRV")
         assert [(str(each.rdata.target), each.rdata.port) for each in reply.rr] == [(f"web-0.{NGINX}.", 8080)]
@@ -157,7 +157,7 @@ async def test_reverse_and_pod_names():
         assert str((await ask(port, "10-244-0-9.default.pod.cluster.local")).rr[0].rdata) == "10.244.0.9"
 
 
-async def test_too_much_for_a_datagram_is_cut_and_comes_whole_over_tcp():
+async def test_d64_too_much_for_a_datagram_is_cut_and_comes_whole_over_tcp():
     async with serving() as port:
         name = "many.default.svc.cluster.local"
         cut = await ask(port, name)
@@ -168,14 +168,14 @@ async def test_too_much_for_a_datagram_is_cut_and_comes_whole_over_tcp():
             assert len(dnslib.DNSRecord.parse(reply).rr) == 100
 
 
-async def test_answers_come_in_no_fixed_order():
+async def test_d64_answers_come_in_no_fixed_order():
     async with serving() as port:
         name = "many.default.svc.cluster.local"
         firsts = {str((await ask(port, name, edns=4096)).rr[0].rdata) for _ in range(10)}
         assert len(firsts) > 1
 
 
-async def test_a_view_that_is_not_complete_yet_says_no_to_nothing():
+async def test_d65_a_view_that_is_not_complete_yet_says_no_to_nothing():
     async with serving(Objects(is_silent=True)) as port:
         assert (await ask(port, NGINX)).header.rcode == 2  # SERVFAIL (D65)
 
@@ -213,14 +213,14 @@ def known(query):
     return reply
 
 
-async def test_other_names_are_asked_for_upstream_and_own_names_never():
+async def test_d60_d67_other_names_are_asked_for_upstream_and_own_names_never():
     async with upstream(known) as (address, seen), serving(upstreams=[address]) as port:
         assert str((await ask(port, "example.com")).rr[0].rdata) == "192.0.2.7"
         await ask(port, "nope.default.svc.cluster.local")
         assert [str(each.q.qname) for each in seen] == ["example.com."]  # D60
 
 
-async def test_a_silent_upstream_is_given_up_and_the_next_is_asked(monkeypatch):
+async def test_d67_a_silent_upstream_is_given_up_and_the_next_is_asked(monkeypatch):
     monkeypatch.setattr("holdfast.network.dns.forward.ATTEMPT_S", 0.05)
     async with upstream(lambda query: None) as (silent, _), upstream(known) as (good, _):
         async with serving(upstreams=[silent, good]) as port:
@@ -229,7 +229,7 @@ async def test_a_silent_upstream_is_given_up_and_the_next_is_asked(monkeypatch):
             assert (await ask(port, "example.com")).header.rcode == 2  # D67
 
 
-async def test_an_alias_comes_with_its_targets_addresses():
+async def test_d57_an_alias_comes_with_its_targets_addresses():
     async with upstream(known) as (address, _), serving(upstreams=[address]) as port:
         outside = await ask(port, "db.default.svc.cluster.local")
         assert [str(each.rdata) for each in outside.rr] == ["db.example.com.", "192.0.2.7"]

@@ -18,7 +18,7 @@ def addresses(tmp_path: Path) -> Addresses:
     return Addresses(NODE, tmp_path)
 
 
-def test_a_pod_keeps_its_address_over_restarts(addresses: Addresses, tmp_path: Path) -> None:
+def test_d2_a_pod_keeps_its_address_over_restarts(addresses: Addresses, tmp_path: Path) -> None:
     first = addresses.take("a")
     assert addresses.take("a") == first
     assert Addresses(NODE, tmp_path).take("a") == first
@@ -114,7 +114,7 @@ def test_names_of_links_fit_and_tell_clusters_apart() -> None:
     assert all(len(name) <= 15 and name.startswith("hf") for name in names)
 
 
-def test_masquerading_concerns_only_what_leaves_the_pods_range() -> None:
+def test_d3_masquerading_concerns_only_what_leaves_the_pods_range() -> None:
     text = masquerade.rules("holdfast-x", IPv4Network("10.244.0.0/16"))
     assert "ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 fib daddr type != local masquerade" in text
     assert text.startswith("table ip holdfast-x\ndelete table ip holdfast-x\n")

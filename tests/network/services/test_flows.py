@@ -37,7 +37,7 @@ def flow(to, answered_by):
         pytest.param(("198.51.100.1", 53), ("10.244.0.2", 8080), True, id="by an external address"),
     ],
 )
-def test_flows_are_stale_whose_endpoint_is_gone(to, answered_by, is_stale):
+def test_d48_flows_are_stale_whose_endpoint_is_gone(to, answered_by, is_stale):
     entrances = Entrances()
     before, after = (udp(*addresses, externalIPs=["198.51.100.1"]) for addresses in (["10.244.0.2"], ["10.244.0.3"]))
     entrances.add(before, after)
@@ -57,7 +57,7 @@ def test_an_address_that_moved_to_another_service_keeps_that_services_flows():
     assert not entrances.is_stale(flow(("10.96.0.10", 53), ("10.244.0.3", 8080)))
 
 
-def test_tcp_is_left_alone():
+def test_d48_tcp_is_left_alone():
     entrances = Entrances()
     entrances.add(routes(service(), [slice_of(endpoint("10.244.0.2"))], ["one"]), ())
     assert not entrances

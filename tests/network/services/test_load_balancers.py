@@ -30,7 +30,7 @@ def planned(*services, in_use=None):
     return {each.service["metadata"]["name"]: each.refusal or each.ingress for each in changes}
 
 
-def test_a_load_balancer_gets_the_machines_address_once():
+def test_d17_a_load_balancer_gets_the_machines_address_once():
     assert planned(balanced()) == {"web": (ADDRESS,)}
     assert planned(balanced(has=ADDRESS)) == {}
 
@@ -54,7 +54,7 @@ def test_a_port_number_may_be_shared_by_protocols():
     assert planned(tcp, udp) == {"tcp": (ADDRESS,), "udp": (ADDRESS,)}
 
 
-def test_a_port_that_a_program_listens_on_is_not_taken_from_it_but_one_given_out_stays():
+def test_d75_a_port_that_a_program_listens_on_is_not_taken_from_it_but_one_given_out_stays():
     in_use = {("tcp", 80): "a program of this machine"}
     assert planned(balanced(), in_use=in_use) == {
         "web": f"port 80/TCP of {ADDRESS} is in use by a program of this machine"

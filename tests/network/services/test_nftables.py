@@ -36,7 +36,7 @@ class Listing:
         return LISTED
 
 
-def test_a_firewall_that_drops_what_is_forwarded_is_found_d81():
+def test_d81_a_firewall_that_drops_what_is_forwarded_is_found():
     assert firewalls(Listing()) == ["ip filter FORWARD"]
 
 

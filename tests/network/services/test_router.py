@@ -130,7 +130,7 @@ async def test_a_refused_change_replaces_the_table_and_is_tried_until_it_is_take
         assert nft.texts[-1].startswith("table ip t\ndelete table ip t\n")
 
 
-async def test_a_table_that_somebody_removed_is_put_back(monkeypatch):
+async def test_d51_a_table_that_somebody_removed_is_put_back(monkeypatch):
     monkeypatch.setattr(router, "LOOK_AFTER_S", 0.02)
     api = Api()
     api.put(service())
@@ -144,7 +144,7 @@ async def test_a_table_that_somebody_removed_is_put_back(monkeypatch):
         assert len(nft.texts) == taken, "one that is there is left alone"
 
 
-async def test_clients_keep_their_endpoints_when_the_table_is_replaced_d45(monkeypatch):
+async def test_d45_clients_keep_their_endpoints_when_the_table_is_replaced(monkeypatch):
     api = Api()
     api.put(service(sessionAffinity="ClientIP"))
     api.put(slice_of(endpoint("10.244.0.2")))
@@ -159,7 +159,7 @@ async def test_clients_keep_their_endpoints_when_the_table_is_replaced_d45(monke
         assert nft.kernel.elements[clients] == {"10.244.0.9 expires 2h59m": "", "10.244.0.8 expires 1s": ""}
 
 
-async def test_without_a_default_route_the_host_gets_one_as_soon_as_the_gateway_is_there_r84(monkeypatch):
+async def test_r84_without_a_default_route_the_host_gets_one_as_soon_as_the_gateway_is_there(monkeypatch):
     tried = []
 
     def add_route(services, gateway):

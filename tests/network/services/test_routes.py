@@ -52,7 +52,7 @@ def test_ports_are_matched_by_name_and_protocol_so_that_named_target_ports_may_d
         pytest.param([{"ready": True, "serving": False}], [0], id="published although not serving"),
     ],
 )
-def test_terminating_endpoints_are_used_only_where_none_is_ready_d41(listed, expected):
+def test_d41_terminating_endpoints_are_used_only_where_none_is_ready(listed, expected):
     endpoints = [endpoint(f"10.244.0.{n}", **conditions) for n, conditions in enumerate(listed)]
     assert addresses(only(service(), [slice_of(*endpoints)]).endpoints) == [f"10.244.0.{n}" for n in expected]
 
@@ -62,7 +62,7 @@ def test_an_endpoint_that_says_nothing_is_ready():
     assert addresses(only(service(), [slice_of(made)]).endpoints) == ["10.244.0.2"]
 
 
-def test_local_endpoints_are_chosen_for_each_node_by_itself_d41_d49():
+def test_d41_d49_local_endpoints_are_chosen_for_each_node_by_itself():
     draining = {"ready": False, "serving": True, "terminating": True}
     slices = [slice_of(endpoint("10.244.0.2", **draining), endpoint("10.244.1.2", "two"), endpoint("10.9.9.9", "far"))]
     route = only(service(internalTrafficPolicy="Local"), slices, nodes=("one", "two"))
@@ -85,7 +85,7 @@ def test_local_endpoints_are_chosen_for_each_node_by_itself_d41_d49():
     ],
     ids=["headless", "no address", "IPv6", "ExternalName", "another proxy's", "labelled headless"],
 )
-def test_services_that_are_not_for_this_proxy_have_no_routes_d50(ignored):
+def test_d50_services_that_are_not_for_this_proxy_have_no_routes(ignored):
     assert routes(ignored, [slice_of(endpoint("10.244.0.2"))], ["one"]) == ()
 
 
@@ -124,5 +124,5 @@ def test_what_a_load_balancer_left_behind_does_not_count_for_other_types():
         ({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}, 60),
     ],
 )
-def test_affinity_lasts_three_hours_unless_told_otherwise_d45(spec, expected):
+def test_d45_affinity_lasts_three_hours_unless_told_otherwise(spec, expected):
     assert only(service(**spec), []).affinity_s == expected

@@ -16,7 +16,7 @@ def made(manifest, *endpoints, machine=HERE):
     return fragment(routes(manifest, [slice_of(*endpoints)], tuple(machine.nodes)), machine)
 
 
-def test_one_endpoint_is_gone_to_directly_and_several_are_chosen_from_at_random_d40():
+def test_d40_one_endpoint_is_gone_to_directly_and_several_are_chosen_from_at_random():
     one = made(service(), endpoint("10.244.0.2"))
     assert one.elements["services", "10.96.0.10 . tcp . 80"] == f"goto svc-{TCP}"
     assert one.chains == {f"svc-{TCP}": ("meta l4proto tcp dnat ip to 10.244.0.2:8080",)}
@@ -33,7 +33,7 @@ def test_many_endpoints_are_one_rule_so_that_choosing_does_not_take_longer():
     assert rule.startswith("meta l4proto tcp dnat ip to numgen random mod 100 map { 0 : 10.244.0.0 . 8080, 1 : ")
 
 
-def test_without_endpoints_the_address_is_known_and_leads_nowhere_so_that_it_is_refused_d42():
+def test_d42_d74_without_endpoints_the_address_is_known_and_leads_nowhere_so_that_it_is_refused():
     empty = made(service(type="NodePort", externalIPs=["198.51.100.7"], ports=[{"port": 80, "nodePort": 30080}]))
     assert empty.chains == {}
     assert set(empty.elements) == {
@@ -43,11 +43,11 @@ def test_without_endpoints_the_address_is_known_and_leads_nowhere_so_that_it_is_
     }
 
 
-def test_what_is_refused_over_tcp_is_refused_with_a_reset_r91():
+def test_r91_what_is_refused_over_tcp_is_refused_with_a_reset():
     assert shared_chains(HERE)["refuse"][0] == "meta l4proto tcp reject with tcp reset"
 
 
-def test_a_pod_that_reaches_itself_is_masqueraded_and_others_keep_their_address_d43_d44():
+def test_d43_d44_d80_a_pod_that_reaches_itself_is_masqueraded_and_others_keep_their_address():
     elements = made(service(), endpoint("10.244.0.2"), endpoint("10.244.0.3")).elements
     assert {key for name, key in elements if name == "endpoints"} == {
         "10.244.0.2 . 10.244.0.2",
@@ -62,7 +62,7 @@ def external(policy, *endpoints, machine=HERE):
     return made(manifest, *endpoints, machine=machine)
 
 
-def test_a_node_port_hides_the_client_unless_it_keeps_to_local_endpoints_d43():
+def test_d43_a_node_port_hides_the_client_unless_it_keeps_to_local_endpoints():
     assert external("Cluster", endpoint("10.244.0.2")).chains[f"ext-{TCP}"] == (
         "jump mark-for-masquerade",
         f"goto svc-{TCP}",
@@ -76,21 +76,21 @@ def test_a_node_port_hides_the_client_unless_it_keeps_to_local_endpoints_d43():
     )
 
 
-def test_from_outside_endpoints_elsewhere_only_are_dropped_under_local_d42():
+def test_d42_from_outside_endpoints_elsewhere_only_are_dropped_under_local():
     found = external("Local", endpoint("10.9.9.9", "far"))
     assert found.chains[f"ext-{TCP}"][-1] == "drop"
     assert f"local-{TCP}" not in found.chains
     assert found.elements["node-ports", "tcp . 30080"] == f"goto ext-{TCP}"
 
 
-def test_inside_local_keeps_to_the_node_and_drops_where_it_has_none_d42_d49():
+def test_d42_d49_inside_local_keeps_to_the_node_and_drops_where_it_has_none():
     manifest = service(internalTrafficPolicy="Local")
     assert made(manifest, endpoint("10.9.9.9", "far")).chains[f"int-{TCP}"] == ("drop",)
     assert made(manifest, endpoint("10.244.0.2")).chains[f"int-{TCP}"] == (f"goto local-{TCP}",)
     assert ("services", "10.96.0.10 . tcp . 80") not in made(manifest).elements
 
 
-def test_of_two_nodes_on_one_machine_each_pod_gets_its_own_nodes_endpoints_under_local_d49():
+def test_d49_of_two_nodes_on_one_machine_each_pod_gets_its_own_nodes_endpoints_under_local():
     manifest = service(internalTrafficPolicy="Local")
     both = made(manifest, endpoint("10.244.0.2"), endpoint("10.244.1.2", "two"), machine=TWO_NODES).chains
     assert both[f"int-{TCP}"] == (
@@ -103,7 +103,7 @@ def test_of_two_nodes_on_one_machine_each_pod_gets_its_own_nodes_endpoints_under
     assert one[f"int-{TCP}"] == ("ip saddr 10.244.1.0/24 drop", f"goto local-{TCP}")
 
 
-def test_with_affinity_every_endpoint_remembers_its_clients_d45():
+def test_d45_with_affinity_every_endpoint_remembers_its_clients():
     found = made(service(sessionAffinity="ClientIP"), endpoint("10.244.0.2"), endpoint("10.244.0.3"))
     clients = f"clients-{TCP}/10.244.0.2.8080-10800"
     assert "timeout 10800s" in found.sets[clients]
