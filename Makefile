@@ -20,6 +20,7 @@ demo: $(STAMP)
 	@$(BIN)/holdfast demo
 
 test: $(STAMP)
+	@scripts/test-programs
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
 	$(BIN)/pytest -q -m live
 

@@ -22,7 +22,7 @@ from holdfast.api.errors import (
 from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Request, Response
 
-from . import health, responses, routing
+from . import health, page, responses, routing
 from .asked import Asked, Forms
 from .auth import impersonation, issuer
 from .auth.authentication import authenticate
@@ -85,6 +85,8 @@ class Handler:
 
     def __call__(self, request: Request) -> Answer | Awaitable[Answer]:
         style = Style()
+        if page.is_ours(request.path):
+            return page.answer(request.method, request.path) or responses.not_found_page()
         try:
             query = parse_query(request.query)
             pretty = first(query, "pretty") if "pretty" in query else None

@@ -22,6 +22,7 @@ COMMANDS = {
     "forward": "forward",
     "dns": "dns",
     "why": "why",
+    "page": "page",
     "doctor": "doctor",
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""
