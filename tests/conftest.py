@@ -9,9 +9,15 @@ import msgspec
 import pytest
 from hypothesis import settings
 
+from .rules.tally import Tally
+
 settings.register_profile("same", derandomize=True)
 settings.register_profile("exploring")
 settings.load_profile("exploring" if os.environ.get("HOLDFAST_EXPLORE") else "same")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Tally())
 
 
 @pytest.fixture(autouse=True)

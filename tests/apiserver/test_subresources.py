@@ -19,28 +19,28 @@ async def made(web: Any) -> Any:
     return await web("POST", SETS, {"metadata": {"name": "web"}, "spec": spec})
 
 
-async def test_a_scale_shows_replicas_and_selector(web: Any, made: Any) -> None:
+async def test_s185_a_scale_shows_replicas_and_selector(web: Any, made: Any) -> None:
     scale = await web("GET", f"{SETS}/web/scale")
     assert (scale["kind"], scale["apiVersion"]) == ("Scale", "autoscaling/v1")
     assert (scale["spec"], scale["status"]) == ({"replicas": 3}, {"replicas": 0, "selector": "app=web"})
     assert set(scale["metadata"]) == {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}
 
 
-async def test_a_scale_is_written_to_its_parent(web: Any, made: Any) -> None:
+async def test_s186_s187_a_scale_is_written_to_its_parent(web: Any, made: Any) -> None:
     patched = await web("PATCH", f"{SETS}/web/scale", {"spec": {"replicas": 0}}, headers=MERGE)
     assert patched["spec"] == {}
     parent = await web("GET", f"{SETS}/web")
     assert (parent["spec"]["replicas"], parent["metadata"]["generation"]) == (0, 2)
 
 
-async def test_a_stale_scale_conflicts_with_its_parent(web: Any, made: Any) -> None:
+async def test_s187_a_stale_scale_conflicts_with_its_parent(web: Any, made: Any) -> None:
     scale = await web("GET", f"{SETS}/web/scale")
     await web("PATCH", f"{SETS}/web", {"metadata": {"labels": {"a": "b"}}}, headers=MERGE)
     answer = await web("PUT", f"{SETS}/web/scale", {**scale.body, "spec": {"replicas": 1}})
     assert (answer.code, answer["details"]["kind"]) == (409, "statefulsets")
 
 
-async def test_a_negative_scale_is_invalid(web: Any, made: Any) -> None:
+async def test_s187_a_negative_scale_is_invalid(web: Any, made: Any) -> None:
     answer = await web("PATCH", f"{SETS}/web/scale", {"spec": {"replicas": -1}}, headers=MERGE)
     assert answer.code == 422
     assert answer["message"] == (

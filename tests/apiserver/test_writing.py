@@ -129,7 +129,7 @@ async def test_a_lease_is_not_updated_without_its_version(web: Any) -> None:
     assert answer["details"]["causes"][0]["message"] == "Invalid value: 0: must be specified for an update"
 
 
-async def test_generation_follows_the_spec_and_nothing_else(web: Any) -> None:
+async def test_s136_s179_generation_follows_the_spec_and_nothing_else(web: Any) -> None:
     sets = "/apis/apps/v1/namespaces/ns/statefulsets"
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     spec = {"replicas": 1, "serviceName": "s", "selector": {"matchLabels": {"a": "b"}}, "template": template}
@@ -214,7 +214,7 @@ async def test_a_pod_on_a_node_gets_its_grace_which_may_only_shrink(web: Any, cl
     assert (await web("GET", f"{PODS}/a")).code == 404
 
 
-async def test_a_pod_without_a_node_goes_at_once(web: Any) -> None:
+async def test_s48_a_pod_without_a_node_goes_at_once(web: Any) -> None:
     """A347."""
     await web("POST", PODS, pod("a"))
     gone = await web("DELETE", f"{PODS}/a")

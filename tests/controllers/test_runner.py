@@ -56,6 +56,8 @@ class Client:
     def __init__(self):
         self.calls = []
         self.refused = {}
+        self.more = {}
+        """Further metadata of what has that name."""
         self.at_once = 0
         self.most_at_once = []
 
@@ -67,7 +69,7 @@ class Client:
         self.at_once -= 1
         if name in self.refused:
             raise self.refused[name]
-        return {"metadata": {"name": name, "uid": "u", "resourceVersion": "0"}}
+        return {"metadata": {"name": name, "uid": "u", "resourceVersion": "0", **self.more.get(name, {})}}
 
     async def get(self, resource, name, namespace=""):
         return await self._call("get", name)
@@ -201,8 +203,19 @@ async def test_s109_confirm_reads_live(client, performer, step):
     assert await perform(performer, step, check) == ([], "")
     _, text = await perform(performer, step, Confirm(CONFIG_MAPS, "default", "a", "other"))
     assert text == "original ConfigMap default/a is gone: got uid u"
+    client.more["a"] = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert await perform(performer, step, check) == ([], "default/a has just been deleted at 2026-01-01T00:00:00Z")
     client.refused["a"] = NotFound("gone")
     assert await perform(performer, step, check) == ([], "gone")
+
+
+async def test_s132_a_status_is_tried_five_times(client, performer, step):
+    client.refused["a"] = Conflict("changed")
+    client.get = lambda resource, name, namespace="": client._call("get", "as it is")
+    status = Update(CONFIG_MAPS, {"metadata": {"name": "a", "uid": "u"}, "status": {}}, insists=True)
+    client.more["as it is"] = {"name": "a"}
+    assert await perform(performer, step, status) == ([], "changed")
+    assert client.calls == [*["update a", "get as it is"] * 4, "update a"]
 
 
 # Whole steps, on a server
@@ -267,7 +280,7 @@ async def until(condition):
             await asyncio.sleep(0.002)
 
 
-async def test_s161_a_step_never_runs_on_a_view_without_its_own_writes(server):
+async def test_s1_s161_a_step_never_runs_on_a_view_without_its_own_writes(server):
     """Every step makes one more object; a step on an old view would make the same again."""
 
     def plan(controller, wish):
@@ -285,7 +298,7 @@ async def test_s161_a_step_never_runs_on_a_view_without_its_own_writes(server):
         assert runner.queue._failures == {}
 
 
-async def test_s12_status_and_cleanup_come_last_and_also_after_a_failure(server):
+async def test_s12_s13_status_and_cleanup_come_last_and_also_after_a_failure(server):
     client = server.client("test")
 
     def plan(controller, wish):
@@ -321,7 +334,7 @@ async def test_if_what_comes_before_fails_nothing_else_is_done(server):
         assert not names & {"cleaned", "never"}
 
 
-async def test_s157_a_failed_step_is_retried_and_success_forgets(server):
+async def test_s13_s157_a_failed_step_is_retried_and_success_forgets(server):
     def plan(controller, wish):
         return Plan("", (Fail("no"),) if len(controller.observed) < 4 else (create("made", may_exist=True),))
 
@@ -331,6 +344,26 @@ async def test_s157_a_failed_step_is_retried_and_success_forgets(server):
         await client.create(CONFIG_MAPS, config_map("wish"))
         await until(lambda: controller.maps.get("default/made"))
         await until(lambda: runner.queue._failures == {})
+
+
+async def test_s156_as_many_keys_are_worked_on_at_once_as_the_controller_says(server):
+    at_work, most = set(), []
+
+    class Slow(Scripted):
+        async def verify(self, observed, client):
+            key = observed["metadata"]["name"]
+            at_work.add(key)
+            most.append(len(at_work))
+            await asyncio.sleep(0.01)
+            at_work.discard(key)
+            return observed
+
+    client = server.client("test")
+    async with running(server, Slow(lambda controller, wish: Plan(""))):
+        for number in range(8):
+            await client.create(CONFIG_MAPS, config_map(f"wish-{number}"))
+        await until(lambda: len(most) >= 8)
+    assert max(most) == 3
 
 
 @pytest.mark.parametrize("error", [StaleView("old"), Unreachable("down"), RuntimeError("a mistake")])

@@ -121,7 +121,7 @@ def test_exec_it_gives_a_terminal(kubectl):
     assert b"/dev/pts/" in seen
 
 
-def test_pods_find_one_another_by_name(kubectl):
+def test_s22_pods_find_one_another_by_name(kubectl):
     address = kubectl("get", "pod", "web-1", "-o", "jsonpath={.status.podIP}")
     assert kubectl("exec", "web-0", "--", "getent", "hosts", "web-1.web").split()[0] == address
     assert kubectl("exec", "web-0", "--", "hostname", "-f").startswith("web-0.web.k")

@@ -213,7 +213,7 @@ def test_n163_n165_hostname(spec, name):
     assert hosts.hostname(pod(**spec), "node-1", "cluster.local") == name
 
 
-def test_n164_hosts_with_a_subdomain_and_aliases():
+def test_s22_n164_hosts_with_a_subdomain_and_aliases():
     one = pod(subdomain="web", hostAliases=[{"ip": "192.0.2.9", "hostnames": ["a", "b"]}])
     text = hosts.hosts_file(one, ["10.0.0.5"], "web-0", "cluster.local")
     assert text.startswith("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")

@@ -116,7 +116,7 @@ def test_of_a_nodes_spec_only_taints_and_schedulability_change() -> None:
     assert NODES.validate_update(old, given) == []
 
 
-def test_a_node_shows_its_roles_sorted() -> None:
+def test_s194_a_node_shows_its_roles_sorted() -> None:
     labels = {
         "node-role.kubernetes.io/worker": "",
         "node-role.kubernetes.io/control-plane": "",

@@ -122,16 +122,16 @@ def test_d13_an_external_name_has_no_address() -> None:
         ({"externalIPs": ["1.2.3.4", "1.2.3.5"]}, ["ClusterIP", "10.96.1.1", "1.2.3.4,1.2.3.5", "80/TCP"]),
     ],
 )
-def test_d18_a_service_as_it_is_printed(spec: Manifest, cells: list[str]) -> None:
+def test_s194_d18_a_service_as_it_is_printed(spec: Manifest, cells: list[str]) -> None:
     assert SERVICES.cells(stored(**spec), NOW)[1:5] == cells
 
 
-def test_d18_an_external_name_as_it_is_printed() -> None:
+def test_s194_d18_an_external_name_as_it_is_printed() -> None:
     made = service(type="ExternalName", externalName="db.example", ports=None)
     assert SERVICES.cells(made, NOW)[1:5] == ["ExternalName", "<none>", "db.example", "<none>"]
 
 
-def test_d18_a_load_balancer_shows_what_it_got() -> None:
+def test_s194_d18_a_load_balancer_shows_what_it_got() -> None:
     made = stored(type="LoadBalancer")
     made["status"] = {"loadBalancer": {"ingress": [{"ip": "9.9.9.9"}, {"hostname": "b.example"}]}}
     assert SERVICES.cells(made, NOW)[3] == "9.9.9.9,b.example"

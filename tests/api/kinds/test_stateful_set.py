@@ -84,7 +84,7 @@ def test_s162_retention_is_filled_in_member_by_member() -> None:
         ),
     ],
 )
-def test_s162_the_partition_appears_with_the_type(given: Manifest, expected: Manifest) -> None:
+def test_s88_s162_the_partition_appears_with_the_type(given: Manifest, expected: Manifest) -> None:
     assert defaulted(updateStrategy=given)["spec"]["updateStrategy"] == expected
 
 
@@ -293,7 +293,7 @@ def test_s177_quantities_compare_by_value(size: str, same: bool) -> None:
     assert update_errors(new, stored) == ([] if same else [FORBIDDEN])
 
 
-def test_s184_what_kubectl_sends_again_is_no_difference() -> None:
+def test_s38_s184_what_kubectl_sends_again_is_no_difference() -> None:
     stored = defaulted(volumeClaimTemplates=[CLAIM])
     sent = {**CLAIM, "metadata": {**CLAIM["metadata"], "creationTimestamp": None, "labels": {}}, "status": {}}
     assert update_errors(defaulted(volumeClaimTemplates=[sent]), stored) == []

@@ -93,14 +93,14 @@ def test_v8_the_old_annotation_wins_over_the_field() -> None:
     ]
 
 
-def test_v12_capacity_and_modes_are_shown_once_there_is_a_volume() -> None:
+def test_s194_v12_capacity_and_modes_are_shown_once_there_is_a_volume() -> None:
     cells = PERSISTENT_VOLUME_CLAIMS.cells(claim("2Gi", BOUND, volumeName="pv-1", storageClassName="fast"), NOW)
     assert cells == ["a", "Bound", "pv-1", "2Gi", "RWO", "fast", "<unset>", "24h", "Filesystem"]
     cells = PERSISTENT_VOLUME_CLAIMS.cells(claim("2Gi", BOUND), NOW)
     assert cells[2:5] == ["", "", ""]
 
 
-def test_v12_what_is_being_deleted_is_terminating() -> None:
+def test_s194_v12_what_is_being_deleted_is_terminating() -> None:
     leaving = claim()
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert PERSISTENT_VOLUME_CLAIMS.cells(leaving, NOW)[1] == "Terminating"
@@ -109,7 +109,7 @@ def test_v12_what_is_being_deleted_is_terminating() -> None:
     assert PERSISTENT_VOLUMES.cells(going, NOW)[4] == "Terminating"
 
 
-def test_v5_modes_have_one_order() -> None:
+def test_s194_v5_modes_have_one_order() -> None:
     assert access_modes(["ReadWriteMany", "ReadOnlyMany", "ReadWriteOnce", "ReadOnlyMany"]) == "RWO,ROX,RWX"
 
 
@@ -137,7 +137,7 @@ def test_v7_source_mode_and_affinity_are_fixed_the_rest_is_not() -> None:
     assert str(error) == 'volumeMode: Invalid value: "Block": field is immutable'
 
 
-def test_v12_a_volume_shows_its_claim() -> None:
+def test_s194_v12_a_volume_shows_its_claim() -> None:
     bound = volume(claimRef={"namespace": "x", "name": "y"}, storageClassName="fast")
     assert PERSISTENT_VOLUMES.cells(bound, NOW) == [
         *["a", "1Gi", "RWO", "Retain", "Pending", "x/y", "fast", "<unset>", "", "24h", "Filesystem"]
@@ -159,7 +159,7 @@ def test_v3_only_expansion_and_topologies_may_change() -> None:
     assert str(error) == 'parameters: Invalid value: {"a":"b"}: field is immutable'
 
 
-def test_v9_a_default_class_is_shown_as_such() -> None:
+def test_s194_v9_a_default_class_is_shown_as_such() -> None:
     chosen = storage_class()
     assert not is_default(chosen)
     chosen["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true"}

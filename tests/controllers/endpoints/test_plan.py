@@ -76,7 +76,7 @@ def stored(action: Create, name: str = "nginx-abcde") -> dict[str, Any]:
     return {**made, "metadata": {**made["metadata"], "name": name, "uid": name, "resourceVersion": "1"}}
 
 
-def test_a_slice_is_complete():
+def test_s22_a_slice_is_complete_with_the_pods_hostname():
     (create,) = planned(service(labels={"app": "x"}), pod(0), zones={"n1": "z1"})
     made = create.manifest
     assert made["metadata"]["generateName"] == "nginx-"
@@ -113,7 +113,7 @@ def test_a_service_without_pods_has_one_empty_slice():
         pytest.param(pod(0, phase="Pending", ready=False), False, (False, False, False), id="D26: pending"),
     ],
 )
-def test_conditions_of_an_endpoint(of, publishes, conditions):
+def test_s22_conditions_of_an_endpoint(of, publishes, conditions):
     (create,) = planned(service(publishNotReadyAddresses=publishes), of)
     assert tuple(create.manifest["endpoints"][0]["conditions"].values()) == conditions
 
@@ -125,7 +125,7 @@ def test_who_has_no_address_or_has_ended_is_not_listed(of):
 
 
 @pytest.mark.parametrize("more", [{"subdomain": "other"}, {"subdomain": None}, {"hostname": None}])
-def test_a_hostname_needs_the_subdomain_of_the_service(more):
+def test_s22_a_hostname_needs_the_subdomain_of_the_service(more):
     (create,) = planned(service(), pod(0, **more))
     assert "hostname" not in create.manifest["endpoints"][0]
 

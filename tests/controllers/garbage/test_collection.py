@@ -66,7 +66,7 @@ def test_one_of_the_name_is_not_the_owner_if_its_uid_is_another():
         assert names(cluster) == ["a"]
 
 
-def test_an_object_stays_for_its_last_owner():
+def test_s125_an_object_stays_for_its_last_owner():
     with simulate(0, nodes=0) as cluster:
         one, other = make(cluster, thing("a")), make(cluster, thing("b"))
         make(cluster, thing("child", one, other))

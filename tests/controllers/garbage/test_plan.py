@@ -43,7 +43,7 @@ def test_an_owned_object_is_left_alone():
 
 
 @pytest.mark.parametrize("gone", [Owner.ABSENT, Owner.WAITING, Owner.ELSEWHERE])
-def test_while_one_owner_lives_only_the_dead_references_go(gone):
+def test_s125_while_one_owner_lives_only_the_dead_references_go(gone):
     *_, patch = planned(made("child", reference("a"), reference("b")), gone, Owner.ALIVE)
     assert isinstance(patch, Patch)
     assert [each["name"] for each in patch.patch["metadata"]["ownerReferences"]] == ["b"]

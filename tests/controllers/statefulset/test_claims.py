@@ -34,6 +34,15 @@ def test_s29_s30_a_claim_is_its_template_with_the_sets_labels():
     assert "status" not in made
 
 
+def test_s30_expressions_of_the_selector_contribute_nothing():
+    made = statefulset(claims=("data",))
+    expressions = [{"key": "tier", "operator": "In", "values": ["web"]}, {"key": "x", "operator": "Exists"}]
+    made["spec"]["selector"] = {"matchLabels": {"app": "web"}, "matchExpressions": expressions}
+    the_set = StatefulSet(made)
+    labels = claims.build_claim(the_set.claim_templates[0], the_set, 0)["metadata"]["labels"]
+    assert labels == {"tier": "disk", "app": "web"}
+
+
 def test_s31_a_claim_replaces_the_templates_volume_of_its_name():
     volumes = [{"name": "conf", "emptyDir": {}}, {"name": "data", "emptyDir": {}}]
     cluster = Cluster(statefulset(1, claims=("data",), template_volumes=volumes)).with_revision()
@@ -98,7 +107,7 @@ def test_s35_further_volumes_do_not_matter():
         [{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-1"}}],
     ],
 )
-def test_s36_wrong_volumes_are_repaired_by_an_update_that_the_server_refuses(volumes):
+def test_s35_s36_s145_wrong_volumes_are_repaired_by_an_update_that_the_server_refuses(volumes):
     cluster = running(1, claims=("data",))
     cluster.pods["web-0"]["spec"]["volumes"] = volumes
     cluster.refuse = lambda text: "may not change fields" if text == "update pod web-0" else ""
@@ -106,6 +115,36 @@ def test_s36_wrong_volumes_are_repaired_by_an_update_that_the_server_refuses(vol
     assert cluster.events == [
         "Warning FailedUpdate Update Pod web-0 in StatefulSet web failed error: may not change fields"
     ]
+
+
+def test_s39_s79_a_pod_of_the_old_revision_has_its_template_and_todays_claims_and_service():
+    cluster = running(1, partition=1)
+    cluster.change_image("app:2")
+    cluster.change(volumeClaimTemplates=[claim_template("data")], serviceName="today", replicas=2)
+    settle(cluster)
+    cluster.gone(0)
+    settle(cluster)
+    spec = cluster.pods["web-0"]["spec"]
+    assert spec["containers"][0]["image"] == "app:1"
+    assert (spec["subdomain"], [volume["name"] for volume in spec["volumes"]]) == ("today", ["data"])
+    assert set(cluster.claims) == {"data-web-0", "data-web-1"}
+
+
+@pytest.mark.parametrize(("when_deleted", "when_scaled"), POLICIES)
+def test_s49_the_controller_gives_claims_owners_and_deletes_none(when_deleted, when_scaled):
+    cluster = running(3, claims=("data",), when_deleted=when_deleted, when_scaled=when_scaled)
+    cluster.change(replicas=1)
+    settle(cluster)
+    assert not [text for text in cluster.writes if text.startswith("delete persistentvolumeclaim")]
+    assert len(cluster.claims) == (1 if when_scaled == "Delete" else 3), "the rest is the garbage collector's"
+
+
+def test_s49_without_a_policy_claims_are_retained():
+    cluster = running(2, claims=("data",))
+    del cluster.set["spec"]["persistentVolumeClaimRetentionPolicy"]
+    cluster.change(replicas=1)
+    settle(cluster)
+    assert [one["metadata"].get("ownerReferences", []) for one in cluster.claims.values()] == [[], []]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +273,7 @@ def test_s60_claims_without_a_pod_are_never_touched():
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_s64_a_changed_policy_reaches_every_claim_with_a_pod_write_that_says_so(parallel):
+def test_s64_s120_s144_a_changed_policy_reaches_every_claim_with_a_pod_write_that_says_so(parallel):
     cluster = running(2, claims=("data",), parallel=parallel)
     cluster.change(persistentVolumeClaimRetentionPolicy={"whenDeleted": "Delete", "whenScaled": "Retain"})
     settle(cluster)
@@ -264,6 +303,22 @@ def test_s204_no_claim_disappears_under_retain():
 def test_s53_not_even_our_own_reference_is_touched_beside_an_earlier_one():
     assert claims.is_claim_right(claim("data-web-0", OLD_POD, SET), owners())
     assert claims.is_claim_right(claim("data-web-0", OLD_SET, POD), owners("Delete", "Retain"))
+
+
+@pytest.mark.parametrize(("uids", "added"), [("ours", [SET]), ("earlier", [])])
+def test_s52_references_of_these_names_are_dropped_whatever_their_uid_and_others_kept(uids, added):
+    neighbour = owner("Pod", "web-1", "another", controller=False)
+    named = [SET, POD] if uids == "ours" else [OLD_SET, OLD_POD]
+    after = claims.with_owner(claim("data-web-0", FOREIGN, *named, neighbour), owners("Delete"))
+    assert after["metadata"]["ownerReferences"] == [FOREIGN, neighbour, *added]
+
+
+def test_s53_such_a_claim_is_told_of():
+    cluster = Cluster(statefulset(1, claims=("data",), when_deleted="Delete")).with_revision()
+    cluster.claims["data-web-0"] = claim("data-web-0", OLD_SET)
+    cluster.step()
+    assert [text.split()[1] for text in cluster.events] == ["ConflictingController", "SuccessfulCreate"]
+    assert cluster.claims["data-web-0"]["metadata"]["ownerReferences"] == [OLD_SET]
 
 
 def test_s52_a_uid_that_is_there_already_is_not_added_again():

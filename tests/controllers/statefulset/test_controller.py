@@ -11,6 +11,7 @@ from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.event import EVENTS
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
+from holdfast.api.core.service import SERVICES
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import NotFound
 from holdfast.apiserver.auth.user import MASTERS, User
@@ -217,7 +218,7 @@ async def test_a_set_comes_up_is_updated_scaled_and_goes_quiet(cluster, manageme
     assert "Create Pod web-2 in StatefulSet web successful" in await cluster.messages()
 
 
-async def test_s68_the_revision_has_the_name_it_has_on_any_cluster(cluster):
+async def test_s68_s69_the_revision_has_the_name_it_has_on_any_cluster(cluster):
     template = {
         "metadata": {"labels": {"app": "web"}},
         "spec": {"containers": [{"name": "c", "image": "nginx:1.27"}]},
@@ -226,6 +227,60 @@ async def test_s68_the_revision_has_the_name_it_has_on_any_cluster(cluster):
     await cluster.settled()
     (revision,) = (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items
     assert revision["metadata"]["name"] == "web-6578754d74"
+
+
+async def test_s69_equal_defaults_give_equal_revision_names(cluster):
+    container = {"name": "main", "image": "app:1"}
+    said = {
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+        "containers": [{**container, "imagePullPolicy": "IfNotPresent", "terminationMessagePolicy": "File"}],
+    }
+    for name, spec in (("said", said), ("unsaid", {"containers": [container]})):
+        template = {"metadata": {"labels": {"app": "both"}, "creationTimestamp": None}, "spec": spec}
+        await cluster.apply(name, 0, template=template, selector={"matchLabels": {"app": "both"}})
+        await cluster.settled(name)
+    names = {one["metadata"]["name"] for one in (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items}
+    assert len({name.removeprefix("un").removeprefix("said-") for name in names}) == 1
+    assert len(names) == 2
+
+
+async def test_s23_a_missing_governing_service_delays_nothing(cluster):
+    async with nodes(cluster):
+        await cluster.apply(serviceName="nowhere")
+        await cluster.settled()
+        assert "nowhere" not in {one["metadata"]["name"] for one in (await cluster.client.list(SERVICES)).items}
+
+
+async def test_s24_a_set_of_a_long_name_is_accepted_and_its_pods_are_not(cluster):
+    name = "w" * 53
+    await cluster.apply(name, 1)
+
+    async def has_failed():
+        start = f"Create Pod {name}-0 in StatefulSet {name} failed error: Pod "
+        return [text for text in await cluster.messages() if text.startswith(start)]
+
+    (text,) = await cluster.until(has_failed)
+    assert "must be no more than 63" in text
+    assert not await cluster.pods()
+
+
+async def test_s205_the_same_manifest_again_changes_nothing_and_scaling_makes_no_revision(cluster):
+    async with nodes(cluster):
+        made = await cluster.apply(volumeClaimTemplates=CLAIMS)
+        await cluster.settled()
+        sent = {key: made[key] for key in ("apiVersion", "kind", "spec")}
+        sent |= {"metadata": {"name": "web", "namespace": "default"}}
+        for _ in range(2):
+            await cluster.client.update(STATEFUL_SETS, sent)
+            await cluster.patch(sent)
+            await cluster.client.patch(STATEFUL_SETS, "web", sent, "default", type=PatchType.STRATEGIC)
+        assert (await cluster.set())["metadata"]["generation"] == 1
+        await cluster.patch({"spec": {"replicas": 3}})
+        await cluster.settled()
+        assert (await cluster.set())["metadata"]["generation"] == 2
+        assert len((await cluster.client.list(CONTROLLER_REVISIONS, "default")).items) == 1
 
 
 async def test_s151_a_pods_change_and_end_wake_its_set(cluster):
@@ -305,12 +360,13 @@ async def test_s28_an_orphan_is_taken_by_the_set_of_its_name_only(cluster):
         assert owner["name"] == "b"
 
 
-async def test_s58_the_end_of_a_claim_wakes_the_set_that_waits_for_it(cluster):
+@pytest.mark.parametrize("management", ["OrderedReady", "Parallel"])
+async def test_s58_the_end_of_a_claim_wakes_the_set_that_waits_for_it(cluster, management):
     finalizer = {"metadata": {"finalizers": ["example.com/held"]}}
     async with nodes(cluster):
         retention = {"whenScaled": "Delete", "whenDeleted": "Retain"}
         await cluster.apply(
-            volumeClaimTemplates=CLAIMS, persistentVolumeClaimRetentionPolicy=retention, podManagementPolicy="Parallel"
+            volumeClaimTemplates=CLAIMS, persistentVolumeClaimRetentionPolicy=retention, podManagementPolicy=management
         )
         await cluster.settled()
         await cluster.patch(finalizer, "data-web-1", PERSISTENT_VOLUME_CLAIMS)
@@ -363,7 +419,7 @@ async def test_s56_a_new_claim_gets_its_owner(cluster):
         assert await goes_quiet(cluster)
 
 
-async def test_s14_a_set_with_min_ready_seconds_looks_again_by_itself(cluster):
+async def test_s14_s154_a_set_with_min_ready_seconds_looks_again_by_itself(cluster):
     await cluster.apply(replicas=1, minReadySeconds=1)
 
     async def exists():
@@ -396,7 +452,7 @@ async def test_s110_a_taken_name_is_silent_and_tried_again(cluster):
         await cluster.settled()
 
 
-async def test_s74_undo_by_the_revisions_patch_brings_the_old_revision_back(cluster):
+async def test_s65_s74_s183_undo_by_the_revisions_patch_brings_the_old_revision_back(cluster):
     """S183: the patch is the revision's own data."""
     async with nodes(cluster):
         await cluster.apply(replicas=1)

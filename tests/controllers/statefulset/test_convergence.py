@@ -159,6 +159,22 @@ def test_s201_an_ordered_set_makes_a_pod_only_on_available_ones_and_takes_pods_f
 
 @settings(max_examples=60, deadline=None)
 @given(starts(), st.data())
+def test_s203_revisions_that_pods_and_status_name_are_there_at_every_moment(cluster, data):
+    for _ in range(12):
+        cluster.step()
+        status = cluster.set["status"]
+        named = {status["currentRevision"], status["updateRevision"]}
+        ours = [Pod(pod) for pod in cluster.pods.values() if pod["metadata"].get("ownerReferences")]
+        assert named | {pod.revision for pod in ours} <= cluster.revisions.keys()
+        numbers = [revision["revision"] for revision in cluster.revisions.values()]
+        assert len(numbers) == len(set(numbers))
+        if data.draw(st.booleans()):
+            obey(cluster)
+        disturb(cluster, data.draw)
+
+
+@settings(max_examples=60, deadline=None)
+@given(starts(), st.data())
 def test_s204_no_claim_of_a_slot_is_lost_while_the_set_lives(cluster, data):
     settle(cluster, environment=heal)
     slots = {f"data-web-{ordinal}" for ordinal in cluster.statefulset.slots} & set(cluster.claims)

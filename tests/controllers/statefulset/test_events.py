@@ -83,6 +83,24 @@ def test_s148_a_taken_name_waiting_and_adoption_are_silent():
     assert [action.quiet for action in creations] == [(AlreadyExists,), (AlreadyExists,)]
 
 
+def test_s149_every_message_begins_with_a_capitalised_verb():
+    cluster = Cluster(statefulset(2, claims=("data",)))
+    settle(cluster)
+    del cluster.pods["web-0"]["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"]
+    cluster.change_image("app:2")
+    settle(cluster)
+    cluster.refuse = lambda text: "no" if text.startswith("create") else ""
+    cluster.change(replicas=3)
+    cluster.step()
+    seen = {tuple(text.split()[1:3]) for text in cluster.events}
+    assert seen == {
+        ("SuccessfulCreate", "Create"),
+        ("SuccessfulUpdate", "Update"),
+        ("SuccessfulDelete", "Delete"),
+        ("FailedCreate", "Create"),
+    }
+
+
 def test_s148_a_rollout_tells_of_pods_only():
     cluster = running(1)
     cluster.change_image("app:2")

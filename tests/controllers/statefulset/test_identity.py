@@ -5,7 +5,7 @@ import pytest
 from holdfast.controllers.statefulset import identity
 from holdfast.controllers.statefulset.views import Pod, StatefulSet, split_pod_name
 
-from .builders import NAMESPACE, Cluster, doing, plan, running, statefulset
+from .builders import NAMESPACE, Cluster, doing, plan, running, settle, statefulset
 
 
 def build(the_set, ordinal=0, **template):
@@ -38,6 +38,14 @@ def test_s16_s27_a_pod_name_is_cut_at_its_last_dash_before_digits(name, expected
     assert split_pod_name(name) == expected
 
 
+def test_s16_labels_alone_make_no_pod_the_sets():
+    cluster = running(1)
+    stranger = cluster.pods["web-0"]
+    metadata = {**stranger["metadata"], "name": "other-0", "uid": "other", "ownerReferences": []}
+    cluster.pods["other-0"] = {**stranger, "metadata": metadata}
+    assert doing(plan(cluster.observed())) == []
+
+
 def test_s17_the_sets_labels_win_over_the_templates():
     template = {"labels": {"app": "web", "apps.kubernetes.io/pod-index": "no", "controller-revision-hash": "no"}}
     assert build(statefulset(start=5), 5, metadata=template)["metadata"]["labels"] == {
@@ -60,6 +68,7 @@ def test_s18_annotations_and_finalizers_come_from_the_template_and_nothing_else_
     metadata = build(statefulset(), metadata=template)["metadata"]
     assert (metadata["annotations"], metadata["finalizers"]) == ({"a": "1"}, ["example.com/f"])
     assert (metadata["name"], metadata["namespace"]) == ("web-0", NAMESPACE)
+    assert [one["kind"] for one in metadata["ownerReferences"]] == ["StatefulSet"]
 
 
 def test_s19_the_set_is_the_pods_controller():
@@ -83,10 +92,21 @@ def test_s20_hostname_and_subdomain_always_replace_the_templates(service, subdom
     assert spec == {"containers": [], "hostname": "own", "subdomain": "own"}, "the template is shared"
 
 
+def test_s20_they_are_never_repaired():
+    cluster = running(1)
+    cluster.pods["web-0"]["spec"] |= {"hostname": "other", "subdomain": "other"}
+    assert doing(plan(cluster.observed())) == []
+
+
 def test_s21_changing_the_start_is_ordinary_scaling_in_both_directions():
     cluster = running(2)
     cluster.change(ordinals={"start": 1})
     assert doing(plan(cluster.observed())) == ["create pod web-2"]
+    settle(cluster)
+    assert set(cluster.pods) == {"web-1", "web-2"}
+    cluster.change(ordinals=None)
+    settle(cluster)
+    assert set(cluster.pods) == {"web-0", "web-1"}
 
 
 def test_s24_the_revision_label_is_the_whole_name_of_the_revision():
@@ -95,7 +115,7 @@ def test_s24_the_revision_label_is_the_whole_name_of_the_revision():
     assert Pod(cluster.pods["web-0"]).revision in cluster.revisions
 
 
-def test_s25_a_missing_pod_name_label_is_repaired_and_the_index_label_with_it():
+def test_s25_s144_a_missing_pod_name_label_is_repaired_and_the_index_label_with_it():
     cluster = running(1)
     labels = cluster.pods["web-0"]["metadata"]["labels"]
     del labels["statefulset.kubernetes.io/pod-name"]
@@ -114,7 +134,7 @@ def test_s25_a_missing_index_label_alone_is_never_repaired():
     assert cluster.writes == []
 
 
-def test_s26_a_pod_of_another_spelling_takes_the_slot_and_fails_to_be_renamed():
+def test_s26_s145_a_pod_of_another_spelling_takes_the_slot_and_fails_to_be_renamed():
     cluster = running(1)
     pod = cluster.add(1)
     pod["metadata"] |= {"name": "web-01"}

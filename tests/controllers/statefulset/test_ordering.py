@@ -53,7 +53,7 @@ def test_s41_a_terminating_pod_holds_up_an_ordered_set():
     assert does(cluster) == []
 
 
-def test_s41_a_pod_that_is_not_yet_available_holds_up_an_ordered_set():
+def test_s41_s90_a_pod_that_is_not_yet_available_holds_up_an_ordered_set():
     cluster = at(2, ["ready"], min_ready_s=30)
     assert does(cluster) == []
     cluster.advance(29)
@@ -72,6 +72,13 @@ def test_s42_one_unhealthy_slot_freezes_scale_down(state):
     cluster = at(1, ["ready", "ready"])
     cluster.move(0, state)
     assert "delete pod web-1" not in does(cluster)
+
+
+def test_s42_nobody_is_told_what_is_waited_for():
+    cluster = at(1, ["running", "ready"])
+    for _ in range(3):
+        cluster.step()
+    assert cluster.events == []
 
 
 def test_s43_surplus_pods_leave_from_the_top_one_at_a_time():
@@ -227,7 +234,17 @@ def test_s57_without_the_policy_an_earlier_pods_claim_is_used():
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Failed", "Unknown"])
-def test_s0_a_pod_that_does_not_run_is_not_ready_whatever_its_condition_says(phase):
+def test_s41_a_pod_that_does_not_run_is_not_ready_whatever_its_condition_says(phase):
     cluster = at(2, ["ready"])
     cluster.pods["web-0"]["status"]["phase"] = phase
     assert "create pod web-1" not in does(cluster)
+
+
+def test_s90_a_surplus_pod_that_is_not_yet_available_is_waited_for_beside_a_lower_one():
+    cluster = at(1, ["ready", "ready", "ready"], min_ready_s=10)
+    cluster.advance(10)
+    for ordinal in (1, 2):
+        cluster.move(ordinal, "ready")
+    assert does(cluster) == []
+    cluster.advance(10)
+    assert does(cluster) == ["delete pod web-2"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from holdfast.api.errors import Invalid, NotFound
 from holdfast.controllers.actions import Confirm, Each
 from holdfast.controllers.statefulset.identity import controller_uid
 
@@ -76,6 +77,54 @@ def test_s111_ours_are_claimed_even_when_they_terminate():
     cluster.move(0, "terminating")
     cluster.step()
     assert cluster.set["status"]["replicas"] == 1
+
+
+def test_s111_and_when_the_set_is_being_deleted():
+    cluster = running(2)
+    cluster.set["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    cluster.gone(1)
+    cluster.step()
+    assert cluster.set["status"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(
+    ("controller", "labels", "name", "expected"),
+    [
+        pytest.param("set-uid", {"app": "web"}, "web-0", [], id="ours"),
+        pytest.param("set-uid", {"app": "db"}, "web-0", ["patch pod web-0"], id="ours by owner only"),
+        pytest.param("", {"app": "web"}, "web-0", ["confirm statefulset web", "patch pod web-0"], id="an orphan"),
+        pytest.param("", {"app": "db"}, "web-0", [], id="an orphan of other labels"),
+        pytest.param("", {"app": "web"}, "webb-0", [], id="an orphan of another name"),
+        pytest.param("other", {"app": "web"}, "web-0", [], id="another's"),
+    ],
+)
+def test_s108_candidates_are_those_we_control_or_nobody_and_labels_and_name_decide(controller, labels, name, expected):
+    cluster = running(1)
+    pod = cluster.pods.pop("web-0")
+    owners = [owner("StatefulSet", "web", controller)] if controller else []
+    cluster.pods[name] = {**pod, "metadata": {**pod["metadata"], "name": name, "labels": labels}}
+    cluster.pods[name]["metadata"]["ownerReferences"] = owners
+    written = [text for text in doing(plan(cluster.observed())) if text.startswith(("confirm", "patch"))]
+    assert written == expected
+
+
+def test_s112_what_is_gone_is_ignored_and_to_release_also_what_is_invalid():
+    cluster = running(2)
+    orphan(cluster, "web-0")
+    cluster.pods["web-1"]["metadata"]["labels"] = {}
+    adopting, releasing = plan(cluster.observed()).before[1].actions
+    assert adopting.ignore == (NotFound,)
+    assert releasing.ignore == (NotFound, Invalid)
+
+
+def test_s112_every_candidate_is_tried_before_an_error_ends_the_sync():
+    cluster = running(3)
+    for name in cluster.pods:
+        orphan(cluster, name)
+    cluster.change(replicas=4)
+    cluster.refuse = lambda text: "no" if text == "patch pod web-0" else ""
+    cluster.step()
+    assert cluster.writes == [f"patch pod web-{ordinal}" for ordinal in range(3)]
 
 
 def test_s113_an_orphaned_revision_is_adopted_the_same_way():

@@ -1,6 +1,7 @@
 """Chapter 6: the history of a set's template."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,7 @@ def numbers(cluster):
 def test_s65_the_data_is_the_template_that_replaces():
     assert revisions.data_of(BARE) == {"spec": {"template": {**BARE, "$patch": "replace"}}}
     assert revisions.template_of({"data": revisions.data_of(BARE)}) == BARE
+    assert canonical(revisions.data_of(BARE)).startswith(b'{"spec":{"template":{"$patch":"replace","metadata"')
 
 
 def test_s66_a_revision_carries_the_templates_labels_and_the_sets_annotations():
@@ -100,6 +102,17 @@ def test_s70_revisions_are_in_order_of_number_then_time_then_name():
     assert [revisions.name_of(revision) for revision in revisions.in_order(mixed)] == ["d", "a", "b", "c"]
 
 
+def test_s71_a_revision_of_the_same_data_is_equal_whatever_else_is_different():
+    cluster = Cluster(statefulset(0)).with_revision()
+    (name,) = cluster.revisions
+    one = cluster.revisions.pop(name)
+    metadata = {**one["metadata"], "name": "web-other", "labels": {"app": "web", "more": "x"}, "annotations": {}}
+    cluster.revisions["web-other"] = {**one, "metadata": metadata, "revision": 7}
+    cluster.step()
+    assert cluster.writes == ["update statefulset web status"]
+    assert cluster.set["status"]["updateRevision"] == "web-other"
+
+
 def test_s72_s76_the_first_revision_is_number_1_and_comes_before_everything_else():
     cluster = Cluster(statefulset(1))
     made = plan(cluster.observed())
@@ -128,6 +141,30 @@ def test_s74_s83_going_back_makes_the_old_revision_the_newest():
         cluster.change_image(image)
         settle(cluster)
         assert numbers(cluster) == expected
+
+
+def test_s74_of_several_older_ones_the_newest_is_taken():
+    cluster = running(0)
+    (first,) = cluster.revisions
+    twin = cluster.revisions[first]
+    cluster.revisions["web-twin"] = {**twin, "metadata": {**twin["metadata"], "name": "web-twin"}, "revision": 2}
+    cluster.with_revision("app:2", 3)
+    cluster.step()
+    assert numbers(cluster) == {first: 1, "web-twin": 4, cluster.revision("app:2"): 3}
+
+
+def test_s81_only_the_newest_one_may_mean_the_same(monkeypatch):
+    def default(manifest):
+        manifest["spec"]["template"]["spec"].setdefault("newDefault", "x")
+
+    cluster = running(1)
+    cluster.change_image("app:2")
+    settle(cluster)
+    cluster.change_image("app:1")
+    template = cluster.set["spec"]["template"]
+    cluster.change(template={**template, "spec": {**template["spec"], "newDefault": "x"}})
+    monkeypatch.setattr(of_sets, "STATEFUL_SETS", replace(of_sets.STATEFUL_SETS, default=default))
+    assert made_first(cluster).startswith("create controllerrevision")
 
 
 def test_s75_s81_a_template_that_means_the_same_is_not_rolled_out(monkeypatch):

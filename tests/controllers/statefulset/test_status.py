@@ -39,7 +39,7 @@ def test_s127_available_needs_min_ready_seconds():
     assert status_of(cluster)["availableReplicas"] == 1
 
 
-def test_s0_a_ready_condition_without_a_time_is_never_available_under_min_ready_seconds():
+def test_s90_s127_a_ready_condition_without_a_time_is_never_available_under_min_ready_seconds():
     cluster = running(1, min_ready_s=10)
     cluster.pods["web-0"]["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
     cluster.advance(1000)
@@ -51,7 +51,7 @@ def test_s128_with_one_revision_both_counts_are_the_same():
     assert cluster.set["status"]["currentReplicas"] == cluster.set["status"]["updatedReplicas"] == 3
 
 
-def test_s129_a_pod_made_in_this_sync_is_not_counted_yet():
+def test_s129_s138_a_pod_made_in_this_sync_is_not_counted_yet():
     cluster = Cluster(statefulset(1))
     cluster.step()
     assert (len(cluster.pods), cluster.set["status"]["replicas"]) == (1, 0)
@@ -110,7 +110,7 @@ def test_s133_a_partition_postpones_completion():
     assert (status["currentReplicas"], status["updatedReplicas"]) == (1, 1)
 
 
-def test_s134_empty_members_are_left_out_but_two():
+def test_s130_s134_empty_members_are_left_out_but_two():
     cluster = Cluster(statefulset(0))
     cluster.step()
     name = cluster.revision()

@@ -129,6 +129,19 @@ def test_s98_an_ordered_set_updates_only_when_every_slot_is_available():
     assert does(cluster) == []
 
 
+def test_s41_s98_a_parallel_set_updates_only_if_nothing_failed():
+    cluster = rolling(2, parallel=True, claims=("data",))
+    cluster.move(0, "pending")
+    cluster.claims.clear()
+    cluster.refuse = lambda text: "quota" if "claim" in text else ""
+    cluster.writes.clear()
+    cluster.step()
+    assert "delete pod web-1" not in cluster.writes
+    cluster.refuse = None
+    cluster.step()
+    assert "delete pod web-1" in cluster.writes
+
+
 def test_s99_on_delete_never_completes():
     cluster = rolling(2, strategy="OnDelete")
     for ordinal in (0, 1):
@@ -160,6 +173,15 @@ def test_s101_raising_the_partition_brings_no_pod_back_but_a_dead_one():
     cluster.gone(2)
     settle(cluster)
     assert images(cluster) == ["app:1", "app:1", "app:1"]
+
+
+def test_s101_lowering_the_partition_goes_on_with_the_rollout():
+    cluster = rolling(3, partition=2)
+    settle(cluster)
+    assert images(cluster) == ["app:1", "app:1", "app:2"]
+    cluster.change(updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 1}})
+    settle(cluster)
+    assert images(cluster) == ["app:1", "app:2", "app:2"]
 
 
 def test_s102_an_ordered_rollout_that_is_stuck_stays_stuck():
@@ -219,7 +241,7 @@ def test_s129_the_current_count_goes_down_with_the_deletion():
     assert (status["replicas"], status["readyReplicas"], status["currentReplicas"]) == (2, 2, 1)
 
 
-def test_a_parallel_set_does_not_delete_what_it_has_just_made():
+def test_s47_a_parallel_set_does_not_delete_what_it_has_just_made():
     """S94 asks for the current revision where S96 would delete it: the walk waits for what is missing."""
     cluster = Cluster(statefulset(2, parallel=True, partition=None)).with_revision()
     cluster.add(0)

@@ -69,7 +69,7 @@ def addresses(zone, name, type="A"):
         pytest.param("x.y.z", None, id="nothing"),
     ],
 )
-def test_addresses(zone, name, expected):
+def test_s22_addresses(zone, name, expected):
     assert addresses(zone, f"{name}.cluster.local") == expected
 
 
