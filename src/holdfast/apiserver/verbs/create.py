@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from holdfast.api.errors import AlreadyExists
 from holdfast.api.names import GENERATED_LETTERS
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import Stored
@@ -64,13 +65,24 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
 
 async def _store(api: Api, call: Call, manifest: Manifest) -> Stored:
     if api.latest(call) is not None:
-        raise call.already_exists(call.name)
+        raise _taken(call, manifest)
     if call.options.dry_run:
         return api.unsaved(call, manifest)
     try:
         return await api.write(call, manifest, ABSENT)
     except RevisionMismatch:
-        raise call.already_exists(call.name) from None
+        raise _taken(call, manifest) from None
+
+
+def _taken(call: Call, manifest: Manifest) -> AlreadyExists:
+    """An object that has a prefix is told that no name could be made, even if it came with its name (A54, S110)."""
+    return _not_unique(call, call.name) if manifest["metadata"].get("generateName") else call.already_exists(call.name)
+
+
+def _not_unique(call: Call, name: str) -> AlreadyExists:
+    error = call.already_exists(name, NOT_UNIQUE)
+    error.retry_after_s = 1
+    return error
 
 
 def _free_name(api: Api, call: Call, prefix: str) -> str:
@@ -80,4 +92,4 @@ def _free_name(api: Api, call: Call, prefix: str) -> str:
         name = prefix[:MAX_PREFIX] + "".join(random.choice(GENERATED_LETTERS) for _ in range(5))
         if api.store.latest(api.objects(call.resource).key(call.namespace, name)) is None:
             return name
-    raise call.already_exists(name, NOT_UNIQUE)
+    raise _not_unique(call, name)
