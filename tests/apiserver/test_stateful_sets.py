@@ -56,7 +56,7 @@ async def test_s88_a_rolling_update_without_parameters_is_kept_without_them(web:
     assert (await web("PATCH", WEB, without, headers=MERGE))["spec"]["updateStrategy"] == {"type": "RollingUpdate"}
 
 
-async def test_s134_a_new_set_has_two_counts(web: Any) -> None:
+async def test_s134_s179_a_new_set_has_two_counts_whatever_was_sent(web: Any) -> None:
     made = await web("POST", SETS, {**a_set(), "status": {"replicas": 7, "readyReplicas": 7}})
     assert made["status"] == {"replicas": 0, "availableReplicas": 0}
 

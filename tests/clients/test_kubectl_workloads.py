@@ -52,7 +52,7 @@ def image_of(kubectl, web):
 
 
 @BOTH
-def test_rollout_status_history_restart_and_undo(kubectl, web):
+def test_s189_s190_s191_rollout_status_history_restart_and_undo(kubectl, web):
     assert kubectl("set", "image", web, "c=second") == f"{web} image updated\n"
     done = kubectl("rollout", "status", web, "--timeout=30s").splitlines()[-1]
     assert done in ("partitioned roll out complete: 2 new pods have been updated...", ROLLED_OUT) or (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 from pathlib import Path
 
@@ -102,6 +103,35 @@ def test_exec_passes_output_input_and_exit_code(kubectl):
     failed = kubectl("exec", "web-0", "--", "sh", "-c", "echo no >&2; exit 7", check=False)
     assert failed.returncode == 7
     assert "no" in failed.stderr
+
+
+def test_s193_of_a_set_a_pod_is_chosen_for_logs_exec_and_attach(kubectl):
+    assert kubectl("logs", "sts/web", "--tail=1").split()[0] in ("web-0", "web-1")
+    assert kubectl("exec", "sts/web", "--", "hostname") in ("web-0\n", "web-1\n")
+    attached = subprocess.Popen(kubectl.command("attach", "sts/web"), stdout=subprocess.PIPE, text=True)
+    try:
+        for _ in range(20):
+            for name in ("web-0", "web-1"):
+                kubectl("exec", name, "--", "sh", "-c", "echo seen by whoever is attached > /proc/1/fd/1")
+            if select.select([attached.stdout], [], [], 0.2)[0]:
+                break
+        assert attached.stdout.readline() == "seen by whoever is attached\n"
+    finally:
+        end(attached)
+
+
+def test_s193_and_for_port_forward(kubectl):
+    forward = subprocess.Popen(kubectl.command("port-forward", "sts/web", ":80"), stdout=subprocess.PIPE, text=True)
+    try:
+        assert forward.stdout.readline().startswith("Forwarding from 127.0.0.1:")
+    finally:
+        end(forward)
+
+
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
 
 
 def test_exec_it_gives_a_terminal(kubectl):

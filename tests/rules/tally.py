@@ -30,9 +30,10 @@ class Tally:
         node.config.stash[NAMES] = node.config.stash.get(NAMES, set()) | found
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
-        if is_whole(config):
+        names = config.stash.get(NAMES, set())
+        if names and is_whole(config):  # workers that were interrupted hand over nothing
             for family in families.load():
-                terminalreporter.write_line(summary(family, config.stash.get(NAMES, set())))
+                terminalreporter.write_line(summary(family, names))
 
 
 def is_whole(config: pytest.Config) -> bool:

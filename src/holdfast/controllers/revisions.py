@@ -59,7 +59,10 @@ def means(resource: Resource, owner: Manifest, revision: Manifest, encoded: byte
 
 
 def build(resource: Resource, owner: Manifest, name: str, number: int, hash_label: tuple[str, str]) -> Manifest:
-    """A revision of the owner's present template (S66)."""
+    """A revision of the owner's present template (S66).
+
+    Its data are in the order of the bytes that are hashed: kubectl compares them byte by byte (S68, S190).
+    """
     template = owner["spec"]["template"]
     label, hash = hash_label
     metadata: Manifest = {
@@ -74,7 +77,7 @@ def build(resource: Resource, owner: Manifest, name: str, number: int, hash_labe
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": metadata,
-        "data": data_of(template),
+        "data": msgspec.json.decode(canonical(data_of(template))),
         "revision": number,
     }
 

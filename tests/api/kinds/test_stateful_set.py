@@ -130,6 +130,11 @@ def test_s166_operators_are_checked() -> None:
     ]
 
 
+def test_s166_values_are_checked() -> None:
+    (first, *_) = errors(selector={"matchLabels": {"app": "not a value"}})
+    assert first.startswith('spec.selector.matchLabels: Invalid value: "not a value": a valid label must be')
+
+
 def test_s167_the_selector_must_match_the_template() -> None:
     assert errors(selector={"matchLabels": {"app": "db"}}) == [
         'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`'
@@ -181,6 +186,13 @@ def test_s104_max_unavailable_is_dropped() -> None:
     assert errors(updateStrategy={"rollingUpdate": {"maxUnavailable": "200%"}}) == []
 
 
+def test_s104_an_update_does_not_bring_it_in() -> None:
+    old = defaulted(updateStrategy={"rollingUpdate": {}})
+    new = defaulted(updateStrategy={"rollingUpdate": {"maxUnavailable": 3}})
+    assert update_errors(new, old) == []
+    assert new["spec"]["updateStrategy"]["rollingUpdate"] == {"partition": 0}
+
+
 def test_s104_a_stored_max_unavailable_stays_usable() -> None:
     old = defaulted(updateStrategy={"rollingUpdate": {"maxUnavailable": 2}})
     new = defaulted(updateStrategy={"rollingUpdate": {"maxUnavailable": 3}})
@@ -190,17 +202,25 @@ def test_s104_a_stored_max_unavailable_stays_usable() -> None:
 
 @pytest.mark.parametrize(
     ("value", "refusal"),
-    [(0, "0: cannot be 0"), ("0%", '"0%": cannot be 0'), ("101%", '"101%": must not be greater than 100%')],
+    [
+        (0, "0: cannot be 0"),
+        ("0%", '"0%": cannot be 0'),
+        ("101%", '"101%": must not be greater than 100%'),
+        (-1, "-1: must be greater than or equal to 0"),
+        ("many", "\"many\": a valid percent string must be a numeric string followed by an ending '%' "),
+    ],
 )
 def test_s171_a_max_unavailable_that_is_kept_must_be_sensible(value: int | str, refusal: str) -> None:
     stored = defaulted(updateStrategy={"rollingUpdate": {"maxUnavailable": 1}})
     new = defaulted(updateStrategy={"rollingUpdate": {"maxUnavailable": value}})
-    assert update_errors(new, stored) == [f"spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: {refusal}"]
+    first = update_errors(new, stored)[0]
+    assert first.startswith(f"spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: {refusal}")
 
 
-def test_s172_retention_policies() -> None:
-    assert errors(persistentVolumeClaimRetentionPolicy={"whenDeleted": "x"}) == [
-        "spec.persistentVolumeClaimRetentionPolicy.whenDeleted: "
+@pytest.mark.parametrize("when", ["whenDeleted", "whenScaled"])
+def test_s172_retention_policies(when: str) -> None:
+    assert errors(persistentVolumeClaimRetentionPolicy={when: "x"}) == [
+        f"spec.persistentVolumeClaimRetentionPolicy.{when}: "
         'Unsupported value: "x": supported values: "Retain", "Delete"'
     ]
 
@@ -263,6 +283,7 @@ def test_s175_claim_templates_are_validated_on_create_only() -> None:
         {"revisionHistoryLimit": 1},
         {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}},
         {"minReadySeconds": 3},
+        {"template": {**body()["spec"]["template"], "metadata": {"labels": {"app": "web", "more": "x"}}}},
     ],
 )
 def test_s176_these_may_change(change: Manifest) -> None:
@@ -330,6 +351,19 @@ def test_s135_counts_in_status() -> None:
     assert status_errors({"replicas": 2, "readyReplicas": 1, "availableReplicas": 2}) == [
         "status.availableReplicas: Invalid value: 2: cannot be greater than status.readyReplicas"
     ]
+
+
+@pytest.mark.parametrize("count", ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"])
+def test_s135_no_count_is_greater_than_that_of_all(count: str) -> None:
+    counts = {"replicas": 1, "readyReplicas": 0, count: 2}
+    assert status_errors(counts)[0] == f"status.{count}: Invalid value: 2: cannot be greater than status.replicas"
+
+
+@pytest.mark.parametrize(
+    "count", ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"]
+)
+def test_s135_no_count_is_negative(count: str) -> None:
+    assert f"status.{count}: Invalid value: -1: must be greater than or equal to 0" in status_errors({count: -1})
 
 
 @pytest.mark.parametrize("now", [{}, {"collisionCount": 1}])

@@ -1,6 +1,7 @@
 """The controller on a real API server in this process: what wakes a set, and whole lives of sets."""
 
 import asyncio
+import json
 import random
 from contextlib import aclosing, asynccontextmanager
 
@@ -20,6 +21,7 @@ from holdfast.client import PatchType, Unreachable
 from holdfast.client.informer import Informers
 from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
+from holdfast.controllers.content_hash import canonical
 from holdfast.controllers.runner import Runner
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.store.memory import MemoryStore
@@ -227,6 +229,13 @@ async def test_s68_s69_the_revision_has_the_name_it_has_on_any_cluster(cluster):
     await cluster.settled()
     (revision,) = (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items
     assert revision["metadata"]["name"] == "web-6578754d74"
+
+
+async def test_s68_s190_data_are_served_as_the_bytes_that_kubectl_compares(cluster):
+    await cluster.apply(replicas=0)
+    await cluster.settled()
+    (revision,) = (await cluster.client.list(CONTROLLER_REVISIONS, "default")).items
+    assert json.dumps(revision["data"], separators=(",", ":")).encode() == canonical(revision["data"])
 
 
 async def test_s69_equal_defaults_give_equal_revision_names(cluster):

@@ -83,6 +83,15 @@ def test_s148_a_taken_name_waiting_and_adoption_are_silent():
     assert [action.quiet for action in creations] == [(AlreadyExists,), (AlreadyExists,)]
 
 
+def test_s148_a_release_is_silent():
+    cluster = running(1)
+    pod = cluster.pods.pop("web-0")
+    cluster.pods["db-0"] = {**pod, "metadata": {**pod["metadata"], "name": "db-0"}}
+    cluster.step()
+    assert cluster.writes[:2] == ["patch pod db-0", "create pod web-0"]
+    assert cluster.events == ["Normal SuccessfulCreate Create Pod web-0 in StatefulSet web successful"]
+
+
 def test_s149_every_message_begins_with_a_capitalised_verb():
     cluster = Cluster(statefulset(2, claims=("data",)))
     settle(cluster)

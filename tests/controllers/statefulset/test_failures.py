@@ -16,15 +16,16 @@ from .builders import Cluster, claim, owner, plan, running, statefulset
 class Refusing:
     """A client that says no to some calls, named like `create pod`, and takes note of all."""
 
-    def __init__(self, errors):
+    def __init__(self, errors, uid="set-uid"):
         self._errors = errors
+        self._uid = uid
         self.calls = []
 
     def _answer(self, call, name):
         self.calls.append(f"{call} {name}")
         if call in self._errors:
             raise self._errors[call]
-        return {"metadata": {"name": name, "uid": "set-uid", "resourceVersion": "0"}}
+        return {"metadata": {"name": name, "uid": self._uid, "resourceVersion": "0"}}
 
     async def create(self, resource, manifest):
         return self._answer(f"create {resource.singular}", manifest["metadata"]["name"])
@@ -42,9 +43,9 @@ class Refusing:
         return self._answer(f"get {resource.singular}", name)
 
 
-async def carry_out(cluster, errors):
+async def carry_out(cluster, errors, **options):
     """The calls, and whether the sync comes again with back-off."""
-    client = Refusing(errors)
+    client = Refusing(errors, **options)
     world = real_world()
     runner = Runner(StatefulSetController(world), client, Informers(client, world), world)
     try:
@@ -111,6 +112,13 @@ async def test_s112_s158_what_is_no_error_is_not(cluster, refused, error):
     calls, comes_again = await carry_out(cluster, {refused: error})
     assert any(call.startswith(refused) for call in calls)
     assert not comes_again
+
+
+async def test_s109_if_another_set_has_the_name_by_now_nothing_is_adopted_or_done():
+    cluster = changed("orphan")
+    cluster.change(replicas=5)
+    calls, comes_again = await carry_out(cluster, {}, uid="another")
+    assert (calls, comes_again) == (["get statefulset web"], True)
 
 
 async def test_s158_waiting_is_no_error():

@@ -38,14 +38,6 @@ def test_s109_adoption_is_guarded_by_the_pods_uid():
     assert patch["metadata"]["uid"] == cluster.pods["web-0"]["metadata"]["uid"]
 
 
-def test_s109_if_the_set_was_replaced_nothing_happens_at_all():
-    cluster = running(2)
-    orphan(cluster, "web-0")
-    observed = cluster.observed()
-    cluster.set = {**cluster.set, "metadata": {**cluster.set["metadata"], "uid": "another"}}
-    assert plan(observed).before[0] == Confirm(plan(observed).before[0].resource, "default", "web", "set-uid")
-
-
 def test_s109_a_terminating_orphan_is_not_adopted():
     cluster = running(1)
     orphan(cluster, "web-0")

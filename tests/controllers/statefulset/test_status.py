@@ -78,6 +78,25 @@ def test_s131_only_a_larger_observed_generation_is_a_reason_to_write(by):
     assert (status_of(cluster) is not None) == (by > 0)
 
 
+@pytest.mark.parametrize(
+    "member",
+    [
+        *("replicas", "readyReplicas", "availableReplicas", "currentReplicas", "updatedReplicas"),
+        *("currentRevision", "updateRevision"),
+    ],
+)
+def test_s131_every_count_and_revision_is_a_reason_to_write(member):
+    cluster = running(1)
+    cluster.set["status"][member] = 7 if member.endswith("Replicas") or member == "replicas" else "web-another"
+    assert status_of(cluster) is not None
+
+
+def test_s131_nothing_else_is():
+    cluster = running(1)
+    cluster.set["status"] |= {"collisionCount": None, "conditions": []}
+    assert status_of(cluster) is None
+
+
 def test_s132_the_status_is_written_through_its_subresource_against_conflicts():
     made = plan(Cluster(statefulset(0)).observed())
     assert made.status is not None
