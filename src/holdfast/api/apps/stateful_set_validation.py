@@ -14,6 +14,7 @@ from holdfast.api.field_rules import amount, at_most_100_percent, count_or_perce
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 
+from . import stateful_set_beyond as beyond
 from .workload_validation import collisions_kept, selector_and_template, validate_lasting
 
 _MUTABLE = (
@@ -34,7 +35,7 @@ _REFUSAL = (
 def validate(stateful_set: Manifest) -> list[FieldError]:
     """All that is wrong with a new set."""
     spec = stateful_set["spec"]
-    errors = [*_spec(spec, check_template=True)]
+    errors = [*beyond.validate(stateful_set), *_spec(spec, check_template=True)]
     if name := spec.get("serviceName"):
         errors += named("spec.serviceName", name, names.dns_label)
     for i, claim in enumerate(spec.get("volumeClaimTemplates", ())):
@@ -45,8 +46,12 @@ def validate(stateful_set: Manifest) -> list[FieldError]:
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     """A template that is invalid by today's rules does not hold an update up, if it was so before (S178)."""
     template_was_valid = not [*_template(old["spec"])]
-    errors = [*_spec(new["spec"], check_template=template_was_valid)]
-    fixed, then = ({k: v for k, v in s["spec"].items() if k not in _MUTABLE} for s in (new, old))
+    errors = [*beyond.validate(new, old), *_spec(new["spec"], check_template=template_was_valid)]
+    spec = new["spec"]
+    if beyond.read(new).claim_update_policy:
+        errors += beyond.validate_claim_growth(new, old)
+        spec = beyond.with_sizes_of(old, new)
+    fixed, then = ({k: v for k, v in s.items() if k not in _MUTABLE} for s in (spec, old["spec"]))
     if not same(_without_claim_kinds(fixed), _without_claim_kinds(then)):
         errors.append(forbidden("spec", _REFUSAL))
     return errors
@@ -73,7 +78,7 @@ _COUNTS = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableRepl
 
 
 def warnings(stateful_set: Manifest) -> list[str]:
-    texts = workload_warnings(stateful_set)
+    texts = [*workload_warnings(stateful_set), *beyond.warnings(stateful_set)]
     if stateful_set["spec"].get("revisionHistoryLimit", 0) < 0:
         text = "a negative value retains all historical revisions; a value >= 0 is recommended"
         texts.append(f"spec.revisionHistoryLimit: {text}")

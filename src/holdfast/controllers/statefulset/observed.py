@@ -24,3 +24,5 @@ class Observed:
     claim_named: Find
     revision_named: Find
     now: datetime
+    in_batches: bool = False
+    """Whether the gate MaxUnavailableStatefulSet is on (S103)."""
