@@ -15,7 +15,7 @@ from holdfast.api.core.event import EVENTS
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import Invalid
-from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET
+from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET, STATEFUL_SET_RECREATE_STRATEGY
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.simulation.cluster import simulate
 from holdfast.simulation.faults import Faults
@@ -401,3 +401,24 @@ def test_what_cannot_be_understood_is_refused_at_the_door():
         with pytest.raises(Invalid, match="must be 'true' or 'false'"):
             cluster.apply(asking({beyond.PAUSED: "yes"}))
         cluster.do(asyncio.sleep(0))
+
+
+def test_3541_without_the_gate_recreate_is_refused():
+    with simulate(17) as cluster, pytest.raises(Invalid, match="must be 'RollingUpdate' or 'OnDelete'"):
+        cluster.apply(asking({}, updateStrategy={"type": "Recreate"}))
+
+
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+def test_3541_with_the_gate_old_and_new_pods_never_run_together_and_no_rollout_is_stuck(policy):
+    with feature_gates.enabled(STATEFUL_SET_RECREATE_STRATEGY), simulate(18) as cluster:
+        up(cluster, {}, policy=policy, updateStrategy={"type": "Recreate"})
+        seen = []
+        for version, script in (("2", NEVER_READY), ("3", SLOW)):
+            roll(cluster, version, script)
+            for _ in range(200):
+                cluster.run_for(0.1)
+                seen.append(set(versions(cluster).values()))
+        cluster.run_until(lambda: cluster.is_settled("web"))
+        assert max(map(len, seen)) == 1
+        assert set(versions(cluster).values()) == {"3"}
+        cluster.run_until_quiet()

@@ -9,8 +9,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 MAX_UNAVAILABLE_STATEFUL_SET = "MaxUnavailableStatefulSet"
+STATEFUL_SET_RECREATE_STRATEGY = "StatefulSetRecreateStrategy"
 
-KNOWN = {MAX_UNAVAILABLE_STATEFUL_SET: "BETA - default=false"}
+KNOWN = {
+    MAX_UNAVAILABLE_STATEFUL_SET: "BETA - default=false",
+    STATEFUL_SET_RECREATE_STRATEGY: "ALPHA - default=false",
+}
 """Name to what upstream's help says of it."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -31,7 +35,7 @@ def parse(text: str) -> dict[str, bool]:
                 f'invalid value of {name}={value}, err: strconv.ParseBool: parsing "{value}": invalid syntax'
             )
         if name not in KNOWN:
-            raise ValueError(f"unrecognized feature gate: {name} (there is {', '.join(KNOWN)})")
+            raise ValueError(f"unrecognized feature gate: {name} (known: {', '.join(KNOWN)})")
         gates[name] = value in _TRUE
     return gates
 
@@ -44,6 +48,10 @@ def set_enabled(names: Iterable[str]) -> None:
 
 def is_enabled(name: str) -> bool:
     return name in _enabled
+
+
+def all_enabled() -> frozenset[str]:
+    return _enabled
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from holdfast.api import feature_gates
 from holdfast.api.apps import stateful_set_beyond as beyond
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
-from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET
+from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET, STATEFUL_SET_RECREATE_STRATEGY
 from holdfast.api.resource import Manifest
 
 from .test_stateful_set import CLAIM, FORBIDDEN, defaulted, update_errors
@@ -184,9 +184,42 @@ def test_gates_are_given_as_upstreams_flag_takes_them() -> None:
             "MaxUnavailableStatefulSet=on",
             'invalid value of MaxUnavailableStatefulSet=on, err: strconv.ParseBool: parsing "on": invalid syntax',
         ),
-        ("Nothing=true", "unrecognized feature gate: Nothing (there is MaxUnavailableStatefulSet)"),
+        (
+            "Nothing=true",
+            "unrecognized feature gate: Nothing (known: MaxUnavailableStatefulSet, StatefulSetRecreateStrategy)",
+        ),
     ],
 )
 def test_a_gate_that_is_not_understood_is_refused_in_upstreams_words(text: str, refusal: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(refusal)}$"):
         feature_gates.parse(text)
+
+
+# The gate StatefulSetRecreateStrategy
+
+
+def strategy_errors(**strategy: Any) -> list[str]:
+    return [str(error) for error in STATEFUL_SETS.validate(defaulted(updateStrategy=strategy))]
+
+
+def test_s170_without_the_gate_there_is_no_recreate() -> None:
+    assert strategy_errors(type="Recreate") == [
+        'spec.updateStrategy: Invalid value: {"Type":"Recreate","RollingUpdate":null}: '
+        "must be 'RollingUpdate' or 'OnDelete'"
+    ]
+
+
+def test_with_the_gate_there_is_recreate_without_further_fields() -> None:
+    with feature_gates.enabled(STATEFUL_SET_RECREATE_STRATEGY):
+        assert strategy_errors(type="Recreate") == []
+        assert strategy_errors(type="Recreate", rollingUpdate={"partition": 1}) == [
+            'spec.updateStrategy.rollingUpdate: Invalid value: {"Partition":1,"MaxUnavailable":null}: '
+            "only allowed for updateStrategy 'RollingUpdate'"
+        ]
+        assert strategy_errors(type="Rolling")[0].endswith("must be 'RollingUpdate', 'OnDelete' or 'Recreate'")
+
+
+def test_a_recreate_that_is_stored_stays_usable_without_the_gate() -> None:
+    new, old = (defaulted(updateStrategy={"type": "Recreate"}) for _ in range(2))
+    assert update_errors(new, old) == []
+    assert len(update_errors(new, defaulted())) == 1

@@ -144,8 +144,8 @@ class Cluster:
     writes: list[str] = field(default_factory=list)
     now: datetime = NOW
     refuse: Any = None
-    in_batches: bool = False
-    """Whether the gate MaxUnavailableStatefulSet is on."""
+    gates: frozenset[str] = frozenset()
+    """Feature gates that are on."""
     _counter: Iterator[int] = field(default_factory=lambda: count(2))
 
     # What is there
@@ -166,7 +166,7 @@ class Cluster:
             self.claims.get,
             self.revisions.get,
             self.now,
-            self.in_batches,
+            self.gates,
         )
 
     def _is_candidate(self, manifest: Manifest, *, by_labels: bool = False) -> bool:

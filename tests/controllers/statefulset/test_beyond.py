@@ -3,12 +3,15 @@
 import pytest
 
 from holdfast.api.apps import stateful_set_beyond as beyond
+from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET, STATEFUL_SET_RECREATE_STRATEGY
 from holdfast.controllers.statefulset.replicas import Ordinals
 from holdfast.controllers.statefulset.slots import Slots
 
 from .builders import Cluster, claim, doing, obey, plan, running, settle, statefulset
 
 UNSTICK = {beyond.UNSTICK: "true"}
+BATCHES = frozenset({MAX_UNAVAILABLE_STATEFUL_SET})
+RECREATES = frozenset({STATEFUL_SET_RECREATE_STRATEGY})
 
 
 def does(cluster):
@@ -181,7 +184,7 @@ def test_asked_to_a_parallel_set_replaces_the_broken_pod_first_and_nothing_else(
 def rolling(replicas, most, **options):
     """A parallel set that has just been given another template, where the gate is on."""
     cluster = running(replicas, parallel=True, **options)
-    cluster.in_batches = True
+    cluster.gates = BATCHES
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": most}}
     cluster.change(updateStrategy=strategy)
     template(cluster, "app:2", 2)
@@ -197,7 +200,7 @@ def test_s103_as_many_pods_are_replaced_as_may_be_unavailable(most, deleted):
 
 def test_s103_without_the_gate_the_field_means_nothing():
     cluster = rolling(5, 3)
-    cluster.in_batches = False
+    cluster.gates = frozenset()
     assert does(cluster) == ["delete pod web-4"]
 
 
@@ -226,7 +229,7 @@ def test_s103_never_more_are_away_and_none_below_the_partition_goes():
 
 def test_s103_an_ordered_set_lets_several_go_and_brings_them_back_one_by_one():
     cluster = running(4)
-    cluster.in_batches = True
+    cluster.gates = BATCHES
     rolling_update = {"partition": 0, "maxUnavailable": 2}
     cluster.change(updateStrategy={"type": "RollingUpdate", "rollingUpdate": rolling_update})
     template(cluster, "app:2", 2)
@@ -608,3 +611,91 @@ def test_a_claim_without_a_word_on_its_size_is_none_of_our_business():
     annotate(cluster, volume_claim_update_policy="InPlace")
     cluster.claims["data-web-0"] = claim("data-web-0")
     assert does(cluster) == []
+
+
+def test_a_claim_that_is_on_its_way_out_need_not_grow():
+    cluster = growing(1)
+    one = cluster.claims["data-web-0"]
+    cluster.claims["data-web-0"] = {**one, "metadata": {**one["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert does(cluster) == []
+
+
+def test_in_batches_pods_wait_for_their_claims_to_grow():
+    cluster = growing(3, parallel=True)
+    cluster.gates = BATCHES
+    cluster.change(updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": 3}})
+    template(cluster, "app:2", 2)
+    cluster.claims["data-web-2"] = sized(cluster.claims["data-web-2"], "2Gi", "2Gi")
+    assert does(cluster) == ["delete pod web-2"]
+
+
+def test_while_paused_a_pod_that_is_stuck_is_waited_for():
+    cluster = stuck(annotations={**UNSTICK, beyond.PAUSED: "true"})
+    cluster.step()
+    assert does(cluster) == []
+
+
+# The strategy Recreate (KEP-3541)
+
+
+def recreating(replicas=3, **options):
+    cluster = running(replicas, strategy="Recreate", partition=None, **options)
+    cluster.gates = RECREATES
+    template(cluster, "app:2", 2)
+    return cluster
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_recreate_lets_all_pods_go_before_the_first_comes_back(parallel):
+    cluster = recreating(parallel=parallel)
+    assert sorted(does(cluster)) == ["delete pod web-0", "delete pod web-1", "delete pod web-2"]
+    cluster.step()
+    cluster.gone(2)
+    cluster.gone(0)
+    assert (does(cluster), reason(cluster)) == ([], "waiting for 1 outdated pods to leave")
+    cluster.gone(1)
+    assert does(cluster) == [f"create pod web-{ordinal}" for ordinal in range(3 if parallel else 1)]
+    settle(cluster)
+    assert set(images(cluster).values()) == {"app:2"}
+    assert cluster.set["status"]["currentRevision"] == cluster.revision("app:2")
+
+
+def test_recreate_replaces_pods_that_are_stuck():
+    cluster = recreating()
+    for name in list(cluster.pods):
+        cluster.move(int(name[-1]), "running")
+    settle(cluster)
+    assert set(images(cluster).values()) == {"app:2"}
+
+
+def test_recreate_leaves_pods_alone_that_are_up_to_date():
+    cluster = recreating()
+    settle(cluster)
+    cluster.gone(1)
+    assert does(cluster) == ["create pod web-1"]
+
+
+def test_recreate_gives_the_claims_of_surplus_pods_away_before_they_go():
+    cluster = recreating(claims=("data",), when_scaled="Delete")
+    cluster.change(replicas=2)
+    assert does(cluster)[0] == "update persistentvolumeclaim data-web-2"
+    settle(cluster)
+    assert set(cluster.claims) == {"data-web-0", "data-web-1"}
+    assert set(images(cluster).values()) == {"app:2"}
+
+
+def test_recreate_waits_while_paused():
+    cluster = recreating()
+    annotate(cluster, paused="true")
+    settle(cluster)
+    cluster.gone(1)
+    settle(cluster)
+    assert set(images(cluster).values()) == {"app:1"}
+
+
+def test_without_its_gate_a_stored_recreate_is_a_rolling_update():
+    cluster = recreating()
+    cluster.gates = frozenset()
+    assert does(cluster) == ["delete pod web-2"]
+    settle(cluster)
+    assert set(images(cluster).values()) == {"app:2"}

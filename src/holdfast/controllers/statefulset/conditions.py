@@ -135,8 +135,6 @@ def _got_on(sync: _Sync, present: Manifest) -> bool:
     statefulset, after, before = sync.statefulset, sync.counted, sync.statefulset.status
     if int(before.get("observedGeneration") or 0) < statefulset.generation:
         return True
-    if before.get("updateRevision") != after.update_revision:
-        return True
     if sync.done.is_growing and sync.done.reason not in present.get("message", ""):
         return True
     if statefulset.replicas <= after.replicas < int(before.get("replicas") or 0):

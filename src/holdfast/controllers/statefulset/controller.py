@@ -13,7 +13,6 @@ from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
-from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import selector_from_manifest
 from holdfast.client.informer import Informer, Informers, key_of
@@ -106,7 +105,7 @@ class StatefulSetController:
             known.replicas.claim_named,
             partial(_named, self._revisions, statefulset.namespace),
             known.replicas.now,
-            feature_gates.is_enabled(MAX_UNAVAILABLE_STATEFUL_SET),
+            feature_gates.all_enabled(),
         )
 
     def _up_to_date(self, statefulset: StatefulSet) -> _Known:

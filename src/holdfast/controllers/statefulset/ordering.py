@@ -71,6 +71,8 @@ def _fill(observed: Observed, ordinal: int, history: History) -> Work:
 def _revision_for(observed: Observed, ordinal: int, history: History) -> Manifest:
     if observed.statefulset.beyond.is_paused:
         return pause.revision_for(observed.statefulset, ordinal, history, observed.revisions)
+    if observed.recreates:
+        return history.update
     return update.revision_for(observed.statefulset, ordinal, history)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Plan
 from holdfast.controllers.revisions import delete
 
-from . import conditions, growth, ordering, ownership, pause, revisions, status, update, writes
+from . import conditions, growth, ordering, ownership, pause, recreate, revisions, status, update, writes
 from .observed import Observed
 from .ordering import Work
 from .replicas import Replicas
@@ -44,6 +45,8 @@ def plan(observed: Observed) -> Plan:
 
 def work(observed: Observed, replicas: Replicas, history: History) -> Work:
     """Slots, then surplus pods, then the update; whatever waits ends it in an ordered set (S8-S11, S47)."""
+    if (recreation := recreate.plan_recreation(observed, replicas, history)).ends_here:
+        return recreation
     slots = ordering.plan_slots(observed, replicas, history)
     if slots.ends_here:
         return slots
@@ -65,7 +68,9 @@ def plan_update(observed: Observed, replicas: Replicas, history: History) -> Wor
     growing, outdated = replicas.not_grown.first, replicas.highest_not_updated(history.update_name)
     if growing is not None and (outdated is None or growing >= outdated):
         return Work(*growth.grow(observed, growing), is_growing=True)
-    pods, reason = update.next_outdated(statefulset, replicas, history, in_batches=observed.in_batches)
+    pods, reason = update.next_outdated(
+        statefulset, replicas, history, in_batches=MAX_UNAVAILABLE_STATEFUL_SET in observed.gates
+    )
     pods = [pod for pod in pods if growing is None or (pod.ordinal or 0) > growing]
     return Work([writes.delete_pod(statefulset, pod) for pod in pods], reason, updated=pods)
 

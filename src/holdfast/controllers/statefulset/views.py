@@ -88,6 +88,11 @@ class StatefulSet(Workload):
         return bool(self._strategy.get("type") == "OnDelete")
 
     @property
+    def is_recreated(self) -> bool:
+        """Whether the strategy is Recreate, which means something only where its gate is on."""
+        return bool(self._strategy.get("type") == "Recreate")
+
+    @property
     def has_partition(self) -> bool:
         """Whether `rollingUpdate` is there at all, which makes a difference (S88, S94)."""
         return self._strategy.get("rollingUpdate") is not None
