@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from holdfast.api import feature_gates
 from holdfast.api.apps import stateful_set_beyond as beyond
@@ -223,3 +225,24 @@ def test_a_recreate_that_is_stored_stays_usable_without_the_gate() -> None:
     new, old = (defaulted(updateStrategy={"type": "Recreate"}) for _ in range(2))
     assert update_errors(new, old) == []
     assert len(update_errors(new, defaulted())) == 1
+
+
+# The documentation
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "beyond.md").read_text()
+
+
+def test_everything_that_may_be_asked_for_is_documented_and_nothing_else_is() -> None:
+    named = set(re.findall(r"holdfast\.dev/[a-z-]+", DOCUMENT))
+    known = {value for value in vars(beyond).values() if isinstance(value, str) and value.startswith(beyond.PREFIX)}
+    assert named == known - {beyond.PREFIX}
+    assert set(re.findall(r"gate `(\w+)`", DOCUMENT)) == set(feature_gates.KNOWN)
+
+
+def test_the_examples_are_understood() -> None:
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)]
+    asked = [example["metadata"]["annotations"] for example in examples if "annotations" in example.get("metadata", {})]
+    assert len(asked) == 4
+    for annotations in asked:
+        assert errors(annotations) == []
+        assert STATEFUL_SETS.warnings(asking(annotations)) == []

@@ -63,6 +63,14 @@ def test_a_set_that_starts_says_what_it_waits_for():
     }
 
 
+def test_a_parallel_set_that_only_waits_says_for_which_pod():
+    cluster = running(3, parallel=True, strategy="OnDelete", annotations=ASKED)
+    cluster.move(1, "running")
+    cluster.step()
+    message = "2 of 3 pods are available: waiting for pod 1 to be available"
+    assert conditions(cluster)["Available"] == ("False", "ReplicasUnavailable", message)
+
+
 @pytest.mark.parametrize("options", [{}, {"parallel": True}, {"strategy": "OnDelete"}, {"partition": 1}])
 def test_a_set_at_rest_is_complete_and_available_and_writes_nothing(options):
     cluster = starting(DEADLINE, **options)

@@ -44,6 +44,8 @@ class _Sync:
     counted: Status
     available: int
     """Slots whose pod is available and stays."""
+    reason: str
+    """What the plan does or waits for, or else which pod the set is not yet available for."""
     done: Work
     is_settled: bool
     """The pods are those that are wanted, available or not, and nothing is to be done."""
@@ -63,6 +65,7 @@ def judge(observed: Observed, replicas: Replicas, counted: Status, done: Work) -
         statefulset,
         counted,
         available=statefulset.replicas - len(replicas.unfit),
+        reason=done.reason or _unfit(replicas),
         done=done,
         is_settled=not done.actions and _is_settled(statefulset, replicas, counted),
         is_held_back=pause.holds_back(statefulset, replicas, counted.update_revision),
@@ -70,6 +73,10 @@ def judge(observed: Observed, replicas: Replicas, counted: Status, done: Work) -
     )
     others = [one for one in present if one["type"] not in (AVAILABLE, PROGRESSING)]
     return [*others, _availability(sync), _progress(sync)]
+
+
+def _unfit(replicas: Replicas) -> str:
+    return "" if replicas.unfit.first is None else f"waiting for pod {replicas.unfit.first} to be available"
 
 
 def _is_ours(condition: Manifest) -> bool:
@@ -107,12 +114,11 @@ def _availability(sync: _Sync) -> Manifest:
     message = f"{available} of {wanted} pods are available"
     if available >= wanted:
         return _condition(AVAILABLE, "True", ENOUGH, message, present, sync.now)
-    why = f": {sync.done.reason}" if sync.done.reason else ""
-    return _condition(AVAILABLE, "False", TOO_FEW, message + why, present, sync.now)
+    return _condition(AVAILABLE, "False", TOO_FEW, f"{message}: {sync.reason}", present, sync.now)
 
 
 def _progress(sync: _Sync) -> Manifest:
-    statefulset, reason, now = sync.statefulset, sync.done.reason, sync.now
+    statefulset, reason, now = sync.statefulset, sync.reason, sync.now
     present = _find(statefulset.status.get("conditions") or (), PROGRESSING)
     before = present.get("reason") if present is not None else ""
     if sync.is_settled and (sync.available >= statefulset.replicas or before == COMPLETE):
@@ -135,7 +141,7 @@ def _got_on(sync: _Sync, present: Manifest) -> bool:
     statefulset, after, before = sync.statefulset, sync.counted, sync.statefulset.status
     if int(before.get("observedGeneration") or 0) < statefulset.generation:
         return True
-    if sync.done.is_growing and sync.done.reason not in present.get("message", ""):
+    if sync.done.is_growing and sync.reason not in present.get("message", ""):
         return True
     if statefulset.replicas <= after.replicas < int(before.get("replicas") or 0):
         return True
