@@ -1,5 +1,8 @@
 """Sets that ask for more than upstream gives, whatever happens: they come to rest, and lose no pod needlessly."""
 
+import sys
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,7 +11,7 @@ from holdfast.api.apps import stateful_set_beyond as beyond
 from holdfast.controllers.statefulset.replicas import Ordinals, Replicas
 from holdfast.controllers.statefulset.views import Pod
 
-from .builders import Cluster, claim, obey, settle, statefulset
+from .builders import Cluster, claim, flat, obey, plan, settle, statefulset
 
 IMAGES = ("app:1", "app:2", "app:3")
 STATES = ("pending", "running", "ready", "failed", "terminating")
@@ -226,3 +229,46 @@ def test_ordinals_know_how_many_they_are_and_the_first_few(changes, highest, lef
         assert len(ordinals) == len(expected)
         assert ordinals.first == (max if highest else min)(expected, default=None)
         assert ordinals.few(3) == sorted(put, reverse=highest)[:3]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_one_event_costs_the_same_in_a_large_set_whatever_is_asked_for(parallel):
+    """Counted in calls of functions, which is the same on every machine."""
+    costs = [cost_of_an_event(replicas, parallel) for replicas in (30, 3000)]
+    assert costs[0] == costs[1]
+
+
+def cost_of_an_event(replicas, parallel):
+    asked = {
+        beyond.UNSTICK: "true",
+        beyond.RESERVE_ORDINALS: "3,5-7",
+        beyond.CLAIM_UPDATE_POLICY: "InPlace",
+        beyond.PROGRESS_DEADLINE: "600",
+    }
+    cluster = Cluster(statefulset(replicas, parallel=parallel, claims=("data",), annotations=asked))
+    cluster.gates = frozenset(feature_gates.KNOWN)
+    for number, image in enumerate(IMAGES[:2], 1):
+        cluster.with_revision(image, number)
+    cluster.change_image(IMAGES[1])
+    for ordinal in cluster.statefulset.slots:
+        cluster.add(ordinal)
+        put_claim(cluster, ordinal, "1Gi")
+    observed = cluster.observed()
+    plan(observed)
+    highest = max(cluster.statefulset.slots)
+    cluster.move(highest, "running")
+    moved = Pod(cluster.pods[f"web-{highest}"])
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        observed.replicas.put(moved)
+        made = plan(observed)
+    finally:
+        sys.setprofile(None)
+    assert [*flat(made.actions)]
+    return calls
