@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from holdfast.api.resource import Manifest
 
 from .replicas import Replicas
@@ -56,13 +54,14 @@ def _next_batch(replicas: Replicas, update_name: str, most: int, *, unsticks: bo
     outdated = replicas.outdated(update_name)
     if not outdated:
         return [], ""
-    unavailable = len(replicas.unfit)
-    stuck = replicas.stuck(update_name) if unsticks else ()
-    ordinals = replicas.stuck(update_name).few(most - unavailable + len(stuck)) if stuck else []
-    others = (ordinal for ordinal in outdated.few(most - unavailable + len(ordinals)) if ordinal not in ordinals)
-    ordinals += islice(others, max(0, most - unavailable))
+    room = most - len(replicas.unfit)
+    stuck = replicas.stuck(update_name)
+    broken = stuck.few(room + len(stuck)) if unsticks else []
+    first = frozenset(broken)
+    others = [ordinal for ordinal in outdated.few(room + len(broken)) if ordinal not in first]
+    ordinals = [*broken, *others[: max(0, room)]]
     if not ordinals:
-        return [], f"waiting for unavailable pods: {unavailable} of at most {most}"
+        return [], f"waiting for unavailable pods: {len(replicas.unfit)} of at most {most}"
     pods = [pod for ordinal in ordinals if (pod := replicas.get(ordinal))]
     return pods, ", ".join(f"pod {ordinal} is outdated" for ordinal in ordinals[:3])
 
