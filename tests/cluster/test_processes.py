@@ -77,6 +77,19 @@ def test_settings_are_remembered_and_only_given_ones_change(tmp_path):
     assert saved.load(path).changed(port=0, nodes=None) == Settings(nodes=3, port=0, without=("dns",))
 
 
+def test_feature_gates_are_remembered_and_only_those_named_change(tmp_path):
+    path = tmp_path / "cluster.json"
+    saved.save(path, Settings().with_gates({"A": True, "B": True}))
+    assert saved.load(path).with_gates({}).feature_gates == ("A", "B")
+    assert saved.load(path).with_gates({"A": False, "C": True}).feature_gates == ("B", "C")
+
+
+def test_settings_from_before_there_were_gates_are_read(tmp_path):
+    path = tmp_path / "cluster.json"
+    path.write_text('{"port": 7, "without": []}')
+    assert saved.load(path) == Settings(port=7)
+
+
 def test_nodes_are_numbered_from_the_second_on():
     first, second = Settings(nodes=2).node_names()
     assert second == f"{first}-2"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from holdfast.api import feature_gates
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
@@ -15,6 +18,22 @@ from holdfast.world import SystemClock
 from .output import Failure, home_option, step
 
 
+class _FeatureGates(click.ParamType[dict[str, bool]]):
+    """As upstream's flag takes them."""
+
+    name = "name=true|false,..."
+
+    def convert(
+        self, value: str | dict[str, bool], param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, bool]:
+        if isinstance(value, dict):
+            return value
+        try:
+            return feature_gates.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command("up")
 @home_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the API on loopback; 0 picks one. [6443]")
@@ -22,10 +41,20 @@ from .output import Failure, home_option, step
 @click.option("--nodes", type=click.IntRange(0, 64), help="Number of nodes on this machine; 0 runs no agent. [1]")
 @click.option("--store", type=click.Choice(["sqlite", "memory"]), help="Where the state lives. [sqlite]")
 @click.option("--without", multiple=True, type=click.Choice(PARTS), help="A part not to run here; may be repeated.")
+@click.option(
+    "--feature-gates",
+    "gates",
+    multiple=True,
+    type=_FeatureGates(),
+    help="Upstream's feature gates to turn on or off. Known: "
+    + ", ".join(f"{name} ({stage})" for name, stage in feature_gates.KNOWN.items()),
+)
 @click.option("--no-merge", is_flag=True, help="Leave your own kubeconfig alone.")
 @click.option("--foreground", is_flag=True, help="Run the daemon here, its log on the terminal.")
 @click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds to wait until ready.")
-def command(home: Home, no_merge: bool, foreground: bool, wait_s: float, **given: Any) -> None:
+def command(
+    home: Home, gates: Sequence[dict[str, bool]], no_merge: bool, foreground: bool, wait_s: float, **given: Any
+) -> None:
     """Start the cluster and return when it is ready.
 
     The API answers on loopback with TLS; the kubeconfig is written to the data directory and added as context
@@ -38,7 +67,7 @@ def command(home: Home, no_merge: bool, foreground: bool, wait_s: float, **given
         click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
         return
     given["without"] = given["without"] or None
-    settings = (saved.load(home.settings) or Settings()).changed(**given)
+    settings = (saved.load(home.settings) or Settings()).changed(**given).with_gates(dict(ChainMap(*reversed(gates))))
     if foreground:
         _in_foreground(home, settings)
         return

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.api import feature_gates
 from holdfast.network.pods.ranges import NoRangeLeft
 from holdfast.world import real_world
 
@@ -106,6 +107,7 @@ class Daemon:
             lock.release()
 
     async def _run(self, lock: ProcessLock) -> None:
+        feature_gates.set_enabled(self._settings.feature_gates)
         listening = _listen(self._settings.port)
         in_use = holder(agents_lock(self._home)) is not None
         try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from holdfast.network.pods import ranges
 
@@ -26,6 +28,8 @@ class Settings:
     store: str = "sqlite"
     without: tuple[str, ...] = ()
     service_cidr: str = "10.96.0.0/16"
+    feature_gates: tuple[str, ...] = ()
+    """Upstream's, those that are on."""
     pod_cidr: str = ""
     """Empty until the first start has looked for a free one."""
 
@@ -46,14 +50,20 @@ class Settings:
         """These settings with the given ones that are not None."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
+    def with_gates(self, gates: Mapping[str, bool]) -> Settings:
+        """With these feature gates on or off, and the others as they were."""
+        on = {*self.feature_gates, *(name for name, is_on in gates.items() if is_on)}
+        return replace(self, feature_gates=tuple(sorted(on - {name for name, is_on in gates.items() if not is_on})))
+
 
 def load(path: Path) -> Settings | None:
     """What the last `up` left; None in a new data directory."""
     try:
-        members = json.loads(path.read_bytes())
+        read = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    return Settings(**{**members, "without": tuple(members["without"])})
+    members: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in read.items()}
+    return Settings(**members)
 
 
 def save(path: Path, settings: Settings) -> None:

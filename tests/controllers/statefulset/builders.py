@@ -144,6 +144,8 @@ class Cluster:
     writes: list[str] = field(default_factory=list)
     now: datetime = NOW
     refuse: Any = None
+    gates: frozenset[str] = frozenset()
+    """Feature gates that are on."""
     _counter: Iterator[int] = field(default_factory=lambda: count(2))
 
     # What is there
@@ -164,6 +166,7 @@ class Cluster:
             self.claims.get,
             self.revisions.get,
             self.now,
+            self.gates,
         )
 
     def _is_candidate(self, manifest: Manifest, *, by_labels: bool = False) -> bool:
@@ -311,6 +314,8 @@ class Cluster:
             case Delete(name=name, uid=uid):
                 if name in objects and objects[name]["metadata"]["uid"] == uid:
                     self._delete(objects, name)
+            case Patch(resource=resource, patch=patch) if resource is STATEFUL_SETS:
+                self.set = self._newer(_patched(self.set, patch))
             case Patch(name=name, patch=patch):
                 objects[name] = self._newer(_patched(objects[name], patch))
             case Update(subresource="status", manifest=manifest):
@@ -331,7 +336,7 @@ class Cluster:
             "pods": self.pods,
             "persistentvolumeclaims": self.claims,
             "controllerrevisions": self.revisions,
-            "statefulsets": {},
+            "statefulsets": {self.set["metadata"]["name"]: self.set},
         }[action.resource.plural]
 
     def _delete(self, objects: dict[str, Manifest], name: str) -> None:
@@ -351,13 +356,15 @@ class Cluster:
 
 
 def _patched(manifest: Manifest, patch: Manifest) -> Manifest:
-    """What the two patches the controller sends do: an owner put in or taken out, a revision's number."""
+    """What the patches the controller sends do: an owner put in or taken out, annotations, a number, a size."""
     metadata = dict(manifest["metadata"])
+    annotations = {**metadata.get("annotations", {}), **patch.get("metadata", {}).get("annotations", {})}
+    if annotations:
+        metadata["annotations"] = {name: value for name, value in annotations.items() if value is not None}
     for reference in patch.get("metadata", {}).get("ownerReferences", ()):
         others = [one for one in metadata.get("ownerReferences", ()) if one["uid"] != reference["uid"]]
         metadata["ownerReferences"] = others if "$patch" in reference else [*others, reference]
-    changed = {**manifest, "metadata": metadata}
-    return {**changed, "revision": patch["revision"]} if "revision" in patch else changed
+    return {**manifest, "metadata": metadata, **{name: patch[name] for name in ("revision", "spec") if name in patch}}
 
 
 def flat(actions: Any) -> Iterator[Action]:

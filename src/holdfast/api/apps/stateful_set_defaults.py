@@ -1,9 +1,11 @@
-"""What the server fills into StatefulSets (S162, S163, S38, S104)."""
+"""What the server fills into StatefulSets, and what it drops (S162, S163, S38, S104)."""
 
 from __future__ import annotations
 
+from holdfast.api import feature_gates
 from holdfast.api.core.claim_defaults import default_claim_spec
 from holdfast.api.core.pod_defaults import default_template
+from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET
 from holdfast.api.resource import Manifest
 
 
@@ -41,6 +43,8 @@ def _default_strategy(strategy: Manifest) -> None:
         strategy.setdefault("rollingUpdate", {})
     if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
         strategy["rollingUpdate"].setdefault("partition", 0)
+        if feature_gates.is_enabled(MAX_UNAVAILABLE_STATEFUL_SET):
+            strategy["rollingUpdate"].setdefault("maxUnavailable", 1)
 
 
 def _default_claim_template(claim: Manifest) -> None:
@@ -52,8 +56,9 @@ def _default_claim_template(claim: Manifest) -> None:
 
 
 def drop_max_unavailable(stateful_set: Manifest) -> None:
-    """The field belongs to a gate that is off."""
-    stateful_set["spec"].get("updateStrategy", {}).get("rollingUpdate", {}).pop("maxUnavailable", None)
+    """The field belongs to a gate, which may be off."""
+    if not feature_gates.is_enabled(MAX_UNAVAILABLE_STATEFUL_SET):
+        stateful_set["spec"].get("updateStrategy", {}).get("rollingUpdate", {}).pop("maxUnavailable", None)
 
 
 def prepare_update(new: Manifest, old: Manifest) -> None:

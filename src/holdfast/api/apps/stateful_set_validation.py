@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from holdfast.api import names
+from holdfast.api import feature_gates, names
 from holdfast.api.core.claim_validation import validate_claim_spec
 from holdfast.api.core.pod_validation import validate_template
 from holdfast.api.core.pod_warnings import workload_warnings
 from holdfast.api.errors import FieldError, forbidden, invalid, required
+from holdfast.api.feature_gates import STATEFUL_SET_RECREATE_STRATEGY
 from holdfast.api.field_rules import amount, at_most_100_percent, count_or_percent, named, not_negative, supported
 from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 
+from . import stateful_set_beyond as beyond
 from .workload_validation import collisions_kept, selector_and_template, validate_lasting
 
 _MUTABLE = (
@@ -34,7 +36,8 @@ _REFUSAL = (
 def validate(stateful_set: Manifest) -> list[FieldError]:
     """All that is wrong with a new set."""
     spec = stateful_set["spec"]
-    errors = [*_spec(spec, check_template=True)]
+    recreates = feature_gates.is_enabled(STATEFUL_SET_RECREATE_STRATEGY)
+    errors = [*beyond.validate(stateful_set), *_spec(spec, check_template=True, may_recreate=recreates)]
     if name := spec.get("serviceName"):
         errors += named("spec.serviceName", name, names.dns_label)
     for i, claim in enumerate(spec.get("volumeClaimTemplates", ())):
@@ -45,8 +48,14 @@ def validate(stateful_set: Manifest) -> list[FieldError]:
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     """A template that is invalid by today's rules does not hold an update up, if it was so before (S178)."""
     template_was_valid = not [*_template(old["spec"])]
-    errors = [*_spec(new["spec"], check_template=template_was_valid)]
-    fixed, then = ({k: v for k, v in s["spec"].items() if k not in _MUTABLE} for s in (new, old))
+    recreates = feature_gates.is_enabled(STATEFUL_SET_RECREATE_STRATEGY) or _recreates(old)
+    errors = [*beyond.validate(new, old)]
+    errors += _spec(new["spec"], check_template=template_was_valid, may_recreate=recreates)
+    spec = new["spec"]
+    if beyond.read(new).claim_update_policy:
+        errors += beyond.validate_claim_growth(new, old)
+        spec = beyond.with_sizes_of(old, new)
+    fixed, then = ({k: v for k, v in s.items() if k not in _MUTABLE} for s in (spec, old["spec"]))
     if not same(_without_claim_kinds(fixed), _without_claim_kinds(then)):
         errors.append(forbidden("spec", _REFUSAL))
     return errors
@@ -73,20 +82,24 @@ _COUNTS = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableRepl
 
 
 def warnings(stateful_set: Manifest) -> list[str]:
-    texts = workload_warnings(stateful_set)
+    texts = [*workload_warnings(stateful_set), *beyond.warnings(stateful_set)]
     if stateful_set["spec"].get("revisionHistoryLimit", 0) < 0:
         text = "a negative value retains all historical revisions; a value >= 0 is recommended"
         texts.append(f"spec.revisionHistoryLimit: {text}")
     return texts
 
 
-def _spec(spec: Manifest, check_template: bool) -> Iterator[FieldError]:
+def _recreates(stateful_set: Manifest) -> bool:
+    return bool(stateful_set["spec"].get("updateStrategy", {}).get("type") == "Recreate")
+
+
+def _spec(spec: Manifest, *, check_template: bool, may_recreate: bool) -> Iterator[FieldError]:
     policy = spec.get("podManagementPolicy", "")
     if not policy:
         yield required("spec.podManagementPolicy")
     elif policy not in ("OrderedReady", "Parallel"):
         yield invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")
-    yield from _strategy("spec.updateStrategy", spec.get("updateStrategy", {}))
+    yield from _strategy("spec.updateStrategy", spec.get("updateStrategy", {}), may_recreate)
     yield from _retention("spec.persistentVolumeClaimRetentionPolicy", spec)
     for number in ("replicas", "minReadySeconds"):
         yield from not_negative(f"spec.{number}", spec.get(number))
@@ -96,11 +109,11 @@ def _spec(spec: Manifest, check_template: bool) -> Iterator[FieldError]:
     yield from validate_lasting(spec.get("template", {}).get("spec", {}), "StatefulSet")
 
 
-def _strategy(field: str, strategy: Manifest) -> Iterator[FieldError]:
+def _strategy(field: str, strategy: Manifest, may_recreate: bool) -> Iterator[FieldError]:
     kind, rolling = strategy.get("type", ""), strategy.get("rollingUpdate")
     if not kind:
         yield required(field)
-    elif kind == "OnDelete":
+    elif kind == "OnDelete" or (kind == "Recreate" and may_recreate):
         if rolling is not None:
             refusal = "only allowed for updateStrategy 'RollingUpdate'"
             yield invalid(f"{field}.rollingUpdate", _rolling_structure(rolling), refusal)
@@ -111,7 +124,8 @@ def _strategy(field: str, strategy: Manifest) -> Iterator[FieldError]:
                 yield from _max_unavailable(f"{field}.rollingUpdate.maxUnavailable", rolling["maxUnavailable"])
     else:
         shown = {"Type": kind, "RollingUpdate": _rolling_structure(rolling)}
-        yield invalid(field, shown, "must be 'RollingUpdate' or 'OnDelete'")
+        kinds = "'RollingUpdate', 'OnDelete' or 'Recreate'" if may_recreate else "'RollingUpdate' or 'OnDelete'"
+        yield invalid(field, shown, f"must be {kinds}")
 
 
 def _rolling_structure(rolling: Manifest | None) -> dict[str, Any] | None:

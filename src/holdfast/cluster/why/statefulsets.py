@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from holdfast.api.apps import stateful_set_beyond as beyond
 from holdfast.api.conditions import is_ready, is_terminating
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.resource import Manifest
+from holdfast.controllers.statefulset.slots import Slots
 
 from .chain import Cause, kubectl, listed, name_of, subject
 from .creation import why_not_created
@@ -78,7 +80,10 @@ def _is_left_behind(statefulset: Manifest, ordinal: int, pod: Manifest) -> bool:
     status, rolling = statefulset.get("status") or {}, statefulset["spec"].get("updateStrategy") or {}
     partition = (rolling.get("rollingUpdate") or {}).get("partition") or 0
     revision = (pod["metadata"].get("labels") or {}).get(REVISION)
-    stays = revision == status.get("currentRevision") and ordinal - _slots_of(statefulset).start < partition
+    stays = revision == status.get("currentRevision") and _slots_of(statefulset).index(ordinal) < partition
+    asked = beyond.read(statefulset)
+    if asked.unsticks and not asked.is_paused and rolling.get("type") != "OnDelete":
+        return False
     return not stays and revision != status.get("updateRevision")
 
 
@@ -103,6 +108,10 @@ def _outdated(statefulset: Manifest, pods: dict[int, Manifest]) -> Cause | None:
     if not old:
         return None
     strategy, names = statefulset["spec"].get("updateStrategy") or {}, [name_of(pod) for pod in old]
+    if beyond.read(statefulset).is_paused:
+        says = f"{listed(names)} are of an older template, and updates are paused"
+        cure = kubectl(statefulset, f"annotate sts {name_of(statefulset)} {beyond.PAUSED}-")
+        return Cause(subject(statefulset), says, cure)
     if strategy.get("type") == "OnDelete":
         says = f"{listed(names)} are of an older template, and strategy OnDelete leaves them until they are deleted"
         return Cause(
@@ -124,9 +133,9 @@ def _nameless(evidence: Evidence, statefulset: Manifest) -> Cause | None:
     return Cause(subject(statefulset), says, making_headless(evidence, service))
 
 
-def _slots_of(statefulset: Manifest) -> range:
+def _slots_of(statefulset: Manifest) -> Slots:
     start = int((statefulset["spec"].get("ordinals") or {}).get("start") or 0)
-    return range(start, start + int(statefulset["spec"].get("replicas", 1)))
+    return Slots(start, int(statefulset["spec"].get("replicas", 1)), beyond.read(statefulset).reserved)
 
 
 def _ordinal(pod: Manifest) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
+from holdfast.api import feature_gates
+from holdfast.api.apps import stateful_set_beyond
 from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
@@ -60,7 +62,8 @@ class _Known:
 
 
 class StatefulSetController:
-    """Keys are sets. What is kept of their pods is made from the informers alone, and anew for every generation."""
+    """Keys are sets. What is kept of their pods is made from the informers alone, and anew whenever
+    it is asked for something else."""
 
     name = "statefulset-controller"
     concurrency = CONCURRENCY
@@ -102,12 +105,13 @@ class StatefulSetController:
             known.replicas.claim_named,
             partial(_named, self._revisions, statefulset.namespace),
             known.replicas.now,
+            feature_gates.all_enabled(),
         )
 
     def _up_to_date(self, statefulset: StatefulSet) -> _Known:
         now = self._world.clock.now()
         known = self._known.get(statefulset.uid)
-        if known is None or known.replicas.statefulset.generation != statefulset.generation:
+        if known is None or not _asks_the_same(known.replicas.statefulset, statefulset):
             known = self._known[statefulset.uid] = self._counted(statefulset, now)
         known.replicas.advance(now)
         if self._recounts:
@@ -158,7 +162,8 @@ class StatefulSetController:
                     self._wake(manifest)
 
     def _on_claim(self, old: Manifest | None, new: Manifest | None) -> None:
-        """Its set looks at its pod again, but wakes only if the claim is gone: a slot may have waited for it (S58)."""
+        """Its set looks at its pod again, but wakes only for what a slot may have waited for: the claim is gone (S58),
+        or grows where the set asked it to."""
         metadata = (new or old or {})["metadata"]
         match = _CLAIM_NAME.fullmatch(metadata["name"])
         if match is None:
@@ -166,7 +171,7 @@ class StatefulSetController:
         for manifest in self._sets.by_index("claims", f"{metadata['namespace']}/{match[1]}"):
             if known := self._known.get(manifest["metadata"]["uid"]):
                 known.replicas.recheck(int(match[2]))
-            if new is None:
+            if new is None or stateful_set_beyond.read(manifest).grows_claims:
                 self._wake(manifest)
 
     def _set_of(self, pod: Manifest) -> Manifest | None:
@@ -181,6 +186,11 @@ class StatefulSetController:
     def _wake(self, manifest: Manifest | None) -> None:
         if manifest is not None:
             self._queue.add(key_of(manifest))
+
+
+def _asks_the_same(one: StatefulSet, other: StatefulSet) -> bool:
+    """What is asked for by annotation changes no generation."""
+    return one.generation == other.generation and one.beyond == other.beyond
 
 
 def _orphans_of(pod: Manifest) -> Iterable[str]:

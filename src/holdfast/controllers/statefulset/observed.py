@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from holdfast.api.feature_gates import STATEFUL_SET_RECREATE_STRATEGY
 from holdfast.api.resource import Manifest
 
 from .replicas import Replicas
@@ -24,3 +25,10 @@ class Observed:
     claim_named: Find
     revision_named: Find
     now: datetime
+    gates: frozenset[str] = frozenset()
+    """Upstream's feature gates that are on."""
+
+    @property
+    def recreates(self) -> bool:
+        """Whether all pods go before the first comes back updated (KEP-3541)."""
+        return self.statefulset.is_recreated and STATEFUL_SET_RECREATE_STRATEGY in self.gates

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Waves
 from holdfast.controllers.revisions import name_of, template_of
 
-from . import claims, identity, update, writes
+from . import claims, growth, identity, pause, update, writes
 from .observed import Observed
 from .replicas import Replicas
 from .revisions import History
@@ -26,6 +27,10 @@ class Work:
     actions: Sequence[Action] = ()
     reason: str = ""
     ends_here: bool = False
+    updated: Sequence[Pod] = ()
+    """The pods that go to come back in another revision."""
+    is_growing: bool = False
+    """It is claims that grow, or are waited for to do so."""
 
 
 def plan_slot(observed: Observed, replicas: Replicas, ordinal: int, history: History) -> Work:
@@ -39,6 +44,9 @@ def plan_slot(observed: Observed, replicas: Replicas, ordinal: int, history: His
         return Work([writes.delete_pod(statefulset, pod)], f"pod {ordinal} has ended", ends_here=True)
     pending = writes.complete_claims(observed, ordinal, pod) if pod.is_pending else []
     if statefulset.is_ordered and (waits := _wait_reason(replicas, ordinal, pod)):
+        if update.is_stuck(statefulset, replicas, ordinal, history):
+            reason = f"pod {ordinal} is outdated and not ready"
+            return Work([writes.delete_pod(statefulset, pod)], reason, ends_here=True, updated=[pod])
         return Work(pending, waits, ends_here=True)
     repair = writes.repair_pod(observed, ordinal, pod)
     reason = f"pod {ordinal} is not as it should be" if repair else f"pod {ordinal} waits for its claims"
@@ -53,9 +61,19 @@ def _fill(observed: Observed, ordinal: int, history: History) -> Work:
             claim = observed.claim_named(claim_name)
             if claim is not None and claims.is_on_its_way_out(claim, name):
                 return Work(reason=f"waiting for claim {claim_name} of an earlier pod {ordinal} to go", ends_here=True)
-    revision = update.revision_for(statefulset, ordinal, history)
+    revision = _revision_for(observed, ordinal, history)
     actions = writes.create_pod(observed, ordinal, template_of(revision), name_of(revision))
+    if statefulset.beyond.grows_claims and statefulset.is_updated_by_deletion:
+        actions += growth.grow(observed, ordinal)[0]  # its turn is now; a claim that cannot grow keeps no pod away
     return Work(actions, f"pod {ordinal} is missing", ends_here=True)
+
+
+def _revision_for(observed: Observed, ordinal: int, history: History) -> Manifest:
+    if observed.statefulset.beyond.is_paused:
+        return pause.revision_for(observed.statefulset, ordinal, history, observed.revisions)
+    if observed.recreates:
+        return history.update
+    return update.revision_for(observed.statefulset, ordinal, history)
 
 
 def _wait_reason(replicas: Replicas, ordinal: int, pod: Pod) -> str:
@@ -81,7 +99,7 @@ def plan_slots(observed: Observed, replicas: Replicas, history: History) -> Work
         actions += work.actions
         reasons += [work.reason] if work.reason else []
         if work.ends_here:
-            return Work(actions, ", ".join(reasons), ends_here=True)
+            return Work(actions, ", ".join(reasons), ends_here=True, updated=work.updated)
     return Work(actions, ", ".join(reasons))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from . import writes
+from . import growth, writes
 from .views import Find, Pod, StatefulSet
 
 
@@ -22,13 +22,14 @@ class Ordinals:
     Those of `untouched` are members until they are first put: a set of a billion missing pods costs nothing.
     """
 
-    def __init__(self, *, highest: bool = False, untouched: range = range(0)) -> None:
+    def __init__(self, *, highest: bool = False, untouched: range = range(0), left_out: Iterable[int] = ()) -> None:
+        """Those of `left_out` are within `untouched`, and no members of it."""
         self._sign = -1 if highest else 1
         self._members: set[int] = set()
         self._heap: list[int] = []
         """Signed; may hold ordinals that have left."""
         self._untouched = untouched
-        self._touched: set[int] = set()
+        self._touched = set(left_out)
         """Exceptions within `_untouched`."""
 
     def __contains__(self, ordinal: int) -> bool:
@@ -41,6 +42,20 @@ class Ordinals:
 
     def __bool__(self) -> bool:
         return self.first is not None
+
+    def __len__(self) -> int:
+        return len(self._members) + len(self._untouched) - len(self._touched)
+
+    def few(self, count: int) -> list[int]:
+        """The first `count` of those that were put, or all if there are fewer; costs as much as there are asked for."""
+        found: list[int] = []
+        while len(found) < count and (ordinal := self._first_put()) is not None:
+            heapq.heappop(self._heap)
+            if not found or found[-1] != ordinal:
+                found.append(ordinal)
+        for ordinal in found:
+            heapq.heappush(self._heap, self._sign * ordinal)
+        return found
 
     def put(self, ordinal: int, is_member: bool) -> None:
         if ordinal in self._untouched:
@@ -104,16 +119,21 @@ class Replicas:
         """Pods that are created and not terminating, by revision."""
         self.labels: Counter[str] = Counter()
         """All pods, by revision."""
-        self.wanting = Ordinals(untouched=statefulset.slots)
+        slots = statefulset.slots
+        self.wanting = Ordinals(untouched=slots.span, left_out=slots.left_out)
         """Slots in which something is to be done: fill, delete, complete, repair."""
-        self.unfit = Ordinals(untouched=statefulset.slots)
+        self.unfit = Ordinals(untouched=slots.span, left_out=slots.left_out)
         """Slots that hold up an ordered set: without a pod that is available and stays."""
         self.condemned = Ordinals(highest=True)
         self.condemned_unavailable = Ordinals()
         self.condemned_wanting = Ordinals(highest=True)
         """Those whose claims have to change hands."""
-        self._not_updated = Ordinals(highest=True, untouched=statefulset.slots)
+        self.not_grown = Ordinals(highest=True)
+        """Slots at or above the partition whose claims are smaller than their template, where claims grow."""
+        self._not_updated = Ordinals(highest=True, untouched=slots.span, left_out=slots.left_out)
         """Slots that are unfit or not of `_update_revision`."""
+        self._outdated = Ordinals(highest=True)
+        self._stuck = Ordinals(highest=True)
         self._update_revision = ""
         self._marks: dict[int, _Mark] = {}
         self._ripening: list[tuple[datetime, int]] = []
@@ -137,12 +157,30 @@ class Replicas:
 
     def highest_not_updated(self, update_revision: str) -> int | None:
         """The highest slot that is missing, unfit, or of another revision."""
+        self._compare_with(update_revision)
+        return self._not_updated.first
+
+    def outdated(self, update_revision: str) -> Ordinals:
+        """Slots at or above the partition whose pod is of another revision and stays, highest first."""
+        self._compare_with(update_revision)
+        return self._outdated
+
+    def stuck(self, update_revision: str) -> Ordinals:
+        """Those of the outdated whose pod is not ready either."""
+        self._compare_with(update_revision)
+        return self._stuck
+
+    def on_their_way(self, update_revision: str) -> int:
+        """How many slots have a pod that is neither available nor stuck: it starts, leaves, or has to recover."""
+        fit = self.statefulset.replicas - len(self.unfit)
+        return len(self._marks) - len(self.condemned) - fit - len(self.stuck(update_revision))
+
+    def _compare_with(self, update_revision: str) -> None:
         if update_revision != self._update_revision:
             self._update_revision = update_revision
             for ordinal in self._marks:
                 if ordinal in self.statefulset.slots:
                     self._judge_update(ordinal)
-        return self._not_updated.first
 
     def next_available_in_s(self) -> float | None:
         """Seconds until the next ready pod becomes available by the passing of time alone."""
@@ -163,6 +201,7 @@ class Replicas:
             "condemned": list(self.condemned),
             "condemned unavailable": list(self.condemned_unavailable),
             "condemned wanting": list(self.condemned_wanting),
+            "not grown": list(self.not_grown),
             "next available": self.next_available_in_s(),
         }
 
@@ -229,10 +268,13 @@ class Replicas:
         self.wanting.put(ordinal, True)
         self.unfit.put(ordinal, True)
         self._not_updated.put(ordinal, True)
+        for ordinals in (self.not_grown, self._outdated, self._stuck):
+            ordinals.put(ordinal, False)
 
     def _judge_slot(self, ordinal: int, mark: _Mark) -> None:
         self.wanting.put(ordinal, self._wants(ordinal, mark.pod))
         self.unfit.put(ordinal, mark.pod.is_terminating or not mark.is_available)
+        self.not_grown.put(ordinal, self._may_update(ordinal) and growth.is_due(self, ordinal))
         self._judge_update(ordinal)
 
     def _wants(self, ordinal: int, pod: Pod) -> bool:
@@ -246,8 +288,15 @@ class Replicas:
 
     def _judge_update(self, ordinal: int) -> None:
         pod = self.get(ordinal)
-        is_updated = pod is not None and pod.revision == self._update_revision and ordinal not in self.unfit
-        self._not_updated.put(ordinal, not is_updated)
+        is_old = pod is not None and pod.revision != self._update_revision
+        self._not_updated.put(ordinal, pod is None or is_old or ordinal in self.unfit)
+        stays = pod is not None and not pod.is_terminating and not pod.has_ended
+        is_outdated = is_old and stays and self._may_update(ordinal)
+        self._outdated.put(ordinal, is_outdated)
+        self._stuck.put(ordinal, is_outdated and pod is not None and not pod.is_ready)
+
+    def _may_update(self, ordinal: int) -> bool:
+        return self.statefulset.slots.index(ordinal) >= self.statefulset.partition
 
     def _judge_condemned(self, ordinal: int, mark: _Mark) -> None:
         self.condemned.put(ordinal, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
@@ -10,7 +11,7 @@ from holdfast.controllers.actions import Update
 
 from .replicas import Replicas
 from .revisions import History
-from .views import StatefulSet
+from .views import Pod, StatefulSet
 
 _COMPARED = (
     "replicas",
@@ -35,9 +36,10 @@ class Status:
     current_revision: str
     update_revision: str
 
-    def without_one_current(self) -> Status:
-        """After a pod of the current revision was deleted for the update (S96, S107)."""
-        return replace(self, current_replicas=self.current_replicas - 1)
+    def without(self, updated: Iterable[Pod]) -> Status:
+        """After pods were deleted for the update: fewer are at the current revision, if they were (S96, S107)."""
+        gone = sum(pod.revision == self.current_revision for pod in updated)
+        return replace(self, current_replicas=self.current_replicas - gone)
 
 
 def count(replicas: Replicas, history: History) -> Status:
@@ -62,15 +64,34 @@ def completed(statefulset: StatefulSet, status: Status) -> Status:
     return replace(status, current_revision=status.update_revision, current_replicas=status.updated_replicas)
 
 
-def write(statefulset: StatefulSet, status: Status, collisions: int) -> Update | None:
-    """The write through the status subresource; None if nothing that counts changed (S131, S132)."""
+def write(
+    statefulset: StatefulSet, status: Status, collisions: int, conditions: Sequence[Manifest] | None = None
+) -> Update | None:
+    """The write through the status subresource; None if nothing that counts changed (S131, S132).
+
+    Without `conditions` those of the set are not looked at, and a write erases them (S126).
+    """
     wanted = as_json(status, statefulset.generation, collisions)
     stored = statefulset.status
     is_observed = int(stored.get("observedGeneration") or 0) >= statefulset.generation
-    if is_observed and all((wanted.get(name) or None) == (stored.get(name) or None) for name in _COMPARED):
+    is_same = is_observed and all((wanted.get(name) or None) == (stored.get(name) or None) for name in _COMPARED)
+    if is_same and (conditions is None or list(conditions) == (stored.get("conditions") or [])):
         return None
-    manifest = {**statefulset.manifest, "status": wanted}
-    return Update(STATEFUL_SETS, manifest, subresource="status", insists=True)
+    return _written(statefulset, wanted, conditions)
+
+
+def write_failed(
+    statefulset: StatefulSet, status: Status, collisions: int, conditions: Sequence[Manifest] | None
+) -> Update | None:
+    """What is written when an action failed: the same whether it changes or not, if there are `conditions` to tell."""
+    if conditions is None:
+        return None
+    return _written(statefulset, as_json(status, statefulset.generation, collisions), conditions)
+
+
+def _written(statefulset: StatefulSet, status: Manifest, conditions: Sequence[Manifest] | None) -> Update:
+    written = {**status, "conditions": list(conditions)} if conditions else status
+    return Update(STATEFUL_SETS, {**statefulset.manifest, "status": written}, subresource="status", insists=True)
 
 
 def as_json(status: Status, generation: int, collisions: int) -> Manifest:

@@ -9,10 +9,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from holdfast.api.apps import stateful_set_beyond
+from holdfast.api.apps.stateful_set_beyond import Beyond
+from holdfast.api.int_or_percent import resolve
 from holdfast.api.resource import Manifest
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
 from holdfast.api.times import parse_time
 from holdfast.controllers.views import Workload
+
+from .slots import Slots
 
 Find = Callable[[str], Manifest | None]
 """The object of that name in the set's namespace, if there is one."""
@@ -34,10 +39,15 @@ class StatefulSet(Workload):
     def start(self) -> int:
         return int((self.spec.get("ordinals") or {}).get("start", 0))
 
-    @property
-    def slots(self) -> range:
+    @cached_property
+    def beyond(self) -> Beyond:
+        """What it asks for that upstream does not know."""
+        return stateful_set_beyond.read(self.manifest)
+
+    @cached_property
+    def slots(self) -> Slots:
         """The ordinals that pods are wanted for."""
-        return range(self.start, self.start + self.replicas)
+        return Slots(self.start, self.replicas, self.beyond.reserved)
 
     @cached_property
     def is_ordered(self) -> bool:
@@ -78,14 +88,25 @@ class StatefulSet(Workload):
         return bool(self._strategy.get("type") == "OnDelete")
 
     @property
+    def is_recreated(self) -> bool:
+        """Whether the strategy is Recreate, which means something only where its gate is on."""
+        return bool(self._strategy.get("type") == "Recreate")
+
+    @property
     def has_partition(self) -> bool:
         """Whether `rollingUpdate` is there at all, which makes a difference (S88, S94)."""
         return self._strategy.get("rollingUpdate") is not None
 
-    @property
+    @cached_property
     def partition(self) -> int:
         """So many slots from the first on stay at the current revision."""
         return int((self._strategy.get("rollingUpdate") or {}).get("partition") or 0)
+
+    @property
+    def max_unavailable(self) -> int:
+        """So many slots may be unavailable during an update, where the gate is on; at least 1 (S103)."""
+        value = (self._strategy.get("rollingUpdate") or {}).get("maxUnavailable", 1)
+        return max(1, resolve(value, self.replicas, rounds_up=False))
 
     @property
     def _strategy(self) -> Mapping[str, Any]:
