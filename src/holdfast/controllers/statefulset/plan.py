@@ -31,11 +31,13 @@ def plan(observed: Observed) -> Plan:
     counted = status.completed(statefulset, counted.without(done.updated))
     told = conditions.judge(observed, replicas, counted, done)
     before = (*claimed.before, *history.before, *pause.note(statefulset, replicas))
+    is_on_the_way = bool(done.actions or replicas.unfit or replicas.condemned)
     return Plan(
         reason=done.reason or "all as wanted",
         before=() if statefulset.is_being_deleted else before,
         actions=done.actions,
         status=status.write(statefulset, counted, history.collisions, told),
+        status_may_wait=is_on_the_way and told is None and status.only_counts(statefulset, counted),
         failed_status=status.write_failed(statefulset, counted, history.collisions, conditions.with_failure(told)),
         cleanup=trim(observed, {*replicas.labels, *(pod.revision for pod in claimed.pods)}, history),
         again_after_s=again_after_s(observed, replicas, told),
