@@ -2,7 +2,7 @@
 
 Paths and verbs come from discovery, bodies from the schemas with values that Kubernetes knows, so that a good part of
 them is accepted and changed again; schemathesis (`test_schemathesis.py`) makes its own, which seldom get that far.
-HOLDFAST_SCHEMA_REQUESTS sets how many (50,000 for a thorough run).
+HOLDFAST_SCHEMA_REQUESTS sets how many (50,000 for a thorough run), HOLDFAST_EXPLORE makes new ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from holdfast.wire.client import HttpClient
 from holdfast.wire.http import serve
 
 COUNT = int(os.environ.get("HOLDFAST_SCHEMA_REQUESTS", "900"))
-SEEDS = range(3)
+SEEDS = random.sample(range(1 << 32), 3) if os.environ.get("HOLDFAST_EXPLORE") else range(3)
 DEEPEST = 7
 
 NAMES = ("a", "b", "c", "default", "ns", "a.b", "A", "", "a/b", "x" * 300, "kubernetes", "Pod", "v1", "a.example/b")
