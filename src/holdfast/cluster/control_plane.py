@@ -139,7 +139,7 @@ def controllers(
         lambda: replication_controllers(clock),
         lambda: JobController(clock),
         OrphanedPods,
-        lambda: CronJobController(clock),
+        lambda: CronJobController(world),
         lambda: TtlAfterFinished(clock),
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
