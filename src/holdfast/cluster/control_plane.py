@@ -29,6 +29,7 @@ from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
+from holdfast.controllers.servicecidrs.controller import ServiceCidrController
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
@@ -160,6 +161,7 @@ def controllers(
         lambda: DisruptionMarks(clock),
         lambda: QuotaController(clock),
         NodeTtl,
+        lambda: ServiceCidrController(clock),
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 
