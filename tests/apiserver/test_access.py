@@ -213,6 +213,31 @@ async def test_the_verb_escalate_says_otherwise(web: Any, jane_token: str) -> No
     assert (await web("POST", f"{RBAC}/namespaces/ns/roles", role("more", "get"), token=jane_token)).code == 201
 
 
+async def test_a_role_that_gathers_others_takes_everything(web: Any, jane_token: str) -> None:
+    path = f"{RBAC}/clusterroles"
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "makes"}
+    jane = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]
+    makes = [{**MAKES_ROLES, "resources": ["clusterroles"]}]
+    await web("POST", path, {"metadata": {"name": "makes"}, "rules": makes})
+    binding = {"metadata": {"name": "makes"}, "roleRef": reference, "subjects": jane}
+    await web("POST", f"{RBAC}/clusterrolebindings", binding)
+    gathering = {
+        "metadata": {"name": "all"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]},
+    }
+    refused = await web("POST", path, gathering, token=jane_token)
+    assert (refused.code, refused["message"]) == (
+        403,
+        'clusterroles.rbac.authorization.k8s.io "all" is forbidden: '
+        "must have cluster-admin privileges to use the aggregationRule",
+    )
+    made = (await web("POST", path, gathering)).body
+    plain = {name: value for name, value in made.items() if name != "aggregationRule"}
+    assert (await web("PUT", f"{path}/all", plain, token=jane_token)).code == 403
+    labelled = {**made, "metadata": {**made["metadata"], "labels": {"c": "d"}}}
+    assert (await web("PUT", f"{path}/all", labelled, token=jane_token)).code == 200
+
+
 async def may(web: Any, token: str, **attributes: str) -> bool:
     body = {"spec": {"resourceAttributes": attributes}}
     answer = await web("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, token=token)

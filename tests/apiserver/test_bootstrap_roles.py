@@ -32,7 +32,7 @@ def restarted(server: Any) -> Any:
 
 
 async def test_a_role_gains_the_permissions_it_lacks_at_the_next_start(ask: Any, restarted: Any) -> None:
-    path = f"{ROLES}/view"
+    path = f"{ROLES}/system:aggregate-to-view"
     own = {"verbs": ["get"], "apiGroups": ["example.com"], "resources": ["things"]}
     some = {"verbs": ["get", "list"], "apiGroups": ["batch"], "resources": ["jobs"]}
     stored = (await ask("GET", path)).body
@@ -63,17 +63,34 @@ async def test_a_binding_gains_its_subjects_and_follows_its_role(ask: Any, resta
 
 async def test_what_is_not_to_be_updated_stays_as_it_is(ask: Any, restarted: Any) -> None:
     keep = {"annotations": {AUTOUPDATE: "false"}}
-    await changed(ask, f"{ROLES}/edit", rules=[], metadata=keep)
+    await changed(ask, f"{ROLES}/system:auth-delegator", rules=[], metadata=keep)
     await changed(ask, f"{BINDINGS}/system:discovery", subjects=[], metadata=keep)
-    before = [(await ask("GET", path)).body for path in (f"{ROLES}/edit", f"{BINDINGS}/system:discovery")]
+    before = [
+        (await ask("GET", path)).body for path in (f"{ROLES}/system:auth-delegator", f"{BINDINGS}/system:discovery")
+    ]
     await restarted()
-    assert [(await ask("GET", path)).body for path in (f"{ROLES}/edit", f"{BINDINGS}/system:discovery")] == before
+    assert [
+        (await ask("GET", path)).body for path in (f"{ROLES}/system:auth-delegator", f"{BINDINGS}/system:discovery")
+    ] == before
 
 
 async def test_a_start_that_adds_nothing_writes_nothing(ask: Any, restarted: Any) -> None:
     before = [item["metadata"]["resourceVersion"] for item in (await ask("GET", ROLES)).body["items"]]
     await restarted()
     assert [item["metadata"]["resourceVersion"] for item in (await ask("GET", ROLES)).body["items"]] == before
+
+
+async def test_a_role_that_was_whole_gathers_from_now_on(ask: Any, restarted: Any) -> None:
+    """As those were that an older holdfast has made."""
+    path = f"{ROLES}/edit"
+    stored = (await ask("GET", path)).body
+    del stored["aggregationRule"]
+    assert (await ask("PUT", path, stored)).code == 200
+    await restarted()
+    found = (await ask("GET", path)).body
+    label = {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}
+    assert found["aggregationRule"] == {"clusterRoleSelectors": [{"matchLabels": label}]}
+    assert found["rules"] == stored["rules"]
 
 
 def test_labels_that_were_changed_stay_and_those_that_were_lost_come_back() -> None:

@@ -148,13 +148,14 @@ class Fit:
             self._validators[kind] = jsonschema_rs.Draft4Validator(document)
         self.held += 1
         errors = self._validators[kind].iter_errors(manifest)
-        return [f"{error.instance_path}: {error.message}" for error in errors if not _is_no_time(error)]
+        return [f"{error.instance_path}: {error.message}" for error in errors if not _is_unset(error)]
 
 
-def _is_no_time(error: Any) -> bool:
-    """Upstream writes null for a time that is not set, whatever its schema says."""
+def _is_unset(error: Any) -> bool:
+    """Upstream writes null for a time or a list that is not set, whatever its schema says."""
     path = error.instance_path
-    return bool(path and error.message.startswith("null is not") and re.search("Time(stamp)?$|At$", str(path[-1])))
+    is_time = bool(path and re.search("Time(stamp)?$|At$", str(path[-1])))
+    return bool(error.message == 'null is not of type "array"' or (is_time and error.message.startswith("null is not")))
 
 
 class Requests:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import time
 
 import pytest
 from cryptography import x509
@@ -81,6 +83,24 @@ def test_can_i_lists_what_a_role_gives_beside_what_all_may(kubectl):
     assert kubectl(*scale) == "yes\n"
     assert kubectl("auth", "can-i", "get", "/healthz", "--as=jane") == "yes\n"
     assert kubectl("auth", "can-i", "get", "/metrics", "--as=jane", check=False).stdout == "no\n"
+
+
+def test_a_role_labelled_for_view_is_what_viewers_may_do(kubectl, namespace):
+    kubectl("create", "rolebinding", "v", "--clusterrole=view", "--user=vera")
+    asked = ("auth", "can-i", "get", "things.example.com", "--as=vera")
+    assert kubectl(*asked, check=False).stdout.startswith("no")
+    kubectl("create", "clusterrole", namespace, "--verb=get", "--resource=services")
+    kubectl("patch", "clusterrole", namespace, "--type=json", "-p", json.dumps([
+        {"op": "replace", "path": "/rules/0/apiGroups", "value": ["example.com"]},
+        {"op": "replace", "path": "/rules/0/resources", "value": ["things"]},
+    ]))  # fmt: skip
+    try:
+        kubectl("label", "clusterrole", namespace, f"{RBAC}/aggregate-to-view=true")
+        deadline = time.monotonic() + 10
+        while not (answer := kubectl(*asked, check=False).stdout).startswith("yes"):
+            assert time.monotonic() < deadline, answer
+    finally:
+        kubectl("delete", "clusterrole", namespace)
 
 
 def test_who_am_i_as_a_table(kubectl):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.api.rbac.aggregation import aggregated
 from holdfast.api.resource import Manifest
 
 RBAC = "rbac.authorization.k8s.io"
+AGGREGATE_TO = "rbac.authorization.k8s.io/aggregate-to-"
 BOOTSTRAPPING = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 PUBLIC_PATHS = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
 DISCOVERY_PATHS = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz",
@@ -18,6 +20,11 @@ DISCOVERY_PATHS = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "
 
 def cluster_roles() -> list[Manifest]:
     """Without the groups that are not served, such as extensions, as nothing in them could be asked for."""
+    roles = [*_system_roles(), METRICS_READER, *_gathered_roles()]
+    return [*roles, *_gathering_roles(roles)]
+
+
+def _system_roles() -> list[Manifest]:
     everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
     reviews = {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
                "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]}  # fmt: skip
@@ -35,13 +42,21 @@ def cluster_roles() -> list[Manifest]:
         _role("system:public-info-viewer", [{"verbs": ["get"], "nonResourceURLs": PUBLIC_PATHS}]),
         _role("system:service-account-issuer-discovery", [{"verbs": ["get"], "nonResourceURLs": issuer}]),
         _role("system:auth-delegator", auth),
-        METRICS_READER,
-        *_user_roles(),
     ]
 
 
-def _user_roles() -> list[Manifest]:
-    """`view` reads, `edit` also writes, `admin` also grants."""
+def _gathering_roles(roles: list[Manifest]) -> list[Manifest]:
+    """`view` reads, `edit` also writes, `admin` also grants: each has what is labelled for it, the lesser one too."""
+    made: list[Manifest] = []
+    for name, greater in (("view", "edit"), ("edit", "admin"), ("admin", "")):
+        role = _role(name, [], {f"{AGGREGATE_TO}{greater}": "true"} if greater else None)
+        role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {f"{AGGREGATE_TO}{name}": "true"}}]}
+        role["rules"] = aggregated(role, [*roles, *made])
+        made.append(role)
+    return made
+
+
+def _gathered_roles() -> list[Manifest]:
     view = [
         _rule("", READ, "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods",
               "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services",
@@ -56,7 +71,6 @@ def _user_roles() -> list[Manifest]:
         _rule("autoscaling", READ, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
         _rule("batch", READ, "cronjobs", "cronjobs/status", "jobs", "jobs/status"),
         _rule("networking.k8s.io", READ, "ingresses", "ingresses/status", "networkpolicies"),
-        *METRICS_READER["rules"],
     ]  # fmt: skip
     edit = [
         _rule("", READ, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
@@ -77,11 +91,8 @@ def _user_roles() -> list[Manifest]:
         _rule("authorization.k8s.io", ("create",), "localsubjectaccessreviews"),
         _rule(RBAC, (*WRITE, *READ), "rolebindings", "roles"),
     ]
-    return [
-        _role("view", view, {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}),
-        _role("edit", [*edit, *view], {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}),
-        _role("admin", [*admin, *edit, *view]),
-    ]
+    parts = (("admin", admin), ("edit", edit), ("view", view))
+    return [_role(f"system:aggregate-to-{name}", rules, {f"{AGGREGATE_TO}{name}": "true"}) for name, rules in parts]
 
 
 READ = ("get", "list", "watch")
@@ -103,7 +114,7 @@ METRICS_READER: Manifest = {
         "name": "system:aggregated-metrics-reader",
         "labels": {
             "k8s-app": "metrics-server",
-            **{f"rbac.authorization.k8s.io/aggregate-to-{role}": "true" for role in ("admin", "edit", "view")},
+            **{f"{AGGREGATE_TO}{role}": "true" for role in ("admin", "edit", "view")},
         },
     },
     "rules": [_rule("metrics.k8s.io", READ, "pods", "nodes")],

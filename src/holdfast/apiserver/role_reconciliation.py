@@ -17,12 +17,23 @@ AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 
 
 def reconciled_role(stored: Manifest, expected: Manifest) -> Manifest:
-    """The stored role with the rules it lacks, one for each permission; the role itself if there is nothing to add."""
+    """The stored role with the rules it lacks, one for each permission; the role itself if there is nothing to add.
+
+    Of one that gathers others its selectors are what counts: its rules follow from them.
+    """
     if _is_protected(stored):
         return stored
+    if "aggregationRule" in expected:
+        return _gathering(_labelled(stored, expected), expected["aggregationRule"]["clusterRoleSelectors"])
     held = stored.get("rules") or []
     missing = [simple for rule in expected["rules"] for simple, asked in _parts(rule) if not _has(held, asked)]
     return {**_labelled(stored, expected), "rules": [*held, *missing]} if missing else _labelled(stored, expected)
+
+
+def _gathering(role: Manifest, selectors: list[Manifest]) -> Manifest:
+    held = (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
+    missing = [selector for selector in selectors if selector not in held]
+    return {**role, "aggregationRule": {"clusterRoleSelectors": [*held, *missing]}} if missing else role
 
 
 def reconciled_binding(stored: Manifest, expected: Manifest) -> Manifest:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.clusterroles.controller import ClusterRoleAggregation
 from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.definitions.controller import DefinitionStatus
@@ -162,6 +163,7 @@ def controllers(
         lambda: QuotaController(clock),
         NodeTtl,
         lambda: ServiceCidrController(clock),
+        ClusterRoleAggregation,
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 
