@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.api import decode
+from holdfast.api.apiextensions.custom_resource_definition import CUSTOM_RESOURCE_DEFINITIONS
 from holdfast.api.errors import ApiError, BadRequest, Invalid, UnsupportedMediaType
 from holdfast.api.resource import Resource
 
@@ -216,7 +217,7 @@ def test_deep_unknown_fields_are_named_in_the_order_of_the_document_a74() -> Non
         'unknown field "spec.colour"',
         'unknown field "spec.Replicas"',
     ]
-    assert manifest["spec"] == {"template": {"spec": {"containers": [{"name": "main"}]}}}
+    assert manifest["spec"] == {"template": {"spec": {"containers": [{"name": "main"}]}}, "serviceName": ""}
 
 
 def test_of_duplicates_the_last_wins_with_a_warning_a74() -> None:
@@ -330,6 +331,26 @@ def test_plain_zeros_disappear_and_pointers_to_zero_stay_a6() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("resource", "document", "path", "found"),
+    [
+        (STATEFUL_SETS, {"spec": {"selector": {"matchExpressions": [{}]}}}, "spec.selector.matchExpressions.0",
+         {"key": "", "operator": ""}),
+        (CONFIG_MAPS, {"metadata": {"ownerReferences": [{"uid": "u"}]}}, "metadata.ownerReferences.0",
+         {"apiVersion": "", "kind": "", "name": "", "uid": "u"}),
+        (PODS, {"spec": {"volumes": [{"name": "v", "glusterfs": {}}]}}, "spec.volumes.0.glusterfs",
+         {"endpoints": "", "path": ""}),
+        (PODS, {"spec": {"containers": [{"name": "c", "ports": [{"name": "p"}]}]}}, "spec.containers.0.ports.0",
+         {"name": "p", "containerPort": 0}),
+    ],
+)  # fmt: skip
+def test_what_go_always_writes_is_there_as_its_zero_a6(resource, document, path, found) -> None:
+    manifest, _ = decoded(document, resource)
+    for step in path.split("."):
+        manifest = manifest[int(step) if step.isdigit() else step]
+    assert manifest == found
+
+
 def test_quantities_and_times_come_back_canonical_a4_a5() -> None:
     claim = Resource(group="", version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims")
     document = {
@@ -438,3 +459,13 @@ def test_aliases_do_not_multiply_without_end() -> None:
     lines = ["a: &a0 [x, x]"] + [f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     assert "excessive aliasing" in refusal("\n".join(lines).encode(), content_type=YAML).message
     assert "recursive" in refusal(b"a: &a [*a]", content_type=YAML).message
+
+
+def test_of_what_may_be_a_schema_or_names_in_a_map_anything_else_is_none() -> None:
+    """A number where CustomResourceDefinitions take a schema or names: upstream keeps the key alone."""
+    schema = {"dependencies": {"a": 80, "b": ["c"], "d": None, "e": {"type": "object"}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    body = {"spec": {"group": "a.b", "scope": "Cluster", "names": {"plural": "a", "kind": "A"}, "versions": [version]}}
+    manifest, _ = decoded(body, CUSTOM_RESOURCE_DEFINITIONS)
+    found = manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["dependencies"]
+    assert found == {"a": None, "b": ["c"], "d": None, "e": {"type": "object"}}

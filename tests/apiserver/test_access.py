@@ -213,6 +213,31 @@ async def test_the_verb_escalate_says_otherwise(web: Any, jane_token: str) -> No
     assert (await web("POST", f"{RBAC}/namespaces/ns/roles", role("more", "get"), token=jane_token)).code == 201
 
 
+async def test_a_role_that_gathers_others_takes_everything(web: Any, jane_token: str) -> None:
+    path = f"{RBAC}/clusterroles"
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "makes"}
+    jane = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]
+    makes = [{**MAKES_ROLES, "resources": ["clusterroles"]}]
+    await web("POST", path, {"metadata": {"name": "makes"}, "rules": makes})
+    binding = {"metadata": {"name": "makes"}, "roleRef": reference, "subjects": jane}
+    await web("POST", f"{RBAC}/clusterrolebindings", binding)
+    gathering = {
+        "metadata": {"name": "all"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]},
+    }
+    refused = await web("POST", path, gathering, token=jane_token)
+    assert (refused.code, refused["message"]) == (
+        403,
+        'clusterroles.rbac.authorization.k8s.io "all" is forbidden: '
+        "must have cluster-admin privileges to use the aggregationRule",
+    )
+    made = (await web("POST", path, gathering)).body
+    plain = {name: value for name, value in made.items() if name != "aggregationRule"}
+    assert (await web("PUT", f"{path}/all", plain, token=jane_token)).code == 403
+    labelled = {**made, "metadata": {**made["metadata"], "labels": {"c": "d"}}}
+    assert (await web("PUT", f"{path}/all", labelled, token=jane_token)).code == 200
+
+
 async def may(web: Any, token: str, **attributes: str) -> bool:
     body = {"spec": {"resourceAttributes": attributes}}
     answer = await web("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, token=token)
@@ -243,6 +268,76 @@ async def test_a_master_may_ask_for_others(web: Any) -> None:
     reason = 'RBAC: allowed by RoleBinding "b/ns" of Role "r" to User "jane"'
     assert jane["status"] == {"allowed": True, "reason": reason}
     assert (nobody.code, both.code) == (422, 422)
+
+
+AUTHORIZATION = "/apis/authorization.k8s.io/v1"
+
+
+async def test_a_review_comes_back_with_what_go_always_writes(web: Any) -> None:
+    """What was asked incompletely is completed with empty texts, as upstream's structures are."""
+    selector = {"requirements": [{"key": "a"}]}
+    attributes = {"verb": "list", "resource": "pods", "namespace": "ns", "labelSelector": selector}
+    answer = await web(
+        "POST", f"{AUTHORIZATION}/selfsubjectaccessreviews", {"spec": {"resourceAttributes": attributes}}
+    )
+    found = answer["spec"]["resourceAttributes"]["labelSelector"]["requirements"]
+    assert found == [{"key": "a", "operator": ""}]
+    body = {"metadata": {"ownerReferences": [{"name": "o"}]}}
+    answer = await web("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
+    assert answer["metadata"]["ownerReferences"] == [{"apiVersion": "", "kind": "", "name": "o", "uid": ""}]
+
+
+PODS_OF_JANE = {"user": "jane", "resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "ns"}}
+SELECTOR = "spec.resourceAttributes.{}Selector"
+
+
+def selecting(kind: str, **selector: Any) -> dict[str, Any]:
+    return {"user": "jane", "resourceAttributes": {f"{kind}Selector": selector}}
+
+
+@pytest.mark.parametrize(
+    ("review", "refusal"),
+    [
+        ({"metadata": {"name": "a"}, "spec": PODS_OF_JANE}, 'metadata: Invalid value: {"name":"a"}: must be empty'),
+        (
+            {"spec": selecting("label")},
+            f"{SELECTOR.format('label')}.requirements: Required value: "
+            f"when {SELECTOR.format('label')} is specified, requirements or rawSelector is required",
+        ),
+        (
+            {"spec": selecting("field", rawSelector="a=b", requirements=[{"key": "a", "operator": "Exists"}])},
+            f"{SELECTOR.format('field')}.rawSelector: "
+            'Invalid value: "a=b": may not specified at the same time as requirements',
+        ),
+        (
+            {"spec": selecting("field", requirements=[{"operator": "In"}])},
+            f"[{SELECTOR.format('field')}.requirements[0].key: Required value: must be specified, "
+            f"{SELECTOR.format('field')}.requirements[0].values: Required value: "
+            "must be specified when `operator` is 'In' or 'NotIn']",
+        ),
+        (
+            {"spec": selecting("label", requirements=[{"key": "a", "operator": "Exists", "values": ["b"]}])},
+            f"{SELECTOR.format('label')}.requirements[0].values: Forbidden: "
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        ),
+    ],
+)
+async def test_an_ill_formed_review_is_refused(web: Any, review: dict[str, Any], refusal: str) -> None:
+    answer = await web("POST", f"{AUTHORIZATION}/subjectaccessreviews", review)
+    assert answer.code == 422
+    assert answer["message"] == f'SubjectAccessReview.authorization.k8s.io "" is invalid: {refusal}'
+
+
+async def test_a_local_review_has_no_name_and_asks_of_its_own_namespace(web: Any) -> None:
+    path = f"{AUTHORIZATION}/namespaces/ns/localsubjectaccessreviews"
+    assert (await web("POST", path, {"metadata": {"namespace": "ns"}, "spec": PODS_OF_JANE})).code == 201
+    named = await web("POST", path, {"metadata": {"name": "a"}, "spec": PODS_OF_JANE})
+    assert "must be empty except for namespace" in named["message"]
+    asked = {"user": "jane", "nonResourceAttributes": {"verb": "get", "path": "/x"}}
+    elsewhere = await web("POST", path, {"spec": asked})
+    assert elsewhere["message"].endswith(
+        'spec.nonResourceAttributes: Invalid value: {"Path":"/x","Verb":"get"}: disallowed on this kind of request'
+    )
 
 
 async def test_a_review_tells_of_bindings_for_the_whole_cluster_too(web: Any) -> None:

@@ -142,6 +142,23 @@ async def test_a_pod_is_measured_when_it_is_resized_and_not_when_something_else_
     assert refusal(answer) == "maximum cpu usage per Container is 1, but limit is 3"
 
 
+async def test_what_a_resize_does_not_say_is_filled_in_and_not_noted(web: Any) -> None:
+    sidecar = {"name": "side", "image": "a:1", "restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}}
+    first = {"name": "first", "image": "a:1"}
+    await make(web, {"requests": {"cpu": "1"}}, {"requests": {"cpu": "1"}}, initContainers=[sidecar, first])
+    await limit(web, {"type": "Container", "default": {"cpu": "3"}, "defaultRequest": {"memory": "1Mi"}})
+    resized = {"spec": {"containers": [{"name": "c0", "resources": {"requests": {"cpu": "2"}}}]}}
+    change = {**resized, "metadata": {"labels": {"a": "b"}}}
+    pod = await web("PATCH", f"{PODS}/a/resize", change, headers=STRATEGIC)
+    usual = {"limits": {"cpu": "3"}, "requests": {"cpu": "1", "memory": "1Mi"}}
+    c0, c1 = pod["spec"]["containers"]
+    assert c0["resources"] == {"limits": {"cpu": "3"}, "requests": {"cpu": "2", "memory": "1Mi"}}
+    side, first = pod["spec"]["initContainers"]
+    assert (c1["resources"], side["resources"], first["resources"]) == (usual, usual, {})
+    assert "annotations" not in pod["metadata"]
+    assert "labels" not in pod["metadata"]
+
+
 async def test_another_namespaces_limits_do_not_matter(web: Any) -> None:
     await web("POST", "/api/v1/namespaces", {"metadata": {"name": "other"}})
     limits = {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}

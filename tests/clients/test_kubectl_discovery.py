@@ -100,6 +100,32 @@ def test_cluster_info_names_the_address(kubectl, cluster):
     assert f"is running at {cluster.status()['daemon']['url']}\n" in plain
 
 
+def test_a_dump_of_the_cluster_holds_its_objects(kubectl, namespace, tmp_path):
+    kubectl("create", "deployment", "d", "--image=host", "--replicas=0")
+    kubectl("create", "service", "clusterip", "s", "--tcp=80")
+    asked = ("cluster-info", "dump", f"--namespaces={namespace}")
+    assert kubectl(*asked, f"--output-directory={tmp_path}") == f"Cluster info dumped to {tmp_path}\n"
+    written = {path.stem: json.loads(path.read_text()) for path in (tmp_path / namespace).glob("*.json")}
+    found = {name: [item["metadata"]["name"] for item in one["items"] or ()] for name, one in written.items()}
+    assert (found["deployments"], found["services"], found["pods"]) == (["d"], ["s"], [])
+    assert json.loads((tmp_path / "nodes.json").read_text())["kind"] == "NodeList"
+    assert '"kind": "DeploymentList"' in kubectl(*asked)
+
+
+def test_raw_paths_are_answered_as_they_are(kubectl, namespace):
+    assert json.loads(kubectl("get", "--raw", "/version"))["major"] == "1"
+    assert kubectl("get", "--raw", "/livez/ping") == "ok"
+    assert kubectl("get", "--raw", "/readyz?verbose").endswith("readyz check passed\n")
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    assert json.loads(kubectl("get", "--raw", path))["kind"] == "ConfigMapList"
+    assert kubectl.fails("get", "--raw", f"{path}/x") == ('Error from server (NotFound): configmaps "x" not found\n')
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    assert json.loads(kubectl("create", "--raw", path, "-f", "-", manifest=made))["metadata"]["uid"]
+    assert json.loads(kubectl("delete", "--raw", f"{path}/x"))["status"] == "Success"
+    unknown = "Error from server (NotFound): the server could not find the requested resource\n"
+    assert kubectl.fails("get", "--raw", "/nosuch") == unknown
+
+
 def test_can_i_as_administrator_and_as_somebody_without_rights(kubectl):
     assert kubectl("auth", "can-i", "delete", "statefulsets") == "yes\n"
     refused = kubectl("auth", "can-i", "get", "pods", "--as=nobody", check=False)

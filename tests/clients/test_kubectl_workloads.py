@@ -82,7 +82,9 @@ def test_a_paused_rollout_waits_until_it_is_resumed(kubectl, web):
     assert "is already paused" in kubectl.fails("rollout", "pause", web)
     kubectl("set", "image", web, "c=second")
     assert len(kubectl("get", "rs", "-o", "name").split()) == 1
+    assert "can't restart paused deployment (run rollout resume first)" in kubectl.fails("rollout", "restart", web)
     assert kubectl("rollout", "resume", web) == f"{web} resumed\n"
+    assert "is not paused" in kubectl.fails("rollout", "resume", web)
     assert kubectl("rollout", "status", web, "--timeout=30s").endswith(f"{ROLLED_OUT}\n")
     assert len(kubectl("get", "rs", "-o", "name").split()) == 2
 
@@ -135,6 +137,9 @@ def test_events_are_told_in_order_and_by_object(kubectl, web):
         told = kubectl("events", "--for", "statefulset/web", "--no-headers")
         assert "Create Pod web-0 in StatefulSet web successful" in told
         assert told.index("Pod web-0") < told.index("Pod web-1")
+        assert kubectl("events", "--for", "pod/web-0", "--types=Warning", check=False).stdout == ""
+        scheduled = json.loads(kubectl("events", "--for", "pod/web-0", "-o", "json"))["items"]
+        assert {event["involvedObject"]["name"] for event in scheduled} == {"web-0"}
     described = kubectl("describe", "pod", "web-0")
     assert "Successfully assigned" in described
 

@@ -151,6 +151,33 @@ def test_exec_it_gives_a_terminal(kubectl):
     assert b"/dev/pts/" in seen
 
 
+def test_run_it_rm_gives_a_terminal_and_a_code_and_leaves_nothing(kubectl):
+    program = "tty; read answer; echo heard $answer; exit 3"
+    asked = ("run", "once", "--image=host", "--restart=Never", "-it", "--rm", "--", "sh", "-c", program)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(kubectl.command(*asked), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, b"a word\n")
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait() == 3, seen
+    assert b"heard a word" in seen
+    assert b'pod "once" deleted' in seen
+    assert "NotFound" in kubectl("get", "pod", "once", check=False).stderr
+
+
+def test_run_i_rm_passes_what_is_piped(kubectl):
+    asked = ("run", "piped", "--image=host", "--restart=Never", "-i", "--rm", "--quiet", "--", "tr", "a-z", "A-Z")
+    assert "LOUD" in kubectl(*asked, manifest="loud\n")
+    assert "NotFound" in kubectl("get", "pod", "piped", check=False).stderr
+
+
 def test_s22_pods_find_one_another_by_name(kubectl):
     address = kubectl("get", "pod", "web-1", "-o", "jsonpath={.status.podIP}")
     assert kubectl("exec", "web-0", "--", "getent", "hosts", "web-1.web").split()[0] == address

@@ -297,6 +297,35 @@ async def test_hundreds_of_idle_and_slow_clients_keep_nobody_waiting(start: Any,
     assert resident_bytes() - before < 400 * (64 << 10)
 
 
+async def test_of_too_many_idle_clients_the_longest_idle_go_and_nobody_else(start: Any, dial: Any) -> None:
+    bodies: list[Body] = []
+
+    def handler(request: Request) -> Any:
+        return Streaming(200, "text/plain", (), bodies.append) if request.path == "/watch" else echo(request)
+
+    server = await start(handler, limits=Limits(idle_connections=32))
+    watching, writing, silent = await dial(server), await dial(server), await dial(server)
+    watching.send(b"GET /watch HTTP/1.1\r\n" + HEAD + b"\r\n")
+    await watching.read_until(b"\r\n\r\n")
+    writing.send(WHOLE[:30])
+    spoken = [await dial(server) for _ in range(20)]
+    for client in spoken:
+        client.send(b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n")
+        await client.answer()
+    for _ in range(3):
+        flood = [await dial(server) for _ in range(40)]
+        await asyncio.sleep(0.01)
+        assert len(server.connections) <= 32 + 3
+    assert await silent.reader.read() == b""
+    assert not flood[-1].reader.at_eof()
+    for client in spoken:
+        assert not client.reader.at_eof(), "whoever never asked goes first"
+    bodies[0].write(b"still there")
+    assert b"still there" in await watching.read_until(b"still there")
+    writing.send(WHOLE[30:])
+    assert (await writing.answer())[0] == 200
+
+
 async def test_a_dribbled_request_is_dropped_at_its_deadline_however_busy(
     start: Any, dial: Any, monkeypatch: Any
 ) -> None:

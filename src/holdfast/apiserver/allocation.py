@@ -11,10 +11,12 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from holdfast.api.conditions import is_terminating, is_true
 from holdfast.api.core.service_addresses import HEADLESS, settle_families
 from holdfast.api.core.service_defaults import NODE_PORT_TYPES
 from holdfast.api.errors import InternalError, invalid
 from holdfast.api.networking.ip_address import MANAGED_BY, OURS
+from holdfast.api.networking.service_cidr import DEFAULT, ranges_of
 from holdfast.api.resource import Manifest
 
 from .cache import Event, ResourceCache, Stored
@@ -24,38 +26,43 @@ TRIES = 32
 
 
 class Pool:
-    """Numbers from `first` to `last`, and how often each is taken. The lowest `band` is kept for who asks by number."""
+    """Numbers from `first` to `last`, and how often each is taken. The lowest `band` is kept for who asks by number.
 
-    def __init__(self, first: int, last: int, band: int, chance: random.Random) -> None:
+    `taken` may be shared among pools, whose ranges may overlap.
+    """
+
+    def __init__(
+        self, first: int, last: int, band: int, chance: random.Random, taken: dict[int, int] | None = None
+    ) -> None:
         self.first = first
         self.last = last
         self._free_from = first + band if first + band <= last else first
         self._chance = chance
-        self._taken: dict[int, int] = {}
+        self.taken: dict[int, int] = {} if taken is None else taken
 
     def __contains__(self, number: int) -> bool:
         return self.first <= number <= self.last
 
     def is_taken(self, number: int) -> bool:
-        return number in self._taken
+        return number in self.taken
 
     def take(self, number: int) -> None:
-        self._taken[number] = self._taken.get(number, 0) + 1
+        self.taken[number] = self.taken.get(number, 0) + 1
 
     def give_back(self, number: int) -> None:
-        if (count := self._taken.get(number, 0) - 1) > 0:
-            self._taken[number] = count
+        if (count := self.taken.get(number, 0) - 1) > 0:
+            self.taken[number] = count
         else:
-            self._taken.pop(number, None)
+            self.taken.pop(number, None)
 
     def free(self) -> int | None:
         """A number nobody has, by chance; one of the band when nothing else is left, None when nothing is."""
-        for _ in range(TRIES):
+        for _ in range(TRIES if self.first <= self.last else 0):
             number = self._chance.randint(self._free_from, self.last)
-            if number not in self._taken:
+            if number not in self.taken:
                 return number
         candidates = (*range(self._free_from, self.last + 1), *range(self.first, self._free_from))
-        return next((number for number in candidates if number not in self._taken), None)
+        return next((number for number in candidates if number not in self.taken), None)
 
 
 class Reservation:
@@ -88,15 +95,19 @@ class Allocation:
         self,
         services: ResourceCache,
         reserved: ResourceCache,
+        ranges: ResourceCache,
         cidr: str,
         ports: tuple[int, int],
         chance: random.Random,
     ) -> None:
-        """`reserved` are IPAddresses: those that are not the server's own keep their address from services."""
+        """`reserved` are IPAddresses: those that are not the server's own keep their address from services.
+
+        `ranges` are ServiceCIDRs: addresses come from those that are ready, besides `cidr`.
+        """
         self._network = ipaddress.IPv4Network(cidr)
-        size = self._network.num_addresses
-        lowest = int(self._network.network_address)
-        self.addresses = Pool(lowest + 1, lowest + size - 2, min(max(16, size // 16), 256), chance)
+        self._chance = chance
+        self.addresses = _pool(self._network, chance, {})
+        self._more: dict[str, Pool] = {}
         first, last = ports
         self.ports = Pool(first, last, min(max(16, (last - first + 1) // 32), 128), chance)
         self._services = services
@@ -106,6 +117,9 @@ class Allocation:
         for stored in reserved.select():
             self._reserve(stored, self.addresses.take)
         reserved.follow(self._follow_reserved)
+        for stored in ranges.select():
+            self._add_range(stored)
+        ranges.follow(self._follow_range)
 
     @property
     def first_address(self) -> str:
@@ -128,6 +142,19 @@ class Allocation:
             self._reserve(event.new, self.addresses.take)
         if event.old is not None:
             self._reserve(event.old, self.addresses.give_back)
+
+    def _follow_range(self, event: Event) -> None:
+        self._more.pop(event.new.name, None)
+        if not event.is_delete:
+            self._add_range(event.new)
+
+    def _add_range(self, stored: Stored) -> None:
+        manifest = stored.manifest
+        if stored.name == DEFAULT or is_terminating(manifest) or not is_true(manifest, "Ready"):
+            return
+        for network in ranges_of(manifest):
+            if isinstance(network, ipaddress.IPv4Network):
+                self._more[stored.name] = _pool(network, self._chance, self.addresses.taken)
 
     def _reserve(self, address: Stored, act: Callable[[int], None]) -> None:
         if address.labels.get(MANAGED_BY) != OURS and ":" not in address.name:
@@ -171,7 +198,7 @@ class Allocation:
     def _fill_address(self, call: Call, spec: Manifest, reservation: Reservation) -> None:
         address = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
         if not address:
-            number = self.addresses.free()
+            number = self._free_address()
             if number is None:
                 raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
             address = str(ipaddress.IPv4Address(reservation.take(number)))
@@ -179,6 +206,13 @@ class Allocation:
             self._take_address(call, spec, address, reservation)
         spec["clusterIP"] = address
         spec["clusterIPs"] = spec.get("clusterIPs") or [address]
+
+    def _free_address(self) -> int | None:
+        """Of any range, by chance, as upstream takes them; None when all are full."""
+        pools = [self.addresses, *self._more.values()]
+        if len(pools) > 1:
+            self._chance.shuffle(pools)
+        return next((number for pool in pools if (number := pool.free()) is not None), None)
 
     def _take_address(self, call: Call, spec: Manifest, address: str, reservation: Reservation) -> None:
         try:
@@ -188,7 +222,7 @@ class Allocation:
         if reservation.has(number):
             return
         detail = ""
-        if number not in self.addresses:
+        if not any(number in pool for pool in (self.addresses, *self._more.values())):
             detail = "the provided network does not match the current range"
         elif self.addresses.is_taken(number):
             detail = "provided IP is already allocated"
@@ -233,6 +267,12 @@ class Allocation:
         if detail:
             raise call.invalid([invalid(where, number, detail)])
         reservation.take(number)
+
+
+def _pool(network: ipaddress.IPv4Network, chance: random.Random, taken: dict[int, int]) -> Pool:
+    """All but the network's own address and the last; a network of one or two addresses has none."""
+    size, lowest = network.num_addresses, int(network.network_address)
+    return Pool(lowest + 1, lowest + size - 2, min(max(16, size // 16), 256), chance, taken)
 
 
 def _shared(port: Manifest, ports: list[Manifest]) -> int | None:

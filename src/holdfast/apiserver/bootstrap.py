@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
 from holdfast.api.core.endpoints import ENDPOINTS
 from holdfast.api.core.namespace import NAMESPACES
@@ -16,14 +16,11 @@ from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.scheduling.priority_class import PRIORITY_CLASSES
 
+from .bootstrap_roles import cluster_role_bindings, cluster_roles
 from .local import LocalClient, exists
+from .role_reconciliation import reconciled_binding, reconciled_role
 
 NAMES = ("default", "kube-system", "kube-public", "kube-node-lease")
-RBAC = "rbac.authorization.k8s.io"
-BOOTSTRAPPING = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-PUBLIC_PATHS = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
-DISCOVERY_PATHS = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz",
-                   "/version", "/version/"]  # fmt: skip
 
 CRITICAL = (
     ("system-cluster-critical", 2000000000,
@@ -34,7 +31,7 @@ CRITICAL = (
 
 
 async def ensure(client: LocalClient, service_cidr: str, service_address: str, server_address: str) -> None:
-    """Makes what is missing, and leaves what is there. All at once, so that they share a commit."""
+    """Makes what is missing; what is there stays, and roles gain what they lack. All at once: they share a commit."""
     async with asyncio.TaskGroup() as group:
         for name in NAMES:
             group.create_task(_ensure(client, NAMESPACES, {"metadata": {"name": name}}))
@@ -43,9 +40,9 @@ async def ensure(client: LocalClient, service_cidr: str, service_address: str, s
             manifest = {"metadata": {"name": name}, "value": value, "description": description}
             group.create_task(_ensure(client, PRIORITY_CLASSES, manifest))
         for role in cluster_roles():
-            group.create_task(_ensure(client, CLUSTER_ROLES, role))
+            group.create_task(_reconcile(client, CLUSTER_ROLES, role, reconciled_role))
         for binding in cluster_role_bindings():
-            group.create_task(_ensure(client, CLUSTER_ROLE_BINDINGS, binding))
+            group.create_task(_reconcile(client, CLUSTER_ROLE_BINDINGS, binding, reconciled_binding))
         group.create_task(_ensure_service_cidr(client, service_cidr))
         group.create_task(_ensure_own_service(client, service_address, server_address))
 
@@ -58,6 +55,23 @@ async def _ensure(client: LocalClient, resource: Resource, manifest: Manifest) -
         await client.create(resource, manifest)
     except AlreadyExists:
         return
+
+
+async def _reconcile(
+    client: LocalClient, resource: Resource, expected: Manifest, reconciled: Callable[[Manifest, Manifest], Manifest]
+) -> None:
+    """Makes it, or adds what an older holdfast, or somebody since, has left out of it."""
+    name = expected["metadata"]["name"]
+    if not await exists(client, resource, name):
+        await _ensure(client, resource, expected)
+        return
+    stored = await client.get(resource, name)
+    wanted = reconciled(stored, expected)
+    if wanted.get("roleRef") != stored.get("roleRef"):
+        await client.delete(resource, name, uid=stored["metadata"]["uid"])
+        await client.create(resource, wanted)
+    elif wanted != stored:
+        await client.update(resource, wanted)
 
 
 async def _ensure_service_cidr(client: LocalClient, service_cidr: str) -> None:
@@ -115,116 +129,3 @@ async def _put(client: LocalClient, resource: Resource, manifest: Manifest) -> N
         await client.update(resource, manifest)
     else:
         await client.create(resource, manifest)
-
-
-# -- roles
-
-
-def cluster_roles() -> list[Manifest]:
-    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
-    reviews = {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
-               "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]}  # fmt: skip
-    who = {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]}
-    issuer = ["/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks",
-              "/openid/v1/jwks/"]  # fmt: skip
-    auth = [
-        {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"]},
-        {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"]},
-    ]
-    return [
-        _role("cluster-admin", everything),
-        _role("system:discovery", [{"verbs": ["get"], "nonResourceURLs": DISCOVERY_PATHS}]),
-        _role("system:basic-user", [reviews, who]),
-        _role("system:public-info-viewer", [{"verbs": ["get"], "nonResourceURLs": PUBLIC_PATHS}]),
-        _role("system:service-account-issuer-discovery", [{"verbs": ["get"], "nonResourceURLs": issuer}]),
-        _role("system:auth-delegator", auth),
-        METRICS_READER,
-        *_user_roles(),
-    ]
-
-
-def _user_roles() -> list[Manifest]:
-    """`view` reads, `edit` also writes, `admin` also grants."""
-    view = [
-        _rule("", READ, "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods",
-              "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services",
-              "services/status"),
-        _rule("", READ, "bindings", "events", "limitranges", "namespaces/status", "pods/log", "pods/status",
-              "replicationcontrollers/status", "resourcequotas", "resourcequotas/status"),
-        _rule("", READ, "namespaces"),
-        _rule("discovery.k8s.io", READ, "endpointslices"),
-        _rule("apps", READ, "controllerrevisions", *WORKLOADS, "daemonsets/status", "deployments/status",
-              "replicasets/status", "statefulsets/status"),
-        _rule("policy", READ, "poddisruptionbudgets", "poddisruptionbudgets/status"),
-        *METRICS_READER["rules"],
-    ]  # fmt: skip
-    edit = [
-        _rule("", READ, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
-        _rule("", ("impersonate",), "serviceaccounts"),
-        _rule("", WRITE, "pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"),
-        _rule("", ("create",), "pods/eviction"),
-        _rule("", WRITE, "configmaps", "events", "persistentvolumeclaims", "replicationcontrollers",
-              "replicationcontrollers/scale", "secrets", "serviceaccounts", "services", "services/proxy"),
-        _rule("", ("create",), "serviceaccounts/token"),
-        _rule("apps", WRITE, *WORKLOADS, "deployments/rollback"),
-        _rule("policy", WRITE, "poddisruptionbudgets"),
-        _rule("coordination.k8s.io", (*WRITE, *READ), "leases"),
-    ]  # fmt: skip
-    admin = [
-        _rule("authorization.k8s.io", ("create",), "localsubjectaccessreviews"),
-        _rule(RBAC, (*WRITE, *READ), "rolebindings", "roles"),
-    ]
-    return [
-        _role("view", view, {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}),
-        _role("edit", [*edit, *view], {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}),
-        _role("admin", [*admin, *edit, *view]),
-    ]
-
-
-READ = ("get", "list", "watch")
-WRITE = ("create", "delete", "deletecollection", "patch", "update")
-WORKLOADS = ("daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale", "statefulsets",
-             "statefulsets/scale")  # fmt: skip
-
-
-def _rule(group: str, verbs: tuple[str, ...], *resources: str) -> Manifest:
-    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
-
-
-def _role(name: str, rules: list[Any], labels: dict[str, str] | None = None) -> Manifest:
-    return {"metadata": {"name": name, "labels": {**BOOTSTRAPPING, **(labels or {})}, **_updated()}, "rules": rules}
-
-
-METRICS_READER: Manifest = {
-    "metadata": {
-        "name": "system:aggregated-metrics-reader",
-        "labels": {
-            "k8s-app": "metrics-server",
-            **{f"rbac.authorization.k8s.io/aggregate-to-{role}": "true" for role in ("admin", "edit", "view")},
-        },
-    },
-    "rules": [_rule("metrics.k8s.io", READ, "pods", "nodes")],
-}
-"""As metrics-server's manifests have it."""
-
-
-def _updated() -> Manifest:
-    return {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}}
-
-
-def cluster_role_bindings() -> list[Manifest]:
-    return [
-        _binding("cluster-admin", "system:masters"),
-        _binding("system:discovery", "system:authenticated"),
-        _binding("system:basic-user", "system:authenticated"),
-        _binding("system:public-info-viewer", "system:authenticated", "system:unauthenticated"),
-        _binding("system:service-account-issuer-discovery", "system:serviceaccounts"),
-    ]
-
-
-def _binding(role: str, *groups: str) -> Manifest:
-    return {
-        "metadata": {"name": role, "labels": BOOTSTRAPPING, **_updated()},
-        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group} for group in groups],
-    }

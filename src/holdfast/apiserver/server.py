@@ -16,6 +16,7 @@ from holdfast.api import registry
 from holdfast.api.core.component_status import COMPONENT_STATUSES
 from holdfast.api.core.service import SERVICES
 from holdfast.api.networking.ip_address import IP_ADDRESSES
+from holdfast.api.networking.service_cidr import SERVICE_CIDRS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from holdfast.api.rbac.role import ROLES
@@ -113,7 +114,7 @@ class ApiServer:
         )
         chance = self.world.random
         allocation = Allocation(
-            of(SERVICES), of(IP_ADDRESSES), self.config.service_cidr, self.config.node_ports, chance
+            of(SERVICES), of(IP_ADDRESSES), of(SERVICE_CIDRS), self.config.service_cidr, self.config.node_ports, chance
         )
         self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
         self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, self.tokens.accounts)

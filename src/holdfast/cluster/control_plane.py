@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.clusterroles.controller import ClusterRoleAggregation
 from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
 from holdfast.controllers.definitions.controller import DefinitionStatus
@@ -29,6 +30,7 @@ from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
+from holdfast.controllers.servicecidrs.controller import ServiceCidrController
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
@@ -139,7 +141,7 @@ def controllers(
         lambda: replication_controllers(clock),
         lambda: JobController(clock),
         OrphanedPods,
-        lambda: CronJobController(clock),
+        lambda: CronJobController(world),
         lambda: TtlAfterFinished(clock),
         lambda: ClaimBinder(clock),
         lambda: VolumePhases(clock),
@@ -160,6 +162,8 @@ def controllers(
         lambda: DisruptionMarks(clock),
         lambda: QuotaController(clock),
         NodeTtl,
+        lambda: ServiceCidrController(clock),
+        ClusterRoleAggregation,
     ]
     on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
 

@@ -387,6 +387,12 @@ class Connection(asyncio.Protocol):
 
     # The server's
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has been asked since the last answer, or ever."""
+        is_waiting = self._reader.phase is Phase.IDLE and not self._answering
+        return is_waiting and not self._write_paused and not self._ended
+
     def close(self) -> None:
         """Ends the connection once what it is answering is answered; a stream ends at once."""
         if self._body is not None:

@@ -133,8 +133,21 @@ class Server:
         self.connections.add(connection)
         if self.closing or not self._admits(connection.peer_address):
             connection.turn_away()
-        elif self._sweeper is None:
+            return
+        if len(self.connections) > self.limits.idle_connections:
+            self._make_room(connection)
+        if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _make_room(self, newest: Connection) -> None:
+        """Ends idle connections, nearest deadline first; some more than are too many, to do it seldom."""
+        most = self.limits.idle_connections
+        idle = [one for one in self.connections if one.is_idle and one is not newest]
+        if len(idle) < most:
+            return
+        idle.sort(key=lambda one: one.deadline or 0.0)
+        for connection in idle[: len(idle) - most + max(1, most // 16)]:
+            connection.close()
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)

@@ -90,6 +90,8 @@ class Limits:
     body_s: float = 120.0
     idle_s: float = 300.0
     """Between requests. A stream has no such limit (A10)."""
+    idle_connections: int = 500
+    """So many may wait for a request; when there are more, those that have waited longest go. Go's servers keep all."""
     stalled_s: float = 120.0
     """Without progress in sending a complete response. A stream has no such limit."""
     buffer_bytes: int = 256 << 10

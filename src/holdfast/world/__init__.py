@@ -7,11 +7,13 @@ simulation replaces.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import Protocol
 
 
@@ -49,6 +51,8 @@ class World:
 
     clock: Clock
     random: random.Random
+    zone: tzinfo = UTC
+    """Where the machine stands: what its users mean by a time of day."""
 
     def new_uid(self) -> str:
         """A random version 4 UUID, as objects carry in `metadata.uid`."""
@@ -56,5 +60,35 @@ class World:
 
 
 def real_world() -> World:
-    """The machine's clock and the kernel's randomness."""
-    return World(clock=SystemClock(), random=random.SystemRandom())
+    """The machine's clock and zone, and the kernel's randomness."""
+    return World(SystemClock(), random.SystemRandom(), local_zone(os.environ.get("TZ"), Path("/etc/localtime")))
+
+
+def local_zone(name: str | None, file: Path) -> tzinfo:
+    """The zone that TZ names, with or without a colon, or else the one in `file`; UTC where there is none.
+
+    As Go's `time.Local` finds it, so that schedules mean here what they mean to kube-controller-manager.
+    """
+    if name is None:
+        return _zone_in(file)
+    name = name.removeprefix(":")
+    if name.startswith("/"):
+        return _zone_in(Path(name))
+    from zoneinfo import ZoneInfo  # slow to load, and few name a zone
+
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def _zone_in(file: Path) -> tzinfo:
+    if not file.is_file():
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        with file.open("rb") as stream:
+            return ZoneInfo.from_file(stream)
+    except (OSError, ValueError):
+        return UTC

@@ -1,6 +1,7 @@
 """What a CronJob does step by step: one test for each rule."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -33,12 +34,15 @@ class World:
         self.events = []
         self.now = NOON
         self.is_namespace_terminating = False
+        self.zone = UTC
 
     def step(self, minutes=None, *, dies_before_status=False):
         if minutes is not None:
             self.now = time(minutes)
         jobs = list(self.jobs.values())
-        observed = Observed(CronJob(self.cron_job), jobs, self.others, self.is_namespace_terminating, self.now)
+        observed = Observed(
+            CronJob(self.cron_job), jobs, self.others, self.is_namespace_terminating, self.now, self.zone
+        )
         planned = plan(observed)
         for action in planned.actions:
             match action:
@@ -119,6 +123,20 @@ def test_w66_the_job_is_what_the_template_says_with_its_time_and_its_owner():
     assert job["spec"] == world.cron_job["spec"]["jobTemplate"]["spec"]
     utc = build_job(CronJob(world.cron_job), time(10), UTC)
     assert utc["metadata"]["annotations"][SCHEDULED_AT] == "2026-01-01T12:10:00Z"
+
+
+def test_w65_a_schedule_without_a_zone_follows_the_machines_and_its_job_tells_utc():
+    world = World("0 22 * * *")
+    world.zone = ZoneInfo("Asia/Tokyo")  # where it is 21:00 at noon in UTC
+    world.step(59)
+    assert not world.jobs
+    world.step(60)
+    (job,) = world.jobs.values()
+    assert job["metadata"]["annotations"][SCHEDULED_AT] == "2026-01-01T13:00:00Z"
+    named = World("0 22 * * *", timeZone="Etc/UTC")
+    named.zone = ZoneInfo("Asia/Tokyo")
+    named.step(60)
+    assert not named.jobs
 
 
 def test_nothing_wakes_it_before_the_next_time():

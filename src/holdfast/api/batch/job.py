@@ -7,6 +7,7 @@ from holdfast.api.resource import STATUS, Resource
 
 from .batch_table import JOB_COLUMNS, job_cells
 from .job_defaults import default, prepare_create
+from .job_status_validation import validate_status_update
 from .job_validation import validate, validate_update
 
 JOBS = Resource(
@@ -20,6 +21,7 @@ JOBS = Resource(
     prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
+    validate_status_update=validate_status_update,
     create_warnings=new_workload_warnings,
     warnings=workload_warnings,
     fields={"status.successful": lambda job: str(job.get("status", {}).get("succeeded", 0))},

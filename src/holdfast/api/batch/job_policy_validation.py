@@ -9,6 +9,8 @@ from holdfast.api.errors import FieldError, duplicate, invalid, invalid_whole, r
 from holdfast.api.field_rules import named, not_negative, supported
 from holdfast.api.resource import Manifest
 
+from .job_indexes import check_indexes
+
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _STATUSES = ("False", "True", "Unknown")
 _MOST_RULES = 20
@@ -109,7 +111,7 @@ def _success_rule(field: str, rule: Manifest, completions: int) -> Iterator[Fiel
         if len(text) > _MOST_INDEXES_TEXT:
             yield too_long(at, _MOST_INDEXES_TEXT)
         try:
-            named_indexes = _count_indexes(text, completions)
+            named_indexes = check_indexes(text, completions)
         except ValueError as error:
             yield invalid(at, text, f"error parsing succeededIndexes: {error}")
     if count is None:
@@ -122,28 +124,3 @@ def _success_rule(field: str, rule: Manifest, completions: int) -> Iterator[Fiel
     if text is not None and count > named_indexes:
         refusal = f"must be less than or equal to {named_indexes} "
         yield invalid(at, count, refusal + "(the number of indexes in the specified succeededIndexes field)")
-
-
-def _count_indexes(text: str, below: int) -> int:
-    """How many indexes `0-2,5` names. Raises ValueError."""
-    total, last = 0, -1
-    for part in text.split(",") if text else ():
-        limits = part.split("-")
-        if len(limits) > 2:
-            rule = "an index interval can have at most two parts separated by '-'"
-            raise ValueError(f"the fragment {show(part)} violates the requirement that {rule}")
-        first, *rest = [_index(limit, below) for limit in limits]
-        for lower, higher in ((last, first), *((first, end) for end in rest)):
-            if lower >= higher:
-                raise ValueError(f"non-increasing order, previous: {lower}, current: {higher}")
-        last = rest[0] if rest else first
-        total += last - first + 1
-    return total
-
-
-def _index(text: str, below: int) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"cannot convert string to integer for index: {show(text)}")
-    if int(text) >= below:
-        raise ValueError(f"too large index: {show(text)}")
-    return int(text)

@@ -68,6 +68,11 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [invalid(f"spec.cidrs[{i}]", now[i], "field is immutable") for i in changed]
 
 
+def ranges_of(service_cidr: Manifest) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """What its addresses are taken from; one of each family at most."""
+    return [ipaddress.ip_network(text) for text in service_cidr["spec"].get("cidrs") or ()]
+
+
 def cells(service_cidr: Manifest, now: datetime) -> list[Any]:
     metadata = service_cidr["metadata"]
     ranges = ",".join(service_cidr.get("spec", {}).get("cidrs") or ())

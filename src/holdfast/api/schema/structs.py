@@ -1,8 +1,8 @@
 """Types as msgspec Structs: one pass in C says whether a document fits, and writes it back as Go would.
 
-Two things fall out of the round trip. A plain field that is zero or empty disappears, one behind a pointer stays
-(A6); and quantities and times come back canonical (A4, A5). Whatever does not fit at once takes the slow way
-through `walk`, which finds out why.
+Two things fall out of the round trip. A plain field that is zero or empty disappears, one behind a pointer stays,
+and a scalar that Go always writes is there (A6); and quantities and times come back canonical (A4, A5). Whatever does
+not fit at once takes the slow way through `walk`, which finds out why.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ def _own_name(kind: Type) -> str:
 
 def _member(field: Field, above: frozenset[str]) -> tuple[Any, Any]:
     wanted = _python_type(field.type, above)
+    if field.flag == "!" and (zero := _ZEROS.get(field.type.form)) is not None:
+        return wanted, msgspec.field(default_factory=lambda: zero)  # a default, unlike a factory's, is left out
     if field.flag == "" and field.type.form in _ZEROS:
         return wanted, _ZEROS[field.type.form]
     if field.flag == "" and field.type.form in ("list", "map"):

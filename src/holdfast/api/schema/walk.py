@@ -109,7 +109,8 @@ class Walk:
         for name, entry, is_repeated in _members(value):
             if is_repeated:
                 self._add(f'duplicate field "{path}.{name}"')
-            result[name] = _zero(item) if entry is None else self._value(item, entry, f"{path}.{name}", shown, owner)
+            kept = _LEFT_OUT if entry is None else self._value(item, entry, f"{path}.{name}", shown, owner)
+            result[name] = _zero(item) if kept is _LEFT_OUT else kept
         return result
 
     def _add(self, problem: str) -> None:
@@ -235,6 +236,6 @@ def _zero(kind: Type) -> Any:
             return "0"
         case form if form in _NUMBERS or form == "int-or-string":
             return 0
-        case "time" | "micro-time" | "any":
+        case "time" | "micro-time" | "any" | "schema-or-bool" | "schema-or-schemas" | "schema-or-texts":
             return None
     return ""

@@ -40,7 +40,8 @@ VALIDATING: dict[Resource, Sequence[Plugin]] = {
     PERSISTENT_VOLUME_CLAIMS: (limits.check, claims.check_resize),
     CERTIFICATE_SIGNING_REQUESTS: (certificates.refuse_masters,),
 }
-RESIZING: Sequence[Plugin] = (limits.check,)
+RESIZED_MUTATING: Sequence[Plugin] = (limits.fill,)
+RESIZED_VALIDATING: Sequence[Plugin] = (limits.check,)
 """Of pods through their subresource."""
 
 
@@ -58,6 +59,10 @@ class Admission:
 
     def admit(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """Changes `new` as the cluster wants it. Raises Forbidden, NotFound."""
+        if call.subresource:
+            for plugin in RESIZED_MUTATING if call.subresource == "resize" else ():
+                plugin(self._cache, call, new, old)
+            return
         if old is None:
             namespaces.must_take_new_objects(self._cache, call, new, self._world.clock.now())
         for plugin in MUTATING.get(call.resource, ()):
@@ -69,7 +74,7 @@ class Admission:
         """The final word on an object that is valid by itself. Raises Forbidden."""
         certificates.check_signer(self._authorizer, call, new, old)
         if call.subresource:
-            for plugin in RESIZING if call.subresource == "resize" else ():
+            for plugin in RESIZED_VALIDATING if call.subresource == "resize" else ():
                 plugin(self._cache, call, new, old)
             return
         escalation.check(self._authorizer, call, new, old)

@@ -21,8 +21,8 @@ Amounts = Mapping[str, str]
 
 
 def fill(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None:
-    """Gives a new pod's containers the requests and limits that they do not name."""
-    if old is not None:
+    """Gives the containers of a new or resized pod the requests and limits that they do not name."""
+    if old is not None and (call.subresource != "resize" or old["metadata"].get("deletionTimestamp")):
         return
     for stored in cache.of(LIMIT_RANGES).select(call.namespace):
         _fill(new, _limits(stored.manifest))

@@ -20,6 +20,13 @@ from .authorization import Attributes, Authorizer, covers
 WATCHED: Sequence[Resource] = (ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS)
 
 
+FULL_AUTHORITY: Sequence[Manifest] = (
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+)
+"""What it takes to let a role gather others: it may come to hold anything."""
+
+
 def check(authorizer: Authorizer, call: Call, new: Manifest, old: Manifest | None) -> None:
     """Raises Forbidden, NotFound for a role that is bound and does not exist."""
     if call.resource not in WATCHED or call.user.is_master:
@@ -45,10 +52,13 @@ def check(authorizer: Authorizer, call: Call, new: Manifest, old: Manifest | Non
             f'user "{call.user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
             f"{listed}"
         )
+    gathers = any((role or {}).get("aggregationRule") for role in (new, old))
+    if gathers and any(_missing(rule, held) for rule in FULL_AUTHORITY):
+        raise call.forbidden("must have cluster-admin privileges to use the aggregationRule")
 
 
 def _granted(manifest: Manifest) -> tuple[object, ...]:
-    return manifest.get("rules"), manifest.get("roleRef"), manifest.get("subjects")
+    return manifest.get("rules"), manifest.get("aggregationRule"), manifest.get("roleRef"), manifest.get("subjects")
 
 
 def _bound(authorizer: Authorizer, call: Call, resource: str, name: str) -> Sequence[Manifest]:
@@ -59,12 +69,13 @@ def _bound(authorizer: Authorizer, call: Call, resource: str, name: str) -> Sequ
     return rules
 
 
-def _missing(rule: Manifest, held: Sequence[Manifest]) -> Iterator[str]:
+def _missing(rule: Manifest, held: Sequence[Manifest]) -> list[str]:
     """What of a rule nobody has given the user, a line for each resource."""
-    for asked, shown in _parts(rule):
-        verbs = [verb for verb in rule.get("verbs") or () if not _has(held, verb, asked)]
-        if verbs:
-            yield f"{{{shown}, Verbs:[{_quoted(verbs)}]}}"
+    lacking = [
+        (shown, [verb for verb in rule.get("verbs") or () if not _has(held, verb, asked)])
+        for asked, shown in _parts(rule)
+    ]
+    return [f"{{{shown}, Verbs:[{_quoted(verbs)}]}}" for shown, verbs in lacking if verbs]
 
 
 def _parts(rule: Manifest) -> Iterator[tuple[Attributes, str]]:

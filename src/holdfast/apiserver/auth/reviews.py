@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from holdfast.api.authentication.reviews import SELF_SUBJECT_REVIEWS, TOKEN_REVIEWS
+from holdfast.api.authorization.review_validation import validate_local, validate_of_subject, validate_own
 from holdfast.api.authorization.reviews import (
     LOCAL_SUBJECT_ACCESS_REVIEWS,
     SELF_SUBJECT_ACCESS_REVIEWS,
     SELF_SUBJECT_RULES_REVIEWS,
     SUBJECT_ACCESS_REVIEWS,
 )
-from holdfast.api.errors import BadRequest, FieldError, forbidden, invalid
+from holdfast.api.errors import BadRequest
 from holdfast.api.resource import Manifest, Resource
 from holdfast.apiserver.call import Call
 
@@ -41,43 +42,18 @@ def is_review(resource: Resource) -> bool:
 
 
 def _own_access(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
-    spec = manifest.get("spec") or {}
-    if errors := _attribute_errors(spec):
+    if errors := [*validate_own(manifest)]:
         raise call.invalid(errors)
-    return _access(reviewer, call.user, spec)
+    return _access(reviewer, call.user, manifest["spec"])
 
 
 def _access_of(reviewer: Reviewer, call: Call, manifest: Manifest) -> Manifest:
-    spec = manifest.get("spec") or {}
-    errors = _attribute_errors(spec)
-    if not spec.get("user") and not spec.get("groups"):
-        errors.append(invalid("spec.user", "", "at least one of user or group must be specified"))
-    if call.resource is LOCAL_SUBJECT_ACCESS_REVIEWS:
-        errors += _local_errors(call, spec)
-    if errors:
+    is_local = call.resource is LOCAL_SUBJECT_ACCESS_REVIEWS
+    if errors := [*(validate_local(manifest, call.namespace) if is_local else validate_of_subject(manifest))]:
         raise call.invalid(errors)
+    spec = manifest["spec"]
     subject = User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "")
     return _access(reviewer, subject, spec)
-
-
-def _attribute_errors(spec: Manifest) -> list[FieldError]:
-    of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if of_resource is not None and of_path is not None:
-        detail = "cannot be specified in combination with resourceAttributes"
-        return [invalid("spec.nonResourceAttributes", of_path, detail)]
-    if of_resource is None and of_path is None:
-        detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        return [invalid("spec.resourceAttributes", None, detail)]
-    return []
-
-
-def _local_errors(call: Call, spec: Manifest) -> list[FieldError]:
-    if spec.get("nonResourceAttributes") is not None:
-        return [forbidden("spec.nonResourceAttributes", "disallowed on this kind of request")]
-    namespace = (spec.get("resourceAttributes") or {}).get("namespace") or ""
-    if namespace != call.namespace:
-        return [invalid("spec.resourceAttributes.namespace", namespace, "must match metadata.namespace")]
-    return []
 
 
 def _access(reviewer: Reviewer, user: User, spec: Manifest) -> Manifest:

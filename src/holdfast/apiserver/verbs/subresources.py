@@ -96,17 +96,31 @@ def _ephemeral_containers(call: Call, new: Manifest, old: Manifest) -> None:
 
 
 def _resize(call: Call, new: Manifest, old: Manifest) -> None:
-    wanted = {one.get("name"): one for one in (new.get("spec") or {}).get("containers") or ()}
+    wanted, before = new.get("spec") or {}, old["spec"]
     _restore(new, old)
-    containers = []
-    for container in old["spec"]["containers"]:
-        resized = {**container}
-        for member in ("resources", "resizePolicy"):
-            if value := wanted.get(container["name"], {}).get(member):
-                resized[member] = value
-        containers.append(resized)
-    new["spec"] = {**old["spec"], "containers": containers}
+    for member in _METADATA:
+        _keep(new["metadata"], old["metadata"], member)
+    new["spec"] = {**before, "containers": _resized(before["containers"], wanted.get("containers") or ())}
+    if "initContainers" in before:
+        first = _resized(before["initContainers"], wanted.get("initContainers") or ())
+        new["spec"]["initContainers"] = [
+            given if given.get("restartPolicy") == "Always" else kept  # one that ends is as it was
+            for given, kept in zip(first, before["initContainers"], strict=True)
+        ]
     strategy.bump_generation(call, new, old)
+
+
+_METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
+def _resized(containers: Sequence[Manifest], wanted: Sequence[Manifest]) -> list[Manifest]:
+    """The containers with the resources that are wanted of them."""
+    named = {one.get("name"): one for one in wanted}
+    return [{**container, **_resources_of(named.get(container["name"]) or {})} for container in containers]
+
+
+def _resources_of(container: Manifest) -> Manifest:
+    return {member: container[member] for member in ("resources", "resizePolicy") if container.get(member)}
 
 
 _MERGE: Mapping[str, Callable[[Call, Manifest, Manifest], None]] = {

@@ -105,6 +105,7 @@ def settle(api: Api, call: Call, new: Manifest, old: Manifest) -> None:
     strategy.carry_over(call, new, old)
     if call.subresource:
         call.resource.default(new)
+        api.admission.admit(call, new, old)
         subresources.merge(call, new, old, api.now())
         return
     strategy.keep_status(call, new, old)

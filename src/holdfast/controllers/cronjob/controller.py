@@ -11,7 +11,7 @@ from holdfast.client.informer import Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
 from holdfast.controllers.owners import BY_CONTROLLER, controller_uid, of_controller
-from holdfast.world import Clock
+from holdfast.world import World
 
 from .plan import Observed, plan
 from .views import CronJob
@@ -25,8 +25,8 @@ class CronJobController:
     name = "cronjob-controller"
     concurrency = CONCURRENCY
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
@@ -49,7 +49,8 @@ class CronJobController:
             self._jobs.by_index(BY_CONTROLLER, cron_job.uid),
             [one["metadata"]["name"] for one in others],
             namespace is not None and "deletionTimestamp" in namespace["metadata"],
-            self._clock.now(),
+            self._world.clock.now(),
+            self._world.zone,
         )
 
     def plan(self, observed: Observed) -> Plan:

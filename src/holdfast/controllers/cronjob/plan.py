@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from holdfast.api.batch.cron_job import CRON_JOBS
@@ -32,6 +32,8 @@ class Observed:
     """Names of the namespace's Jobs that it does not control."""
     is_namespace_terminating: bool
     now: datetime
+    zone: tzinfo = UTC
+    """Of schedules that name none: the machine's, as kube-controller-manager takes its own."""
 
 
 def plan(observed: Observed) -> Plan:
@@ -51,6 +53,7 @@ class Sync:
         self._observed = observed
         self._cron_job = observed.cron_job
         self._now = observed.now
+        self._zone = observed.zone
         self._jobs = sorted(observed.jobs, key=_by_start)
         self._active = self._cron_job.active
         self._last_scheduled = self._cron_job.last_scheduled_at
@@ -135,7 +138,7 @@ class Sync:
         """None if there is nothing to go by, until the spec changes."""
         cron_job = self._cron_job
         try:
-            zone = zone_named(cron_job.time_zone)
+            zone = zone_named(cron_job.time_zone) if cron_job.time_zone else self._zone
         except (ValueError, OSError) as error:
             self._say("Warning", "UnknownTimeZone", f'invalid timeZone: "{cron_job.time_zone}": {error}')
             return None

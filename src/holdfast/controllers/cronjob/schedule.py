@@ -30,7 +30,10 @@ def parse(text: str, zone: tzinfo) -> Schedule:
 
 
 def zone_named(name: str) -> tzinfo:
-    """UTC without a name. Raises ValueError, or OSError, if nobody knows the zone."""
+    """UTC without a name, which is how upstream writes the time of a job into its annotation.
+
+    Raises ValueError, or OSError, if nobody knows the zone.
+    """
     if not name:
         return UTC
     from zoneinfo import ZoneInfo
