@@ -34,6 +34,7 @@ from .pod_views import pod_view
 from .probes import Prober
 from .probes.prober import NetworkProber, ScriptedProber
 from .registration import Registration
+from .resizing import requested
 from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
 from .runtime.simulated import SimulatedRuntime
 from .shared import PodVolumes, Shared
@@ -145,6 +146,7 @@ class Agent:
             services_synced=services.wait_synced,
             node=lambda: registration.node,
             spawn=self._spawn,
+            requested_beside=self._requested_beside,
             orphans_gone=asyncio.Event(),
         )
 
@@ -244,10 +246,17 @@ class Agent:
             del self._workers[worker.pod.uid]
         if self._names.get(worker.pod.key) is worker:
             del self._names[worker.pod.key]
+        for other in self._workers.values():
+            if other.waits_for_resources:
+                other.wake()
 
     def _container_ended(self, record: ContainerRecord) -> None:
         if worker := self._workers.get(record.pod_uid):
             worker.wake()
+
+    def _requested_beside(self, pod_uid: str) -> dict[str, int]:
+        others = (worker for uid, worker in self._workers.items() if uid != pod_uid)
+        return requested(worker.pod for worker in others if worker.uses_resources)
 
     # -- what nobody wants any more ---------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from holdfast.api.times import format_time
 from .observed import Observed
 from .pod import TERMINAL_PHASES, Pod, Role
 
+RESIZE = ("PodResizePending", "PodResizeInProgress")
+"""There only while they are true (N148)."""
 OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 """In the order they are generated (N25)."""
 
@@ -30,7 +32,12 @@ def conditions(
         "PodScheduled": (True, "", ""),
     }
     ours = [_condition(type, verdicts[type], before.get(type), observed, pod.generation) for type in OWNED]
-    return ours + [condition for type, condition in before.items() if type not in OWNED]
+    resize = [
+        _condition(type, (True, state.reason, state.message), before.get(type), observed, pod.generation)
+        for type, state in zip(RESIZE, (observed.resizing.pending, observed.resizing.progress), strict=True)
+        if state is not None
+    ]
+    return resize + ours + [condition for type, condition in before.items() if type not in OWNED + RESIZE]
 
 
 def _condition(type: str, verdict: Verdict, before: Manifest | None, observed: Observed, generation: int) -> Manifest:

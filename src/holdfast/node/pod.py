@@ -40,6 +40,11 @@ class Container:
         return str(self.manifest.get("image", ""))
 
     @property
+    def resources(self) -> Manifest:
+        """Requests and limits."""
+        return self.manifest.get("resources") or {}
+
+    @property
     def field_path(self) -> str:
         """How events name it (N212)."""
         field = Role.INIT if self.role is Role.SIDECAR else self.role

@@ -55,6 +55,8 @@ class Shared:
     services_synced: Callable[[], Coroutine[Any, Any, None]]
     node: Callable[[], Manifest]
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    requested_beside: Callable[[str], dict[str, int]]
+    """What all pods of the node but the one with that uid ask for: CPU in thousandths, memory in bytes."""
     orphans_gone: asyncio.Event
     """Set when containers of pods that the API no longer knows have been stopped."""
 

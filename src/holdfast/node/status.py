@@ -94,7 +94,7 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     elif before.get("containerID") and current is None:
         entry["containerID"] = before["containerID"]
     entry["started"] = is_running and seen.is_started
-    _add_resources(container, entry, is_running)
+    _add_resources(container, entry, seen.resources if is_running else None, is_running=is_running)
     return entry
 
 
@@ -238,11 +238,12 @@ def _is_ready(container: Container, seen: Seen, state: Manifest) -> bool:
     return "running" in state and seen.is_started and seen.is_ready
 
 
-def _add_resources(container: Container, entry: Manifest, is_running: bool) -> None:
-    resources = container.manifest.get("resources") or {}
+def _add_resources(container: Container, entry: Manifest, given: Manifest | None, *, is_running: bool) -> None:
+    """What is granted and what the run has: not the same while a resize is under way (N148)."""
     if container.role is not Role.EPHEMERAL and is_running:
-        if requests := resources.get("requests"):
+        if requests := container.resources.get("requests"):
             entry["allocatedResources"] = requests
+        resources = container.resources if given is None else given
         entry["resources"] = {key: resources[key] for key in ("limits", "requests") if resources.get(key)}
     if mounts := container.manifest.get("volumeMounts"):
         entry["volumeMounts"] = [_mount_status(mount) for mount in mounts]

@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any, assert_never
 
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import ApiError, NotFound
 
+from .allocation import Allocation
 from .lookout import Lookout
 from .memory import ContainerMemory
 from .observed import Observed, Waiting
@@ -25,18 +25,17 @@ from .plan import (
     EndPod,
     Plan,
     RemoveSandbox,
+    ResizeContainer,
     StartContainer,
     StopContainer,
     is_over,
-    next_attempt,
     plan,
-    restart_key,
 )
-from .pod import Container, Pod
+from .pod import Pod
 from .preparing import Preparation
-from .runtime import ContainerRecord, ContainerState, RuntimeFailure
+from .runs import Runs
+from .runtime import RuntimeFailure
 from .shared import Shared, whole
-from .starting import Place, Starter, StartFailure
 from .status import pod_status
 from .status_writer import StatusWriter
 from .termination import Stopper
@@ -56,6 +55,7 @@ class PodWorker:
     def __init__(self, pod: Pod, shared: Shared, predecessor: asyncio.Event | None = None) -> None:
         """`predecessor` is set when the pod that had this name before is gone from the node (N136)."""
         self.pod = pod
+        """As this node runs it: with the resources that were granted (N148)."""
         self.stopped = asyncio.Event()
         """Set once nothing of the pod runs any more, whatever the API knows of it."""
         self.finished = asyncio.Event()
@@ -67,14 +67,15 @@ class PodWorker:
         self._is_gone = False
         self._shutting_down = asyncio.Event()
         self._is_stopped = False
+        self._allocation = Allocation(pod, shared)
         self._verdict: Waiting | None = None
         self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
         self._lookout = Lookout(pod, shared, self._memory, self.wake)
         self._rounds = self._lookout.rounds
         self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn)
-        self._starter = Starter(shared)
         self._stopper = Stopper(shared)
+        self._runs = Runs(shared, self._memory, self._preparation, self._stopper)
         if pod.is_terminating or is_over(pod.phase):
             self._ending.set()
 
@@ -82,8 +83,8 @@ class PodWorker:
 
     def update(self, pod: Pod) -> None:
         """The API has a newer state of the pod."""
-        before, self.pod = self.pod, pod
-        self._lookout.pod = pod
+        before = self._allocation.update(pod)
+        self._take(self._allocation.pod)
         has_drifted = self._status.observe(pod)
         if pod.is_terminating and not before.is_terminating:
             self._ending.set()
@@ -96,6 +97,9 @@ class PodWorker:
         # The echo of the worker's own status is no news: looking again would only ask the probes again.
         if has_drifted or before.spec != pod.spec or _told(before) != _told(pod):
             self.wake()
+
+    def _take(self, pod: Pod) -> None:
+        self.pod = self._lookout.pod = pod
 
     def removed(self) -> None:
         """The API has the pod no more: its containers are stopped all the same (N136)."""
@@ -114,6 +118,15 @@ class PodWorker:
     def is_gone(self) -> bool:
         """The API has the pod no more."""
         return self._is_gone
+
+    @property
+    def uses_resources(self) -> bool:
+        """Whether what the pod asks for counts against the node: until nothing of it runs any more."""
+        return not self.stopped.is_set()
+
+    @property
+    def waits_for_resources(self) -> bool:
+        return self._allocation.is_pending
 
     def wake(self) -> None:
         """Look again soon."""
@@ -168,7 +181,11 @@ class PodWorker:
     async def _live(self) -> None:
         while not self._ending.is_set():
             self._wake.clear()
+            self._allocation.decide()
+            self._take(self._allocation.pod)
             observed = self._observe()
+            if self._allocation.settle(observed):
+                observed = self._observe()
             step = plan(self.pod, observed, self._memory.for_plan())
             if step.waiting != self._memory.backing_off:
                 self._note_backoffs(step)
@@ -189,9 +206,12 @@ class PodWorker:
                 case RemoveSandbox():
                     await self._remove_broken_sandbox()
                 case StartContainer(container):
-                    await self._start(container)
-                case StopContainer(container, id, message, grace_period_s):
-                    await self._stop(container, id, message, grace_period_s)
+                    await self._runs.start(self.pod, container, self._observe())
+                    self._publish()
+                case StopContainer():
+                    await self._runs.stop(self.pod, action, self._lookout.ips)
+                case ResizeContainer():
+                    self._allocation.failed(await self._runs.resize(self.pod, action))
                 case EndPod(verdict):
                     self._verdict = verdict
                     if verdict is not None:
@@ -256,58 +276,6 @@ class PodWorker:
         await whole(self._shared.runtime.remove_sandbox(self.pod.uid))
 
     # -- containers -------------------------------------------------------------------------------
-
-    async def _start(self, container: Container) -> None:
-        memory, now = self._memory, self._shared.world.clock.now()
-        latest = memory.latest(container.name)
-        if latest is not None and latest.state is not ContainerState.RUNNING:
-            memory.restarts.next(restart_key(self.pod, container), latest.finished or now, now)
-        observed = self._observe()
-        newest_log = self._shared.files.newest_log(self.pod, container.name)
-        attempt = next_attempt(self.pod, container, observed.seen(container.name), newest_log)
-        try:
-            volumes = await self._preparation.volumes(self.pod)
-            place = Place(observed.ips, observed.host_ips, self._preparation.hostname(self.pod), volumes)
-            record = await self._starter.start(self.pod, container, attempt, place)
-            memory.started(container)
-            if container.hook("postStart") is not None:
-                await self._post_start(container, record, place)
-        except StartFailure as failure:
-            memory.failed(container, failure.reason, failure.message, failure.again_at)
-        except MountFailure as failure:
-            wait_s = self._preparation.failed(self.pod, failure)
-            memory.failed(container, "ContainerCreating", "", now + timedelta(seconds=wait_s))
-        else:
-            await self._forget_old_runs(container, attempt)
-        self._publish()
-
-    async def _post_start(self, container: Container, record: ContainerRecord, place: Place) -> None:
-        self._memory.in_hook.add(container.name)
-        try:
-            await self._starter.post_start(self.pod, container, record, place)
-        except StartFailure:
-            message = "FailedPostStartHook"
-            await self._stop(container, record.id, message, self.pod.grace_period_s)
-            raise
-        finally:
-            self._memory.in_hook.discard(container.name)
-
-    async def _stop(self, container: Container, id: str, message: str, grace_period_s: int) -> None:
-        ips = self._lookout.ips
-        try:
-            await self._stopper.stop(self.pod, container, id, ips, grace_period_s, message)
-        except RuntimeFailure as error:
-            text = f"error killing container {container.name}: {error.message}"
-            self._shared.tell(self.pod, "Warning", "FailedKillPod", text, container)
-            await self._pause(1.0)
-
-    async def _forget_old_runs(self, container: Container, attempt: int) -> None:
-        """The current run and the one before are kept (N170)."""
-        for record in self._shared.runtime.containers(self.pod.uid):
-            if record.name == container.name and record.attempt < attempt - 1:
-                with suppress(RuntimeFailure):
-                    await self._shared.runtime.remove_container(record.id)
-        self._shared.files.prune(self.pod, container.name, attempt - 1)
 
     def _note_backoffs(self, step: Plan) -> None:
         for name in step.waiting.keys() - self._memory.backing_off.keys():
@@ -420,7 +388,12 @@ class PodWorker:
     # -- looking ----------------------------------------------------------------------------------
 
     def _observe(self) -> Observed:
-        return self._lookout.observe(is_ending=self._ending.is_set(), has_ended=self._is_stopped, verdict=self._verdict)
+        return self._lookout.observe(
+            is_ending=self._ending.is_set(),
+            has_ended=self._is_stopped,
+            verdict=self._verdict,
+            resizing=self._allocation.shown(),
+        )
 
     def _publish(self, observed: Observed | None = None) -> None:
         if not self._is_gone:

@@ -243,6 +243,9 @@ class Runtime(Protocol):
     async def start_container(self, container_id: str) -> ContainerRecord:
         """Raises RuntimeFailure."""
 
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        """Changes the limits of a running container. Raises RuntimeFailure; nothing has changed then."""
+
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         """Sends the signal (default: the image's, else SIGTERM), SIGKILL after the grace; returns when it has ended."""
 

@@ -33,6 +33,7 @@ from holdfast.world import World
 
 from . import (
     ContainerRecord,
+    ContainerResources,
     ContainerSpec,
     ContainerState,
     ExecResult,
@@ -279,6 +280,9 @@ class ProcessRuntime:
         container.ended.set()
         if self._listener is not None:
             self._listener(container.stored.as_record())
+
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        """Nothing is limited here, as `shortcomings` says."""
 
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         container = self._containers.get(container_id)

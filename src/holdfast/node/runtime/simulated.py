@@ -22,6 +22,7 @@ from holdfast.world import World
 
 from . import (
     ContainerRecord,
+    ContainerResources,
     ContainerSpec,
     ContainerState,
     ExecResult,
@@ -48,6 +49,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start_delay_s: float = 0.0
     create_failure: str = ""
     start_failure: str = ""
+    update_failure: str = ""
     exit_after_s: float | None = None
     """The run ends by itself then; None: it never does."""
     exit_code: int = 0
@@ -265,6 +267,16 @@ class SimulatedRuntime:
             reason = "OOMKilled" if script.is_oom_killed else "Error" if script.exit_code else "Completed"
             self._end_after(container, script.exit_after_s, script.exit_code, reason)
         return container.record
+
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        container = self._running(container_id)
+        if container.script.update_failure:
+            raise RuntimeFailure("", container.script.update_failure)
+        container.spec = replace(container.spec, resources=resources)
+
+    def resources(self, container_id: str) -> ContainerResources:
+        """What a container has by now."""
+        return self._container(container_id).spec.resources
 
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         container = self._containers.get(container_id)

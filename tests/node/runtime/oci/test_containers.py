@@ -326,6 +326,28 @@ async def test_limits_and_usage_are_the_containers_own(node):
     assert text == str(128 << 20)
 
 
+async def test_n148_limits_of_a_running_container_change(node):
+    """Both layouts of control groups; what has no limit any more has none, and the record outlives the agent."""
+    show = (
+        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.shares 2>/dev/null"
+        " || cat memory.max cpu.max cpu.weight"
+    )
+    record = await node.start("sleep 100", resources=ContainerResources(memory_limit_bytes=64 << 20, cpu_shares=512))
+    wanted = ContainerResources(memory_limit_bytes=96 << 20, cpu_quota_us=50_000, cpu_shares=1024)
+    await node.runtime.update_container(record.id, wanted)
+    shown = (await node.sh(record, show)).split()
+    assert shown[0] == str(96 << 20)
+    assert shown[1] == "50000"
+    await node.runtime.update_container(record.id, ContainerResources(cpu_shares=1024))
+    shown = (await node.sh(record, show)).split()
+    assert shown[0] == "max" or int(shown[0]) > 1 << 40
+    assert shown[1] in ("max", "-1")
+    assert [r.state for r in node.runtime.containers()] == [ContainerState.RUNNING]
+    await node.runtime.stop_container(record.id, 0)
+    with pytest.raises(RuntimeFailure, match="not running"):
+        await node.runtime.update_container(record.id, wanted)
+
+
 WITHOUT_GROUPS = """
 import asyncio, sys
 sys.path[:0] = {path!r}

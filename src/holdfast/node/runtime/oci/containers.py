@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.node.runtime import ContainerState, ExitListener, RuntimeFailure
+from holdfast.node.runtime import ContainerResources, ContainerState, ExitListener, RuntimeFailure
 from holdfast.node.runtime.oci import records, rootfs
 from holdfast.node.runtime.oci.cgroups import Groups
 from holdfast.node.runtime.oci.processes import (
@@ -186,6 +187,16 @@ class Containers:
         stored = msgspec.structs.replace(stored, started=self._clock.now())
         self.keep(stored)
         return stored
+
+    async def update(self, identifier: str, resources: ContainerResources) -> None:
+        """Raises RuntimeFailure. Without control groups there is nothing to change but the record."""
+        stored = self.running(identifier)
+        try:
+            self._groups.limit(stored.cgroup, resources)
+        except OSError as error:
+            raise RuntimeFailure("", f"writing {error.filename}: {(error.strerror or str(error)).lower()}") from error
+        spec = dataclasses.replace(stored.spec, resources=resources)
+        self.keep(msgspec.structs.replace(self._known(identifier), spec=spec))
 
     # Ending
 

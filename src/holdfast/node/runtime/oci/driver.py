@@ -17,6 +17,7 @@ import msgspec
 
 from holdfast.node.runtime import (
     ContainerRecord,
+    ContainerResources,
     ContainerSpec,
     ExecResult,
     ExitListener,
@@ -282,6 +283,9 @@ class OciRuntime:
 
     async def start_container(self, container_id: str) -> ContainerRecord:
         return (await self._containers.start(container_id)).as_record()
+
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        await self._containers.update(container_id, resources)
 
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         await self._containers.stop(container_id, grace_period_s, signal)

@@ -185,6 +185,7 @@ def configuration(
 
 
 def resources(spec: ContainerSpec) -> dict[str, Any]:
+    """Limits and the device rules."""
     """Limits and the device rules; swap is held to the memory limit (R62)."""
     result: dict[str, Any] = {"devices": [{"allow": spec.privileged, "access": "rwm"}]}
     limits: ContainerResources = spec.resources
