@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, assert_never
 
-from holdfast.api.core.pod import PODS
-from holdfast.api.errors import ApiError, NotFound
+from holdfast.api.errors import ApiError
 
 from .allocation import Allocation
+from .leaving import Step, delete_object, until_done
 from .lookout import Lookout
 from .memory import ContainerMemory
 from .observed import Observed, Waiting
@@ -43,8 +43,6 @@ from .volumes import MountFailure
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 122.0
 LONGEST_FAREWELL_S = 5.0
 """A node that is stopped waits no longer for the API to take a pod's last status, or the pod itself."""
 
@@ -310,7 +308,7 @@ class PodWorker:
                     await stopping
         self._is_stopped = self.pod.is_terminating or self._is_gone or not self._shutting_down.is_set()
         self._publish()
-        await self._until_done(self._remove_sandbox, "sandbox not removed")
+        await self._until_done(self._shared.runtime.remove_sandbox, "sandbox not removed")
         self._rounds.keep(set())
         self._publish()
 
@@ -319,7 +317,7 @@ class PodWorker:
 
         On a node that is stopped a later agent does what the API, perhaps stopped before, does not allow now.
         """
-        await self._until_done(self._unmount, "volumes not unmounted")
+        await self._until_done(self._shared.volumes.unmount, "volumes not unmounted")
         taking_leave = asyncio.ensure_future(self._until_gone())
         stopping = asyncio.ensure_future(self._shutting_down.wait())
         try:
@@ -341,49 +339,18 @@ class PodWorker:
             if self.pod.is_terminating or self._shutting_down.is_set():
                 await self._status.flush()
             if self.pod.is_terminating:
-                await self._delete_object()
+                await delete_object(self._shared, self.pod, lambda: self._is_gone)
             elif self._shutting_down.is_set():
                 return
             if not self._is_gone:
                 await self._wake.wait()
                 self._publish()
 
-    async def _delete_object(self) -> None:
-        """With grace 0, and of exactly this uid (N131, N233); until it is acknowledged or the pod is gone."""
-        delay_s = FIRST_RETRY_S
-        while not self._is_gone:
-            try:
-                await self._shared.client.delete(
-                    PODS, self.pod.name, self.pod.namespace, uid=self.pod.uid, grace_period_s=0
-                )
-                return
-            except NotFound:
-                return
-            except ApiError as error:
-                log.debug("pod not removed pod=%s error=%s", self.pod.key, error)
-                await self._shared.world.clock.sleep(delay_s)
-                delay_s = min(delay_s * 2, 10.0)
+    async def _remove_files(self, pod_uid: str) -> None:
+        self._shared.files.remove(pod_uid)
 
-    async def _remove_sandbox(self) -> None:
-        await self._shared.runtime.remove_sandbox(self.pod.uid)
-
-    async def _unmount(self) -> None:
-        await self._shared.volumes.unmount(self.pod.uid)
-
-    async def _remove_files(self) -> None:
-        self._shared.files.remove(self.pod.uid)
-
-    async def _until_done(self, step: Callable[[], Coroutine[Any, Any, None]], trouble: str) -> None:
-        """Tries again for ever: a pod that is not cleaned up stays Terminating, on purpose (N135, V82)."""
-        delay_s = FIRST_RETRY_S
-        while True:
-            try:
-                await step()
-                return
-            except (OSError, RuntimeFailure) as error:
-                log.warning("%s pod=%s error=%s", trouble, self.pod.key, error)
-                await self._shared.world.clock.sleep(delay_s)
-                delay_s = min(delay_s * 2, LONGEST_RETRY_S)
+    async def _until_done(self, step: Step, trouble: str) -> None:
+        await until_done(self._shared.world.clock, self.pod, step, trouble)
 
     # -- looking ----------------------------------------------------------------------------------
 
