@@ -14,6 +14,7 @@ from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import AlreadyExists, NotFound
 from holdfast.apiserver.server import ApiServer
 from holdfast.node.agent import Agent, AgentConfig
+from holdfast.node.eviction.thresholds import Reading
 from holdfast.node.runtime.simulated import Script, SimulatedRuntime
 from holdfast.simulation.faults import NO_FAULTS, FaultyClient
 from holdfast.store.memory import MemoryStore
@@ -32,12 +33,17 @@ class Machine:
         self._world = world
         self._config = config
         self._agent: asyncio.Task[None] | None = None
+        self.readings: dict[str, Reading] = {}
+        """What the machine has left, by signal."""
         self.statuses: list[dict[str, Any]] = []
 
     async def start(self) -> None:
         self.api = FaultyClient(self.server.client("node"), lambda: NO_FAULTS, self._world.random)
-        self.agent = Agent(self.api, self.runtime, self._world, self._config)
+        self.agent = Agent(self.api, self.runtime, self._world, self._config, readings=self._look)
         self._agent = asyncio.create_task(self.agent.run())
+
+    async def _look(self) -> dict[str, Reading]:
+        return self.readings
 
     async def stop(self) -> None:
         """As `kill -9` would: at once, and nothing is put in order."""

@@ -239,7 +239,7 @@ def test_n148_quantities_are_compared_by_value():
 
 
 def test_n148_without_a_registered_node_nothing_is_refused():
-    assert refusal(pod(), {}, {"cpu": 0, "memory": 0}) is None
+    assert refusal(pod(), {}, {}) is None
 
 
 def test_n148_messages_tell_of_sidecars_too_and_of_the_error():

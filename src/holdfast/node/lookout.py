@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .memory import ContainerMemory
-from .observed import Observed, Resizing, Waiting
+from .observed import Observed, Resizing, Verdict
 from .pod import Container, Pod
 from .probes.rounds import Rounds
 from .runtime import ContainerRecord, ContainerState, Sandbox
@@ -36,7 +36,7 @@ class Lookout:
         return bool(self._adopted)
 
     def observe(
-        self, *, is_ending: bool, has_ended: bool, verdict: Waiting | None, resizing: Resizing = _NO_RESIZE
+        self, *, is_ending: bool, has_ended: bool, verdict: Verdict | None, resizing: Resizing = _NO_RESIZE
     ) -> Observed:
         records = self._shared.runtime.containers(self.pod.uid)
         self._follow(records)

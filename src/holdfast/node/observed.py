@@ -20,6 +20,18 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why the agent ends a pod, rather than its containers: reason and message at pod level (N17)."""
+
+    reason: str
+    message: str
+    is_disruption: bool = False
+    """The condition DisruptionTarget says it too (N33)."""
+    is_rejection: bool = False
+    """The pod was never begun with (N191)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is known of one container."""
 
@@ -86,8 +98,8 @@ class Observed:
     has_ended: bool = False
     """All containers are stopped for good (N14, N51)."""
     resizing: Resizing = Resizing()
-    verdict: Waiting | None = None
-    """Why the agent ended the pod: reason and message at pod level (N17); its phase is Failed then."""
+    verdict: Verdict | None = None
+    """Why the agent ended the pod; its phase is Failed then."""
 
     def seen(self, name: str) -> Seen:
         return self.containers.get(name, _NOTHING)

@@ -16,13 +16,13 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
 
 from .backoff import Backoff, in_words
-from .observed import Observed, Seen, Waiting
+from .observed import Observed, Seen, Verdict, Waiting
 from .pod import TERMINAL_PHASES, Container, Pod, Role
 from .resizing import changed, needs_restart
 from .runtime import ContainerRecord
 from .status import LOST_REASON, old_entry
 
-DEADLINE_EXCEEDED = Waiting("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class StopContainer:
 class EndPod:
     """Stops what still runs, for good; the object stays."""
 
-    verdict: Waiting | None = None
+    verdict: Verdict | None = None
     """Reason and message at pod level, if the agent ends it rather than its containers (N17)."""
 
 

@@ -22,7 +22,7 @@ RESIZABLE = ("cpu", "memory")
 Granted = Mapping[str, Manifest]
 """Requests and limits by container name."""
 Amounts = dict[str, int]
-"""CPU in thousandths, memory in bytes."""
+"""CPU in thousandths, everything else in whole units."""
 
 
 def granted_before(pod: Pod) -> dict[str, Manifest]:
@@ -93,32 +93,28 @@ def needs_restart(container: Container, names: Iterable[str]) -> bool:
 
 def requested(pods: Iterable[Pod]) -> Amounts:
     """By all of them together."""
-    total = dict.fromkeys(RESIZABLE, 0)
+    total: Amounts = {}
     for pod in pods:
-        asked = amounts(with_overhead(pod.spec, "requests", pod_amounts(pod.spec, "requests")))
-        for name in RESIZABLE:
-            total[name] += asked.get(name, 0)
+        for name, amount in amounts(with_overhead(pod.spec, "requests", pod_amounts(pod.spec, "requests"))).items():
+            total[name] = total.get(name, 0) + amount
     return total
 
 
 def amounts(quantities: Mapping[str, str]) -> Amounts:
-    return {
-        name: quantity.milli(text) if name == "cpu" else quantity.whole(text)
-        for name, text in quantities.items()
-        if name in RESIZABLE
-    }
+    return {name: quantity.milli(text) if name == "cpu" else quantity.whole(text) for name, text in quantities.items()}
 
 
 def refusal(pod: Pod, allocatable: Amounts, used: Amounts) -> Waiting | None:
     """Why the pod cannot have what it asks for: never on this node, or not beside what others use there."""
     asked = requested([pod])
     for name in reversed(RESIZABLE):
-        if name in allocatable and asked[name] > allocatable[name]:
+        if name in allocatable and asked.get(name, 0) > allocatable[name]:
             text = f"{name}, requested: {asked[name]}, capacity: {allocatable[name]}"
             return Waiting("Infeasible", f"Node didn't have enough capacity: {text}")
     for name in RESIZABLE:
-        if asked[name] and name in allocatable and asked[name] > allocatable[name] - used[name]:
-            text = f"{name}, requested: {asked[name]}, used: {used[name]}, capacity: {allocatable[name]}"
+        others = used.get(name, 0)
+        if name in allocatable and asked.get(name, 0) > max(0, allocatable[name] - others):
+            text = f"{name}, requested: {asked[name]}, used: {others}, capacity: {allocatable[name]}"
             return Waiting("Deferred", f"Node didn't have enough resource: {text}")
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from .pod import Container, Pod
 from .probes import Prober
 from .runtime import Runtime, Sandbox
 from .volumes import Mounted
+from .volumes.usage import VolumeUse
 
 
 class PodVolumes(Protocol):
@@ -29,6 +30,8 @@ class PodVolumes(Protocol):
     async def mount(self, pod: Pod) -> Mapping[str, Mounted]: ...
 
     async def refresh(self, pod: Pod) -> None: ...
+
+    async def usage(self, pod: Pod) -> Sequence[VolumeUse]: ...
 
     async def unmount(self, pod_uid: str) -> None: ...
 

@@ -11,7 +11,7 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time
 
 from .conditions import conditions
-from .observed import Observed, Seen
+from .observed import Observed, Seen, Verdict
 from .pod import TERMINAL_PHASES, Container, Pod, Role
 from .runtime import ContainerRecord, ContainerState
 
@@ -40,13 +40,15 @@ def pod_status(pod: Pod, observed: Observed, runtime: str, old: Manifest | None 
             container_status(pod, c, observed, runtime, old) for c in pod.ephemeral_containers
         ],
     }
+    verdict = observed.verdict
+    if verdict is not None and verdict.is_rejection:
+        return {**status, **_rejected(pod, verdict, observed)}
     status["phase"] = settled_phase(pod, observed, lists, old)
     for reason in ("reason", "message"):
         if old.get(reason) and old.get("phase") == status["phase"]:
             status[reason] = old[reason]  # N17
-    if observed.verdict is not None:
-        status["reason"] = observed.verdict.reason
-        status["message"] = observed.verdict.message
+    if verdict is not None:
+        status["reason"], status["message"] = verdict.reason, verdict.message
     status["conditions"] = conditions(pod, observed, status["phase"], lists, old)
     if observed.host_ips:
         status["hostIP"] = observed.host_ips[0]
@@ -62,6 +64,18 @@ def pod_status(pod: Pod, observed: Observed, runtime: str, old: Manifest | None 
     if qos := (old.get("qosClass") or pod.status.get("qosClass")):
         status["qosClass"] = qos
     return status
+
+
+def _rejected(pod: Pod, verdict: Verdict, observed: Observed) -> Manifest:
+    """Of a pod that this node never began with: nothing is said of its containers (N191)."""
+    status: Manifest = {
+        "phase": "Failed",
+        "reason": verdict.reason,
+        "message": f"Pod was rejected: {verdict.message}",
+        "startTime": pod.status.get("startTime") or format_time(observed.now),
+    }
+    kept = ("conditions", "qosClass")
+    return status | {member: pod.status[member] for member in kept if pod.status.get(member)}
 
 
 def _by_name(entry: Manifest) -> str:

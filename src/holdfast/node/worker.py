@@ -18,7 +18,7 @@ from .allocation import Allocation
 from .leaving import Step, delete_object, until_done
 from .lookout import Lookout
 from .memory import ContainerMemory
-from .observed import Observed, Waiting
+from .observed import Observed, Verdict
 from .plan import (
     Action,
     CreateSandbox,
@@ -43,6 +43,8 @@ from .volumes import MountFailure
 
 log = logging.getLogger(__name__)
 
+EVICTED = "Evicted"
+EVICTION_GRACE_S = 1
 LONGEST_FAREWELL_S = 5.0
 """A node that is stopped waits no longer for the API to take a pod's last status, or the pod itself."""
 
@@ -56,6 +58,8 @@ class PodWorker:
         """As this node runs it: with the resources that were granted (N148)."""
         self.stopped = asyncio.Event()
         """Set once nothing of the pod runs any more, whatever the API knows of it."""
+        self.reclaimed = asyncio.Event()
+        """Set once its volumes are taken away too; logs stay as long as the object."""
         self.finished = asyncio.Event()
         self._shared = shared
         self._predecessor = predecessor
@@ -66,7 +70,8 @@ class PodWorker:
         self._shutting_down = asyncio.Event()
         self._is_stopped = False
         self._allocation = Allocation(pod, shared)
-        self._verdict: Waiting | None = None
+        self._verdict: Verdict | None = None
+        self._is_evicted = False
         self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
         self._lookout = Lookout(pod, shared, self._memory, self.wake)
@@ -75,6 +80,9 @@ class PodWorker:
         self._stopper = Stopper(shared)
         self._runs = Runs(shared, self._memory, self._preparation, self._stopper)
         if pod.is_terminating or is_over(pod.phase):
+            self._ending.set()
+        elif pod.status.get("reason") == EVICTED:  # by an agent that did not come to the end of it
+            self._verdict = Verdict(EVICTED, str(pod.status.get("message") or ""))
             self._ending.set()
 
     # -- what happens -----------------------------------------------------------------------------
@@ -112,6 +120,23 @@ class PodWorker:
         self._ending.set()
         self.wake()
 
+    def reject(self, verdict: Verdict) -> None:
+        """The node does not take the pod (N191); before `run`."""
+        self._end_by(verdict, "Warning")
+
+    def evict(self, verdict: Verdict) -> None:
+        """Ends the pod for good, and gives it next to no time for that (N146)."""
+        if not self._ending.is_set():
+            self._is_evicted = True
+            self._end_by(verdict, "Warning")
+            self.wake()
+
+    def _end_by(self, verdict: Verdict | None, event_type: str) -> None:
+        self._verdict = verdict
+        if verdict is not None:
+            self._shared.tell(self.pod, event_type, verdict.reason, verdict.message)
+        self._ending.set()
+
     @property
     def is_gone(self) -> bool:
         """The API has the pod no more."""
@@ -119,8 +144,9 @@ class PodWorker:
 
     @property
     def uses_resources(self) -> bool:
-        """Whether what the pod asks for counts against the node: until nothing of it runs any more."""
-        return not self.stopped.is_set()
+        """Whether what the pod asks for counts against the node: as long as something of it runs, or is to run."""
+        is_rejected = self._verdict is not None and self._verdict.is_rejection
+        return not (self.stopped.is_set() or self._is_gone or is_rejected)
 
     @property
     def waits_for_resources(self) -> bool:
@@ -164,8 +190,8 @@ class PodWorker:
             self._status.stop()
             self._shared.images.forget(self.pod)
             self._shared.lookup.forget(self.pod.uid)
-            self.stopped.set()
-            self.finished.set()
+            for event in (self.stopped, self.reclaimed, self.finished):
+                event.set()
 
     async def _catch_up(self) -> None:
         """Shows what changed while no agent looked, and renews tokens of whose age nobody knows (V103, A220).
@@ -211,10 +237,7 @@ class PodWorker:
                 case ResizeContainer():
                     self._allocation.failed(await self._runs.resize(self.pod, action))
                 case EndPod(verdict):
-                    self._verdict = verdict
-                    if verdict is not None:
-                        self._shared.tell(self.pod, "Normal", verdict.reason, verdict.message)
-                    self._ending.set()
+                    self._end_by(verdict, "Normal")
                     return
                 case _:
                     assert_never(action)
@@ -282,6 +305,11 @@ class PodWorker:
             self._memory.failures.pop(name, None)
         self._memory.backing_off = step.waiting
 
+    @property
+    def _grace_period_s(self) -> int:
+        """N132: of an evicted pod that nobody deletes, the least."""
+        return EVICTION_GRACE_S if self._is_evicted and not self.pod.is_terminating else self.pod.grace_period_s
+
     # -- the end ----------------------------------------------------------------------------------
 
     async def _end(self) -> None:
@@ -291,7 +319,7 @@ class PodWorker:
         ips = self._lookout.ips
         while True:
             self._grace_changed.clear()
-            stopping = asyncio.ensure_future(self._stopper.stop_all(self.pod, ips, self.pod.grace_period_s))
+            stopping = asyncio.ensure_future(self._stopper.stop_all(self.pod, ips, self._grace_period_s))
             shorter = asyncio.ensure_future(self._grace_changed.wait())
             try:
                 await asyncio.wait({stopping, shorter}, return_when=asyncio.FIRST_COMPLETED)
@@ -318,6 +346,7 @@ class PodWorker:
         On a node that is stopped a later agent does what the API, perhaps stopped before, does not allow now.
         """
         await self._until_done(self._shared.volumes.unmount, "volumes not unmounted")
+        self.reclaimed.set()
         taking_leave = asyncio.ensure_future(self._until_gone())
         stopping = asyncio.ensure_future(self._shutting_down.wait())
         try:

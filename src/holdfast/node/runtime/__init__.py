@@ -266,6 +266,9 @@ class Runtime(Protocol):
 
     async def usage(self, container_id: str) -> Usage | None: ...
 
+    async def written_bytes(self, container_id: str) -> int:
+        """How much of the disk is taken by what the container has written to its root filesystem."""
+
     async def reopen_log(self, container_id: str) -> None:
         """After the log file has been renamed away: goes on in a new one."""
 

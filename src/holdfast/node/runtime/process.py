@@ -29,6 +29,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast.node.disk import tree_bytes
 from holdfast.world import World
 
 from . import (
@@ -347,6 +348,10 @@ class ProcessRuntime:
             return None
         used = tree_usage(process.pid)
         return Usage(self._world.clock.now(), *used) if used else None
+
+    async def written_bytes(self, container_id: str) -> int:
+        container = self._containers.get(container_id)
+        return await asyncio.to_thread(tree_bytes, container.directory / "root") if container else 0
 
     async def reopen_log(self, container_id: str) -> None:
         supervisor = self._known(container_id).stored.supervisor

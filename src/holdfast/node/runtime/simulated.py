@@ -71,6 +71,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpu_cores: float = 0.0
     """What it keeps busy, from its start on."""
     memory_bytes: int = 0
+    written_bytes: int = 0
+    """To its root filesystem."""
 
 
 @dataclass(slots=True)
@@ -339,6 +341,10 @@ class SimulatedRuntime:
         script, age_s = container.script, asyncio.get_running_loop().time() - container.started_s
         memory = script.memory_bytes
         return Usage(self._world.clock.now(), round(age_s * script.cpu_cores * 1e9), memory, memory)
+
+    async def written_bytes(self, container_id: str) -> int:
+        container = self._containers.get(container_id)
+        return container.script.written_bytes if container else 0
 
     async def reopen_log(self, container_id: str) -> None: ...
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from holdfast.node.disk import tree_bytes
 from holdfast.node.runtime import (
     ContainerRecord,
     ContainerResources,
@@ -362,6 +363,9 @@ class OciRuntime:
             reading.memory_working_set_bytes or 0,
             reading.memory_rss_bytes or 0,
         )
+
+    async def written_bytes(self, container_id: str) -> int:
+        return await asyncio.to_thread(tree_bytes, self._containers.directory(container_id) / "upper")
 
     async def reopen_log(self, container_id: str) -> None:
         self._containers.running(container_id)
