@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from .hosts import Resolver, parse_resolver
 from .image_pulls import ImagePulls
 from .log_rotation import rotate_for_ever
 from .lookup import ApiLookup
-from .node_status import imagined_machine, read_machine
+from .node_status import Machine, imagined_machine, read_machine
 from .plan import is_over
 from .pod import Pod
 from .pod_views import pod_view
@@ -47,6 +47,7 @@ from .shared import PodVolumes, Shared
 from .shutdown import stop_all
 from .streaming import PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
+from .volumes.usage import VolumeUse
 from .worker import PodWorker
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Agent:
         async with asyncio.TaskGroup() as self._group:
             self._shared = self._share(informers, events, registration)
             self._runtime.on_exit(self._container_ended)
-            server = await self._serve(registration)
+            server = await self._serve(registration, machine)
             try:
                 self._group.create_task(informers.run(), name="informers")
                 self._group.create_task(events.run(), name="events")
@@ -179,23 +180,28 @@ class Agent:
     def _active(self) -> list[PodWorker]:
         return [worker for worker in self._workers.values() if worker.uses_resources]
 
-    async def _serve(self, registration: Registration) -> Any:
+    async def _serve(self, registration: Registration, machine: Machine) -> Any:
         if not self._config.server_host:
             return None
         from .server import AgentServer
 
-        server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics())
+        server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics(machine))
         registration.server_port = await server.listen(
             self._config.server_host, self._config.server_port, self._config.server_tls
         )
         return server
 
-    def _statistics(self) -> Statistics:
+    def _statistics(self, machine: Machine) -> Statistics:
         from .statistics.machine import read_usage
         from .statistics.sampling import Statistics
 
-        machine = read_usage if self._config.state_dir is not None else None
-        return Statistics(self._config.node_name, self.pods, self._runtime, self._world.clock, machine)
+        usage = read_usage if self._config.state_dir is not None else None
+
+        async def volumes(pod_uid: str) -> Sequence[VolumeUse]:
+            worker = self._workers.get(pod_uid)
+            return await self._shared.volumes.usage(worker.pod) if worker else ()
+
+        return Statistics(self._config.node_name, self.pods, self._runtime, self._world.clock, usage, volumes, machine)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(_guarded(coroutine))

@@ -129,6 +129,7 @@ class ContainerRecord:
     """`Completed`, `Error`, `OOMKilled`, `ContainerStatusUnknown`; empty while it runs."""
     message: str = ""
     log_path: str = ""
+    resources: ContainerResources = field(default_factory=ContainerResources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,10 @@ class Usage:
     cpu_usage_ns: int
     memory_working_set_bytes: int
     memory_rss_bytes: int = 0
+    memory_usage_bytes: int = 0
+    """With every page of a file that it has touched lately or long ago."""
+    oom_kills: int = 0
+    """Processes killed because its memory ran out, since it was started."""
 
 
 class RuntimeFailure(Exception):

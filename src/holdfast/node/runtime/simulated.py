@@ -236,6 +236,7 @@ class SimulatedRuntime:
             state=ContainerState.CREATED,
             created=self._now(),
             log_path=spec.log_path,
+            resources=spec.resources,
         )
         self._containers[record.id] = _Container(spec, script, record)
         pod.containers.append(record.id)
@@ -275,6 +276,7 @@ class SimulatedRuntime:
         if container.script.update_failure:
             raise RuntimeFailure("", container.script.update_failure)
         container.spec = replace(container.spec, resources=resources)
+        container.record = replace(container.record, resources=resources)
 
     def resources(self, container_id: str) -> ContainerResources:
         """What a container has by now."""
@@ -340,7 +342,7 @@ class SimulatedRuntime:
             return None
         script, age_s = container.script, asyncio.get_running_loop().time() - container.started_s
         memory = script.memory_bytes
-        return Usage(self._world.clock.now(), round(age_s * script.cpu_cores * 1e9), memory, memory)
+        return Usage(self._world.clock.now(), round(age_s * script.cpu_cores * 1e9), memory, memory, memory)
 
     async def written_bytes(self, container_id: str) -> int:
         container = self._containers.get(container_id)

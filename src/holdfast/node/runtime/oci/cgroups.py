@@ -35,6 +35,7 @@ class Reading:
     cpu_usage_ns: int | None
     memory_working_set_bytes: int | None
     memory_rss_bytes: int | None
+    memory_usage_bytes: int | None
 
 
 def find_layout(probe_name: str) -> Layout:
@@ -103,7 +104,7 @@ class Groups:
             cpu_ns = _number(self._directory("cpuacct", path) / "cpuacct.usage")
             inactive, rss = stat.get("total_inactive_file", 0), stat.get("total_rss")
         working_set = None if used is None else max(0, used - inactive)
-        return Reading(cpu_ns, working_set, rss)
+        return Reading(cpu_ns, working_set, rss, used)
 
     def processes(self, pod_uid: str) -> set[int]:
         """Pids still in any group of the pod."""

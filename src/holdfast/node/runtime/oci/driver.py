@@ -355,13 +355,15 @@ class OciRuntime:
     async def usage(self, container_id: str) -> Usage | None:
         stored = self._containers.get(container_id)
         reading = None if stored is None else self._groups.read(stored.cgroup)
-        if reading is None:
+        if stored is None or reading is None:
             return None
         return Usage(
             self._world.clock.now(),
             reading.cpu_usage_ns or 0,
             reading.memory_working_set_bytes or 0,
             reading.memory_rss_bytes or 0,
+            reading.memory_usage_bytes or 0,
+            self._groups.oom_kills(stored.cgroup),
         )
 
     async def written_bytes(self, container_id: str) -> int:

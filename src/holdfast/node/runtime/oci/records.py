@@ -74,6 +74,7 @@ class StoredContainer(msgspec.Struct, frozen=True):
             reason=self.reason,
             message=self.message,
             log_path=self.spec.log_path,
+            resources=self.spec.resources,
         )
 
 
