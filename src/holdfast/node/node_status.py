@@ -150,6 +150,7 @@ def node_status(
         "capacity": capacity,
         "conditions": conditions(old.get("conditions") or [], now, problem, pressures),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": server_port}},
+        "features": {"supplementalGroupsPolicy": True},
         "images": images[:MOST_IMAGES],
         "nodeInfo": {
             "architecture": machine.architecture,

@@ -13,7 +13,7 @@ from holdfast.api.times import format_time
 from .conditions import conditions
 from .observed import Observed, Seen, Verdict
 from .pod import TERMINAL_PHASES, Container, Pod, Role
-from .runtime import ContainerRecord, ContainerState
+from .runtime import ContainerRecord, ContainerState, RunsAs
 
 LOST_CODE = 137
 LOST_REASON = "ContainerStatusUnknown"
@@ -108,6 +108,8 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     elif before.get("containerID") and current is None:
         entry["containerID"] = before["containerID"]
     entry["started"] = is_running and seen.is_started
+    if current is not None and current.runs_as is not None:
+        entry["user"] = {"linux": _user(current.runs_as)}
     _add_resources(container, entry, seen.resources if is_running else None, is_running=is_running)
     return entry
 
@@ -261,6 +263,10 @@ def _add_resources(container: Container, entry: Manifest, given: Manifest | None
         entry["resources"] = {key: resources[key] for key in ("limits", "requests") if resources.get(key)}
     if mounts := container.manifest.get("volumeMounts"):
         entry["volumeMounts"] = [_mount_status(mount) for mount in mounts]
+
+
+def _user(runs_as: RunsAs) -> Manifest:
+    return {"uid": runs_as.uid, "gid": runs_as.gid, "supplementalGroups": list(runs_as.supplementary_gids)}
 
 
 def _mount_status(mount: Manifest) -> dict[str, Any]:

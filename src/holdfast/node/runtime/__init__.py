@@ -67,6 +67,17 @@ class User:
     uid: int | None = None
     gid: int | None = None
     supplementary_gids: tuple[int, ...] = ()
+    with_groups_of_image: bool = True
+    """Whether the groups that the image's own files put the user in count too."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunsAs:
+    """The numbers that came of it."""
+
+    uid: int
+    gid: int
+    supplementary_gids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,10 @@ class ContainerSpec:
     add_capabilities: tuple[str, ...] = ()
     drop_capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    seccomp: str = ""
+    """Empty for none, `runtime/default`, or the path of a profile on this machine."""
+    process_namespace_of: str = ""
+    """The id of a running container whose processes this one shares (N205)."""
     resources: ContainerResources = field(default_factory=ContainerResources)
     log_path: str = ""
     """File for the output in the CRI log format."""
@@ -130,6 +145,8 @@ class ContainerRecord:
     message: str = ""
     log_path: str = ""
     resources: ContainerResources = field(default_factory=ContainerResources)
+    runs_as: RunsAs | None = None
+    """Where the runtime knows."""
 
 
 @dataclass(frozen=True, slots=True)

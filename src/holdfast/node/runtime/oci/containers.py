@@ -342,8 +342,8 @@ class Containers:
         return None
 
     def _reason(self, stored: StoredContainer, exit_code: int) -> str:
-        """OOMKilled only if the first process was killed and the group ran out of memory (R62, N144)."""
-        if exit_code == _KILLED and self._groups.oom_kills(stored.cgroup) > 0:
+        """OOMKilled if any of its processes was, whatever the first one made of that (N45, N144)."""
+        if self._groups.oom_kills(stored.cgroup) > 0:
             return "OOMKilled"
         return "Completed" if exit_code == 0 else "Error"
 

@@ -7,6 +7,7 @@ one stopped. Blocking calls (mounts, netlink) run in asyncio's executor.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,7 @@ from holdfast.node.runtime import (
     ImageMissing,
     ImageRecord,
     Process,
+    RunsAs,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -269,6 +271,8 @@ class OciRuntime:
             cgroup=self._groups.path(spec.pod_uid, identifier),
             host_network=sandbox.spec.host_network,
         )
+        if spec.process_namespace_of:
+            around = dataclasses.replace(around, namespaces={**around.namespaces, **self._processes_of(spec)})
         config = configuration(spec, image, identity, around, self._machine)
         (directory / "config.json").write_bytes(msgspec.json.encode(config))
         return StoredContainer(
@@ -280,7 +284,15 @@ class OciRuntime:
             stop_signal=image.stop_signal,
             cgroup=around.cgroup,
             has_mounted_root=root.is_mounted,
+            runs_as=RunsAs(identity.uid, identity.gid, identity.supplementary_gids),
         )
+
+    def _processes_of(self, spec: ContainerSpec) -> dict[str, str]:
+        """The process namespace of another container. Raises RuntimeFailure if that does not run."""
+        process = self._containers.running(spec.process_namespace_of).process
+        if process is None:
+            raise RuntimeFailure("CreateContainerError", f"container {spec.process_namespace_of} has no process")
+        return {"pid": f"/proc/{process.pid}/ns/pid"}
 
     async def start_container(self, container_id: str) -> ContainerRecord:
         return (await self._containers.start(container_id)).as_record()
