@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from holdfast.node.runtime.simulated import Script
 from holdfast.world import World
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,5 +63,23 @@ def on_jumping_time() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         with asyncio.Runner(loop_factory=JumpingLoop) as runner:
             return runner.run(coroutine)
+
+    return run
+
+
+@pytest.fixture
+def scenario(world: World, on_jumping_time: Callable[[Coroutine[Any, Any, Any]], Any]) -> Callable[..., None]:
+    """Runs a test's body with a machine of its own; keywords go into the agent's configuration."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from machines import Machine, machine
+
+    def run(
+        body: Callable[[Machine], Awaitable[None]], scripts: dict[str, Script] | None = None, **config: Any
+    ) -> None:
+        async def whole() -> None:
+            async with machine(world, scripts, **config) as one:
+                await body(one)
+
+        on_jumping_time(whole())
 
     return run

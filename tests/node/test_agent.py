@@ -3,150 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
-
-import pytest
+import sys
+from pathlib import Path
 
 from holdfast.api.coordination.lease import LEASES
 from holdfast.api.core.config_map import CONFIG_MAPS
-from holdfast.api.core.event import EVENTS
 from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
-from holdfast.api.core.service_account import SERVICE_ACCOUNTS
-from holdfast.api.errors import AlreadyExists, NotFound
-from holdfast.apiserver.server import ApiServer
 from holdfast.client import PatchType
-from holdfast.node.agent import Agent, AgentConfig
 from holdfast.node.pod import Pod
 from holdfast.node.runtime import ContainerState
-from holdfast.node.runtime.simulated import Script, SimulatedRuntime
+from holdfast.node.runtime.simulated import Script
 from holdfast.node.volumes.pod_volumes import ImaginedVolumes
-from holdfast.simulation.faults import NO_FAULTS, FaultyClient
-from holdfast.store.memory import MemoryStore
-from holdfast.world import World
 
-CONFIG = AgentConfig(node_name="node-1", node_ip="192.0.2.1", is_control_plane=True)
+sys.path.insert(0, str(Path(__file__).parent))
 
-
-class Machine:
-    """An API server, a runtime, and an agent that can be stopped and started."""
-
-    def __init__(self, world: World, server: ApiServer, runtime: SimulatedRuntime) -> None:
-        self.client = server.client("test")
-        self.server = server
-        self.runtime = runtime
-        self._world = world
-        self._agent: asyncio.Task[None] | None = None
-        self.statuses: list[dict[str, Any]] = []
-
-    async def start(self) -> None:
-        self.api = FaultyClient(self.server.client("node"), lambda: NO_FAULTS, self._world.random)
-        self.agent = Agent(self.api, self.runtime, self._world, CONFIG)
-        self._agent = asyncio.create_task(self.agent.run())
-
-    async def stop(self) -> None:
-        """As `kill -9` would: at once, and nothing is put in order."""
-        assert self._agent is not None
-        self._agent.cancel()
-        await asyncio.wait({self._agent})
-        if not self._agent.cancelled() and (error := self._agent.exception()):
-            raise error
-
-    async def create(self, spec: dict[str, Any], name: str = "web-0", **metadata: Any) -> dict[str, Any]:
-        spec = {"nodeName": "node-1", **spec}
-        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
-        return await self.client.create(PODS, manifest, "default")
-
-    async def pod(self, name: str = "web-0") -> dict[str, Any]:
-        return await self.client.get(PODS, name, "default")
-
-    async def until(self, holds: Callable[[dict[str, Any]], bool], within_s: float = 60, name: str = "web-0") -> Any:
-        """The pod, as soon as it is so; the time it took is on the loop's clock."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + within_s
-        while True:
-            pod = await self.pod(name)
-            if holds(pod):
-                return pod
-            if loop.time() > end:
-                raise AssertionError(f"not within {within_s} s: {pod['status']}")
-            await asyncio.sleep(0.05)
-
-    async def gone(self, within_s: float = 60, name: str = "web-0") -> float:
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        while loop.time() < start + within_s:
-            try:
-                await self.pod(name)
-            except NotFound:
-                return loop.time() - start
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"still there after {within_s} s")
-
-    async def events(self, reason: str = "") -> list[str]:
-        await asyncio.sleep(0.1)
-        found = (await self.client.list(EVENTS, "default")).items
-        return [event["message"] for event in found if not reason or event["reason"] == reason]
-
-
-@asynccontextmanager
-async def machine(world: World, scripts: dict[str, Script] | None = None) -> AsyncIterator[Machine]:
-    store = MemoryStore(world.clock)
-    await store.open()
-    server = ApiServer(store, world)
-    await server.open()
-    accounts = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    with suppress(AlreadyExists):
-        await server.client("test").create(SERVICE_ACCOUNTS, accounts, "default")
-    result = Machine(world, server, SimulatedRuntime(world, scripts=scripts))
-    await result.start()
-    try:
-        yield result
-    finally:
-        await result.stop()
-        await server.close()
-        await store.close()
-
-
-@pytest.fixture
-def scenario(world, on_jumping_time):
-    """Runs a test's body with a machine of its own."""
-
-    def run(body: Callable[[Machine], Awaitable[None]], scripts: dict[str, Script] | None = None) -> None:
-        async def whole() -> None:
-            async with machine(world, scripts) as one:
-                await body(one)
-
-        on_jumping_time(whole())
-
-    return run
-
-
-APP = {"name": "app", "image": "app:1"}
-
-
-def condition(pod: dict[str, Any], type: str) -> str:
-    return next((c["status"] for c in pod["status"].get("conditions", ()) if c["type"] == type), "")
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    return condition(pod, "Ready") == "True"
-
-
-def state(pod: dict[str, Any], name: str = "app") -> dict[str, Any]:
-    entries = [*pod["status"].get("containerStatuses", ()), *pod["status"].get("initContainerStatuses", ())]
-    return next((entry["state"] for entry in entries if entry["name"] == name), {})
-
-
-def entry(pod: dict[str, Any], name: str = "app") -> dict[str, Any]:
-    entries = pod["status"].get("containerStatuses", ())
-    return next((e for e in entries if e["name"] == name), {"restartCount": 0})
-
-
-def waits_for(reason: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda pod: state(pod).get("waiting", {}).get("reason") == reason
+from machines import APP, condition, entry, is_ready, state, waits_for
 
 
 def test_n215_n217_the_node_is_registered_and_ready(scenario):

@@ -207,12 +207,13 @@ def test_n119_an_adopted_run_keeps_its_verdicts(world, on_jumping_time):
     assert 0 < prober.times("readiness")[0] < 10
 
 
-def test_r153_the_first_attempt_follows_the_open_port(world, on_jumping_time):
+@pytest.mark.parametrize("handler", ["httpGet", "tcpSocket", "grpc"])
+def test_r153_the_first_attempt_follows_the_open_port(world, on_jumping_time, handler):
     prober = Scripted(lambda kind, now: S if now >= 1.2 else F)
 
     async def scenario():
         loop = asyncio.get_running_loop()
-        probe = {"httpGet": {"port": 80}, "periodSeconds": 10}
+        probe = {handler: {"port": 80}, "periodSeconds": 10}
         probed = Probed(world, prober, {"readinessProbe": probe}, lambda: frozenset({80} if loop.time() >= 1.2 else ()))
         probed.begin()
         await asyncio.sleep(2)

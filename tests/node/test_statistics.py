@@ -12,17 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.node.runtime import ContainerSpec, SandboxSpec, Usage
+from holdfast.node.node_status import imagined_machine
+from holdfast.node.runtime import ContainerResources, ContainerSpec, SandboxSpec, Usage
 from holdfast.node.runtime.process import ProcessRuntime
 from holdfast.node.runtime.process_usage import tree_usage
 from holdfast.node.runtime.simulated import Script, SimulatedRuntime
 from holdfast.node.server import AgentServer
 from holdfast.node.statistics import machine
-from holdfast.node.statistics.exposition import text
-from holdfast.node.statistics.sampling import ContainerSample, Sample, Statistics
+from holdfast.node.statistics.exposition import cadvisor, kubelet, resources
+from holdfast.node.statistics.sampling import ContainerSample, Sample, Statistics, VolumeSample
 from holdfast.node.statistics.summary import document
 from holdfast.node.streaming import ContainerView, PodView
+from holdfast.node.volumes.usage import VolumeUse
 from holdfast.wire.http import Request
+from holdfast.wire.prometheus import written
 from holdfast.world import real_world
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +43,7 @@ def container(name, seconds, cpu_ns, memory=1 << 20, started=0, pod="p"):
 def test_a_sample_is_written_as_prometheus_reads_it():
     node = Usage(at(10), 20_500_000_000, 4096)
     sample = Sample(at(10), node, [container("a", 10, 1_500_000_000), container("b", 10, 500_000_000, 1 << 10)])
-    lines = text(sample).splitlines()
+    lines = resources(sample).splitlines()
     told = "[STABLE] Cumulative cpu time consumed by the container in core-seconds"
     assert lines[:4] == [
         f"# HELP container_cpu_usage_seconds_total {told}",
@@ -58,7 +61,7 @@ def test_a_sample_is_written_as_prometheus_reads_it():
 
 
 def test_an_empty_node_still_answers():
-    assert text(Sample(at(0), None, [])).splitlines()[-1] == "resource_scrape_error 1"
+    assert resources(Sample(at(0), None, [])).splitlines()[-1] == "resource_scrape_error 1"
     assert document("n", Sample(at(0), None, []), Sample(at(1), None, [])) == {"node": {"nodeName": "n"}, "pods": []}
 
 
@@ -142,7 +145,7 @@ def test_a_summary_is_two_samples_apart_and_the_second_serves_the_next(world, on
     on_jumping_time(scenario())
 
 
-@pytest.mark.parametrize("path", ["/stats/summary", "/metrics/resource"])
+@pytest.mark.parametrize("path", ["/stats/summary", "/metrics/resource", "/metrics/cadvisor"])
 def test_the_agent_answers_both_to_the_api_server_only(world, on_jumping_time, path):
     async def scenario():
         runtime, record = await simulated(world, cpu_cores=0.25, memory_bytes=1 << 20)
@@ -158,6 +161,60 @@ def test_the_agent_answers_both_to_the_api_server_only(world, on_jumping_time, p
         else:
             assert answer.content_type.startswith("text/plain")
             assert b'pod="web-0"' in answer.body
+
+    on_jumping_time(scenario())
+
+
+def test_kubelet_volume_stats_are_told_of_claims():
+    use = VolumeUse("data", 10, 90, 100, 7, 5, 2, claim="data-web-0")
+    scratch = VolumeUse("scratch", 1, 1, 1, 1, 1, 1)
+    volumes = [VolumeSample("ns", "web-0", "uid", use), VolumeSample("ns", "web-0", "uid", scratch)]
+    lines = written(kubelet("n", "v1.36.2", 1, {"running": 2, "exited": 1}, volumes)).splitlines()
+    labels = '{namespace="ns",persistentvolumeclaim="data-web-0"}'
+    told = [line for line in lines if line.startswith("kubelet_volume_stats")]
+    assert told == [
+        f"kubelet_volume_stats_available_bytes{labels} 90",
+        f"kubelet_volume_stats_capacity_bytes{labels} 100",
+        f"kubelet_volume_stats_inodes{labels} 7",
+        f"kubelet_volume_stats_inodes_free{labels} 5",
+        f"kubelet_volume_stats_inodes_used{labels} 2",
+        f"kubelet_volume_stats_used_bytes{labels} 10",
+    ]
+    assert 'kubelet_running_containers{container_state="running"} 2' in lines
+    assert "kubelet_running_pods 1" in lines
+    assert 'kubelet_node_name{node="n"} 1' in lines
+
+
+def test_cadvisor_tells_limits_beside_what_is_used():
+    usage = Usage(at(10), 10**9, 100, 50, 200, oom_kills=3)
+    limits = ContainerResources(memory_limit_bytes=1 << 20, cpu_quota_us=50_000, cpu_shares=512)
+    one = ContainerSample("ns", "web-0", "uid", "app", at(1), usage, "c0ffee", "app:1", limits)
+    lines = cadvisor(Sample(at(10), None, [one]), imagined_machine("n")).splitlines()
+    labels = 'container="app",id="/uid/c0ffee",image="app:1",name="c0ffee",namespace="ns",pod="web-0"'
+    assert f"container_memory_usage_bytes{{{labels}}} 200 1767225610000" in lines
+    assert f"container_oom_events_total{{{labels}}} 3 1767225610000" in lines
+    assert f"container_spec_memory_limit_bytes{{{labels}}} {1 << 20}" in lines
+    assert f"container_spec_cpu_quota{{{labels}}} 50000" in lines
+    cpu = labels.replace('container="app",', 'container="app",cpu="total",')
+    assert f"container_cpu_usage_seconds_total{{{cpu}}} 1 1767225610000" in lines
+    assert any(line.startswith("machine_cpu_cores{") and line.endswith(" 8") for line in lines)
+
+
+def test_the_summary_tells_of_volumes_and_whose_claims_they_are():
+    use = VolumeUse("data", 10, 90, 100, 7, 5, 2, claim="data-p")
+    last = Sample(at(1), None, [container("a", 1, 0)], [VolumeSample("ns", "p", "uid-p", use)])
+    [volume] = document("n", Sample(at(0), None, []), last)["pods"][0]["volume"]
+    assert volume["usedBytes"] == 10
+    assert volume["pvcRef"] == {"name": "data-p", "namespace": "ns"}
+
+
+def test_the_agent_tells_of_itself(world, on_jumping_time):
+    async def scenario():
+        runtime, record = await simulated(world, cpu_cores=0.25, memory_bytes=1 << 20)
+        text = await Statistics("n", lambda: one_pod(record), runtime, world.clock).agent()
+        assert 'kubelet_running_containers{container_state="running"} 1' in text
+        assert "process_resident_memory_bytes" in text
+        assert 'kubernetes_build_info{git_version="v1.36' in text
 
     on_jumping_time(scenario())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.node.observed import Seen, Waiting
+from holdfast.node.observed import Seen, Verdict, Waiting
 from holdfast.node.status import pod_status
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -93,7 +93,7 @@ def test_n14_a_deleted_pod_that_never_ran_has_failed():
 
 
 def test_n19_a_verdict_fails_the_pod_with_its_reason():
-    verdict = Waiting("DeadlineExceeded", "too long")
+    verdict = Verdict("DeadlineExceeded", "too long")
     result = status(pod(), {"app": ended(137)}, is_ending=True, has_ended=True, verdict=verdict)
     assert (result["phase"], result["reason"], result["message"]) == ("Failed", "DeadlineExceeded", "too long")
     again = status(pod(), {"app": ended(137)}, old=result, is_ending=True, has_ended=True)

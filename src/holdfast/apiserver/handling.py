@@ -21,6 +21,7 @@ from holdfast.api.errors import (
 )
 from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Request, Response
+from holdfast.wire.prometheus import CONTENT_TYPE
 
 from . import health, page, responses, routing
 from .asked import Asked, Forms
@@ -53,6 +54,7 @@ ROOT_PATHS = (
     "/apis",
     "/healthz",
     "/livez",
+    "/metrics",
     issuer.KEYS_PATH,
     "/openapi/v2",
     "/openapi/v3",
@@ -151,6 +153,8 @@ class Handler:
             return responses.not_found_page()
         if path == "/version":
             return responses.document(200, health.version(), style)
+        if path == "/metrics":
+            return Response(200, self._server.tally.text(self._server.cache).encode(), CONTENT_TYPE)
         if path == "/":
             return responses.document(200, {"paths": list(ROOT_PATHS)}, style)
         if path.startswith("/openapi/"):
@@ -173,6 +177,17 @@ class Handler:
         verb = routing.verb_of(request.method, route, flag(query, "watch"))
         if not verb:
             raise not_allowed()
+        tally = self._server.tally
+        try:
+            answer = self._on_verb(request, query, user, style, route, verb)
+        except ApiError as error:
+            tally.count(route, verb, error.code)
+            raise
+        return tally.counted(route, verb, answer)
+
+    def _on_verb(
+        self, request: Request, query: Query, user: User, style: Style, route: Route, verb: str
+    ) -> Answer | Awaitable[Answer]:
         if route.subresource == "proxy":
             return self._proxied(request, route)
         style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)

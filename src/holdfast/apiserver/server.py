@@ -43,6 +43,7 @@ from .discovery import Discovery
 from .expiry import expire_events
 from .local import LocalClient
 from .negotiation import Form
+from .tally import Tally
 from .watching import Hub
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class ApiServer:
         self._plain: dict[int, views.PlainView] = {}
         self._is_open = False
         self._upkeep: tuple[asyncio.Task[None], ...] = ()
+        self.tally = Tally()
         self._handler = handling.Handler(self)
 
     async def open(self) -> None:

@@ -6,11 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
 from holdfast.network.pods import ranges
 from holdfast.node.config import AgentConfig
+from holdfast.node.eviction.thresholds import HARD
 from holdfast.node.runtime import Runtime
 from holdfast.wire.tls import server_context
 from holdfast.world import World
@@ -19,6 +22,8 @@ from .certificates import pair
 from .home import Home
 from .settings import Settings
 
+ENOUGH_BYTES = 1 << 30
+"""Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -75,7 +80,27 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
         is_control_plane=number == 0,
         server_host=HOST,
         server_tls=tls,
+        image_dir=home.images,
+        eviction_hard=thresholds(home.path),
     )
+
+
+def thresholds(disk: Path) -> dict[str, str]:
+    """Below what pods are ended: the kubelet's numbers, but no more of a large disk than `ENOUGH_BYTES`.
+
+    A node has its disks for itself; a tenth of a developer's disk may well be in use for good reason.
+    """
+    try:
+        status = os.statvfs(disk)
+    except OSError:
+        return dict(HARD)
+    size_bytes = status.f_blocks * status.f_frsize
+    capped = {
+        signal: str(ENOUGH_BYTES) if size_bytes * Decimal(part.removesuffix("%")) / 100 > ENOUGH_BYTES else part
+        for signal, part in HARD.items()
+        if signal.endswith("fs.available")
+    }
+    return {**HARD, **capped}
 
 
 def _containers(home: Home, settings: Settings, number: int, world: World, config: AgentConfig) -> NodeParts:

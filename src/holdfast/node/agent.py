@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +22,25 @@ from holdfast.client.events import EventRecorder
 from holdfast.client.informer import Informers
 from holdfast.world import World
 
+from .admission import rejection
 from .config import AgentConfig
+from .eviction.manager import Evictions
+from .eviction.measuring import PodUsage, machine_readings
+from .eviction.thresholds import Readings
+from .eviction.thresholds import parse as parse_thresholds
 from .files import ImaginedFiles, PodFiles, StateDirectory
 from .hosts import Resolver, parse_resolver
 from .image_pulls import ImagePulls
 from .log_rotation import rotate_for_ever
 from .lookup import ApiLookup
-from .node_status import imagined_machine, read_machine
+from .node_status import Machine, imagined_machine, read_machine
+from .plan import is_over
 from .pod import Pod
 from .pod_views import pod_view
 from .probes import Prober
 from .probes.prober import NetworkProber, ScriptedProber
 from .registration import Registration
+from .resizing import requested
 from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
 from .runtime.simulated import SimulatedRuntime
 from .shared import PodVolumes, Shared
@@ -41,6 +48,7 @@ from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
+from .volumes.usage import VolumeUse
 from .worker import PodWorker
 
 if TYPE_CHECKING:
@@ -66,13 +74,16 @@ class Agent:
         *,
         volumes: PodVolumes | None = None,
         prober: Prober | None = None,
+        readings: Callable[[], Awaitable[Readings]] | None = None,
     ) -> None:
+        """`volumes`, `prober` and `readings`, of what the machine has left, stand in for the real ones."""
         self._client = client
         self._runtime = runtime
         self._world = world
         self._config = config
         self._volumes = volumes
         self._prober = prober
+        self._readings = readings
         self._workers: dict[str, PodWorker] = {}
         self._names: dict[str, PodWorker] = {}
         self._is_shutting_down = False
@@ -80,6 +91,7 @@ class Agent:
         """Set once the Node is registered and every pod of the node is known."""
         self._group: asyncio.TaskGroup
         self._shared: Shared
+        self._evictions: Evictions
 
     async def run(self) -> None:
         """Until cancelled. Raises RuntimeError if another agent uses the state directory (N203)."""
@@ -105,7 +117,7 @@ class Agent:
         async with asyncio.TaskGroup() as self._group:
             self._shared = self._share(informers, events, registration)
             self._runtime.on_exit(self._container_ended)
-            server = await self._serve(registration)
+            server = await self._serve(registration, machine)
             try:
                 self._group.create_task(informers.run(), name="informers")
                 self._group.create_task(events.run(), name="events")
@@ -114,7 +126,9 @@ class Agent:
                 self._follow_objects(informers, registration)
                 await registration.register()
                 self._group.create_task(registration.run(), name="registration")
+                self._evictions = self._make_evictions(registration)
                 await self._follow_pods(informers)
+                self._group.create_task(self._evictions.run(), name="evictions")
                 self.started.set()
                 await asyncio.Event().wait()
             finally:
@@ -146,6 +160,7 @@ class Agent:
             services_synced=services.wait_synced,
             node=lambda: registration.node,
             spawn=self._spawn,
+            requested_beside=self._requested_beside,
             orphans_gone=asyncio.Event(),
             status_turns=Turns(),
         )
@@ -157,23 +172,38 @@ class Agent:
         memory = self._config.run_dir or state / "run"
         return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node)
 
-    async def _serve(self, registration: Registration) -> Any:
+    def _make_evictions(self, registration: Registration) -> Evictions:
+        shared, config = self._shared, self._config
+        readings = self._readings or machine_readings(config.state_dir, config.image_dir)
+        usage = PodUsage(self._runtime, shared.files, shared.volumes)
+        thresholds = parse_thresholds(config.eviction_hard)
+        return Evictions(self._world, thresholds, readings, usage, self._active, registration.note_pressures)
+
+    def _active(self) -> list[PodWorker]:
+        return [worker for worker in self._workers.values() if worker.uses_resources]
+
+    async def _serve(self, registration: Registration, machine: Machine) -> Any:
         if not self._config.server_host:
             return None
         from .server import AgentServer
 
-        server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics())
+        server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics(machine))
         registration.server_port = await server.listen(
             self._config.server_host, self._config.server_port, self._config.server_tls
         )
         return server
 
-    def _statistics(self) -> Statistics:
+    def _statistics(self, machine: Machine) -> Statistics:
         from .statistics.machine import read_usage
         from .statistics.sampling import Statistics
 
-        machine = read_usage if self._config.state_dir is not None else None
-        return Statistics(self._config.node_name, self.pods, self._runtime, self._world.clock, machine)
+        usage = read_usage if self._config.state_dir is not None else None
+
+        async def volumes(pod_uid: str) -> Sequence[VolumeUse]:
+            worker = self._workers.get(pod_uid)
+            return await self._shared.volumes.usage(worker.pod) if worker else ()
+
+        return Statistics(self._config.node_name, self.pods, self._runtime, self._world.clock, usage, volumes, machine)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(_guarded(coroutine))
@@ -225,8 +255,18 @@ class Agent:
             return
         predecessor = self._names.get(pod.key)
         worker = PodWorker(pod, self._shared, predecessor.finished if predecessor else None)
+        self._admit(worker)
         self._workers[pod.uid] = self._names[pod.key] = worker
         self._group.create_task(self._work(worker), name=f"pod {pod.key}")
+
+    def _admit(self, worker: PodWorker) -> None:
+        """A pod that this node has not begun with yet is looked at once more (N191)."""
+        pod, node = worker.pod, self._shared.node()
+        if pod.status.get("startTime") or pod.is_terminating or is_over(pod.phase):
+            return
+        others = [other.pod for other in self._active()]
+        if verdict := rejection(pod, node, others, self._evictions.pressures):
+            worker.reject(verdict)
 
     async def _work(self, worker: PodWorker) -> None:
         try:
@@ -246,10 +286,16 @@ class Agent:
             del self._workers[worker.pod.uid]
         if self._names.get(worker.pod.key) is worker:
             del self._names[worker.pod.key]
+        for other in self._workers.values():
+            if other.waits_for_resources:
+                other.wake()
 
     def _container_ended(self, record: ContainerRecord) -> None:
         if worker := self._workers.get(record.pod_uid):
             worker.wake()
+
+    def _requested_beside(self, pod_uid: str) -> dict[str, int]:
+        return requested(worker.pod for worker in self._active() if worker.pod.uid != pod_uid)
 
     # -- what nobody wants any more ---------------------------------------------------------------
 

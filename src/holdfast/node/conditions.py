@@ -8,10 +8,13 @@ from holdfast.api.times import format_time
 from .observed import Observed
 from .pod import TERMINAL_PHASES, Pod, Role
 
+RESIZE = ("PodResizePending", "PodResizeInProgress")
+"""There only while they are true (N148)."""
+DISRUPTION, TERMINATED_BY_NODE = "DisruptionTarget", "TerminationByKubelet"
 OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 """In the order they are generated (N25)."""
 
-Verdict = tuple[bool, str, str]
+Claim = tuple[bool, str, str]
 """Status, reason, message."""
 
 
@@ -22,19 +25,28 @@ def conditions(
     before = {condition["type"]: condition for condition in pod.status.get("conditions") or ()}
     before |= {condition["type"]: condition for condition in old.get("conditions") or () if condition["type"] in OWNED}
     containers_ready = _containers_ready(pod, phase, lists)
-    verdicts: dict[str, Verdict] = {
+    claims: dict[str, Claim] = {
         "PodReadyToStartContainers": (observed.sandbox is not None and bool(observed.ips), "", ""),
         "Initialized": _initialized(pod, phase, lists),
         "Ready": _ready(pod, phase, containers_ready, before),
         "ContainersReady": containers_ready,
         "PodScheduled": (True, "", ""),
     }
-    ours = [_condition(type, verdicts[type], before.get(type), observed, pod.generation) for type in OWNED]
-    return ours + [condition for type, condition in before.items() if type not in OWNED]
+    ours = [_condition(type, claims[type], before.get(type), observed, pod.generation) for type in OWNED]
+    resize = [
+        _condition(type, (True, state.reason, state.message), before.get(type), observed, pod.generation)
+        for type, state in zip(RESIZE, (observed.resizing.pending, observed.resizing.progress), strict=True)
+        if state is not None
+    ]
+    foreign = {type: condition for type, condition in before.items() if type not in OWNED + RESIZE}
+    if observed.verdict is not None and observed.verdict.is_disruption:
+        claim = (True, TERMINATED_BY_NODE, observed.verdict.message)
+        foreign[DISRUPTION] = _condition(DISRUPTION, claim, before.get(DISRUPTION), observed, pod.generation)
+    return resize + ours + list(foreign.values())
 
 
-def _condition(type: str, verdict: Verdict, before: Manifest | None, observed: Observed, generation: int) -> Manifest:
-    is_true, reason, message = verdict
+def _condition(type: str, claim: Claim, before: Manifest | None, observed: Observed, generation: int) -> Manifest:
+    is_true, reason, message = claim
     status = "True" if is_true else "False"
     since = format_time(observed.now)
     if before is not None and before.get("status") == status and before.get("lastTransitionTime"):
@@ -49,7 +61,7 @@ def _condition(type: str, verdict: Verdict, before: Manifest | None, observed: O
     return condition
 
 
-def _initialized(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Verdict:
+def _initialized(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Claim:
     if phase == "Succeeded":
         return True, "PodCompleted", ""
     if not pod.init_containers or any(
@@ -66,7 +78,7 @@ def _initialized(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Verd
     return True, "", ""
 
 
-def _containers_ready(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Verdict:
+def _containers_ready(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Claim:
     if phase in TERMINAL_PHASES:
         return False, "PodCompleted" if phase == "Succeeded" else "PodFailed", ""  # N16
     entries = {entry["name"]: entry for entry in lists["initContainerStatuses"] + lists["containerStatuses"]}
@@ -76,7 +88,7 @@ def _containers_ready(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) ->
     return True, "", ""
 
 
-def _ready(pod: Pod, phase: str, containers_ready: Verdict, before: dict[str, Manifest]) -> Verdict:
+def _ready(pod: Pod, phase: str, containers_ready: Claim, before: dict[str, Manifest]) -> Claim:
     if not containers_ready[0] or phase in TERMINAL_PHASES:
         return containers_ready
     clauses = []
@@ -95,3 +107,9 @@ def _ready(pod: Pod, phase: str, containers_ready: Verdict, before: dict[str, Ma
 
 def _listed(names: list[str]) -> str:
     return f"[{' '.join(names)}]"
+
+
+def is_ours(condition: Manifest) -> bool:
+    """Whether the agent writes it; others' are left alone (N25)."""
+    type = condition["type"]
+    return type in OWNED + RESIZE or (type == DISRUPTION and condition.get("reason") == TERMINATED_BY_NODE)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
 
+from .eviction.thresholds import HARD
+
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
@@ -36,5 +38,9 @@ class AgentConfig:
     """0 picks one; the Node says which."""
     server_tls: SSLContext | None = None
     """Requires the API server's client certificate."""
+    image_dir: Path | None = None
+    """On the disk that images take; default: `state_dir`."""
+    eviction_hard: Mapping[str, str] = field(default_factory=lambda: dict(HARD))
+    """Below what the node is short of something and ends pods, such as `{"memory.available": "100Mi"}` (N146)."""
     resync_s: tuple[float, float] = (60.0, 90.0)
     """A quiet pod is looked at again after a time between these (N80)."""

@@ -32,6 +32,10 @@ class Parts:
     image: ImageRecord
     log_path: str
     memory_capacity_bytes: int
+    seccomp_dir: str = ""
+    """Where profiles of this machine's own are."""
+    target_id: str = ""
+    """The run whose processes an ephemeral container shares."""
 
 
 def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpec:
@@ -58,6 +62,8 @@ def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpe
         add_capabilities=tuple(capabilities.get("add") or ()),
         drop_capabilities=tuple(capabilities.get("drop") or ()),
         no_new_privileges=security.get("allowPrivilegeEscalation") is False,
+        seccomp=seccomp(pod, container, parts.seccomp_dir),
+        process_namespace_of=parts.target_id,
         resources=resources(pod, container, parts.memory_capacity_bytes),
         log_path=parts.log_path,
         stdin=bool(manifest.get("stdin")),
@@ -77,7 +83,24 @@ def user(pod: Pod, container: Container, image: ImageRecord) -> User:
     groups = [int(group) for group in of_pod.get("supplementalGroups") or ()]
     if of_pod.get("fsGroup") is not None:
         groups.append(int(of_pod["fsGroup"]))
-    return User(None if uid is None else int(uid), None if gid is None else int(gid), tuple(dict.fromkeys(groups)))
+    return User(
+        None if uid is None else int(uid),
+        None if gid is None else int(gid),
+        tuple(dict.fromkeys(groups)),
+        with_groups_of_image=of_pod.get("supplementalGroupsPolicy") != "Strict",
+    )
+
+
+def seccomp(pod: Pod, container: Container, profiles: str) -> str:
+    """The container's wish over the pod's, in the words of `ContainerSpec.seccomp` (N178)."""
+    of_pod, of_container = ((each.get("securityContext") or {}) for each in (pod.spec, container.manifest))
+    profile = of_container.get("seccompProfile") or of_pod.get("seccompProfile") or {}
+    match profile.get("type"):
+        case "RuntimeDefault":
+            return "runtime/default"
+        case "Localhost":
+            return f"{profiles}/{profile.get('localhostProfile', '')}"
+    return ""
 
 
 def _refuse_root(pod: Pod, container: Container, uid: int | None, image: ImageRecord) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .memory import ContainerMemory
-from .observed import Observed, Waiting
+from .observed import Observed, Resizing, Verdict
 from .pod import Container, Pod
 from .probes.rounds import Rounds
 from .runtime import ContainerRecord, ContainerState, Sandbox
@@ -14,6 +14,7 @@ from .starting import target
 from .status import old_entry
 
 ADOPTED_AFTER_S = 10.0
+_NO_RESIZE = Resizing()
 
 
 class Lookout:
@@ -26,6 +27,7 @@ class Lookout:
         self._shared = shared
         self._memory = memory
         self._adopted = {record.id for record in shared.runtime.containers(pod.uid)}
+        memory.adopt(pod, shared.runtime.containers(pod.uid))
         self.rounds = Rounds(shared.prober, shared.world, shared.spawn, wake, self._tell, self._listening_ports)
 
     @property
@@ -33,7 +35,9 @@ class Lookout:
         """Whether containers of the pod were here before this agent was."""
         return bool(self._adopted)
 
-    def observe(self, *, is_ending: bool, has_ended: bool, verdict: Waiting | None) -> Observed:
+    def observe(
+        self, *, is_ending: bool, has_ended: bool, verdict: Verdict | None, resizing: Resizing = _NO_RESIZE
+    ) -> Observed:
         records = self._shared.runtime.containers(self.pod.uid)
         self._follow(records)
         return Observed(
@@ -45,6 +49,7 @@ class Lookout:
             messages=self._memory.messages,
             is_ending=is_ending,
             has_ended=has_ended,
+            resizing=resizing,
             verdict=verdict,
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from holdfast.api.resource import Manifest
+
 from .backoff import Backoff
 from .files import PodFiles
 from .observed import Seen, Waiting
@@ -12,7 +14,10 @@ from .plan import Memory
 from .pod import Container, Pod
 from .probes.rounds import Rounds
 from .runtime import ContainerRecord, ContainerState
+from .status import old_entry
 from .termination_message import MOST_LOG_LINES, message, share_bytes
+
+_REPLACED = Waiting("ContainerCreating")
 
 
 class ContainerMemory:
@@ -28,9 +33,14 @@ class ContainerMemory:
         """Why the latest start of a container failed."""
         self.backing_off: Mapping[str, Waiting] = {}
         self.in_hook: set[str] = set()
+        self.due: set[str] = set()
+        """Containers that were stopped to be replaced: they run again whatever the restart policy says."""
+        self.resources: dict[str, Manifest] = {}
+        """What each run has, by its id; what is not here has what the spec says."""
+        self.resize_held: datetime | None = None
 
     def for_plan(self) -> Memory:
-        return Memory(self.restarts, self.held)
+        return Memory(self.restarts, self.held, self.resize_held)
 
     def seen(self, pod: Pod, records: Sequence[ContainerRecord], rounds: Rounds) -> dict[str, Seen]:
         """Every container that ever ran, or failed to."""
@@ -48,7 +58,9 @@ class ContainerMemory:
         return Seen(
             current=current,
             previous=before[-1] if before else None,
-            waiting=self.backing_off.get(name) or self.failures.get(name),
+            waiting=self.backing_off.get(name) or self.failures.get(name) or (_REPLACED if name in self.due else None),
+            is_due=name in self.due,
+            resources=self.resources.get(id),
             is_started=rounds.is_started(id),
             is_ready=rounds.is_ready(id),
             is_in_hook=name in self.in_hook,
@@ -76,12 +88,22 @@ class ContainerMemory:
         log = self._files.log_end(record.log_path, MOST_LOG_LINES)
         return message(file, policy, record.exit_code or 0, log, most_bytes)
 
+    def adopt(self, pod: Pod, records: Sequence[ContainerRecord]) -> None:
+        """Runs that an agent of before has started: the status says what they have."""
+        for record in records:
+            container = pod.container(record.name)
+            entry = old_entry(pod.status, container) if container else {}
+            if record.id in str(entry.get("containerID") or "") and "resources" in entry:
+                self.resources[record.id] = entry["resources"]
+
     def latest(self, name: str) -> ContainerRecord | None:
         runs = self._runs.get(name)
         return runs[-1] if runs else None
 
-    def started(self, container: Container) -> None:
+    def started(self, container: Container, run: ContainerRecord) -> None:
         """Its start succeeded: nothing keeps it waiting any more."""
+        self.resources[run.id] = container.resources
+        self.due.discard(container.name)
         self.failures.pop(container.name, None)
         self.held.pop(container.name, None)
 

@@ -21,12 +21,15 @@ HARD_EVICTION_BYTES = 100 << 20
 MOST_IMAGES = 50
 REPORT_EVERY_S = 300.0
 
-_PRESSURES = (
-    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-)
-EVENTS = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
+_PRESSURES = {
+    ("MemoryPressure", "False"): ("HasSufficientMemory", "has sufficient memory available"),
+    ("MemoryPressure", "True"): ("HasInsufficientMemory", "has insufficient memory available"),
+    ("DiskPressure", "False"): ("HasNoDiskPressure", "has no disk pressure"),
+    ("DiskPressure", "True"): ("HasDiskPressure", "has disk pressure"),
+    ("PIDPressure", "False"): ("HasSufficientPID", "has sufficient PID available"),
+    ("PIDPressure", "True"): ("HasInsufficientPID", "has insufficient PID available"),
+}
+"""By type and status, in the order of N217: how reason, message and event end."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -128,8 +131,12 @@ def node_status(
     now: datetime,
     old: Manifest,
     problem: str = "",
+    pressures: frozenset[str] = frozenset(),
 ) -> Manifest:
-    """The whole status; `runtime` is name and version, `problem` why the node is not ready."""
+    """The whole status; `runtime` is name and version, `problem` why the node is not ready.
+
+    `pressures` are the types of conditions that say what the node is short of.
+    """
     capacity = resources(config, machine)
     allocatable = capacity | {
         "memory": quantity.canonical(f"{max(0, quantity.whole(capacity['memory']) - HARD_EVICTION_BYTES) >> 10}Ki"),
@@ -141,8 +148,9 @@ def node_status(
         ],
         "allocatable": allocatable,
         "capacity": capacity,
-        "conditions": conditions(old.get("conditions") or [], now, problem),
+        "conditions": conditions(old.get("conditions") or [], now, problem, pressures),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": server_port}},
+        "features": {"supplementalGroupsPolicy": True},
         "images": images[:MOST_IMAGES],
         "nodeInfo": {
             "architecture": machine.architecture,
@@ -171,10 +179,16 @@ def resources(config: AgentConfig, machine: Machine) -> dict[str, str]:
     return {name: quantity.canonical(amount) for name, amount in amounts.items()}
 
 
-def conditions(old: list[Manifest], now: datetime, problem: str) -> list[Manifest]:
+def conditions(
+    old: list[Manifest], now: datetime, problem: str, pressures: frozenset[str] = frozenset()
+) -> list[Manifest]:
     """In the order of N217; conditions of others stay behind them."""
     before = {condition["type"]: condition for condition in old}
-    wanted = [(type, "False", reason, message) for type, reason, message in _PRESSURES]
+    wanted = [
+        (type, status, f"Kubelet{reason}", f"kubelet {message}")
+        for (type, status), (reason, message) in _PRESSURES.items()
+        if status == ("True" if type in pressures else "False")
+    ]
     if problem:
         wanted.append(("Ready", "False", "KubeletNotReady", problem))
     else:
@@ -216,6 +230,21 @@ def _still(status: Manifest) -> Manifest:
         for condition in status.get("conditions") or ()
     ]
     return still
+
+
+def news(old: Manifest, new: Manifest) -> list[str]:
+    """Reasons of the events for conditions that turned (N218)."""
+    before = {condition["type"]: condition["status"] for condition in old.get("conditions") or ()}
+    told = []
+    for condition in new["conditions"]:
+        type, status = condition["type"], condition["status"]
+        if before.get(type) == status:
+            continue
+        if type == "Ready":
+            told.append("NodeReady" if status == "True" else "NodeNotReady")
+        elif known := _PRESSURES.get((type, status)):
+            told.append(f"Node{known[0]}")
+    return told
 
 
 def has_rebooted(old: Manifest, new: Manifest) -> bool:

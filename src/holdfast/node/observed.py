@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from holdfast.api.resource import Manifest
+
 from .runtime import ContainerRecord, ContainerState, Sandbox
 
 
@@ -15,6 +17,18 @@ class Waiting:
 
     reason: str
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why the agent ends a pod, rather than its containers: reason and message at pod level (N17)."""
+
+    reason: str
+    message: str
+    is_disruption: bool = False
+    """The condition DisruptionTarget says it too (N33)."""
+    is_rejection: bool = False
+    """The pod was never begun with (N191)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,10 @@ class Seen:
     """Of the current run: the readiness probe's verdict, True without one."""
     is_in_hook: bool = False
     """postStart is at work: the run does not count as running yet (N123)."""
+    is_due: bool = False
+    """It was stopped to be replaced: another run follows, whatever the restart policy says (N83)."""
+    resources: Manifest | None = None
+    """Requests and limits that the current run has; None if those of the spec."""
     failed_probe: str = ""
     """`liveness` or `startup` once that probe has condemned the current run (N111)."""
 
@@ -53,6 +71,16 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Resizing:
+    """Where a change of the pod's resources stands (N148)."""
+
+    pending: Waiting | None = None
+    """Why the node has not granted what the spec asks for."""
+    progress: Waiting | None = None
+    """Granted, but not yet given to every container; with reason and message if that failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything a decision about a pod or its status may rest on, beside the pod itself."""
 
@@ -69,8 +97,9 @@ class Observed:
     """The agent is stopping all containers, for whatever reason: nothing restarts any more."""
     has_ended: bool = False
     """All containers are stopped for good (N14, N51)."""
-    verdict: Waiting | None = None
-    """Why the agent ended the pod: reason and message at pod level (N17); its phase is Failed then."""
+    resizing: Resizing = Resizing()
+    verdict: Verdict | None = None
+    """Why the agent ended the pod; its phase is Failed then."""
 
     def seen(self, name: str) -> Seen:
         return self.containers.get(name, _NOTHING)

@@ -10,15 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
 
 from .backoff import Backoff, in_words
-from .observed import Observed, Seen, Waiting
+from .observed import Observed, Seen, Verdict, Waiting
 from .pod import TERMINAL_PHASES, Container, Pod, Role
+from .resizing import changed, needs_restart
+from .runtime import ContainerRecord
 from .status import LOST_REASON, old_entry
 
-DEADLINE_EXCEEDED = Waiting("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +51,27 @@ class StopContainer:
     message: str
     """Of the Killing event."""
     grace_period_s: int
+    is_replaced: bool = False
+    """Another run follows whatever the restart policy says: it is the container that changed (N83)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndPod:
     """Stops what still runs, for good; the object stays."""
 
-    verdict: Waiting | None = None
+    verdict: Verdict | None = None
     """Reason and message at pod level, if the agent ends it rather than its containers (N17)."""
 
 
-Action = CreateSandbox | RemoveSandbox | StartContainer | StopContainer | EndPod
+@dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """Gives the current run the container's requests and limits (N148)."""
+
+    container: Container
+    id: str
+
+
+Action = CreateSandbox | RemoveSandbox | StartContainer | StopContainer | ResizeContainer | EndPod
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,8 @@ class Memory:
     restarts: Backoff
     held: Mapping[str, datetime] = field(default_factory=dict)
     """Containers whose start failed, and when to try again."""
+    resize_held: datetime | None = None
+    """When a resize that failed is tried again."""
 
 
 def plan(pod: Pod, observed: Observed, memory: Memory) -> Plan:
@@ -99,9 +115,9 @@ def deadline_left_s(pod: Pod, now: datetime) -> float | None:
     return float(limit_s) - (now - parse_time(start)).total_seconds()
 
 
-def restart_key(pod: Pod, container: Container) -> tuple[str, str, str]:
-    """What back-off is counted by; a new image begins anew (N86, N87)."""
-    return (pod.uid, container.name, container.image)
+def restart_key(pod: Pod, container: Container) -> tuple[str, ...]:
+    """What back-off is counted by; with a new image or new resources it begins anew (N86, N87)."""
+    return (pod.uid, container.name, container.image, msgspec.json.encode(container.resources, order="sorted").decode())
 
 
 def next_attempt(pod: Pod, container: Container, seen: Seen, newest_log: int | None = None) -> int:
@@ -123,20 +139,22 @@ def next_attempt(pod: Pod, container: Container, seen: Seen, newest_log: int | N
 
 def has_ended_for_good(pod: Pod, observed: Observed, containers: Iterable[Container]) -> bool:
     """Every one of them has run to its end and may not run again."""
-    return all(
-        (seen := observed.seen(container.name)).has_ended and not pod.may_restart(container, seen.exit_code)
-        for container in containers
-    )
+    seen = [(container, observed.seen(container.name)) for container in containers]
+    return all(one.has_ended and not _runs_again(pod, container, one) for container, one in seen)
+
+
+def _runs_again(pod: Pod, container: Container, ended: Seen) -> bool:
+    return ended.is_due or pod.may_restart(container, ended.exit_code)
 
 
 def _plan_containers(pod: Pod, observed: Observed, memory: Memory) -> Plan:
     if observed.sandbox is None:
         return _plan_sandbox(pod, observed)
-    stops = _stops(pod, observed)
+    stops, again_s = _changes(pod, observed, memory)
     apps = pod.app_containers
     if apps and has_ended_for_good(pod, observed, apps):
         return Plan("all containers have ended", (EndPod(),))
-    step = _Step(pod, observed, memory)
+    step = _Step(pod, observed, memory, again_s)
     for container in pod.ephemeral_containers:
         step.consider(container)
     if not _initialize(step, pod, observed):
@@ -175,7 +193,7 @@ def _initialize(step: _Step, pod: Pod, observed: Observed) -> bool:
         if was_initialized or (seen.has_ended and seen.exit_code == 0):
             continue  # N103
         step.blocking = container.name
-        if seen.has_ended and not pod.may_restart(container, seen.exit_code):
+        if seen.has_ended and not _runs_again(pod, container, seen):
             step.has_failed = True
         else:
             step.consider(container)
@@ -186,13 +204,13 @@ def _initialize(step: _Step, pod: Pod, observed: Observed) -> bool:
 class _Step:
     """A plan in the making."""
 
-    def __init__(self, pod: Pod, observed: Observed, memory: Memory) -> None:
+    def __init__(self, pod: Pod, observed: Observed, memory: Memory, again_s: list[float]) -> None:
         self._pod = pod
         self._observed = observed
         self._memory = memory
         self._starts: list[Action] = []
         self._waiting: dict[str, Waiting] = {}
-        self._delays_s: list[float] = []
+        self._delays_s = again_s
         self.blocking = ""
         self.has_failed = False
 
@@ -202,7 +220,7 @@ class _Step:
         if seen.is_running:
             return
         if seen.has_ended:
-            if not self._pod.may_restart(container, seen.exit_code) or self._is_backing_off(container, seen):
+            if not _runs_again(self._pod, container, seen) or self._is_backing_off(container, seen):
                 return
         elif container.role is Role.EPHEMERAL and old_entry(self._pod.status, container).get("containerID"):
             return  # N205: once only
@@ -215,7 +233,7 @@ class _Step:
     def plan(self, reason: str, stops: tuple[Action, ...]) -> Plan:
         actions = (*stops, *self._starts)
         if actions:
-            reason = "containers are to be started" if self._starts else "containers are to be stopped"
+            reason = "containers are to be started" if self._starts else "containers are to be stopped or resized"
         elif self._delays_s:
             reason = "waiting for a back-off"
         return Plan(reason, actions, self._waiting, min(self._delays_s, default=None))
@@ -233,26 +251,41 @@ class _Step:
         return True
 
 
-def _stops(pod: Pod, observed: Observed) -> tuple[Action, ...]:
-    """Runs that a probe condemned (N111) and runs of an image the pod no longer asks for (N83)."""
-    stops: list[Action] = []
+def _changes(pod: Pod, observed: Observed, memory: Memory) -> tuple[tuple[Action, ...], list[float]]:
+    """Runs to be ended and runs to be resized; and how long to wait before the latter is tried again."""
+    changes: list[Action] = []
+    wait_s = 0.0 if memory.resize_held is None else (memory.resize_held - observed.now).total_seconds()
+    again_s: list[float] = []
     for container in (*pod.init_containers, *pod.app_containers):
         seen = observed.seen(container.name)
         if not seen.is_running or seen.current is None:
             continue
-        grace_period_s = pod.grace_period_s
-        if seen.failed_probe:
-            probe = container.probe(seen.failed_probe) or {}
-            grace_period_s = int(probe.get("terminationGracePeriodSeconds") or grace_period_s)
-            message = f"Container {container.name} failed {seen.failed_probe} probe"
-            if pod.may_restart(container, 1):
-                message += ", will be restarted"
-        elif seen.current.image != container.image:
-            message = f"Container {container.name} definition changed, will be restarted"
-        else:
-            continue
-        stops.append(StopContainer(container, seen.current.id, message, grace_period_s))
-    return tuple(stops)
+        if stop := _stop(pod, container, seen, seen.current):
+            changes.append(stop)
+        elif seen.resources is not None and changed(seen.resources, container.resources):
+            if wait_s > 0:
+                again_s.append(wait_s)
+            else:
+                changes.append(ResizeContainer(container, seen.current.id))
+    return tuple(changes), again_s
+
+
+def _stop(pod: Pod, container: Container, seen: Seen, run: ContainerRecord) -> StopContainer | None:
+    """For a run that a probe condemned (N111), or that is no longer what the pod asks for (N83, N148)."""
+    if seen.failed_probe:
+        probe = container.probe(seen.failed_probe) or {}
+        grace_period_s = int(probe.get("terminationGracePeriodSeconds") or pod.grace_period_s)
+        message = f"Container {container.name} failed {seen.failed_probe} probe"
+        if pod.may_restart(container, 1):
+            message += ", will be restarted"
+        return StopContainer(container, run.id, message, grace_period_s)
+    if run.image != container.image:
+        message = f"Container {container.name} definition changed, will be restarted"
+    elif seen.resources is not None and needs_restart(container, changed(seen.resources, container.resources)):
+        message = f"Container {container.name} resize requires restart"
+    else:
+        return None
+    return StopContainer(container, run.id, message, pod.grace_period_s, is_replaced=True)
 
 
 def is_over(phase: str) -> bool:

@@ -40,6 +40,11 @@ class Container:
         return str(self.manifest.get("image", ""))
 
     @property
+    def resources(self) -> Manifest:
+        """Requests and limits."""
+        return self.manifest.get("resources") or {}
+
+    @property
     def field_path(self) -> str:
         """How events name it (N212)."""
         field = Role.INIT if self.role is Role.SIDECAR else self.role
@@ -187,10 +192,22 @@ class Pod:
             case Role.EPHEMERAL:
                 return False
             case Role.INIT:
-                return exit_code != 0 and self._policy(container) != "Never"
+                return exit_code != 0 and (self._policy(container) != "Never" or _is_ruled(container, exit_code))
             case _:
+                if _is_ruled(container, exit_code):
+                    return True
                 policy = self._policy(container)
                 return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
     def _policy(self, container: Container) -> str:
         return str(container.manifest.get("restartPolicy") or self.restart_policy)
+
+
+def _is_ruled(container: Container, exit_code: int) -> bool:
+    """Whether the first of the container's own rules that matches the code wants another run (N85)."""
+    for rule in container.manifest.get("restartPolicyRules") or ():
+        codes = rule.get("exitCodes") or {}
+        is_listed = exit_code in (codes.get("values") or ())
+        if codes and is_listed == (codes.get("operator") == "In"):
+            return bool(rule.get("action") == "Restart")
+    return False

@@ -47,6 +47,7 @@ class Registration:
         self._machine = machine
         self._events = events
         self._changed = asyncio.Event()
+        self._pressures: frozenset[str] = frozenset()
 
     def notice(self, node: Manifest) -> None:
         """The API has a newer state of the Node."""
@@ -56,6 +57,14 @@ class Registration:
 
     def report_soon(self) -> None:
         self._changed.set()
+
+    def note_pressures(self, pressures: frozenset[str], reclaimed: str) -> None:
+        """What the node is short of, and what is reclaimed for it just now, if anything (N146)."""
+        if pressures != self._pressures:
+            self._pressures = pressures
+            self._changed.set()
+        if reclaimed:
+            self._events.record(self.node, "Warning", "EvictionThresholdMet", f"Attempting to reclaim {reclaimed}")
 
     async def register(self) -> None:
         """Creates the Node or brings its labels up to date, reports the first status; tries until it succeeds."""
@@ -115,6 +124,7 @@ class Registration:
             self.server_port,
             now,
             old,
+            pressures=self._pressures,
         )
         if not node_status.differs(old, new) and not node_status.is_due(old, now):
             return
@@ -125,9 +135,8 @@ class Registration:
             boot_id = self._machine.boot_id
             message = f"Node {self._config.node_name} has been rebooted, boot id: {boot_id}"
             self._events.record(self.node, "Warning", "Rebooted", message)
-        if node_status.is_ready(new) and not node_status.is_ready(old):
-            for reason in node_status.EVENTS:
-                self._tell(reason, f"Node {self._config.node_name} status is now: {reason}")
+        for reason in node_status.news(old, new):
+            self._tell(reason, f"Node {self._config.node_name} status is now: {reason}")
 
     def _tell(self, reason: str, message: str) -> None:
         self._events.record(self.node, "Normal", reason, message)

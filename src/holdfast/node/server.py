@@ -122,8 +122,8 @@ class AgentServer:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         query = parse_query(request.query)
         match [unquote(part) for part in request.path.split("/")]:
-            case ["", "metrics", "resource"] if self._statistics:
-                return self._resources(self._statistics)
+            case ["", "metrics", *rest] if self._statistics and (body := _metrics(self._statistics, rest)):
+                return _exposed(body)
             case ["", "stats", "summary"] if self._statistics:
                 return self._summary(self._statistics)
             case ["", "containerLogs", namespace, name, container]:
@@ -147,11 +147,6 @@ class AgentServer:
         return pod
 
     # Statistics
-
-    async def _resources(self, statistics: Statistics) -> Response:
-        from .statistics.exposition import CONTENT_TYPE
-
-        return Response(200, (await statistics.resources()).encode(), CONTENT_TYPE)
 
     async def _summary(self, statistics: Statistics) -> Response:
         return Response(200, msgspec.json.encode(await statistics.summary()), "application/json")
@@ -332,6 +327,23 @@ class AgentServer:
             return duplex
 
         return Upgrade(headers, start)
+
+
+def _metrics(statistics: Statistics, path: list[str]) -> Awaitable[str] | None:
+    match path:
+        case []:
+            return statistics.agent()
+        case ["resource"]:
+            return statistics.resources()
+        case ["cadvisor"]:
+            return statistics.containers()
+    return None
+
+
+async def _exposed(body: Awaitable[str]) -> Response:
+    from holdfast.wire.prometheus import CONTENT_TYPE
+
+    return Response(200, (await body).encode(), CONTENT_TYPE)
 
 
 async def _until_either_ends(socket: WebSocket, session: Callable[[WebSocket], Coroutine[Any, Any, None]]) -> None:

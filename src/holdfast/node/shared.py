@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from .probes import Prober
 from .runtime import Runtime, Sandbox
 from .status_writer import Turns
 from .volumes import Mounted
+from .volumes.usage import VolumeUse
 
 
 class PodVolumes(Protocol):
@@ -30,6 +31,8 @@ class PodVolumes(Protocol):
     async def mount(self, pod: Pod) -> Mapping[str, Mounted]: ...
 
     async def refresh(self, pod: Pod) -> None: ...
+
+    async def usage(self, pod: Pod) -> Sequence[VolumeUse]: ...
 
     async def unmount(self, pod_uid: str) -> None: ...
 
@@ -56,6 +59,8 @@ class Shared:
     services_synced: Callable[[], Coroutine[Any, Any, None]]
     node: Callable[[], Manifest]
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    requested_beside: Callable[[str], dict[str, int]]
+    """What all pods of the node but the one with that uid ask for: CPU in thousandths, memory in bytes."""
     orphans_gone: asyncio.Event
     """Set when containers of pods that the API no longer knows have been stopped."""
     status_turns: Turns

@@ -15,7 +15,7 @@ from .hooks import HookFailure, run_hook
 from .image_pulls import ImageUnavailable
 from .pod import Container, Pod, Role
 from .probes import Target
-from .runtime import ContainerRecord, ContainerSpec, ImageRecord, Mount, RuntimeFailure
+from .runtime import ContainerRecord, ContainerSpec, ContainerState, ImageRecord, Mount, RuntimeFailure
 from .shared import Shared, whole
 from .volumes import Mounted
 from .volumes.subpath import SubpathFailure
@@ -121,8 +121,20 @@ class Starter:
                 image=image,
                 log_path=log_path,
                 memory_capacity_bytes=quantity.whole(shared.allocatable.get("memory") or "0"),
+                seccomp_dir=str((shared.config.state_dir or Path("/")) / "seccomp"),
+                target_id=self._target(pod, container),
             ),
         )
+
+    def _target(self, pod: Pod, container: Container) -> str:
+        """The run that an ephemeral container is to look into (N205). Raises ConfigError."""
+        name = container.manifest.get("targetContainerName") if container.role is Role.EPHEMERAL else ""
+        if not name:
+            return ""
+        for record in self._shared.runtime.containers(pod.uid):
+            if record.name == name and record.state is ContainerState.RUNNING:
+                return record.id
+        raise environment.ConfigError(f"unable to find target container {name}")
 
     async def _variables(self, pod: Pod, container: Container, place: Place) -> dict[str, str]:
         shared = self._shared

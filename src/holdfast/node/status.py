@@ -11,9 +11,9 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time
 
 from .conditions import conditions
-from .observed import Observed, Seen
+from .observed import Observed, Seen, Verdict
 from .pod import TERMINAL_PHASES, Container, Pod, Role
-from .runtime import ContainerRecord, ContainerState
+from .runtime import ContainerRecord, ContainerState, RunsAs
 
 LOST_CODE = 137
 LOST_REASON = "ContainerStatusUnknown"
@@ -40,13 +40,15 @@ def pod_status(pod: Pod, observed: Observed, runtime: str, old: Manifest | None 
             container_status(pod, c, observed, runtime, old) for c in pod.ephemeral_containers
         ],
     }
+    verdict = observed.verdict
+    if verdict is not None and verdict.is_rejection:
+        return {**status, **_rejected(pod, verdict, observed)}
     status["phase"] = settled_phase(pod, observed, lists, old)
     for reason in ("reason", "message"):
         if old.get(reason) and old.get("phase") == status["phase"]:
             status[reason] = old[reason]  # N17
-    if observed.verdict is not None:
-        status["reason"] = observed.verdict.reason
-        status["message"] = observed.verdict.message
+    if verdict is not None:
+        status["reason"], status["message"] = verdict.reason, verdict.message
     status["conditions"] = conditions(pod, observed, status["phase"], lists, old)
     if observed.host_ips:
         status["hostIP"] = observed.host_ips[0]
@@ -62,6 +64,18 @@ def pod_status(pod: Pod, observed: Observed, runtime: str, old: Manifest | None 
     if qos := (old.get("qosClass") or pod.status.get("qosClass")):
         status["qosClass"] = qos
     return status
+
+
+def _rejected(pod: Pod, verdict: Verdict, observed: Observed) -> Manifest:
+    """Of a pod that this node never began with: nothing is said of its containers (N191)."""
+    status: Manifest = {
+        "phase": "Failed",
+        "reason": verdict.reason,
+        "message": f"Pod was rejected: {verdict.message}",
+        "startTime": pod.status.get("startTime") or format_time(observed.now),
+    }
+    kept = ("conditions", "qosClass")
+    return status | {member: pod.status[member] for member in kept if pod.status.get(member)}
 
 
 def _by_name(entry: Manifest) -> str:
@@ -94,7 +108,9 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     elif before.get("containerID") and current is None:
         entry["containerID"] = before["containerID"]
     entry["started"] = is_running and seen.is_started
-    _add_resources(container, entry, is_running)
+    if current is not None and current.runs_as is not None:
+        entry["user"] = {"linux": _user(current.runs_as)}
+    _add_resources(container, entry, seen.resources if is_running else None, is_running=is_running)
     return entry
 
 
@@ -238,14 +254,19 @@ def _is_ready(container: Container, seen: Seen, state: Manifest) -> bool:
     return "running" in state and seen.is_started and seen.is_ready
 
 
-def _add_resources(container: Container, entry: Manifest, is_running: bool) -> None:
-    resources = container.manifest.get("resources") or {}
+def _add_resources(container: Container, entry: Manifest, given: Manifest | None, *, is_running: bool) -> None:
+    """What is granted and what the run has: not the same while a resize is under way (N148)."""
     if container.role is not Role.EPHEMERAL and is_running:
-        if requests := resources.get("requests"):
+        if requests := container.resources.get("requests"):
             entry["allocatedResources"] = requests
+        resources = container.resources if given is None else given
         entry["resources"] = {key: resources[key] for key in ("limits", "requests") if resources.get(key)}
     if mounts := container.manifest.get("volumeMounts"):
         entry["volumeMounts"] = [_mount_status(mount) for mount in mounts]
+
+
+def _user(runs_as: RunsAs) -> Manifest:
+    return {"uid": runs_as.uid, "gid": runs_as.gid, "supplementalGroups": list(runs_as.supplementary_gids)}
 
 
 def _mount_status(mount: Manifest) -> dict[str, Any]:

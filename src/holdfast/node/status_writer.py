@@ -14,7 +14,7 @@ from holdfast.api.resource import Manifest
 from holdfast.client import Client, PatchType
 from holdfast.world import World
 
-from .conditions import OWNED
+from .conditions import RESIZE, is_ours
 from .pod import TERMINAL_PHASES, Pod
 
 log = logging.getLogger(__name__)
@@ -215,8 +215,10 @@ def _conditions(old: list[Manifest], new: list[Manifest], conditions: list[Manif
     changed = [
         _with_removals(before.get(condition["type"], {}), condition)
         for condition, core in zip(conditions, new, strict=True)
-        if condition["type"] in OWNED and core != before.get(condition["type"])
+        if is_ours(condition) and core != before.get(condition["type"])
     ]
+    kept = {condition["type"] for condition in new}
+    changed += [{"type": type, "$patch": "delete"} for type in RESIZE if type in before.keys() - kept]
     if not changed:
         return {}
     order = [{"type": condition["type"]} for condition in conditions]

@@ -8,35 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any, assert_never
 
-from holdfast.api.core.pod import PODS
-from holdfast.api.errors import ApiError, NotFound
+from holdfast.api.errors import ApiError
 
+from .allocation import Allocation
+from .leaving import Step, delete_object, until_done
 from .lookout import Lookout
 from .memory import ContainerMemory
-from .observed import Observed, Waiting
+from .observed import Observed, Verdict
 from .plan import (
     Action,
     CreateSandbox,
     EndPod,
     Plan,
     RemoveSandbox,
+    ResizeContainer,
     StartContainer,
     StopContainer,
     is_over,
-    next_attempt,
     plan,
-    restart_key,
 )
-from .pod import Container, Pod
+from .pod import Pod
 from .preparing import Preparation
-from .runtime import ContainerRecord, ContainerState, RuntimeFailure
+from .runs import Runs
+from .runtime import RuntimeFailure
 from .shared import Shared, whole
-from .starting import Place, Starter, StartFailure
 from .status import pod_status
 from .status_writer import StatusWriter
 from .termination import Stopper
@@ -44,8 +43,8 @@ from .volumes import MountFailure
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 122.0
+EVICTED = "Evicted"
+EVICTION_GRACE_S = 1
 LONGEST_FAREWELL_S = 5.0
 """A node that is stopped waits no longer for the API to take a pod's last status, or the pod itself."""
 
@@ -56,8 +55,11 @@ class PodWorker:
     def __init__(self, pod: Pod, shared: Shared, predecessor: asyncio.Event | None = None) -> None:
         """`predecessor` is set when the pod that had this name before is gone from the node (N136)."""
         self.pod = pod
+        """As this node runs it: with the resources that were granted (N148)."""
         self.stopped = asyncio.Event()
         """Set once nothing of the pod runs any more, whatever the API knows of it."""
+        self.reclaimed = asyncio.Event()
+        """Set once its volumes are taken away too; logs stay as long as the object."""
         self.finished = asyncio.Event()
         self._shared = shared
         self._predecessor = predecessor
@@ -67,23 +69,28 @@ class PodWorker:
         self._is_gone = False
         self._shutting_down = asyncio.Event()
         self._is_stopped = False
-        self._verdict: Waiting | None = None
+        self._allocation = Allocation(pod, shared)
+        self._verdict: Verdict | None = None
+        self._is_evicted = False
         self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
         self._lookout = Lookout(pod, shared, self._memory, self.wake)
         self._rounds = self._lookout.rounds
         self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn, shared.status_turns)
-        self._starter = Starter(shared)
         self._stopper = Stopper(shared)
+        self._runs = Runs(shared, self._memory, self._preparation, self._stopper)
         if pod.is_terminating or is_over(pod.phase):
+            self._ending.set()
+        elif pod.status.get("reason") == EVICTED:  # by an agent that did not come to the end of it
+            self._verdict = Verdict(EVICTED, str(pod.status.get("message") or ""))
             self._ending.set()
 
     # -- what happens -----------------------------------------------------------------------------
 
     def update(self, pod: Pod) -> None:
         """The API has a newer state of the pod."""
-        before, self.pod = self.pod, pod
-        self._lookout.pod = pod
+        before = self._allocation.update(pod)
+        self._take(self._allocation.pod)
         has_drifted = self._status.observe(pod)
         if pod.is_terminating and not before.is_terminating:
             self._ending.set()
@@ -96,6 +103,9 @@ class PodWorker:
         # The echo of the worker's own status is no news: looking again would only ask the probes again.
         if has_drifted or before.spec != pod.spec or _told(before) != _told(pod):
             self.wake()
+
+    def _take(self, pod: Pod) -> None:
+        self.pod = self._lookout.pod = pod
 
     def removed(self) -> None:
         """The API has the pod no more: its containers are stopped all the same (N136)."""
@@ -110,10 +120,37 @@ class PodWorker:
         self._ending.set()
         self.wake()
 
+    def reject(self, verdict: Verdict) -> None:
+        """The node does not take the pod (N191); before `run`."""
+        self._end_by(verdict, "Warning")
+
+    def evict(self, verdict: Verdict) -> None:
+        """Ends the pod for good, and gives it next to no time for that (N146)."""
+        if not self._ending.is_set():
+            self._is_evicted = True
+            self._end_by(verdict, "Warning")
+            self.wake()
+
+    def _end_by(self, verdict: Verdict | None, event_type: str) -> None:
+        self._verdict = verdict
+        if verdict is not None:
+            self._shared.tell(self.pod, event_type, verdict.reason, verdict.message)
+        self._ending.set()
+
     @property
     def is_gone(self) -> bool:
         """The API has the pod no more."""
         return self._is_gone
+
+    @property
+    def uses_resources(self) -> bool:
+        """Whether what the pod asks for counts against the node: as long as something of it runs, or is to run."""
+        is_rejected = self._verdict is not None and self._verdict.is_rejection
+        return not (self.stopped.is_set() or self._is_gone or is_rejected)
+
+    @property
+    def waits_for_resources(self) -> bool:
+        return self._allocation.is_pending
 
     def wake(self) -> None:
         """Look again soon."""
@@ -153,8 +190,8 @@ class PodWorker:
             self._status.stop()
             self._shared.images.forget(self.pod)
             self._shared.lookup.forget(self.pod.uid)
-            self.stopped.set()
-            self.finished.set()
+            for event in (self.stopped, self.reclaimed, self.finished):
+                event.set()
 
     async def _catch_up(self) -> None:
         """Shows what changed while no agent looked, and renews tokens of whose age nobody knows (V103, A220).
@@ -168,7 +205,11 @@ class PodWorker:
     async def _live(self) -> None:
         while not self._ending.is_set():
             self._wake.clear()
+            self._allocation.decide()
+            self._take(self._allocation.pod)
             observed = self._observe()
+            if self._allocation.settle(observed):
+                observed = self._observe()
             step = plan(self.pod, observed, self._memory.for_plan())
             if step.waiting != self._memory.backing_off:
                 self._note_backoffs(step)
@@ -189,14 +230,14 @@ class PodWorker:
                 case RemoveSandbox():
                     await self._remove_broken_sandbox()
                 case StartContainer(container):
-                    await self._start(container)
-                case StopContainer(container, id, message, grace_period_s):
-                    await self._stop(container, id, message, grace_period_s)
+                    await self._runs.start(self.pod, container, self._observe())
+                    self._publish()
+                case StopContainer():
+                    await self._runs.stop(self.pod, action, self._lookout.ips)
+                case ResizeContainer():
+                    self._allocation.failed(await self._runs.resize(self.pod, action))
                 case EndPod(verdict):
-                    self._verdict = verdict
-                    if verdict is not None:
-                        self._shared.tell(self.pod, "Normal", verdict.reason, verdict.message)
-                    self._ending.set()
+                    self._end_by(verdict, "Normal")
                     return
                 case _:
                     assert_never(action)
@@ -257,64 +298,17 @@ class PodWorker:
 
     # -- containers -------------------------------------------------------------------------------
 
-    async def _start(self, container: Container) -> None:
-        memory, now = self._memory, self._shared.world.clock.now()
-        latest = memory.latest(container.name)
-        if latest is not None and latest.state is not ContainerState.RUNNING:
-            memory.restarts.next(restart_key(self.pod, container), latest.finished or now, now)
-        observed = self._observe()
-        newest_log = self._shared.files.newest_log(self.pod, container.name)
-        attempt = next_attempt(self.pod, container, observed.seen(container.name), newest_log)
-        try:
-            volumes = await self._preparation.volumes(self.pod)
-            place = Place(observed.ips, observed.host_ips, self._preparation.hostname(self.pod), volumes)
-            record = await self._starter.start(self.pod, container, attempt, place)
-            memory.started(container)
-            if container.hook("postStart") is not None:
-                await self._post_start(container, record, place)
-        except StartFailure as failure:
-            memory.failed(container, failure.reason, failure.message, failure.again_at)
-        except MountFailure as failure:
-            wait_s = self._preparation.failed(self.pod, failure)
-            memory.failed(container, "ContainerCreating", "", now + timedelta(seconds=wait_s))
-        else:
-            await self._forget_old_runs(container, attempt)
-        self._publish()
-
-    async def _post_start(self, container: Container, record: ContainerRecord, place: Place) -> None:
-        self._memory.in_hook.add(container.name)
-        try:
-            await self._starter.post_start(self.pod, container, record, place)
-        except StartFailure:
-            message = "FailedPostStartHook"
-            await self._stop(container, record.id, message, self.pod.grace_period_s)
-            raise
-        finally:
-            self._memory.in_hook.discard(container.name)
-
-    async def _stop(self, container: Container, id: str, message: str, grace_period_s: int) -> None:
-        ips = self._lookout.ips
-        try:
-            await self._stopper.stop(self.pod, container, id, ips, grace_period_s, message)
-        except RuntimeFailure as error:
-            text = f"error killing container {container.name}: {error.message}"
-            self._shared.tell(self.pod, "Warning", "FailedKillPod", text, container)
-            await self._pause(1.0)
-
-    async def _forget_old_runs(self, container: Container, attempt: int) -> None:
-        """The current run and the one before are kept (N170)."""
-        for record in self._shared.runtime.containers(self.pod.uid):
-            if record.name == container.name and record.attempt < attempt - 1:
-                with suppress(RuntimeFailure):
-                    await self._shared.runtime.remove_container(record.id)
-        self._shared.files.prune(self.pod, container.name, attempt - 1)
-
     def _note_backoffs(self, step: Plan) -> None:
         for name in step.waiting.keys() - self._memory.backing_off.keys():
             message = f"Back-off restarting failed container {name} in pod {self.pod.full_name}"
             self._shared.tell(self.pod, "Warning", "BackOff", message, self.pod.container(name))
             self._memory.failures.pop(name, None)
         self._memory.backing_off = step.waiting
+
+    @property
+    def _grace_period_s(self) -> int:
+        """N132: of an evicted pod that nobody deletes, the least."""
+        return EVICTION_GRACE_S if self._is_evicted and not self.pod.is_terminating else self.pod.grace_period_s
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -325,7 +319,7 @@ class PodWorker:
         ips = self._lookout.ips
         while True:
             self._grace_changed.clear()
-            stopping = asyncio.ensure_future(self._stopper.stop_all(self.pod, ips, self.pod.grace_period_s))
+            stopping = asyncio.ensure_future(self._stopper.stop_all(self.pod, ips, self._grace_period_s))
             shorter = asyncio.ensure_future(self._grace_changed.wait())
             try:
                 await asyncio.wait({stopping, shorter}, return_when=asyncio.FIRST_COMPLETED)
@@ -342,7 +336,7 @@ class PodWorker:
                     await stopping
         self._is_stopped = self.pod.is_terminating or self._is_gone or not self._shutting_down.is_set()
         self._publish()
-        await self._until_done(self._remove_sandbox, "sandbox not removed")
+        await self._until_done(self._shared.runtime.remove_sandbox, "sandbox not removed")
         self._rounds.keep(set())
         self._publish()
 
@@ -351,7 +345,8 @@ class PodWorker:
 
         On a node that is stopped a later agent does what the API, perhaps stopped before, does not allow now.
         """
-        await self._until_done(self._unmount, "volumes not unmounted")
+        await self._until_done(self._shared.volumes.unmount, "volumes not unmounted")
+        self.reclaimed.set()
         taking_leave = asyncio.ensure_future(self._until_gone())
         stopping = asyncio.ensure_future(self._shutting_down.wait())
         try:
@@ -373,54 +368,28 @@ class PodWorker:
             if self.pod.is_terminating or self._shutting_down.is_set():
                 await self._status.flush()
             if self.pod.is_terminating:
-                await self._delete_object()
+                await delete_object(self._shared, self.pod, lambda: self._is_gone)
             elif self._shutting_down.is_set():
                 return
             if not self._is_gone:
                 await self._wake.wait()
                 self._publish()
 
-    async def _delete_object(self) -> None:
-        """With grace 0, and of exactly this uid (N131, N233); until it is acknowledged or the pod is gone."""
-        delay_s = FIRST_RETRY_S
-        while not self._is_gone:
-            try:
-                await self._shared.client.delete(
-                    PODS, self.pod.name, self.pod.namespace, uid=self.pod.uid, grace_period_s=0
-                )
-                return
-            except NotFound:
-                return
-            except ApiError as error:
-                log.debug("pod not removed pod=%s error=%s", self.pod.key, error)
-                await self._shared.world.clock.sleep(delay_s)
-                delay_s = min(delay_s * 2, 10.0)
+    async def _remove_files(self, pod_uid: str) -> None:
+        self._shared.files.remove(pod_uid)
 
-    async def _remove_sandbox(self) -> None:
-        await self._shared.runtime.remove_sandbox(self.pod.uid)
-
-    async def _unmount(self) -> None:
-        await self._shared.volumes.unmount(self.pod.uid)
-
-    async def _remove_files(self) -> None:
-        self._shared.files.remove(self.pod.uid)
-
-    async def _until_done(self, step: Callable[[], Coroutine[Any, Any, None]], trouble: str) -> None:
-        """Tries again for ever: a pod that is not cleaned up stays Terminating, on purpose (N135, V82)."""
-        delay_s = FIRST_RETRY_S
-        while True:
-            try:
-                await step()
-                return
-            except (OSError, RuntimeFailure) as error:
-                log.warning("%s pod=%s error=%s", trouble, self.pod.key, error)
-                await self._shared.world.clock.sleep(delay_s)
-                delay_s = min(delay_s * 2, LONGEST_RETRY_S)
+    async def _until_done(self, step: Step, trouble: str) -> None:
+        await until_done(self._shared.world.clock, self.pod, step, trouble)
 
     # -- looking ----------------------------------------------------------------------------------
 
     def _observe(self) -> Observed:
-        return self._lookout.observe(is_ending=self._ending.is_set(), has_ended=self._is_stopped, verdict=self._verdict)
+        return self._lookout.observe(
+            is_ending=self._ending.is_set(),
+            has_ended=self._is_stopped,
+            verdict=self._verdict,
+            resizing=self._allocation.shown(),
+        )
 
     def _publish(self, observed: Observed | None = None) -> None:
         if not self._is_gone:

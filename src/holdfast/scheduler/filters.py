@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from holdfast.api.core import node_affinity
+from holdfast.api.core.host_ports import HostPort, collide, host_ports
 from holdfast.api.core.taints import Taint, tolerates
 from holdfast.api.resource import Manifest
 
-from .requests import Amounts, HostPort, collide, host_ports, requests_of
+from .requests import Amounts, requests_of
 from .view import NodeView
 
 

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from holdfast.api.core.host_ports import HostPort, host_ports
 from holdfast.api.metadata import controller_of
 from holdfast.api.resource import Manifest
 
-from .requests import Amounts, HostPort, add, amounts, host_ports, requests_of
+from .requests import Amounts, add, amounts, requests_of
 
 
 @dataclass(slots=True)

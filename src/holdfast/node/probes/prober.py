@@ -31,8 +31,10 @@ class NetworkProber:
             return await self._http(handler, target, timeout_s)
         if handler := probe.get("tcpSocket"):
             return await self._tcp(handler, target, timeout_s)
-        if probe.get("grpc"):
-            return Answer(Result.FAILURE, "grpc probes are not supported by this node: use httpGet, tcpSocket or exec")
+        if handler := probe.get("grpc"):
+            from .grpc import check
+
+            return await check(target.host, int(handler["port"]), str(handler.get("service") or ""), timeout_s)
         return Answer(Result.UNKNOWN, "missing probe handler")
 
     async def _exec(self, handler: Manifest, target: Target, timeout_s: float) -> Answer:

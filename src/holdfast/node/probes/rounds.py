@@ -19,6 +19,7 @@ ATTEMPTS = 3
 FIRST_PEEK_S = 0.005
 LONGEST_PEEK_S = 0.25
 SOON_S = 0.001
+_WITH_PORT = ("httpGet", "tcpSocket", "grpc")
 
 Tell = Callable[[Container, str, str, str], None]
 """(container, event type, reason, message)."""
@@ -220,7 +221,7 @@ class Rounds:
 
     def _peek_for_port(self, run: _Run, probe: _Probe) -> None:
         """While the port is known to be closed the first attempt, which could only fail, waits for it."""
-        handler = probe.manifest.get("httpGet") or probe.manifest.get("tcpSocket")
+        handler = next((probe.manifest[kind] for kind in _WITH_PORT if probe.manifest.get(kind)), None)
         port = run.target.container.port(handler.get("port")) if handler and not handler.get("host") else None
         ports = self._listening() if port is not None else None
         if port is None or ports is None or (port in ports and not probe.timing.initial_delay_s):

@@ -67,6 +67,17 @@ class User:
     uid: int | None = None
     gid: int | None = None
     supplementary_gids: tuple[int, ...] = ()
+    with_groups_of_image: bool = True
+    """Whether the groups that the image's own files put the user in count too."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunsAs:
+    """The numbers that came of it."""
+
+    uid: int
+    gid: int
+    supplementary_gids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,10 @@ class ContainerSpec:
     add_capabilities: tuple[str, ...] = ()
     drop_capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    seccomp: str = ""
+    """Empty for none, `runtime/default`, or the path of a profile on this machine."""
+    process_namespace_of: str = ""
+    """The id of a running container whose processes this one shares (N205)."""
     resources: ContainerResources = field(default_factory=ContainerResources)
     log_path: str = ""
     """File for the output in the CRI log format."""
@@ -129,6 +144,9 @@ class ContainerRecord:
     """`Completed`, `Error`, `OOMKilled`, `ContainerStatusUnknown`; empty while it runs."""
     message: str = ""
     log_path: str = ""
+    resources: ContainerResources = field(default_factory=ContainerResources)
+    runs_as: RunsAs | None = None
+    """Where the runtime knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +202,10 @@ class Usage:
     cpu_usage_ns: int
     memory_working_set_bytes: int
     memory_rss_bytes: int = 0
+    memory_usage_bytes: int = 0
+    """With every page of a file that it has touched lately or long ago."""
+    oom_kills: int = 0
+    """Processes killed because its memory ran out, since it was started."""
 
 
 class RuntimeFailure(Exception):
@@ -243,6 +265,9 @@ class Runtime(Protocol):
     async def start_container(self, container_id: str) -> ContainerRecord:
         """Raises RuntimeFailure."""
 
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        """Changes the limits of a running container. Raises RuntimeFailure; nothing has changed then."""
+
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         """Sends the signal (default: the image's, else SIGTERM), SIGKILL after the grace; returns when it has ended."""
 
@@ -262,6 +287,9 @@ class Runtime(Protocol):
         """A TCP connection to a port on the pod's loopback, for port-forward."""
 
     async def usage(self, container_id: str) -> Usage | None: ...
+
+    async def written_bytes(self, container_id: str) -> int:
+        """How much of the disk is taken by what the container has written to its root filesystem."""
 
     async def reopen_log(self, container_id: str) -> None:
         """After the log file has been renamed away: goes on in a new one."""

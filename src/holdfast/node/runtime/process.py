@@ -29,10 +29,12 @@ from typing import Any
 
 import msgspec
 
+from holdfast.node.disk import tree_bytes
 from holdfast.world import World
 
 from . import (
     ContainerRecord,
+    ContainerResources,
     ContainerSpec,
     ContainerState,
     ExecResult,
@@ -280,6 +282,9 @@ class ProcessRuntime:
         if self._listener is not None:
             self._listener(container.stored.as_record())
 
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        """Nothing is limited here, as `shortcomings` says."""
+
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         container = self._containers.get(container_id)
         if container is None or container.stored.state is not ContainerState.RUNNING:
@@ -343,6 +348,10 @@ class ProcessRuntime:
             return None
         used = tree_usage(process.pid)
         return Usage(self._world.clock.now(), *used) if used else None
+
+    async def written_bytes(self, container_id: str) -> int:
+        container = self._containers.get(container_id)
+        return await asyncio.to_thread(tree_bytes, container.directory / "root") if container else 0
 
     async def reopen_log(self, container_id: str) -> None:
         supervisor = self._known(container_id).stored.supervisor

@@ -22,6 +22,7 @@ from holdfast.world import World
 
 from . import (
     ContainerRecord,
+    ContainerResources,
     ContainerSpec,
     ContainerState,
     ExecResult,
@@ -48,6 +49,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start_delay_s: float = 0.0
     create_failure: str = ""
     start_failure: str = ""
+    update_failure: str = ""
     exit_after_s: float | None = None
     """The run ends by itself then; None: it never does."""
     exit_code: int = 0
@@ -69,6 +71,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpu_cores: float = 0.0
     """What it keeps busy, from its start on."""
     memory_bytes: int = 0
+    written_bytes: int = 0
+    """To its root filesystem."""
 
 
 @dataclass(slots=True)
@@ -232,6 +236,7 @@ class SimulatedRuntime:
             state=ContainerState.CREATED,
             created=self._now(),
             log_path=spec.log_path,
+            resources=spec.resources,
         )
         self._containers[record.id] = _Container(spec, script, record)
         pod.containers.append(record.id)
@@ -265,6 +270,17 @@ class SimulatedRuntime:
             reason = "OOMKilled" if script.is_oom_killed else "Error" if script.exit_code else "Completed"
             self._end_after(container, script.exit_after_s, script.exit_code, reason)
         return container.record
+
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        container = self._running(container_id)
+        if container.script.update_failure:
+            raise RuntimeFailure("", container.script.update_failure)
+        container.spec = replace(container.spec, resources=resources)
+        container.record = replace(container.record, resources=resources)
+
+    def resources(self, container_id: str) -> ContainerResources:
+        """What a container has by now."""
+        return self._container(container_id).spec.resources
 
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         container = self._containers.get(container_id)
@@ -326,7 +342,11 @@ class SimulatedRuntime:
             return None
         script, age_s = container.script, asyncio.get_running_loop().time() - container.started_s
         memory = script.memory_bytes
-        return Usage(self._world.clock.now(), round(age_s * script.cpu_cores * 1e9), memory, memory)
+        return Usage(self._world.clock.now(), round(age_s * script.cpu_cores * 1e9), memory, memory, memory)
+
+    async def written_bytes(self, container_id: str) -> int:
+        container = self._containers.get(container_id)
+        return container.script.written_bytes if container else 0
 
     async def reopen_log(self, container_id: str) -> None: ...
 

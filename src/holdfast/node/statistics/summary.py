@@ -14,7 +14,7 @@ from holdfast.api.times import format_time
 from holdfast.node.runtime import Usage
 
 if TYPE_CHECKING:
-    from .sampling import ContainerSample, Sample
+    from .sampling import ContainerSample, Sample, VolumeSample
 
 Part = dict[str, object]
 
@@ -26,7 +26,28 @@ def document(node_name: str, base: Sample, last: Sample) -> Part:
     if last.machine:
         node |= _usage(last.machine, base.machine)
     grouped = groupby(last.containers, key=lambda each: each.pod_uid)
-    return {"node": node, "pods": [_pod(list(members), before) for _, members in grouped]}
+    pods = []
+    for uid, members in grouped:
+        pod = _pod(list(members), before)
+        if volumes := [_volume(each, last.at) for each in last.volumes if each.pod_uid == uid]:
+            pod["volume"] = volumes
+        pods.append(pod)
+    return {"node": node, "pods": pods}
+
+
+def _volume(sample: VolumeSample, at: datetime) -> Part:
+    use = sample.use
+    told: Part = {
+        "time": format_time(at),
+        "availableBytes": use.available_bytes,
+        "capacityBytes": use.capacity_bytes,
+        "usedBytes": use.used_bytes,
+        "inodesFree": use.inodes_free,
+        "inodes": use.inodes,
+        "inodesUsed": use.inodes_used,
+        "name": use.name,
+    }
+    return told | ({"pvcRef": {"name": use.claim, "namespace": sample.namespace}} if use.claim else {})
 
 
 def _pod(members: Sequence[ContainerSample], before: dict[tuple[str, str, datetime], Usage]) -> Part:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from holdfast.api.errors import ApiError
 from holdfast.api.resource import Manifest
 from holdfast.client import Client
 from holdfast.node.pod import Pod
@@ -18,6 +19,9 @@ from .directories import EmptyDir, HostPath, Local
 from .ownership import give_to_group
 from .removal import mounts_below, remove_tree
 from .sources import resolve
+from .usage import VolumeUse, measure
+
+MEASURED = frozenset({"emptyDir", "persistentVolumeClaim", "ephemeral"})
 
 
 class Volumes:
@@ -40,6 +44,7 @@ class Volumes:
         self._disk = disk
         self._memory = memory
         self._node = node
+        self._sources: dict[str, dict[str, Source]] = {}
         self._empty_in_memory = EmptyDir(is_in_memory=True)
         self._plugins: dict[str, Plugin] = {
             "emptyDir": EmptyDir(is_in_memory=False),
@@ -68,8 +73,39 @@ class Volumes:
             if any(kind in volume for kind in KINDS):
                 await self._set_up(pod, await resolve(self._client, pod, volume, self._node()))
 
+    async def usage(self, pod: Pod) -> list[VolumeUse]:
+        """Of its emptyDirs and claims, as far as they are there."""
+        found = []
+        for volume in volumes_of(pod):
+            if not volume.keys() & MEASURED:
+                continue
+            try:
+                source = await self._source(pod, volume)
+            except (MountFailure, ApiError):
+                continue
+            claim = source.claim["metadata"]["name"] if source.claim else ""
+            in_memory = not claim and self._plugin(source).is_in_memory
+            place = self._place(pod.uid, source)
+            use = await asyncio.to_thread(measure, source.name, place, claim=claim, is_in_memory=in_memory)
+            if use is not None:
+                found.append(use)
+        return found
+
+    async def _source(self, pod: Pod, volume: Manifest) -> Source:
+        """Resolved once in a pod's life here: what is mounted does not change."""
+        known = self._sources.setdefault(pod.uid, {})
+        if volume["name"] not in known:
+            known[volume["name"]] = await resolve(self._client, pod, volume, self._node())
+        return known[volume["name"]]
+
+    def _place(self, pod_uid: str, source: Source) -> Path:
+        """Where a mounted volume is."""
+        is_of_machine = source.kind in ("local", "hostPath")
+        return Path(source.details["path"]) if is_of_machine else self._directory(pod_uid, source)
+
     async def unmount(self, pod_uid: str) -> None:
         """Takes everything away and removes the directories. Raises OSError: try again (V82, N201)."""
+        self._sources.pop(pod_uid, None)
         for base in (self._disk, self._memory):
             top = base / "pods" / pod_uid / "volumes"
             for point in mounts_below(top):
@@ -140,5 +176,8 @@ class ImaginedVolumes:
         return {source.name: Mounted(source, Path("/") / source.name) for source in sources}
 
     async def refresh(self, pod: Pod) -> None: ...
+
+    async def usage(self, pod: Pod) -> list[VolumeUse]:
+        return []
 
     async def unmount(self, pod_uid: str) -> None: ...

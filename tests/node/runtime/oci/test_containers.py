@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.node.runtime import ContainerResources, ContainerState, ImageMissing, Mount, RuntimeFailure, User
+from holdfast.node.runtime import ContainerResources, ContainerState, ImageMissing, Mount, RunsAs, RuntimeFailure, User
 
 pytestmark = pytest.mark.live
 
@@ -131,6 +131,61 @@ async def test_processes_are_shared_only_where_the_pod_says_so(node):
     assert (await node.sh(two, "cat /proc/1/comm")) == "pause"
     await node.runtime.stop_container(one.id, 0)
     assert (await node.ended(one)).exit_code == 137
+
+
+async def test_n205_a_container_may_look_into_another_one(node):
+    one = await node.start("exec sleep 1234", name="one")
+    debugger = await node.start(FOREVER, name="debugger", process_namespace_of=one.id)
+    assert "sleep\x001234" in await node.sh(debugger, "cat /proc/1/cmdline")
+    await node.runtime.stop_container(debugger.id, 0)
+    assert next(r for r in node.runtime.containers() if r.name == "one").state is ContainerState.RUNNING
+    with pytest.raises(RuntimeFailure, match="not running"):
+        await node.start(FOREVER, name="late", process_namespace_of=debugger.id)
+
+
+async def test_n178_seccomp_refuses_what_the_default_profile_refuses(node):
+    tries = "import ctypes; l=ctypes.CDLL(None,use_errno=True); r=l.unshare(0x10000000); print(r, ctypes.get_errno())"
+    free = await node.start(command=("python3", "-c", tries), name="free")
+    held = await node.start(command=("python3", "-c", tries), name="held", seccomp="runtime/default")
+    await node.ended(held)
+    await node.ended(free)
+    assert node.log(held).split() == ["-1", "1"]
+    modes = {}
+    for profile in ("", "runtime/default"):
+        _, output = await node.finish("grep ^Seccomp: /proc/self/status", seccomp=profile)
+        modes[profile] = int(output.split()[1])
+    assert modes[""] <= modes["runtime/default"] == 2
+
+
+async def test_n178_ordinary_programs_live_with_the_default_profile(node):
+    script = """
+import asyncio, subprocess, threading
+thread = threading.Thread(target=print, args=("thread",), kwargs={"flush": True})
+thread.start()
+thread.join()
+subprocess.run(["echo", "child"], check=True)
+asyncio.run(asyncio.sleep(0))
+print("done")
+"""
+    code, output = await node.finish("", command=("python3", "-c", script), seccomp="runtime/default")
+    assert (code, output.split()) == (0, ["thread", "child", "done"])
+
+
+async def test_n178_a_profile_of_the_machine_s_own_is_loaded_and_a_missing_one_named(node):
+    profile = node.top / "no-mkdir.json"
+    profile.write_text(
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}'
+    )
+    code, output = await node.finish("mkdir /tmp/x", seccomp=str(profile))
+    assert code == 1
+    assert "not permitted" in output
+    with pytest.raises(RuntimeFailure, match=r"cannot load seccomp profile .*: no such file or directory"):
+        await node.start("true", name="other", seccomp=str(node.top / "absent.json"))
+
+
+async def test_n41_n178_whom_a_container_runs_as_is_known(node):
+    record = await node.start("sleep 100", user=User(uid=1, gid=7, supplementary_gids=(4242,)))
+    assert record.runs_as == RunsAs(1, 7, (7, 4242))
 
 
 async def test_mounts_appear_where_they_should_and_read_only_means_it(node):
@@ -311,6 +366,31 @@ async def test_running_out_of_memory_is_told_apart_from_other_ends(node):
     assert ((await node.ended(killed)).reason, (await node.ended(killed)).exit_code) == ("Error", 137)
 
 
+async def test_n45_n144_a_child_that_ran_out_of_memory_names_the_end_of_the_container(node):
+    """Where only the child is killed, the first process decides on the code; where all are, it is 137."""
+    child = "subprocess.run([sys.executable, '-c', 'bytearray(1 << 30)'])"
+    hungry = f"import subprocess, sys; sys.exit(3 if {child}.returncode else 0)"
+    limits = ContainerResources(memory_limit_bytes=64 << 20)
+    record = await node.start(command=("python3", "-c", hungry), resources=limits)
+    ended = await node.ended(record)
+    assert ended.reason == "OOMKilled"
+    assert ended.exit_code in (3, 137)
+
+
+async def test_n144_a_container_that_outlives_its_hungry_child_tells_of_it(node):
+    hungry = "(python3 -c 'bytearray(1 << 30)'; echo gone; sleep 100); true"
+    record = await node.start(hungry, resources=ContainerResources(memory_limit_bytes=64 << 20))
+    async with asyncio.timeout(20):
+        while True:
+            usage = await node.runtime.usage(record.id)
+            if usage is None or usage.oom_kills:
+                break
+            await asyncio.sleep(0.05)
+    if usage is not None:
+        assert usage.oom_kills == 1
+        assert usage.memory_usage_bytes >= usage.memory_working_set_bytes
+
+
 async def test_limits_and_usage_are_the_containers_own(node):
     limits = ContainerResources(memory_limit_bytes=128 << 20, cpu_quota_us=50_000, cpu_shares=512, oom_score_adj=-997)
     record = await node.start(
@@ -324,6 +404,28 @@ async def test_limits_and_usage_are_the_containers_own(node):
         record, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true"
     )
     assert text == str(128 << 20)
+
+
+async def test_n148_limits_of_a_running_container_change(node):
+    """Both layouts of control groups; what has no limit any more has none, and the record outlives the agent."""
+    show = (
+        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.shares 2>/dev/null"
+        " || cat memory.max cpu.max cpu.weight"
+    )
+    record = await node.start("sleep 100", resources=ContainerResources(memory_limit_bytes=64 << 20, cpu_shares=512))
+    wanted = ContainerResources(memory_limit_bytes=96 << 20, cpu_quota_us=50_000, cpu_shares=1024)
+    await node.runtime.update_container(record.id, wanted)
+    shown = (await node.sh(record, show)).split()
+    assert shown[0] == str(96 << 20)
+    assert shown[1] == "50000"
+    await node.runtime.update_container(record.id, ContainerResources(cpu_shares=1024))
+    shown = (await node.sh(record, show)).split()
+    assert shown[0] == "max" or int(shown[0]) > 1 << 40
+    assert shown[1] in ("max", "-1")
+    assert [r.state for r in node.runtime.containers()] == [ContainerState.RUNNING]
+    await node.runtime.stop_container(record.id, 0)
+    with pytest.raises(RuntimeFailure, match="not running"):
+        await node.runtime.update_container(record.id, wanted)
 
 
 WITHOUT_GROUPS = """

@@ -144,6 +144,20 @@ def test_privileged_means_devices_and_nothing_masked() -> None:
     assert privileged["process"]["noNewPrivileges"] is False
 
 
+def test_n178_privileged_containers_have_no_seccomp_profile() -> None:
+    assert "seccomp" not in configured(seccomp="runtime/default", privileged=True)["linux"]
+    assert "seccomp" not in configured()["linux"]
+    assert configured(seccomp="runtime/default")["linux"]["seccomp"]["defaultAction"] == "SCMP_ACT_ALLOW"
+
+
+def test_n178_the_groups_of_the_image_count_unless_the_pod_says_strict() -> None:
+    passwd, group = "app:x:1000:1000::/home/app:/bin/sh", "app:x:1000:\nadm:x:4:app"
+    merged = resolve_user(User(uid=1000, supplementary_gids=(7,)), "", passwd, group)
+    strict = resolve_user(User(uid=1000, supplementary_gids=(7,), with_groups_of_image=False), "", passwd, group)
+    assert merged.supplementary_gids == (1000, 4, 7)
+    assert strict.supplementary_gids == (1000, 7)
+
+
 def test_namespaces_are_joined_by_file_or_new() -> None:
     assert configured()["linux"]["namespaces"] == [
         {"type": "network", "path": "/ns/net"},

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from holdfast.node.runtime import ContainerResources
 from holdfast.world import linux
 
 ROOT = Path("/sys/fs/cgroup")
+LEAST_SHARES, MOST_SHARES = 2, 262_144
 _CGROUP2_MAGIC = 0x63677270
 
 
@@ -33,6 +35,7 @@ class Reading:
     cpu_usage_ns: int | None
     memory_working_set_bytes: int | None
     memory_rss_bytes: int | None
+    memory_usage_bytes: int | None
 
 
 def find_layout(probe_name: str) -> Layout:
@@ -65,6 +68,16 @@ class Groups:
         """The `cgroupsPath` of a container; empty where there are no groups."""
         return "" if self.layout is Layout.NONE else f"/{self.parent}/{pod_uid}/{container_id}"
 
+    def limit(self, path: str, limits: ContainerResources) -> None:
+        """Changes the limits of a group that is in use; where there are no groups, nothing. Raises OSError.
+
+        Not by `crun update`, which cannot take a CPU limit away.
+        """
+        if path and self.layout is not Layout.NONE:
+            memory, cpu = self._directory("memory", path), self._directory("cpu", path)
+            change = _limit_v2 if self.layout is Layout.V2 else _limit_v1
+            change(memory, cpu, limits)
+
     def oom_kills(self, path: str) -> int:
         """Processes of the group killed for want of memory since it was made; the group must still be there (R62)."""
         if not path or self.layout is Layout.NONE:
@@ -91,7 +104,7 @@ class Groups:
             cpu_ns = _number(self._directory("cpuacct", path) / "cpuacct.usage")
             inactive, rss = stat.get("total_inactive_file", 0), stat.get("total_rss")
         working_set = None if used is None else max(0, used - inactive)
-        return Reading(cpu_ns, working_set, rss)
+        return Reading(cpu_ns, working_set, rss, used)
 
     def processes(self, pod_uid: str) -> set[int]:
         """Pids still in any group of the pod."""
@@ -125,6 +138,31 @@ class Groups:
         elif self.layout is Layout.V1:
             with os.scandir(ROOT) as entries:
                 yield from [Path(entry.path, self.parent) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _limit_v1(memory: Path, cpu: Path, limits: ContainerResources) -> None:
+    """Memory and swap together may never be less than memory alone: the larger limit goes first when both grow."""
+    bytes = -1 if limits.memory_limit_bytes is None else limits.memory_limit_bytes
+    both = [memory / "memory.limit_in_bytes", memory / "memory.memsw.limit_in_bytes"]
+    before = _number(both[0]) or 0
+    for file in reversed(both) if bytes < 0 or bytes > before else both:
+        if file.exists():  # without swap accounting there is only one
+            file.write_text(str(bytes))
+    (cpu / "cpu.cfs_period_us").write_text(str(limits.cpu_period_us))
+    (cpu / "cpu.cfs_quota_us").write_text(str(-1 if limits.cpu_quota_us is None else limits.cpu_quota_us))
+    (cpu / "cpu.shares").write_text(str(limits.cpu_shares or LEAST_SHARES))
+
+
+def _limit_v2(memory: Path, cpu: Path, limits: ContainerResources) -> None:
+    (memory / "memory.max").write_text("max" if limits.memory_limit_bytes is None else str(limits.memory_limit_bytes))
+    quota = "max" if limits.cpu_quota_us is None else str(limits.cpu_quota_us)
+    (cpu / "cpu.max").write_text(f"{quota} {limits.cpu_period_us}")
+    (cpu / "cpu.weight").write_text(str(weight(limits.cpu_shares or LEAST_SHARES)))
+
+
+def weight(shares: int) -> int:
+    """The shares of version 1 on the scale of version 2, as crun converts them (N141)."""
+    return 1 + (shares - LEAST_SHARES) * 9999 // (MOST_SHARES - LEAST_SHARES)
 
 
 def _below(top: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.node.runtime import ContainerState, ExitListener, RuntimeFailure
+from holdfast.node.runtime import ContainerResources, ContainerState, ExitListener, RuntimeFailure
 from holdfast.node.runtime.oci import records, rootfs
 from holdfast.node.runtime.oci.cgroups import Groups
 from holdfast.node.runtime.oci.processes import (
@@ -187,6 +188,16 @@ class Containers:
         self.keep(stored)
         return stored
 
+    async def update(self, identifier: str, resources: ContainerResources) -> None:
+        """Raises RuntimeFailure. Without control groups there is nothing to change but the record."""
+        stored = self.running(identifier)
+        try:
+            self._groups.limit(stored.cgroup, resources)
+        except OSError as error:
+            raise RuntimeFailure("", f"writing {error.filename}: {(error.strerror or str(error)).lower()}") from error
+        spec = dataclasses.replace(stored.spec, resources=resources)
+        self.keep(msgspec.structs.replace(self._known(identifier), spec=spec))
+
     # Ending
 
     async def stop(self, identifier: str, grace_period_s: float, signal_name: str = "") -> None:
@@ -331,8 +342,8 @@ class Containers:
         return None
 
     def _reason(self, stored: StoredContainer, exit_code: int) -> str:
-        """OOMKilled only if the first process was killed and the group ran out of memory (R62, N144)."""
-        if exit_code == _KILLED and self._groups.oom_kills(stored.cgroup) > 0:
+        """OOMKilled if any of its processes was, whatever the first one made of that (N45, N144)."""
+        if self._groups.oom_kills(stored.cgroup) > 0:
             return "OOMKilled"
         return "Completed" if exit_code == 0 else "Error"
 

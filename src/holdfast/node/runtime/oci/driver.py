@@ -7,6 +7,7 @@ one stopped. Blocking calls (mounts, netlink) run in asyncio's executor.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,14 +16,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from holdfast.node.disk import tree_bytes
 from holdfast.node.runtime import (
     ContainerRecord,
+    ContainerResources,
     ContainerSpec,
     ExecResult,
     ExitListener,
     ImageMissing,
     ImageRecord,
     Process,
+    RunsAs,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -267,6 +271,8 @@ class OciRuntime:
             cgroup=self._groups.path(spec.pod_uid, identifier),
             host_network=sandbox.spec.host_network,
         )
+        if spec.process_namespace_of:
+            around = dataclasses.replace(around, namespaces={**around.namespaces, **self._processes_of(spec)})
         config = configuration(spec, image, identity, around, self._machine)
         (directory / "config.json").write_bytes(msgspec.json.encode(config))
         return StoredContainer(
@@ -278,10 +284,21 @@ class OciRuntime:
             stop_signal=image.stop_signal,
             cgroup=around.cgroup,
             has_mounted_root=root.is_mounted,
+            runs_as=RunsAs(identity.uid, identity.gid, identity.supplementary_gids),
         )
+
+    def _processes_of(self, spec: ContainerSpec) -> dict[str, str]:
+        """The process namespace of another container. Raises RuntimeFailure if that does not run."""
+        process = self._containers.running(spec.process_namespace_of).process
+        if process is None:
+            raise RuntimeFailure("CreateContainerError", f"container {spec.process_namespace_of} has no process")
+        return {"pid": f"/proc/{process.pid}/ns/pid"}
 
     async def start_container(self, container_id: str) -> ContainerRecord:
         return (await self._containers.start(container_id)).as_record()
+
+    async def update_container(self, container_id: str, resources: ContainerResources) -> None:
+        await self._containers.update(container_id, resources)
 
     async def stop_container(self, container_id: str, grace_period_s: float, signal: str = "") -> None:
         await self._containers.stop(container_id, grace_period_s, signal)
@@ -350,14 +367,19 @@ class OciRuntime:
     async def usage(self, container_id: str) -> Usage | None:
         stored = self._containers.get(container_id)
         reading = None if stored is None else self._groups.read(stored.cgroup)
-        if reading is None:
+        if stored is None or reading is None:
             return None
         return Usage(
             self._world.clock.now(),
             reading.cpu_usage_ns or 0,
             reading.memory_working_set_bytes or 0,
             reading.memory_rss_bytes or 0,
+            reading.memory_usage_bytes or 0,
+            self._groups.oom_kills(stored.cgroup),
         )
+
+    async def written_bytes(self, container_id: str) -> int:
+        return await asyncio.to_thread(tree_bytes, self._containers.directory(container_id) / "upper")
 
     async def reopen_log(self, container_id: str) -> None:
         self._containers.running(container_id)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState, Sandbox, SandboxSpec
+from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState, RunsAs, Sandbox, SandboxSpec
 from holdfast.node.runtime.oci.processes import ProcessIdentity
 
 RECORD = "record.json"
@@ -51,6 +51,7 @@ class StoredContainer(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     reason: str = ""
     message: str = ""
+    runs_as: RunsAs | None = None
 
     @property
     def state(self) -> ContainerState:
@@ -74,6 +75,8 @@ class StoredContainer(msgspec.Struct, frozen=True):
             reason=self.reason,
             message=self.message,
             log_path=self.spec.log_path,
+            resources=self.spec.resources,
+            runs_as=self.runs_as,
         )
 
 

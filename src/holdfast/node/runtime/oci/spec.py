@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from holdfast.node.runtime import ContainerResources, ContainerSpec, ImageRecord, Mount, RuntimeFailure
+from holdfast.node.runtime.oci import seccomp
 from holdfast.node.runtime.oci.users import Identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -172,6 +175,8 @@ def configuration(
         linux["resources"] = resources(spec)
         if machine.ends_whole_groups:
             linux["resources"]["unified"] = {"memory.oom.group": "1"}  # N141
+    if profile := _seccomp(spec, machine):
+        linux["seccomp"] = profile
     if spec.privileged:
         linux["devices"] = [_device(device) for device in machine.devices]
     return {
@@ -184,7 +189,22 @@ def configuration(
     }
 
 
+def _seccomp(spec: ContainerSpec, machine: Machine) -> dict[str, Any] | None:
+    """Raises RuntimeFailure for a profile that cannot be read."""
+    if spec.privileged or not spec.seccomp:
+        return None
+    if spec.seccomp == seccomp.DEFAULT:
+        return seccomp.default_profile(capabilities(spec, machine))
+    try:
+        return seccomp.load(spec.seccomp)
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        message = f'cannot load seccomp profile "{spec.seccomp}": {str(reason).lower()}'
+        raise RuntimeFailure("CreateContainerError", message) from error
+
+
 def resources(spec: ContainerSpec) -> dict[str, Any]:
+    """Limits and the device rules."""
     """Limits and the device rules; swap is held to the memory limit (R62)."""
     result: dict[str, Any] = {"devices": [{"allow": spec.privileged, "access": "rwm"}]}
     limits: ContainerResources = spec.resources

@@ -33,7 +33,7 @@ def resolve_user(wanted: User, image_user: str, passwd: str, group: str) -> Iden
         gid = wanted.gid
     elif group_text:
         gid = _gid(group_text, group)
-    member_of = _groups_of(entry.name, group) if entry.name else ()
+    member_of = _groups_of(entry.name, group) if entry.name and wanted.with_groups_of_image else ()
     supplementary = dict.fromkeys((gid, *member_of, *wanted.supplementary_gids))
     return Identity(entry.uid, gid, tuple(supplementary), entry.home)
 

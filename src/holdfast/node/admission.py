@@ -1,0 +1,59 @@
+"""Whether a node takes a pod that was bound to it: what the scheduler knew may have changed, or nobody asked it (N191).
+
+Pure. Source: Kubernetes, pkg/kubelet/lifecycle/predicate.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from holdfast.api.core import node_affinity
+from holdfast.api.core.host_ports import collide, host_ports
+from holdfast.api.core.taints import tolerates
+from holdfast.api.resource import Manifest
+
+from .eviction.manager import refusal
+from .observed import Verdict
+from .pod import Pod
+from .resizing import amounts, requested
+
+_FIRST = ("pods", "cpu", "memory", "ephemeral-storage")
+
+
+def rejection(pod: Pod, node: Manifest, others: Sequence[Pod], pressures: frozenset[str]) -> Verdict | None:
+    """Why the pod may not run here; `others` are those that have been taken and still count."""
+    return next(_objections(pod, node, others, pressures), None)
+
+
+def _objections(pod: Pod, node: Manifest, others: Sequence[Pod], pressures: frozenset[str]) -> Iterator[Verdict]:
+    if text := refusal(pod, pressures):
+        yield Verdict("Evicted", text, is_rejection=True)
+    yield from _short(pod, node, others)
+    if not node_affinity.pod_allows(pod.manifest, node):
+        yield _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    taken = [port for other in others for port in host_ports(other.manifest)]
+    if any(collide(port, other) for port in host_ports(pod.manifest) for other in taken):
+        yield _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    for taint in node["spec"].get("taints") or ():
+        if taint.get("effect") == "NoExecute" and not tolerates(pod.manifest, taint):
+            yield _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+
+
+def _short(pod: Pod, node: Manifest, others: Sequence[Pod]) -> Iterator[Verdict]:
+    """What the node does not have in such amounts; what it does not have at all is no matter of its own."""
+    there = amounts((node.get("status") or {}).get("allocatable") or {})
+    asked, used = requested([pod]), requested(others)
+    asked["pods"], used["pods"] = 1, len(others)
+    for name in sorted(asked.keys() & there.keys(), key=_place):
+        if asked[name] and asked[name] > there[name] - used.get(name, 0):
+            text = f"{name}, requested: {asked[name]}, used: {used.get(name, 0)}, capacity: {there[name]}"
+            yield Verdict(f"OutOf{name}", f"Node didn't have enough resource: {text}", is_rejection=True)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """The order in which resources are looked at."""
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST), name
+
+
+def _failed(name: str, text: str) -> Verdict:
+    return Verdict(name, f"Predicate {name} failed: {text}", is_rejection=True)

@@ -1,0 +1,65 @@
+"""Control groups as files: what is written where, on either layout, without a kernel that has both."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.node.runtime import ContainerResources
+from holdfast.node.runtime.oci import cgroups
+from holdfast.node.runtime.oci.cgroups import Groups, Layout, weight
+
+FULL = ContainerResources(memory_limit_bytes=96 << 20, cpu_quota_us=50_000, cpu_shares=1024)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    for name in ("pods/a", "memory/pods/a", "cpu/pods/a"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path
+
+
+def test_n141_n148_on_v2_limits_are_changed_and_taken_away(root):
+    groups = Groups("pods", Layout.V2)
+    groups.limit("/pods/a", FULL)
+    group = root / "pods" / "a"
+    assert [(group / name).read_text() for name in ("memory.max", "cpu.max", "cpu.weight")] == [
+        str(96 << 20),
+        "50000 100000",
+        "39",
+    ]
+    groups.limit("/pods/a", ContainerResources())
+    assert [(group / name).read_text() for name in ("memory.max", "cpu.max")] == ["max", "max 100000"]
+
+
+def test_n141_n148_on_v1_limits_are_changed_and_taken_away(root):
+    memory, cpu = root / "memory/pods/a", root / "cpu/pods/a"
+    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
+        (memory / name).write_text(str(64 << 20))
+    groups = Groups("pods", Layout.V1)
+    groups.limit("/pods/a", FULL)
+    assert (memory / "memory.limit_in_bytes").read_text() == str(96 << 20)
+    assert (memory / "memory.memsw.limit_in_bytes").read_text() == str(96 << 20)
+    assert (cpu / "cpu.cfs_quota_us").read_text() == "50000"
+    assert (cpu / "cpu.shares").read_text() == "1024"
+    groups.limit("/pods/a", ContainerResources())
+    assert (memory / "memory.limit_in_bytes").read_text() == "-1"
+    assert (cpu / "cpu.cfs_quota_us").read_text() == "-1"
+    assert (cpu / "cpu.shares").read_text() == "2"
+
+
+def test_n141_without_swap_accounting_only_memory_is_limited(root):
+    (root / "memory/pods/a/memory.limit_in_bytes").write_text("0")
+    Groups("pods", Layout.V1).limit("/pods/a", FULL)
+    assert not (root / "memory/pods/a/memory.memsw.limit_in_bytes").exists()
+
+
+def test_n148_where_there_are_no_groups_nothing_is_limited(root):
+    Groups("pods", Layout.NONE).limit("/pods/a", FULL)
+    Groups("pods", Layout.V2).limit("", FULL)
+    assert not list((root / "pods/a").iterdir())
+
+
+@pytest.mark.parametrize(("shares", "expected"), [(2, 1), (1024, 39), (262_144, 10_000)])
+def test_n141_shares_become_a_weight(shares, expected):
+    assert weight(shares) == expected
