@@ -7,11 +7,11 @@ import sys
 
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from .rules.tally import Tally
 
-settings.register_profile("same", derandomize=True)
+settings.register_profile("same", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("exploring")
 settings.load_profile("exploring" if os.environ.get("HOLDFAST_EXPLORE") else "same")
 

@@ -48,7 +48,7 @@ class Ordinals:
         return len(self._members) + len(self._untouched) - len(self._touched)
 
     def few(self, count: int) -> list[int]:
-        """The first `count` of those that were put, or all if there are fewer; costs as much as there are asked for."""
+        """The first `count`, or all if there are fewer, where none is `untouched`; costs as much as are asked for."""
         found: list[int] = []
         while len(found) < count and (ordinal := self._first_put()) is not None:
             heapq.heappop(self._heap)

@@ -27,6 +27,9 @@ class Slots:
     def __iter__(self) -> Iterator[int]:
         return (ordinal for ordinal in self.span if ordinal not in self._left_out)
 
+    def __len__(self) -> int:
+        return len(self.span) - len(self.left_out)
+
     def index(self, ordinal: int) -> int:
         """How many slots lie below: what `partition` counts (S89)."""
         return ordinal - self.span.start - bisect_left(self.left_out, ordinal)
