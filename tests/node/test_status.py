@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.node.observed import Seen, Verdict, Waiting
+from holdfast.node.runtime import RunsAs
 from holdfast.node.status import pod_status
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -212,6 +214,16 @@ def test_n51_what_the_pod_never_came_to_is_not_stamped():
     assert [next(iter(state)) for state in states] == ["terminated", "waiting", "waiting"]
     assert result["phase"] == "Failed"
     assert condition(result, "Initialized")["status"] == "False"
+
+
+def test_n41_n52_whom_a_run_ran_as_is_told_even_when_the_runtime_has_forgotten_it():
+    current = dataclasses.replace(run(), runs_as=RunsAs(1, 2, (2, 3)))
+    shown = status(pod(), {"app": Seen(current=current)})
+    assert shown["containerStatuses"][0]["user"] == {"linux": {"uid": 1, "gid": 2, "supplementalGroups": [2, 3]}}
+    ended = dataclasses.replace(run(state="exited", code=0), runs_as=RunsAs(1, 2, (2, 3)))
+    old = status(pod(restartPolicy="Never"), {"app": Seen(current=ended)})
+    later = status(pod(restartPolicy="Never"), {}, old=old)
+    assert later["containerStatuses"] == old["containerStatuses"]
 
 
 def test_n42_n52_a_finished_run_the_runtime_forgot_stays_finished():
