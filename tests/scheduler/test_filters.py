@@ -2,6 +2,8 @@
 
 import pytest
 
+from holdfast.scheduler.requests import requests_of
+
 from .builders import cluster, node, pod, where
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
@@ -190,6 +192,20 @@ def test_n101_sidecars_add_up_and_init_containers_only_raise():
     ]
     assert "Insufficient cpu" in where(wanted, cluster(node(allocatable={"cpu": "3400m"})))
     assert where(wanted, cluster(node(allocatable={"cpu": "3500m"}))) == "n1"
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [("", 3000), ("Deferred", 3000), ("Infeasible", 1000)],
+)
+def test_n148_while_a_resize_is_under_way_the_larger_counts_unless_it_can_never_be(pending, expected):
+    conditions = [{"type": "PodResizePending", "status": "True", "reason": pending}] if pending else []
+    had = {"name": "a", "allocatedResources": {"cpu": "1"}, "resources": {"requests": {"cpu": "1"}}}
+    wanted = {"name": "a", "resources": {"requests": {"cpu": "3"}}}
+    status = {"containerStatuses": [had], "conditions": conditions}
+    assert requests_of({"spec": {"containers": [wanted]}, "status": status}) == {"cpu": expected}
+    shrinking = {"name": "a", "resources": {"requests": {"cpu": "500m"}}}
+    assert requests_of({"spec": {"containers": [shrinking]}, "status": status}) == {"cpu": 1000}
 
 
 def test_an_assumed_pod_counts_until_it_is_forgotten():
