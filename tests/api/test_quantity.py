@@ -40,7 +40,7 @@ def test_canonical_form_a5(written: str | float, stored: str) -> None:
     assert quantity.canonical(written) == stored
 
 
-def test_resource_lists_round_up_to_milli_a5() -> None:
+def test_n5_a5_resource_lists_round_up_to_milli() -> None:
     assert quantity.canonical_resource("0.0001") == "1m"
     assert quantity.canonical_resource("1.5Gi") == "1536Mi"
 

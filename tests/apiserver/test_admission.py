@@ -22,7 +22,7 @@ async def create_pod(web: Any, name: str = "a", namespace: str = "ns", **spec: A
 # -- pods
 
 
-async def test_a_pod_gets_the_default_account_and_tolerations(web: Any) -> None:
+async def test_n2_n182_a_pod_gets_the_default_account_and_tolerations(web: Any) -> None:
     spec = (await create_pod(web))["spec"]
     assert (spec["serviceAccountName"], spec["serviceAccount"]) == ("default", "default")
     assert [one["key"] for one in spec["tolerations"]] == [
@@ -33,7 +33,7 @@ async def test_a_pod_gets_the_default_account_and_tolerations(web: Any) -> None:
     assert (spec["priority"], spec["preemptionPolicy"]) == (0, "PreemptLowerPriority")
 
 
-async def test_a_pod_that_tolerates_already_is_left_alone(web: Any) -> None:
+async def test_n182_a_pod_that_tolerates_already_is_left_alone(web: Any) -> None:
     tolerations = [{"operator": "Exists"}]
     assert (await create_pod(web, tolerations=tolerations))["spec"]["tolerations"] == tolerations
 
@@ -55,7 +55,7 @@ async def test_a_pod_waits_a_moment_for_the_account_of_a_young_namespace(web: An
     assert (await waiting).code == 201
 
 
-async def test_a_priority_class_becomes_a_number(web: Any) -> None:
+async def test_n228_a_priority_class_becomes_a_number(web: Any) -> None:
     assert (await create_pod(web, priorityClassName="system-node-critical"))["spec"]["priority"] == 2000001000
 
 

@@ -53,7 +53,7 @@ async def bind(web: Any, node: str, **metadata: Any) -> Any:
     return await web("POST", f"{PODS}/a/binding", body)
 
 
-async def test_binding_puts_a_pod_on_a_node_once(web: Any) -> None:
+async def test_n7_binding_puts_a_pod_on_a_node_once(web: Any) -> None:
     await web("POST", PODS, {"metadata": {"name": "a"}, "spec": {"containers": CONTAINERS}})
     answer = await bind(web, "n1", annotations={"x": "y"})
     assert (answer.code, answer["status"], answer["code"]) == (201, "Success", 201)
@@ -69,7 +69,7 @@ async def test_binding_puts_a_pod_on_a_node_once(web: Any) -> None:
     )
 
 
-async def test_a_pod_that_leaves_is_not_bound(web: Any) -> None:
+async def test_n7_n229_a_pod_that_leaves_is_not_bound(web: Any) -> None:
     body = {"metadata": {"name": "a", "finalizers": ["x.example/y"]}, "spec": {"containers": CONTAINERS}}
     await web("POST", PODS, body)
     await web("DELETE", f"{PODS}/a")
@@ -86,7 +86,7 @@ async def test_an_eviction_is_a_deletion_with_a_reason(web: Any) -> None:
     assert pod["status"]["conditions"][-1]["reason"] == "EvictionByEvictionAPI"
 
 
-async def test_ephemeral_containers_are_added_through_their_own_door(web: Any) -> None:
+async def test_n205_ephemeral_containers_are_added_through_their_own_door(web: Any) -> None:
     await web("POST", PODS, {"metadata": {"name": "a"}, "spec": {"containers": CONTAINERS}})
     headers = {"content-type": "application/strategic-merge-patch+json"}
     patch = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "b:1"}]}}

@@ -145,7 +145,7 @@ async def test_s136_s179_generation_follows_the_spec_and_nothing_else(web: Any) 
     assert stored["status"]["replicas"] == 1
 
 
-async def test_the_object_keeps_its_status_and_the_status_its_object(web: Any) -> None:
+async def test_n8_the_object_keeps_its_status_and_the_status_its_object(web: Any) -> None:
     await web("POST", PODS, pod("a"))
     changed = await web("PUT", f"{PODS}/a/status", {**pod("a", node="elsewhere"), "status": {"phase": "Running"}})
     assert changed["status"]["phase"] == "Running"
@@ -197,7 +197,7 @@ async def test_propagation_leaves_a_finalizer_for_the_garbage_collector(
         assert answer["status"] == "Success"
 
 
-async def test_a_pod_on_a_node_gets_its_grace_which_may_only_shrink(web: Any, clock: Any) -> None:
+async def test_n130_n232_a_pod_on_a_node_gets_its_grace_which_may_only_shrink(web: Any, clock: Any) -> None:
     """A346."""
     await web("POST", PODS, pod("a", node="n1"))
     first = await web("DELETE", f"{PODS}/a")
@@ -214,7 +214,7 @@ async def test_a_pod_on_a_node_gets_its_grace_which_may_only_shrink(web: Any, cl
     assert (await web("GET", f"{PODS}/a")).code == 404
 
 
-async def test_s48_a_pod_without_a_node_goes_at_once(web: Any) -> None:
+async def test_s48_n130_n244_a_pod_without_a_node_goes_at_once(web: Any) -> None:
     """A347."""
     await web("POST", PODS, pod("a"))
     gone = await web("DELETE", f"{PODS}/a")

@@ -57,7 +57,7 @@ async def events(client):
     return (await client.list(EVENTS)).items
 
 
-async def test_a260_an_event_says_what_happened_to_whom(recorder, local):
+async def test_n210_n213_a260_an_event_says_what_happened_to_whom(recorder, local):
     async with written(recorder):
         recorder.record(SUBJECT, "Normal", "SuccessfulCreate", "made it")
     (event,) = await events(local)

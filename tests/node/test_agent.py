@@ -49,7 +49,7 @@ def test_n181_a_quiet_node_writes_only_its_lease(scenario):
     scenario(body)
 
 
-def test_n31_a_simple_pod_becomes_ready(scenario):
+def test_n31_n77_a_simple_pod_becomes_ready(scenario):
     async def body(machine):
         await machine.create({"containers": [APP]})
         pod = await machine.until(is_ready)
@@ -67,7 +67,7 @@ def test_n31_a_simple_pod_becomes_ready(scenario):
     scenario(body)
 
 
-def test_n86_n89_a_crashing_container_is_restarted_with_back_off(scenario):
+def test_n13_n86_n89_a_crashing_container_is_restarted_with_back_off(scenario):
     async def body(machine):
         await machine.create({"containers": [APP]})
         pod = await machine.until(waits_for("CrashLoopBackOff"))
@@ -208,7 +208,7 @@ def test_n197_a_container_that_died_meanwhile_counts_as_a_restart(scenario):
     scenario(body)
 
 
-def test_n198_orphans_are_removed_after_the_first_list(scenario):
+def test_n139_n198_n200_orphans_are_removed_after_the_first_list(scenario):
     async def body(machine):
         await machine.create({"containers": [APP]})
         await machine.until(is_ready)
@@ -301,7 +301,7 @@ def test_n34_readiness_is_published_when_the_probe_turns(scenario):
     scenario(body, {"app:1": Script(ready_after_s=5, unready_between_s=(15, 30))})
 
 
-def test_n47_n107_ready_waits_for_the_startup_probe(scenario):
+def test_n47_n107_n231_ready_waits_for_the_startup_probe(scenario):
     async def body(machine):
         startup = {"tcpSocket": {"port": 80}, "periodSeconds": 2, "failureThreshold": 30}
         await machine.create({"containers": [{**APP, "startupProbe": startup}]})
@@ -358,7 +358,7 @@ def test_n78_an_unbound_claim_holds_the_pod_with_an_event(scenario):
     scenario(body)
 
 
-def test_n186_a_status_somebody_else_spoiled_is_repaired(scenario):
+def test_n35_n186_a_status_somebody_else_spoiled_is_repaired(scenario):
     async def body(machine):
         await machine.create({"containers": [APP]})
         pod = await machine.until(is_ready)

@@ -17,9 +17,12 @@ from holdfast.node.environment import (
     environment,
     expand,
     expand_strictly,
+    file_references,
     references,
     service_variables,
 )
+from holdfast.node.pod import Container, Role
+from holdfast.node.volumes.subpath import read_text
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -94,6 +97,53 @@ def test_n153_what_is_missing_is_an_error_unless_optional(source, message):
     assert str(caught.value) == message
     [[kind, reference]] = source.items()
     assert variables([{"name": "X", "valueFrom": {kind: {**reference, "optional": True}}}]) == {}
+
+
+FILE = {("work", "app.env"): "# made by init\nFIRST=one # the first\nURL=a=b\nEMPTY=\n"}
+
+
+def from_file(key, path="app.env", optional=False):
+    reference = {"volumeName": "work", "path": path, "key": key, "optional": optional}
+    return {"name": "V", "valueFrom": {"fileKeyRef": reference}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (from_file("FIRST"), {"V": "one "}),
+        (from_file("URL"), {"V": "a=b"}),
+        (from_file("EMPTY"), {"V": ""}),
+        (from_file("NEVER", optional=True), {}),
+        (from_file("FIRST", "other.env", optional=True), {}),
+    ],
+)
+def test_n153_variables_come_out_of_a_file_that_an_init_container_wrote(entry, expected):
+    container = Container({"name": "app", "env": [entry]}, Role.APP)
+    assert file_references(container) == {("work", entry["valueFrom"]["fileKeyRef"]["path"])}
+    assert variables([entry], files=FILE) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (from_file("NEVER"), 'environment variable key "NEVER" not found in file "app.env"'),
+        (from_file("A", "no.env"), 'failed to open environment variable file "no.env": no such file or directory'),
+    ],
+)
+def test_n153_what_no_file_says_holds_the_start(entry, message):
+    with pytest.raises(ConfigError) as failure:
+        variables([entry], files=FILE)
+    assert str(failure.value) == message
+
+
+def test_n153_files_outside_their_volume_say_nothing(tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (tmp_path / "secret").write_text("A=1")
+    (volume / "link").symlink_to(tmp_path / "secret")
+    (volume / "inside").write_text("A=2")
+    found = [read_text(volume, path, 100) for path in ("link", "../secret", "absent", "inside")]
+    assert found == [None, None, None, "A=2"]
 
 
 def test_references_name_what_is_to_be_looked_up():

@@ -119,7 +119,7 @@ def planned(one: Pod, seen: dict[str, Seen] | None = None, memory: Memory | None
         ),
     ],
 )
-def test_plans(one, seen, members, expected):
+def test_n75_n76_n81_n96_n103_plans(one, seen, members, expected):
     assert planned(one, seen, **members) == expected
 
 
@@ -158,7 +158,7 @@ def test_n89_a_back_off_puts_the_restart_off_and_says_so():
     assert planned(one, {"app": ended(1)}, Memory(backoff), now_s=20) == ["StartContainer app"]
 
 
-def test_a_start_that_failed_is_held_until_its_time():
+def test_n76_a_start_that_failed_is_held_until_its_time():
     one = pod("a", "b")
     step = plan(one, observed(now_s=60), Memory(Backoff(), {"a": at(70)}))
     assert named(step.actions) == ["StartContainer b"]  # N76: a failing one does not keep the others

@@ -149,7 +149,7 @@ def test_n107_the_others_wait_for_the_startup_probe_which_then_never_runs_again(
     assert prober.times("liveness")[0] in (4, 6)
 
 
-def test_n111_a_condemned_run_is_asked_no_more(world, on_jumping_time):
+def test_n111_n113_a_condemned_run_is_asked_no_more(world, on_jumping_time):
     prober = Scripted(lambda kind, now: F)
 
     async def scenario():

@@ -12,7 +12,6 @@ import pytest
 from holdfast.node import log_rotation, node_status
 from holdfast.node.config import AgentConfig
 from holdfast.node.container_spec import Parts, container_spec, mount_of
-from holdfast.node.environment import ConfigError
 from holdfast.node.files import StateDirectory
 from holdfast.node.image_pulls import ImagePulls, ImageUnavailable
 from holdfast.node.pod import Pod
@@ -128,59 +127,6 @@ def spec_of(
 def test_n152_command_and_args_are_expanded():
     spec = spec_of({"command": ["run", "$(A)"], "args": ["$$(A)", "$(B)"], "workingDir": "/w"})
     assert (spec.command, spec.args, spec.working_dir) == (("run", "1"), ("$(A)", "$(B)"), "/w")
-
-
-@pytest.mark.parametrize(
-    ("resources", "shares", "quota", "memory"),
-    [
-        ({}, 2, None, None),
-        ({"requests": {"cpu": "250m"}}, 256, None, None),
-        ({"limits": {"cpu": "500m", "memory": "64Mi"}}, 512, 50_000, 64 << 20),
-        ({"limits": {"cpu": "1m"}}, 2, 1000, None),
-        ({"requests": {"cpu": "1000"}}, 262_144, None, None),
-    ],
-)
-def test_n141_resources_as_the_kernel_takes_them(resources, shares, quota, memory):
-    made = spec_of({"resources": resources}).resources
-    assert (made.cpu_shares, made.cpu_quota_us, made.memory_limit_bytes) == (shares, quota, memory)
-
-
-@pytest.mark.parametrize(
-    ("qos", "memory", "score"),
-    [
-        ("Guaranteed", "64Mi", -997),
-        ("BestEffort", "0", 1000),
-        ("Burstable", "512Mi", 500),
-        ("Burstable", "0", 999),
-        ("Burstable", "1Gi", 3),
-    ],
-)
-def test_n143_oom_scores(qos, memory, score):
-    made = spec_of({"resources": {"requests": {"memory": memory}}}, status={"qosClass": qos})
-    assert made.resources.oom_score_adj == score
-
-
-def test_n178_the_container_s_user_wins_and_groups_are_added():
-    pods_own = {"runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4, 3]}
-    spec = spec_of({"securityContext": {"runAsUser": 0}}, securityContext=pods_own)
-    assert (spec.user.uid, spec.user.gid, spec.user.supplementary_gids) == (0, 2, (4, 3))
-    assert spec.no_new_privileges is False
-    assert spec_of({"securityContext": {"allowPrivilegeEscalation": False}}).no_new_privileges
-
-
-@pytest.mark.parametrize(
-    ("context", "user", "words"),
-    [
-        ({"runAsNonRoot": True}, "", "container has runAsNonRoot and image will run as root"),
-        ({"runAsNonRoot": True}, "0:0", "container has runAsNonRoot and image will run as root"),
-        ({"runAsNonRoot": True}, "www", "image has non-numeric user \\(www\\)"),
-        ({"runAsNonRoot": True, "runAsUser": 0}, "5", "container's runAsUser breaks non-root policy"),
-    ],
-)
-def test_n178_run_as_non_root_is_kept(context, user, words):
-    image = ImageRecord("sha256:1", ("app:1",), (), 1, user=user)
-    with pytest.raises(ConfigError, match=words):
-        spec_of({"securityContext": context}, image)
 
 
 def test_v76_v77_mounts():

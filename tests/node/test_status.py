@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.node.observed import Seen, Verdict, Waiting
+from holdfast.node.runtime import RunsAs
 from holdfast.node.status import pod_status
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -61,11 +63,11 @@ def condition(result: dict[str, Any], type: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_n11_phase(one, seen, phase):
+def test_n10_n11_n13_phase(one, seen, phase):
     assert status(one, seen)["phase"] == phase
 
 
-def test_n12_a_terminal_phase_is_final():
+def test_n12_n234_a_terminal_phase_is_final():
     done = pod(restartPolicy="Never", status={"phase": "Failed"})
     assert status(done, {"app": running()})["phase"] == "Failed"
 
@@ -92,7 +94,7 @@ def test_n14_a_deleted_pod_that_never_ran_has_failed():
     assert status(pod(), {}, sandbox=None, is_ending=True, has_ended=True)["phase"] == "Failed"
 
 
-def test_n19_a_verdict_fails_the_pod_with_its_reason():
+def test_n17_n19_a_verdict_fails_the_pod_with_its_reason():
     verdict = Verdict("DeadlineExceeded", "too long")
     result = status(pod(), {"app": ended(137)}, is_ending=True, has_ended=True, verdict=verdict)
     assert (result["phase"], result["reason"], result["message"]) == ("Failed", "DeadlineExceeded", "too long")
@@ -153,7 +155,7 @@ def test_n40_entries_exist_from_the_first_and_app_statuses_are_sorted():
 
 
 @pytest.mark.parametrize(("init", "reason"), [(None, "ContainerCreating"), ([{"name": "init"}], "PodInitializing")])
-def test_n43_the_default_waiting_reason(init, reason):
+def test_n43_n236_the_default_waiting_reason(init, reason):
     [entry] = status(pod(init=init))["containerStatuses"]
     assert entry["state"] == {"waiting": {"reason": reason}}
 
@@ -214,7 +216,17 @@ def test_n51_what_the_pod_never_came_to_is_not_stamped():
     assert condition(result, "Initialized")["status"] == "False"
 
 
-def test_n52_a_finished_run_the_runtime_forgot_stays_finished():
+def test_n41_n52_whom_a_run_ran_as_is_told_even_when_the_runtime_has_forgotten_it():
+    current = dataclasses.replace(run(), runs_as=RunsAs(1, 2, (2, 3)))
+    shown = status(pod(), {"app": Seen(current=current)})
+    assert shown["containerStatuses"][0]["user"] == {"linux": {"uid": 1, "gid": 2, "supplementalGroups": [2, 3]}}
+    ended = dataclasses.replace(run(state="exited", code=0), runs_as=RunsAs(1, 2, (2, 3)))
+    old = status(pod(restartPolicy="Never"), {"app": Seen(current=ended)})
+    later = status(pod(restartPolicy="Never"), {}, old=old)
+    assert later["containerStatuses"] == old["containerStatuses"]
+
+
+def test_n42_n52_a_finished_run_the_runtime_forgot_stays_finished():
     one = pod(restartPolicy="Never")
     old = status(one, {"app": ended(0)})
     result = status(one, {}, old=old)

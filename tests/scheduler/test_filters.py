@@ -2,6 +2,8 @@
 
 import pytest
 
+from holdfast.scheduler.requests import requests_of
+
 from .builders import cluster, node, pod, where
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
@@ -140,7 +142,7 @@ TAINT = {"key": "k", "value": "v", "effect": "NoSchedule"}
         ),
     ],
 )
-def test_one_pod(wanted, view, expected):
+def test_n220_n221_n222_n224_n225_one_pod(wanted, view, expected):
     assert where(wanted, view) == expected
 
 
@@ -150,7 +152,7 @@ def spread(skew=1, key="kubernetes.io/hostname"):
     return [constraint]
 
 
-def test_spreading_is_satisfied_inside_a_single_domain():
+def test_n225_spreading_is_satisfied_inside_a_single_domain():
     pods = tuple(pod(f"web-{number}", on="n1", labels={"app": "web"}) for number in range(3))
     wanted = pod("web-9", labels={"app": "web"}, topologySpreadConstraints=spread())
     assert where(wanted, cluster(node("n1"), pods=pods)) == "n1"
@@ -163,7 +165,7 @@ def test_a_node_without_the_label_is_in_no_domain():
     assert where(wanted, cluster(node())) == refused(text, NOT_HELPFUL)
 
 
-def test_reasons_are_counted_and_sorted_by_their_text():
+def test_n221_reasons_are_counted_and_sorted_by_their_text():
     view = cluster(node("n1", taints=[TAINT]), node("n2", taints=[TAINT]), node("n3", allocatable={"cpu": "1"}))
     assert where(pod(requests={"cpu": "2"}), view) == (
         "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s)."
@@ -171,18 +173,18 @@ def test_reasons_are_counted_and_sorted_by_their_text():
     )
 
 
-def test_a_pod_that_never_preempts_says_so():
+def test_n221_a_pod_that_never_preempts_says_so():
     message = where(pod(preemptionPolicy="Never"), cluster(node(unschedulable=True)))
     assert message.endswith("preemption: not eligible due to preemptionPolicy=Never.")
 
 
-def test_terminating_pods_still_take_their_place():
+def test_n224_terminating_pods_still_take_their_place():
     going = pod("other", on="n1", requests={"cpu": "3"})
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert "Insufficient cpu" in where(pod(requests={"cpu": "2"}), cluster(node(), pods=(going,)))
 
 
-def test_sidecars_add_up_and_init_containers_only_raise():
+def test_n101_sidecars_add_up_and_init_containers_only_raise():
     wanted = pod(requests={"cpu": "1"})
     wanted["spec"]["initContainers"] = [
         {"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}},
@@ -190,6 +192,20 @@ def test_sidecars_add_up_and_init_containers_only_raise():
     ]
     assert "Insufficient cpu" in where(wanted, cluster(node(allocatable={"cpu": "3400m"})))
     assert where(wanted, cluster(node(allocatable={"cpu": "3500m"}))) == "n1"
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [("", 3000), ("Deferred", 3000), ("Infeasible", 1000)],
+)
+def test_n148_while_a_resize_is_under_way_the_larger_counts_unless_it_can_never_be(pending, expected):
+    conditions = [{"type": "PodResizePending", "status": "True", "reason": pending}] if pending else []
+    had = {"name": "a", "allocatedResources": {"cpu": "1"}, "resources": {"requests": {"cpu": "1"}}}
+    wanted = {"name": "a", "resources": {"requests": {"cpu": "3"}}}
+    status = {"containerStatuses": [had], "conditions": conditions}
+    assert requests_of({"spec": {"containers": [wanted]}, "status": status}) == {"cpu": expected}
+    shrinking = {"name": "a", "resources": {"requests": {"cpu": "500m"}}}
+    assert requests_of({"spec": {"containers": [shrinking]}, "status": status}) == {"cpu": 1000}
 
 
 def test_an_assumed_pod_counts_until_it_is_forgotten():

@@ -22,7 +22,7 @@ async def taken(queue, within_s=0.05):
         return None
 
 
-async def test_higher_priority_goes_first_then_the_older(queue):
+async def test_n227_higher_priority_goes_first_then_the_older(queue):
     for key, priority in (("a", 0), ("b", 0), ("c", 5)):
         queue.add(key, priority)
     queue.add("a", 0)
@@ -30,7 +30,7 @@ async def test_higher_priority_goes_first_then_the_older(queue):
     assert await taken(queue) is None
 
 
-async def test_a_parked_pod_waits_for_a_change_and_for_its_back_off(queue, monkeypatch):
+async def test_n226_a_parked_pod_waits_for_a_change_and_for_its_back_off(queue, monkeypatch):
     monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.1)
     queue.add("a")
     queue.park(await queue.get())
@@ -40,14 +40,14 @@ async def test_a_parked_pod_waits_for_a_change_and_for_its_back_off(queue, monke
     assert await taken(queue, 1) == "a"
 
 
-async def test_without_a_change_a_parked_pod_is_tried_again_some_day(queue, monkeypatch):
+async def test_n226_without_a_change_a_parked_pod_is_tried_again_some_day(queue, monkeypatch):
     monkeypatch.setattr(module, "FORCED_RETRY_S", 0.05)
     queue.add("a")
     queue.park(await queue.get())
     assert await taken(queue, 1) == "a"
 
 
-async def test_what_a_pod_waits_for_by_name_wakes_it_at_once(queue):
+async def test_n226_what_a_pod_waits_for_by_name_wakes_it_at_once(queue):
     queue.add("a")
     queue.park(await queue.get())
     queue.wake("a")

@@ -36,7 +36,7 @@ def events(cluster, name, reason):
     return [each for each in found if each["involvedObject"]["name"] == name and each["reason"] == reason]
 
 
-def test_a_bound_pod_is_told_of_once():
+def test_n223_a_bound_pod_is_told_of_once():
     with simulate(0) as cluster:
         cluster.apply(pod("a"))
         cluster.run_for(2)
@@ -46,7 +46,7 @@ def test_a_bound_pod_is_told_of_once():
         assert scheduled(cluster, "a")[0] == "True"
 
 
-def test_a_pod_that_fits_nowhere_says_why_and_goes_when_room_is_made():
+def test_n32_n221_a_pod_that_fits_nowhere_says_why_and_goes_when_room_is_made():
     with simulate(0) as cluster:
         cluster.apply(pod("big", requests={"cpu": "50"}), pod("late", requests={"cpu": "50"}))
         cluster.run_for(30)
@@ -101,7 +101,7 @@ async def _forget(cluster):
         await cluster.client.delete(NODES, node["metadata"]["name"])
 
 
-def test_higher_priority_goes_first():
+def test_n227_higher_priority_goes_first():
     with simulate(0) as cluster:
         cluster.apply(pod("running", requests={"cpu": "50"}))
         cluster.run_for(5)
@@ -132,7 +132,7 @@ def test_pods_of_a_set_are_spread_over_the_nodes():
         assert {node_of(cluster, f"web-{ordinal}") for ordinal in range(3)} == {"n1", "n2", "n3"}
 
 
-def test_required_anti_affinity_leaves_the_last_ordinal_waiting_and_the_others_alone():
+def test_n225_required_anti_affinity_leaves_the_last_ordinal_waiting_and_the_others_alone():
     """X8.5."""
     term = {"labelSelector": {"matchLabels": {"app": "nginx"}}, "topologyKey": "kubernetes.io/hostname"}
     affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
@@ -150,7 +150,7 @@ def test_required_anti_affinity_leaves_the_last_ordinal_waiting_and_the_others_a
         assert cluster.ready_replicas("web") == 2
 
 
-def test_no_node_is_filled_beyond_what_it_has_whatever_fails():
+def test_n224_no_node_is_filled_beyond_what_it_has_whatever_fails():
     rough = Faults(crash_every_s=8, request_delay_s=0.3, watch_delay_s=1, lost_reply=0.1, lost_request=0.05)
     for seed in range(6):
         with simulate(seed, rough, nodes=2) as cluster:
@@ -163,7 +163,7 @@ def test_no_node_is_filled_beyond_what_it_has_whatever_fails():
             assert sorted(filter(None, placed)) == ["n1", "n1", "n2", "n2"]
 
 
-def test_a_pod_that_is_deleted_while_it_waits_is_gone():
+def test_n229_n244_a_pod_that_is_deleted_while_it_waits_is_gone():
     with simulate(0) as cluster:
         cluster.apply(pod("a", nodeSelector={"no": "such"}))
         cluster.run_for(5)

@@ -76,13 +76,13 @@ NOWHERE = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for 
         pytest.param(storage((claim(),)), "pod has unbound immediate PersistentVolumeClaims", id="V42: no class"),
     ],
 )
-def test_a_claim_that_keeps_the_pod_from_every_node(of_storage, problem):
+def test_n222_a_claim_that_keeps_the_pod_from_every_node(of_storage, problem):
     assert where(pod(claims=("data",)), cluster(node()), of_storage) == (
         f"0/1 nodes are available: {problem}. {NOWHERE}"
     )
 
 
-def test_an_ephemeral_volumes_claim_is_waited_for():
+def test_n222_an_ephemeral_volumes_claim_is_waited_for():
     wanted = pod()
     wanted["spec"]["volumes"] = [{"name": "tmp", "ephemeral": {"volumeClaimTemplate": {}}}]
     assert 'waiting for ephemeral volume controller to create the persistentvolumeclaim "web-0-tmp"' in where(

@@ -29,6 +29,8 @@ class Sources:
     config_maps: Mapping[str, Manifest] = field(default_factory=dict)
     """Of the pod's namespace, by name; absent ones are not in it."""
     secrets: Mapping[str, Manifest] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What files in volumes say, by volume and path; absent ones are not in it."""
     services: tuple[Manifest, ...] = ()
     """Of the pod's namespace, and `kubernetes` of `default`."""
     ips: tuple[str, ...] = ()
@@ -52,6 +54,13 @@ def references(container: Container) -> tuple[set[str], set[str]]:
         if reference := source.get("secretKeyRef"):
             secrets.add(reference.get("name", ""))
     return config_maps, secrets
+
+
+def file_references(container: Container) -> set[tuple[str, str]]:
+    """Volume and path of the files that the environment draws on."""
+    sources = (entry.get("valueFrom") or {} for entry in container.manifest.get("env") or ())
+    files = (source["fileKeyRef"] for source in sources if source.get("fileKeyRef"))
+    return {(reference["volumeName"], reference["path"]) for reference in files}
 
 
 def environment(pod: Pod, container: Container, sources: Sources) -> dict[str, str]:
@@ -186,9 +195,24 @@ def _value_from(source: Manifest, pod: Pod, container: Container, sources: Sourc
     if reference := source.get("secretKeyRef"):
         value = _key_of(reference, sources.secrets, "secret", "Secret", pod)
         return None if value is None else _text(value)
-    if "fileKeyRef" in source:
-        raise ConfigError("fileKeyRef is not supported by this node")
+    if reference := source.get("fileKeyRef"):
+        return _line_of(reference, sources.files)
     return ""
+
+
+def _line_of(reference: Manifest, files: Mapping[tuple[str, str], str]) -> str | None:
+    """From a file of lines `KEY=VALUE`, in which `#` begins a comment (N153)."""
+    path, key = reference["path"], reference["key"]
+    text = files.get((reference["volumeName"], path))
+    for line in (text or "").splitlines():
+        name, equals, value = line.partition("#")[0].partition("=")
+        if equals and name == key:
+            return value
+    if reference.get("optional"):
+        return None
+    if text is None:
+        raise ConfigError(f'failed to open environment variable file "{path}": no such file or directory')
+    raise ConfigError(f'environment variable key "{key}" not found in file "{path}"')
 
 
 def _key_of(reference: Manifest, objects: Mapping[str, Manifest], lower: str, kind: str, pod: Pod) -> str | None:

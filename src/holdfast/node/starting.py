@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,11 +18,12 @@ from .probes import Target
 from .runtime import ContainerRecord, ContainerSpec, ContainerState, ImageRecord, Mount, RuntimeFailure
 from .shared import Shared, whole
 from .volumes import Mounted
-from .volumes.subpath import SubpathFailure
+from .volumes.subpath import SubpathFailure, read_text
 from .volumes.subpath import resolve as resolve_subpath
 
 RETRY_S = (10.0, 15.0)
 PULL_RETRY_S = 4.0
+MOST_FILE_BYTES = 64 << 10
 
 
 class StartFailure(Exception):
@@ -143,6 +144,7 @@ class Starter:
         sources = environment.Sources(
             config_maps=await shared.lookup.config_maps(pod.namespace, config_maps),
             secrets=await shared.lookup.secrets(pod.namespace, secrets),
+            files=read_files(place.volumes, environment.file_references(container)),
             services=shared.services(),
             ips=place.ips,
             host_ips=place.host_ips,
@@ -215,6 +217,16 @@ class Starter:
         """When a failed sync is tried again (N80)."""
         world = self._shared.world
         return world.clock.now() + timedelta(seconds=world.random.uniform(*RETRY_S))
+
+
+def read_files(volumes: Mapping[str, Mounted], wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Files of volumes that variables come from; those that are not there are left out."""
+    found = {}
+    for name, path in wanted:
+        text = read_text(volumes[name].path, path, MOST_FILE_BYTES) if name in volumes else None
+        if text is not None:
+            found[name, path] = text
+    return found
 
 
 def target(container: Container, record: ContainerRecord, ips: tuple[str, ...]) -> Target:

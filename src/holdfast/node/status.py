@@ -108,8 +108,10 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     elif before.get("containerID") and current is None:
         entry["containerID"] = before["containerID"]
     entry["started"] = is_running and seen.is_started
-    if current is not None and current.runs_as is not None:
-        entry["user"] = {"linux": _user(current.runs_as)}
+    if shown is not None and shown.runs_as is not None:
+        entry["user"] = {"linux": _user(shown.runs_as)}
+    elif before.get("user") and current is None:
+        entry["user"] = before["user"]
     _add_resources(container, entry, seen.resources if is_running else None, is_running=is_running)
     return entry
 

@@ -25,15 +25,17 @@ def requests_of(pod: Manifest) -> Amounts:
     """The sum of the containers, at least as much as the largest init container needs beside the sidecars (N101).
 
     What the pod asks for as a whole takes the place of its containers' sum. Limits do not count (N224).
+    While a resize is under way the larger counts of what is wanted and what is had (N148).
     """
     spec = pod["spec"]
+    asked_by = _Asked(pod.get("status") or {})
     running: Amounts = {}
     for container in spec.get("containers") or ():
-        add(running, _requests(container))
+        add(running, asked_by(container))
     sidecars: Amounts = {}
     largest: Amounts = {}
     for container in spec.get("initContainers") or ():
-        asked = _requests(container)
+        asked = asked_by(container)
         if container.get("restartPolicy") == "Always":
             add(running, asked)
             add(sidecars, asked)
@@ -47,8 +49,35 @@ def requests_of(pod: Manifest) -> Amounts:
     return running
 
 
-def _requests(container: Mapping[str, Any]) -> Amounts:
-    return amounts((container.get("resources") or {}).get("requests"))
+class _Asked:
+    """What a container asks for, beside what its node says that it has."""
+
+    def __init__(self, status: Manifest) -> None:
+        self._status = status
+        self._had: dict[str, Manifest] | None = None
+
+    def __call__(self, container: Mapping[str, Any]) -> Amounts:
+        asked = amounts((container.get("resources") or {}).get("requests"))
+        entry = self._entries().get(container.get("name", "")) if asked else None
+        if entry is None or "resources" not in entry:
+            return asked
+        had = amounts(entry.get("allocatedResources"))
+        _raise_to(had, amounts((entry["resources"] or {}).get("requests")))
+        if self._is_infeasible():
+            return {**asked, **had}
+        _raise_to(asked, had)
+        return asked
+
+    def _entries(self) -> dict[str, Manifest]:
+        if self._had is None:
+            fields = ("containerStatuses", "initContainerStatuses")
+            self._had = {entry["name"]: entry for field in fields for entry in self._status.get(field) or ()}
+        return self._had
+
+    def _is_infeasible(self) -> bool:
+        """What its node can never give it is not waited for either."""
+        conditions = self._status.get("conditions") or ()
+        return any(each["type"] == "PodResizePending" and each.get("reason") == "Infeasible" for each in conditions)
 
 
 def _raise_to(target: Amounts, other: Amounts) -> None:

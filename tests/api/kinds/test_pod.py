@@ -74,7 +74,7 @@ def test_a263_a_container_is_filled_in() -> None:
     }
 
 
-def test_a264_a_pod_is_filled_in() -> None:
+def test_n2_a264_a_pod_is_filled_in() -> None:
     spec = pod()["spec"]
     spec.pop("containers")
     assert spec == {
@@ -106,7 +106,7 @@ def test_a264_a_volume_without_source_is_an_empty_dir() -> None:
     assert pod(volumes=[{"name": "a"}])["spec"]["volumes"] == [{"name": "a", "emptyDir": {}}]
 
 
-def test_a_negative_grace_period_becomes_one_second() -> None:
+def test_n243_a_negative_grace_period_becomes_one_second() -> None:
     assert pod(terminationGracePeriodSeconds=-5)["spec"]["terminationGracePeriodSeconds"] == 1
 
 

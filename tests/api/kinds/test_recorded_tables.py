@@ -121,7 +121,7 @@ def printed() -> Iterator[tuple[str, Resource, Manifest, Manifest]]:
     ("resource", "body", "row"),
     [pytest.param(*rest, id=f"{rest[0].kind} {name}") for name, *rest in printed() if name != "u-bound"],
 )
-def test_an_object_is_printed_as_upstream_prints_it(resource: Resource, body: Manifest, row: Manifest) -> None:
+def test_n219_an_object_is_printed_as_upstream_prints_it(resource: Resource, body: Manifest, row: Manifest) -> None:
     manifest, _ = decode_body(resource, msgspec.json.encode(body), "application/json")
     manifest["metadata"]["creationTimestamp"] = "2026-11-21T02:50:00Z"
     resource.default(manifest)

@@ -165,7 +165,7 @@ def test_d29_pods_that_resolve_a_port_name_differently_get_slices_of_their_own()
     ]
 
 
-def test_d33_sidecars_ports_count_and_those_of_init_containers_do_not():
+def test_d33_n100_sidecars_ports_count_and_those_of_init_containers_do_not():
     of = service(ports=[{"port": 80, "targetPort": "http"}])
     init = [
         {"name": "i", "ports": [{"name": "http", "containerPort": 1}]},

@@ -33,7 +33,7 @@ def reasons(cluster, name, namespace="default"):
     return [each["reason"] for each in cluster.objects(EVENTS, namespace) if each["involvedObject"]["name"] == name]
 
 
-def test_a_silent_node_is_unknown_after_its_grace_and_its_pods_are_not_ready():
+def test_n183_n184_n186_a_silent_node_is_unknown_after_its_grace_and_its_pods_are_not_ready():
     with simulate(0, nodes=2) as cluster:
         settled(cluster)
         host = host_of(cluster)
@@ -54,7 +54,7 @@ def test_a_silent_node_is_unknown_after_its_grace_and_its_pods_are_not_ready():
         assert "NodeNotReady" in reasons(cluster, "web-0")
 
 
-def test_a_node_that_comes_back_is_as_before():
+def test_n184_n186_a_node_that_comes_back_is_as_before():
     with simulate(0, nodes=2) as cluster:
         settled(cluster)
         host = host_of(cluster)
@@ -69,7 +69,7 @@ def test_a_node_that_comes_back_is_as_before():
         assert cluster.is_settled("web")
 
 
-def test_a_partitioned_pod_is_only_marked_and_never_replaced():
+def test_n187_n188_n190_a_partitioned_pod_is_only_marked_and_never_replaced():
     """N188: its machine may well run it still. The checkers watch that no second one starts."""
     with simulate(0, nodes=2) as cluster:
         settled(cluster)
@@ -96,7 +96,7 @@ def _uid(cluster, name="web-0"):
     return cluster.get(PODS, name)["metadata"]["uid"]
 
 
-def test_the_only_node_is_never_evicted_from():
+def test_n185_the_only_node_is_never_evicted_from():
     with simulate(0, nodes=1) as cluster:
         settled(cluster)
         cluster.kill(cluster.nodes[0].process)
@@ -105,7 +105,7 @@ def test_the_only_node_is_never_evicted_from():
         assert "deletionTimestamp" not in cluster.get(PODS, "web-0")["metadata"]
 
 
-def test_pods_of_a_node_that_was_removed_are_given_up_after_a_while():
+def test_n188_pods_of_a_node_that_was_removed_are_given_up_after_a_while():
     with simulate(0, nodes=2) as cluster:
         settled(cluster)
         host = host_of(cluster)
@@ -121,7 +121,7 @@ def test_pods_of_a_node_that_was_removed_are_given_up_after_a_while():
         assert host_of(cluster) is not host
 
 
-def test_an_administrator_may_declare_a_silent_node_dead():
+def test_n188_an_administrator_may_declare_a_silent_node_dead():
     with simulate(0, nodes=2) as cluster:
         settled(cluster)
         host = host_of(cluster)
@@ -140,7 +140,7 @@ def test_an_administrator_may_declare_a_silent_node_dead():
         assert dead["key"] in [key for key, _ in taints(cluster, host.name)]
 
 
-def test_a_cordoned_node_is_tainted_as_long_as_it_is():
+def test_n184_a_cordoned_node_is_tainted_as_long_as_it_is():
     with simulate(0, nodes=1) as cluster:
         cluster.run_for(30)
         cluster.patch(NODES, "n1", {"spec": {"unschedulable": True}})

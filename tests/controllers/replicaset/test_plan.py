@@ -77,7 +77,7 @@ def created(planned):
         ([pod("a"), pod("b"), pod("c", "Pending")], 0),
     ],
 )
-def test_w10_what_is_terminating_or_ended_is_replaced_at_once(pods, missing):
+def test_n189_w10_what_is_terminating_or_ended_is_replaced_at_once(pods, missing):
     assert created(look(replica_set(), pods)) == missing
 
 

@@ -33,7 +33,7 @@ def test_the_gateways_and_the_broadcast_address_are_nobodys(tmp_path: Path) -> N
     assert str(addresses.take("f")) == "10.0.0.4"
 
 
-def test_a_released_address_comes_back_last(addresses: Addresses, tmp_path: Path) -> None:
+def test_n238_a_released_address_comes_back_last(addresses: Addresses, tmp_path: Path) -> None:
     first = addresses.take("a")
     addresses.release("a")
     following = [Addresses(NODE, tmp_path).take(f"pod-{number}") for number in range(252)]

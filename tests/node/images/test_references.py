@@ -24,7 +24,7 @@ DIGEST = "sha256:" + "a" * 64
         ("host", "host"),
     ],
 )
-def test_a_name_is_completed(written: str, meant: str) -> None:
+def test_n61_a_name_is_completed(written: str, meant: str) -> None:
     assert normalise(written) == meant
     assert normalise(meant) == meant
 

@@ -34,7 +34,7 @@ def channel(found: list[bytes], number: int) -> bytes:
 # WebSocket
 
 
-async def test_cat_with_input_is_the_exchange_of_rule_a342(streaming):
+async def test_n206_a342_cat_with_input(streaming):
     socket, response = await streaming.websocket("exec", ("command", "cat"), ("stdin", "true"), ("stdout", "true"))
     assert response.headers["sec-websocket-protocol"] == "v5.channel.k8s.io"
     assert await socket.receive() == b"\x01"
@@ -45,7 +45,7 @@ async def test_cat_with_input_is_the_exchange_of_rule_a342(streaming):
     assert socket.close_code == 1000
 
 
-async def test_both_outputs_and_the_exit_code_arrive_in_their_channels(streaming):
+async def test_n206_both_outputs_and_the_exit_code_arrive_in_their_channels(streaming):
     socket, _ = await streaming.websocket("exec", *shell("echo out; echo err >&2; exit 3", "stdout", "stderr"))
     found = await messages(socket)
     assert (channel(found, 1), channel(found, 2)) == (b"out\n", b"err\n")
@@ -174,7 +174,7 @@ async def test_a_terminal_has_a_size_and_one_output(streaming):
     assert channel(found, 2) == b""
 
 
-async def test_attach_joins_the_first_process_and_its_end_is_success_whatever_the_code(streaming):
+async def test_n207_attach_joins_the_first_process_and_its_end_is_success_whatever_the_code(streaming):
     streaming.runtime.attach_command = ("sh", "-c", "read x; echo got $x; exit 7")
     socket, _ = await streaming.websocket("attach", ("stdin", "1"), ("stdout", "1"))
     await socket.send(b"\x00it\n")

@@ -36,7 +36,7 @@ async def test_a_log_is_plain_text_in_chunks(streaming):
         ([("insecureSkipTLSVerifyBackend", "true"), ("pretty", "1"), ("tailLines", "1")], b"line 5\n"),
     ],
 )
-async def test_parameters(streaming, query, text):
+async def test_n172_parameters(streaming, query, text):
     old = datetime.now(UTC) - timedelta(days=400)
     streaming.log.write_bytes(LINES if "sinceSeconds" not in dict(query) else LINES.replace(b"2026", b"%d" % old.year))
     assert (await streaming.get("log", *query)).body == text
@@ -81,7 +81,7 @@ async def test_refusals(streaming, query, code, text):
         ("ContainerCreating", "ContainerCreating"),
     ],
 )
-async def test_waiting_reasons_have_words(streaming, reason, words):
+async def test_n174_waiting_reasons_have_words(streaming, reason, words):
     web = streaming.source.containers["web"]
     streaming.source.containers["web"] = replace(web, log_path="", running_id="", waiting_reason=reason)
     message = json.loads((await streaming.get("log")).body)["message"]
@@ -105,7 +105,7 @@ async def test_a_pod_that_the_agent_has_not_seen_yet_is_being_created(streaming)
     )
 
 
-async def test_several_containers_ask_for_a_name(streaming):
+async def test_n173_several_containers_ask_for_a_name(streaming):
     containers = [{"name": "a"}, {"name": "c"}]
     streaming.pod = {**streaming.pod, "spec": {"nodeName": "n1", "containers": containers}}
     message = json.loads((await streaming.get("log")).body)["message"]
@@ -124,7 +124,7 @@ async def test_an_agent_that_cannot_be_reached_is_an_internal_error(streaming):
     assert (response.status, json.loads(response.body)["message"]) == (404, 'nodes "n2" not found')
 
 
-async def test_following_delivers_as_it_is_written_and_ends_with_the_container(streaming):
+async def test_n175_following_delivers_as_it_is_written_and_ends_with_the_container(streaming):
     streaming.log.write_bytes(b"")
     target = streaming.target("log", [("follow", "true")])
     async with streaming.client.stream("GET", target, timeout=5) as stream:

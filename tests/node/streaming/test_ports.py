@@ -62,7 +62,7 @@ async def read_all(stream) -> bytes:
 
 
 @pytest.mark.parametrize("tunnelled", [False, True], ids=["SPDY", "tunnelled"])
-async def test_connections_are_carried_side_by_side_and_end_by_themselves(streaming, port, tunnelled):
+async def test_n208_connections_are_carried_side_by_side_and_end_by_themselves(streaming, port, tunnelled):
     connection = await spdy_session(streaming, tunnelled)
     pairs = [open_pair(connection, port, n) for n in range(3)]
     for n, (data, _) in enumerate(pairs):

@@ -33,6 +33,18 @@ def resolve(volume: Path, subpath: str, *, is_read_only: bool = False) -> Path:
     return Path(target)
 
 
+def read_text(volume: Path, path: str, most_bytes: int) -> str | None:
+    """What a file of the volume says, as far as that; None if it is not there, or not inside."""
+    root, target = os.path.realpath(volume), os.path.realpath(volume / path)
+    if not target.startswith(root.rstrip("/") + "/"):
+        return None
+    try:
+        with open(target, "rb") as file:
+            return file.read(most_bytes).decode(errors="replace")
+    except OSError:
+        return None
+
+
 def _make(root: str, names: tuple[str, ...], is_read_only: bool) -> None:
     """Directories that are missing, never through a link that appeared since the path was resolved."""
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)

@@ -73,7 +73,7 @@ async def test_creating_and_starting_twice_is_once(node):
     assert len(node.runtime.containers()) == 1
 
 
-async def test_a_program_that_is_not_there_is_a_start_error(node):
+async def test_n45_a_program_that_is_not_there_is_a_start_error(node):
     with pytest.raises(RuntimeFailure, match=r"executable file `/nope` not found") as failure:
         await node.start(command=("/nope",))
     assert failure.value.reason == "RunContainerError"
@@ -113,7 +113,7 @@ async def test_writes_are_private_to_the_container(node):
     assert (await node.finish("cat /usr/hf-test"))[0] == 1
 
 
-async def test_containers_of_a_pod_share_address_name_and_memory(node):
+async def test_n180_containers_of_a_pod_share_address_name_and_memory(node):
     one = await node.start(FOREVER, name="one")
     two = await node.start(FOREVER, name="two")
     assert await node.sh(one, "hostname") == await node.sh(two, "hostname") == "pod-1"
@@ -123,7 +123,7 @@ async def test_containers_of_a_pod_share_address_name_and_memory(node):
     assert sandbox.ips[0] in await node.sh(two, "ip -4 -o addr show eth0; df /dev/shm | tail -1")
 
 
-async def test_processes_are_shared_only_where_the_pod_says_so(node):
+async def test_n180_processes_are_shared_only_where_the_pod_says_so(node):
     await node.sandbox(share_process_namespace=True)
     one = await node.start("exec sleep 1234", name="one")
     two = await node.start(FOREVER, name="two")
@@ -222,7 +222,7 @@ async def test_user_groups_rights_and_directory(node):
     ]
 
 
-async def test_root_has_the_usual_rights_and_no_more(node):
+async def test_n179_root_has_the_usual_rights_and_no_more(node):
     script = "grep CapEff /proc/self/status"
     assert (await node.finish(script))[1].split()[1] == "00000000a80425fb"
     _, output = await node.finish(script, add_capabilities=("NET_ADMIN",), drop_capabilities=("ALL",))
@@ -231,7 +231,7 @@ async def test_root_has_the_usual_rights_and_no_more(node):
     assert (await node.finish(script, privileged=True))[1].split()[1] == own.split()[1]
 
 
-async def test_a_read_only_root_cannot_be_written(node):
+async def test_n178_a_read_only_root_cannot_be_written(node):
     code, output = await node.finish(
         "echo > /usr/x; echo > /x; echo ok > /dev/shm/x && cat /dev/shm/x", read_only_root=True
     )
@@ -248,7 +248,7 @@ async def test_the_kernel_is_not_for_containers_to_change(node):
     assert "0\n" in output
 
 
-async def test_sysctls_of_the_pod_are_set_and_others_refused(node):
+async def test_n178_sysctls_of_the_pod_are_set_and_others_refused(node):
     await node.sandbox("pod-s", sysctls={"net.ipv4.ip_local_port_range": "20000 21000"})
     record = await node.start(FOREVER, uid="pod-s")
     assert (await node.sh(record, "cat /proc/sys/net/ipv4/ip_local_port_range")).split() == ["20000", "21000"]
@@ -258,7 +258,7 @@ async def test_sysctls_of_the_pod_are_set_and_others_refused(node):
     assert [sandbox.pod_uid for sandbox in node.runtime.sandboxes()] == ["pod-s"]
 
 
-async def test_host_network_and_names_are_the_machines(node):
+async def test_n165_n180_host_network_and_names_are_the_machines(node):
     await node.sandbox(host_network=True, host_pid=True, host_ipc=True)
     (sandbox,) = node.runtime.sandboxes()
     assert sandbox.ips == ()
@@ -289,13 +289,13 @@ async def test_two_pods_reach_each_other_and_the_machine_reaches_them(node):
     writer.close()
 
 
-async def test_an_address_outlives_the_agent(node):
+async def test_n196_an_address_outlives_the_agent(node):
     before = await node.sandbox()
     await node.reopen()
     assert await node.sandbox() == before
 
 
-async def test_port_forwarding_reaches_what_listens_on_the_pods_loopback(node):
+async def test_n208_port_forwarding_reaches_what_listens_on_the_pods_loopback(node):
     server = (
         "import socket;s=socket.create_server(('127.0.0.1',8080));print('on',flush=True);c,a=s.accept();c.send(b'hi')"
     )
@@ -311,7 +311,7 @@ async def test_port_forwarding_reaches_what_listens_on_the_pods_loopback(node):
 # Stopping
 
 
-async def test_stop_sends_the_signal_and_waits(node):
+async def test_n133_stop_sends_the_signal_and_waits(node):
     record = await node.start(FOREVER)
     await node.says(record, "up")
     await node.runtime.stop_container(record.id, 10)
@@ -357,7 +357,7 @@ async def test_a_removed_sandbox_takes_all_along_and_may_be_gone_already(node):
 # Limits
 
 
-async def test_running_out_of_memory_is_told_apart_from_other_ends(node):
+async def test_n144_running_out_of_memory_is_told_apart_from_other_ends(node):
     limits = ContainerResources(memory_limit_bytes=64 << 20)
     hungry = await node.start(command=("python3", "-c", "x = bytearray(1 << 30)"), resources=limits, name="hungry")
     killed = await node.start(FOREVER, resources=limits, name="killed")
@@ -391,7 +391,7 @@ async def test_n144_a_container_that_outlives_its_hungry_child_tells_of_it(node)
         assert usage.memory_usage_bytes >= usage.memory_working_set_bytes
 
 
-async def test_limits_and_usage_are_the_containers_own(node):
+async def test_n141_limits_and_usage_are_the_containers_own(node):
     limits = ContainerResources(memory_limit_bytes=128 << 20, cpu_quota_us=50_000, cpu_shares=512, oom_score_adj=-997)
     record = await node.start(
         "x=0; while [ $x -lt 20000 ]; do x=$((x+1)); done; echo done; sleep 100", resources=limits
@@ -458,7 +458,7 @@ async def test_containers_run_without_limits_where_there_are_no_control_groups(n
 # exec and attach
 
 
-async def test_exec_has_the_containers_user_environment_and_directory(node):
+async def test_n116_n206_exec_has_the_containers_user_environment_and_directory(node):
     record = await node.start(FOREVER, user=User(uid=1, gid=4), env={"A": "b"}, working_dir="/var")
     assert await node.sh(record, "id -u; id -g; pwd; echo $A") == "1\n4\n/var\nb"
 
@@ -508,7 +508,7 @@ async def test_exec_in_an_ended_container_is_refused(node):
         await node.runtime.exec_sync(record.id, ["true"], 10)
 
 
-async def test_a_probe_that_takes_too_long_is_killed_inside(node):
+async def test_n116_n239_a_probe_that_takes_too_long_is_killed_inside(node):
     record = await node.start(FOREVER)
     with pytest.raises(TimeoutError):
         await node.runtime.exec_sync(record.id, ["sleep", "4321"], 0.3)
@@ -528,7 +528,7 @@ async def test_a_killed_exec_leaves_no_program_behind(node):
     assert "4322" not in await node.sh(record, COMMANDS)
 
 
-async def test_attach_follows_output_and_feeds_input(node):
+async def test_n207_attach_follows_output_and_feeds_input(node):
     record = await node.start(
         "while read line; do echo got $line; echo err >&2; done; echo end", stdin=True, stdin_once=True
     )
@@ -589,7 +589,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_agent_is_followed_by_one_that_adopts(node):
+async def test_n195_n196_a_killed_agent_is_followed_by_one_that_adopts(node):
     await node.runtime.close()
     script = textwrap.dedent(AGENT).format(
         path=[str(Path(__file__).parent), *sys.path], top=str(node.top), script=FOREVER
@@ -630,7 +630,7 @@ async def test_a_container_whose_supervisor_was_killed_is_ended_and_its_code_kno
     assert "supervisor" in ended.message
 
 
-async def test_after_a_reboot_everything_counts_as_ended(node, monkeypatch):
+async def test_n45_n199_after_a_reboot_everything_counts_as_ended(node, monkeypatch):
     record = await node.start(FOREVER)
     sandbox = await node.sandbox()
     await node.runtime.stop_container(record.id, 0)

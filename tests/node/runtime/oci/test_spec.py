@@ -51,7 +51,7 @@ def mounts(configuration):
         (("cmd",), ("a", "b"), ["cmd", "a", "b"]),
     ],
 )
-def test_command_and_args_override_the_image_as_in_kubernetes(command, args, runs) -> None:  # N68
+def test_n68_command_and_args_override_the_image_as_in_kubernetes(command, args, runs) -> None:  # N68
     assert configured(command=command, args=args)["process"]["args"] == runs
 
 
@@ -60,7 +60,7 @@ def test_nothing_to_run_is_refused() -> None:
         oci.command_line(SPEC, replace(IMAGE, entrypoint=(), cmd=()))
 
 
-def test_the_containers_variables_win_and_the_usual_ones_are_there() -> None:
+def test_n150_n159_the_containers_variables_win_and_the_usual_ones_are_there() -> None:
     env = dict(text.split("=", 1) for text in configured(env={"A": "pod", "B": "x=y"}, tty=True)["process"]["env"])
     assert env == {
         "A": "pod",
@@ -72,7 +72,7 @@ def test_the_containers_variables_win_and_the_usual_ones_are_there() -> None:
     }
 
 
-def test_capabilities_are_the_usual_ones_changed_by_the_pod_and_held_by_the_machine() -> None:  # N178
+def test_n178_n179_capabilities_are_the_usual_ones_changed_by_the_pod_and_held_by_the_machine() -> None:  # N178
     assert oci.capabilities(SPEC, MACHINE) == sorted(oci.DEFAULT_CAPABILITIES)
     changed = replace(SPEC, add_capabilities=("NET_ADMIN", "sys_time"), drop_capabilities=("CAP_CHOWN", "kill"))
     held = oci.capabilities(changed, MACHINE)
@@ -84,7 +84,7 @@ def test_capabilities_are_the_usual_ones_changed_by_the_pod_and_held_by_the_mach
     assert oci.capabilities(replace(SPEC, privileged=True), MACHINE) == sorted(MACHINE.capabilities)
 
 
-def test_limits_of_the_machine_clamp_and_never_fail() -> None:  # R21
+def test_n180_limits_of_the_machine_clamp_and_never_fail() -> None:  # R21
     process = configured(resources=ContainerResources(oom_score_adj=-997))["process"]
     assert process["oomScoreAdj"] == 0
     assert process["rlimits"] == [{"type": "RLIMIT_NOFILE", "hard": 20000, "soft": 20000}]
@@ -102,7 +102,7 @@ def test_memory_limits_hold_swap_too() -> None:
     assert "memory" not in configured()["linux"]["resources"]
 
 
-def test_on_v2_a_container_ends_as_a_whole_when_memory_runs_out() -> None:  # N141
+def test_n141_on_v2_a_container_ends_as_a_whole_when_memory_runs_out() -> None:  # N141
     assert "unified" not in configured()["linux"]["resources"]
     whole = configured(machine=replace(MACHINE, ends_whole_groups=True))
     assert whole["linux"]["resources"]["unified"] == {"memory.oom.group": "1"}
@@ -114,7 +114,7 @@ def test_without_cgroups_nothing_is_said_of_them() -> None:
     assert "/sys/fs/cgroup" not in mounts(configuration)
 
 
-def test_the_pods_memory_is_shared_and_a_volume_may_take_its_place() -> None:
+def test_n180_the_pods_memory_is_shared_and_a_volume_may_take_its_place() -> None:
     assert mounts(configured())["/dev/shm"]["source"] == "/run/shm"
     own = mounts(configured(mounts=(Mount("/volume", "/dev/shm"),)))
     assert own["/dev/shm"]["source"] == "/volume"
@@ -184,7 +184,7 @@ GROUP = "root:x:0:\nweb:x:44:\nextra:x:55:web,other\nmore:x:66:web\n"
         (User(gid=7), "web", Identity(33, 7, (7, 55, 66), "/srv/web")),
     ],
 )
-def test_users_are_the_pods_else_the_images(wanted: User, image_user: str, identity: Identity) -> None:  # N178
+def test_n69_n178_users_are_the_pods_else_the_images(wanted: User, image_user: str, identity: Identity) -> None:  # N178
     assert resolve_user(wanted, image_user, PASSWD, GROUP) == identity
 
 
@@ -202,7 +202,7 @@ def test_an_unknown_name_is_refused(image_user: str) -> None:
     ("name", "number"),
     [("SIGTERM", 15), ("quit", 3), ("SIGWINCH", 28), ("9", 9), ("SIGRTMIN+3", 37), ("", 15), ("SIGNONSENSE", 15)],
 )
-def test_stop_signals_have_many_spellings(name: str, number: int) -> None:
+def test_n69_n133_stop_signals_have_many_spellings(name: str, number: int) -> None:
     assert signal_number(name) == number
 
 
