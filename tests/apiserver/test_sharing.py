@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.apiserver import sharing
@@ -33,6 +33,7 @@ def pod(name: str) -> dict[str, Any]:
     }
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine makes few inputs in a second
 @given(metadata=JSON, spec=JSON, status=JSON)
 def test_an_object_is_what_plain_decoding_makes_of_it(metadata, spec, status):
     for large in ("", LARGE):
