@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Generator, Iterable
@@ -19,6 +20,8 @@ from .observation import InvariantBroken
 from .scenarios import SCENARIOS, Drawn, watch
 
 LIVES_PER_PROCESS = 200
+RARELY = (50_000, 20, 20)
+"""Thresholds of garbage collection; a life leaves much that is in use until its end."""
 PROGRESS_EVERY_S = 10.0
 SHRINKING_S = 120.0
 PLANS = Path(".cache/simulation")
@@ -77,8 +80,15 @@ def run(name: str, seeds: Iterable[int], clock: Clock, say: Callable[[str], None
 def _outcomes(name: str, seeds: Iterable[int], jobs: int) -> Generator[Outcome, None, None]:
     """In whatever order they come."""
     tasks = ((name, seed) for seed in seeds)
-    with get_context("spawn").Pool(jobs, logging.disable, maxtasksperchild=LIVES_PER_PROCESS) as pool:
+    with get_context("spawn").Pool(jobs, _begin, maxtasksperchild=LIVES_PER_PROCESS) as pool:
         yield from pool.imap_unordered(_live, tasks)
+
+
+def _begin() -> None:
+    """Of a process of its own: nothing is logged, and what was loaded is not looked through for garbage."""
+    logging.disable()
+    gc.freeze()
+    gc.set_threshold(*RARELY)
 
 
 def _live(task: tuple[str, int]) -> Outcome:

@@ -22,7 +22,9 @@ from .troubles import cordon
 PATIENCE_S = 90.0
 """How often a human looks whether there is something that only a human may put right."""
 LONGEST_S = 3600.0
-QUIET_S = 120.0
+QUIET_S = 400.0
+"""Longer than anything in a cluster that is at rest waits (a node writes its status every 5 minutes)."""
+LOOK_EVERY_S = 5.0
 
 
 def end(cluster: Cluster, shape: Shape) -> None:
@@ -36,6 +38,7 @@ def end(cluster: Cluster, shape: Shape) -> None:
             raise NeverHappened(f"{problem}; last changes:\n" + "\n".join(cluster.trace))
         _put_right(cluster)
         _wait(cluster, PATIENCE_S)
+    _drop_what_waits(cluster)
     cluster.run_until_quiet(QUIET_S, within_s=LONGEST_S)
     problem = _problem(cluster)
     assert not problem, problem
@@ -59,7 +62,15 @@ def _is_going(cluster: Cluster) -> bool:
 
 def _wait(cluster: Cluster, seconds: float) -> None:
     end_s = cluster.time_s + seconds
-    cluster.run_until(lambda: cluster.time_s >= end_s or not _problem(cluster), 2 * seconds)
+    while _problem(cluster) and cluster.time_s < end_s:
+        cluster.run_for(LOOK_EVERY_S)
+
+
+def _drop_what_waits(cluster: Cluster) -> None:
+    """Claims whose pods were gone before they were bound wait for another, and say so now and then."""
+    for claim in cluster.objects(PERSISTENT_VOLUME_CLAIMS, "default"):
+        if not claim["spec"].get("volumeName"):
+            cluster.delete(PERSISTENT_VOLUME_CLAIMS, claim["metadata"]["name"])
 
 
 def _set(cluster: Cluster) -> StatefulSet:

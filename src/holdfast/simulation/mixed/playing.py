@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.simulation.cluster import simulate
 
 from .ending import end
@@ -26,6 +27,8 @@ class Played:
 def tell(story: Story) -> Played:
     """Plays it. Raises InvariantBroken, NeverHappened, or whatever else went wrong."""
     with simulate(story.seed, story.faults, nodes=story.nodes) as cluster:
+        # Before that, a pod's creation waits in admission, and the checkers' bound on how long a step takes is off.
+        cluster.run_until(lambda: cluster.get(SERVICE_ACCOUNTS, "default") is not None)
         cluster.apply(NGINX, story.shape.manifest())
         for step in story.steps:
             cluster.run_for(step.after_s)
