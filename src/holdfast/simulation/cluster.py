@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from holdfast.api.apps.controller_revision import CONTROLLER_REVISIONS
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
-from holdfast.api.errors import AlreadyExists, NotFound
+from holdfast.api.errors import AlreadyExists, Conflict, NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.client import Client
 from holdfast.cluster.control_plane import ControlPlane
@@ -158,7 +158,8 @@ class Cluster:
             return
         uid = found["metadata"]["uid"]
         self.permit(uid, by_force=options.get("grace_period_s") == 0)
-        self.do(self.client.delete(resource, name, namespace if resource.namespaced else "", uid=uid, **options))
+        with suppress(NotFound, Conflict):  # gone meanwhile, or another by now
+            self.do(self.client.delete(resource, name, namespace if resource.namespaced else "", uid=uid, **options))
 
     def permit(self, uid: str, *, by_force: bool = False) -> None:
         """Checkers let the object of that uid go, whoever deletes it; by force, without asking whether it runs."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
+from holdfast.api.errors import Conflict, NotFound
 from holdfast.simulation.cluster import simulate
 
 from .ending import end
@@ -32,7 +34,8 @@ def tell(story: Story) -> Played:
         cluster.apply(NGINX, story.shape.manifest())
         for step in story.steps:
             cluster.run_for(step.after_s)
-            step.take(cluster)
+            with suppress(NotFound, Conflict):  # gone or changed since the user looked
+                step.take(cluster)
         cluster.heal()
         end(cluster, story.shape)
         return Played(cluster.fingerprint, cluster.time_s)

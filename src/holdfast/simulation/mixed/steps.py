@@ -5,6 +5,7 @@ A step that finds nothing to act on does nothing: a story stays playable when ot
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 from typing import ClassVar, Literal
 
@@ -249,7 +250,7 @@ class GiveBack(Step, frozen=True, tag="give a pod's labels back"):
 
 
 def relabel(cluster: Cluster, name: str, labels: Manifest) -> None:
-    if cluster.get(PODS, name):
+    with suppress(NotFound):
         cluster.patch(PODS, name, {"metadata": {"labels": labels}})
 
 
