@@ -197,7 +197,8 @@ class FailPod(Step, frozen=True, tag="fail a pod"):
 
     def take(self, cluster: Cluster) -> None:
         status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
-        if cluster.get(PODS, pod_name(self.ordinal)):
+        if found := cluster.get(PODS, pod_name(self.ordinal)):
+            cluster.permit(found["metadata"]["uid"], by_force=True)  # its containers may run: it is only said to end
             cluster.patch(PODS, pod_name(self.ordinal), {"status": status}, subresource="status")
 
 
