@@ -2,12 +2,15 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format bench compatibility mutations clean
+.PHONY: demo test simulate check format bench compatibility mutations clean
+SEEDS ?= 1000
+FIRST_SEED ?= 0
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   the whole story in under a minute, on a cluster of its own"
 	@echo "make test   unit, simulation and container tests"
+	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
@@ -24,6 +27,9 @@ test: $(STAMP)
 	@scripts/test-programs
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
 	$(BIN)/pytest -q -m live
+
+simulate: $(STAMP)
+	@$(BIN)/python -m holdfast.simulation mixed --seeds $(SEEDS) --seed $(FIRST_SEED)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

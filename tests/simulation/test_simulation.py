@@ -18,7 +18,8 @@ from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.client import Unreachable
 from holdfast.simulation import scenarios
-from holdfast.simulation.checkers import OneRunningPodPerIdentity
+from holdfast.simulation.checkers.identity import OneRunningPodPerIdentity
+from holdfast.simulation.checkers.moments import CONTROLLER
 from holdfast.simulation.cluster import NeverHappened, simulate
 from holdfast.simulation.faults import Faults, FaultyClient
 from holdfast.simulation.loop import Deadlock, Livelock, SimulatedLoop
@@ -151,8 +152,10 @@ def test_an_ordinal_that_starts_before_its_predecessor_is_ready_is_seen():
     with simulate(0) as cluster:
         cluster.apply(web(1))
         cluster.run_until(lambda: cluster.is_settled("web"))
-        with pytest.raises(InvariantBroken, match="default/web-2 was created before default/web-1 was Ready"):
-            cluster.do(cluster.client.create(PODS, _pod_of(cluster, "web-2")))
+        cluster.kill(cluster.control_plane)
+        cluster.scale("web", 3)
+        with pytest.raises(InvariantBroken, match="default/web-2 was created before web-1 was available"):
+            cluster.do(cluster.client.create(PODS, _pod_of(cluster, "web-2")), by=CONTROLLER)
 
 
 def test_an_ordinal_that_stops_before_higher_ones_are_gone_is_seen():
@@ -163,8 +166,8 @@ def test_an_ordinal_that_stops_before_higher_ones_are_gone_is_seen():
         cluster.kill(cluster.control_plane)
         cluster.scale("web", 0)
         cluster.run_for(10)
-        with pytest.raises(InvariantBroken, match="default/web-0 was stopped before default/web-"):
-            cluster.do(cluster.client.delete(PODS, "web-0", "default"))
+        with pytest.raises(InvariantBroken, match="default/web-0 was deleted before web-2 was gone"):
+            cluster.do(cluster.client.delete(PODS, "web-0", "default"), by=CONTROLLER)
 
 
 def test_a_claim_that_is_deleted_by_nobody_who_may_is_seen():
@@ -280,7 +283,7 @@ def client_with(faults):
     from random import Random
 
     server = Server()
-    return server, FaultyClient(server, lambda: faults, Random(0))
+    return server, FaultyClient(lambda: server, lambda: faults, Random(0))
 
 
 def run(call):
@@ -337,6 +340,6 @@ def test_a_timer_that_fires_for_ever_at_one_moment_is_an_error(monkeypatch):
 
 def test_only_running_containers_of_one_pod_may_have_an_identity():
     seen = Observation(0.0, None, {"kind": "Pod", "metadata": {"name": "web-0"}})
-    once, twice = Facts(0.0, lambda identity: ["a", "a"]), Facts(0.0, lambda identity: ["a", "b"])
+    once, twice = Facts(lambda identity: ["a", "a"]), Facts(lambda identity: ["a", "b"])
     assert not OneRunningPodPerIdentity().check(seen, once)
     assert OneRunningPodPerIdentity().check(seen, twice)

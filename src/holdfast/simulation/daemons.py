@@ -10,7 +10,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 
 from .cluster import Cluster
-from .mishaps import kill_a_container, lose_a_pod
+from .losses import kill_a_container, lose_a_pod
 
 LONG_S = 1800.0
 COUNTS = ("currentNumberScheduled", "numberReady", "numberAvailable", "updatedNumberScheduled")

@@ -11,6 +11,7 @@ from typing import Any
 from holdfast.client import Client
 
 from .faults import Faults, FaultyClient
+from .frontend import Frontend
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +22,14 @@ Run = Callable[[Callable[[str], Client]], Coroutine[Any, Any, None]]
 class Process:
     """One life after another, each with clients of its own that die with it."""
 
-    def __init__(
-        self, name: str, run: Run, client_for: Callable[[str], Client], faults: Callable[[], Faults], random: Random
-    ) -> None:
+    def __init__(self, name: str, run: Run, frontend: Frontend, faults: Callable[[], Faults], random: Random) -> None:
         self.name = name
         self.crashes = 0
+        self.line = asyncio.Event()
+        """Set while it reaches the API server. It goes on without."""
+        self.line.set()
         self._run = run
-        self._client_for = client_for
+        self._frontend = frontend
         self._faults = faults
         self._random = random
         self._clients: list[FaultyClient] = []
@@ -37,7 +39,7 @@ class Process:
     def is_up(self) -> bool:
         return self._task is not None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._live(), name=self.name)
 
@@ -45,7 +47,13 @@ class Process:
         await self._run(self._client)
 
     def _client(self, name: str) -> Client:
-        made = FaultyClient(self._client_for(name), self._faults, self._random)
+        made = FaultyClient(
+            lambda: self._frontend.client(name),
+            self._faults,
+            self._random,
+            line=self.line,
+            at_server=self._frontend.under_way,
+        )
         self._clients.append(made)
         return made
 
@@ -73,17 +81,6 @@ class Process:
         if self._task is not None and self._task.done():
             _raise_if_broken(self._task)
             raise AssertionError(f"{self.name} ended by itself")
-
-    async def crash_now_and_then(self, every_s: Callable[[], float]) -> None:
-        """Until cancelled: after times that are `every_s` on average; 0 is never."""
-        while True:
-            mean_s = every_s()
-            await asyncio.sleep(self._random.expovariate(1 / mean_s) if mean_s else 1.0)
-            if not mean_s or not every_s():
-                continue
-            await self.kill()
-            await asyncio.sleep(self._random.random() * self._faults().down_s)
-            self.start()
 
 
 def _raise_if_broken(task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
@@ -14,7 +15,9 @@ from holdfast.api.resource import Manifest
 from .cluster import Cluster, simulate
 from .daemons import daemons
 from .faults import NO_FAULTS, Faults
-from .mishaps import kill_a_container, lose_a_pod, pod_names
+from .losses import kill_a_container, lose_a_pod, pod_names
+from .mixed.playing import Played, tell
+from .mixed.story import Story, draw
 from .tasks import cron, jobs
 
 LONG_S = 1800.0
@@ -163,14 +166,36 @@ DARK = Faults(
 """Little is lost, but who goes stays away for long."""
 
 
+class Plays(Protocol):
+    def play(self, name: str, seed: int) -> Played:
+        """One life, from beginning to end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
+    """A story that is always the same, with faults that are; the seed decides on the moments."""
+
     run: Callable[[Cluster, Random], None]
     faults: Faults = NO_FAULTS
     nodes: int = 1
 
+    def play(self, name: str, seed: int) -> Played:
+        with simulate(seed, self.faults, nodes=self.nodes) as cluster:
+            self.run(cluster, Random(f"{name} {seed}"))
+            return Played(cluster.fingerprint, cluster.time_s)
 
-SCENARIOS = {
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Of which the seed draws everything (see `mixed`)."""
+
+    draw: Callable[[int], Story]
+
+    def play(self, name: str, seed: int) -> Played:
+        return tell(self.draw(seed))
+
+
+SCENARIOS: dict[str, Plays] = {
     "calm": Scenario(calm),
     "lifecycle": Scenario(lifecycle, ROUGH, nodes=2),
     "parallel": Scenario(parallel, ROUGH, nodes=2),
@@ -179,16 +204,19 @@ SCENARIOS = {
     "cron": Scenario(cron, ROUGH),
     "outage": Scenario(outage, DARK, nodes=3),
     "daemons": Scenario(daemons, ROUGH, nodes=3),
+    "mixed": Drawn(draw),
 }
 
 
 def play(name: str, seed: int) -> str:
     """Runs one scenario with one seed; returns the fingerprint of its history. A failure says how to replay it."""
-    scenario = SCENARIOS[name]
+    return watch(name, seed).fingerprint
+
+
+def watch(name: str, seed: int) -> Played:
+    """The same; returns how long it lasted, too."""
     try:
-        with simulate(seed, scenario.faults, nodes=scenario.nodes) as cluster:
-            scenario.run(cluster, Random(f"{name} {seed}"))
-            return cluster.fingerprint
+        return SCENARIOS[name].play(name, seed)
     except Exception as error:
         error.add_note(f"replay: python -m holdfast.simulation {name} --seed {seed}")
         raise

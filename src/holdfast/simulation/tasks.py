@@ -13,8 +13,9 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
 
-from .cluster import TASK, Cluster
-from .mishaps import kill_a_container, lose_a_pod
+from .cluster import Cluster
+from .losses import kill_a_container, lose_a_pod
+from .machines import TASK
 
 LONG_S = 1800.0
 

@@ -44,8 +44,7 @@ def test_a_namespace_goes_with_everything_in_it_pods_first():
         cluster.run_for(20)
         assert len(cluster.objects(PODS, "x")) == 2
         for claim in _claims(cluster):
-            cluster._facts.by_user.add(claim["metadata"]["uid"])
-        cluster._facts.by_user |= {pod["metadata"]["uid"] for pod in cluster.objects(PODS, "x")}
+            cluster.permit(claim["metadata"]["uid"])
         cluster.delete(NAMESPACES, "x")
         cluster.run_until(lambda: cluster.get(NAMESPACES, "x") is None, within_s=60)
         assert cluster.objects(PODS, "x") == []

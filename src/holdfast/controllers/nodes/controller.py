@@ -75,7 +75,12 @@ class NodeLifecycle:
                 self._silence_of(node)  # takes note; the timer that runs for every node does the rest
 
         def on_pod(old: Manifest | None, new: Manifest | None) -> None:
-            node = self._nodes.get(new["spec"].get("nodeName") or "") if new is not None else None
+            """One newly bound; an agent that says that its pod is ready although nobody hears of its node is let be,
+            or both would write against each other without end (N186)."""
+            name = new["spec"].get("nodeName") if new is not None else None
+            if not name or (old is not None and old["spec"].get("nodeName") == name):
+                return
+            node = self._nodes.get(name)
             if node is not None and ready_status(node) != "True":
                 queue.add(key_of(node))
 

@@ -9,8 +9,7 @@ from holdfast.controllers.cronjob.plan import SCHEDULED_AT
 from holdfast.controllers.job import indexes
 from holdfast.controllers.job.pods import is_tracked
 from holdfast.controllers.job.views import Job
-
-from .observation import Facts, Observation
+from holdfast.simulation.observation import Facts, Observation
 
 OUTCOMES = ("succeeded", "failed")
 
