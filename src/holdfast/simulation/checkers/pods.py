@@ -124,7 +124,7 @@ def _why_not_updated(moment: Moment, ordinal: int, pod: Pod) -> str:
             return f"for an update although {name}-{moment.first_unfit} was not available"
         if moment.condemned:
             return f"for an update before {name}-{moment.condemned[0]} was gone"
-    for higher in range(ordinal + 1, statefulset.slots.stop):
+    for higher in (other for other in statefulset.slots if other > ordinal):
         other = moment.pods.get(higher)
         if other is None or not moment.is_fit(higher) or not moment.may_be_updated(other):
             return f"for an update before {name}-{higher} was updated and available"
