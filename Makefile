@@ -2,11 +2,12 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format bench compatibility clean
+.PHONY: demo images test check format bench compatibility clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   the whole story in under a minute, on a cluster of its own"
+	@echo "make images stand-ins for public images, built from Debian packages, for holdfast image load"
 	@echo "make test   unit, simulation and container tests"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
@@ -18,6 +19,9 @@ $(STAMP): pyproject.toml requirements.lock scripts/bootstrap
 
 demo: $(STAMP)
 	@$(BIN)/holdfast demo
+
+images: $(STAMP)
+	@$(BIN)/python images/build.py --output build/images
 
 test: $(STAMP)
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
