@@ -2,13 +2,14 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test simulate check format bench compatibility mutations clean
+.PHONY: demo images test simulate check format bench compatibility mutations clean
 SEEDS ?= 1000
 FIRST_SEED ?= 0
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   the whole story in under a minute, on a cluster of its own"
+	@echo "make images stand-ins for public images, built from Debian packages, for holdfast image load"
 	@echo "make test   unit, simulation and container tests"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
 	@echo "make check  format, lint, types, import rules"
@@ -22,6 +23,9 @@ $(STAMP): pyproject.toml requirements.lock scripts/bootstrap
 
 demo: $(STAMP)
 	@$(BIN)/holdfast demo
+
+images: $(STAMP)
+	@$(BIN)/python images/build.py --output build/images
 
 test: $(STAMP)
 	@scripts/test-programs

@@ -1,24 +1,33 @@
 """Debian packages as files: which ones an image needs, where they are cached, what is in them (R110).
 
-No root, no chroot, no maintainer script: apt resolves and downloads, the archives are read in Python.
+No root, no chroot, no maintainer script: apt resolves, downloads and verifies; the archives are read in Python.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import os
 import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _INSTALLED = re.compile(r"^Inst (?P<name>\S+) \((?P<version>\S+) .*\[(?P<architecture>\w+)\]\)", re.MULTILINE)
+_LISTS = Path("/var/lib/apt/lists")
 
 
 class BuildFailed(Exception):
     """The image cannot be built here; the message says what would help."""
+
+
+class ListsWereOutdated(BuildFailed):
+    """What was resolved is no longer to be had. The package lists are new now: resolve again."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,40 +41,111 @@ class Package:
         """As `apt-get download` names it."""
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
-
-def resolve(names: Sequence[str], without: Sequence[str], cache: Path) -> list[Package]:
-    """The packages and all they depend on, as on a machine where nothing is installed, but those in `without`."""
-    cache.mkdir(parents=True, exist_ok=True)
-    nothing = cache / "nothing-installed"
-    nothing.touch()
-    options = ["-o", f"Dir::State::status={nothing}", "-o", "APT::Install-Recommends=false"]
-    options += ["-o", "Debug::NoLocking=true"]
-    text = _apt(["--simulate", *options, "install", *names], cache)
-    found = [Package(match["name"], match["version"], match["architecture"]) for match in _INSTALLED.finditer(text)]
-    if not found:
-        raise BuildFailed(f"apt knows no way to install {' '.join(names)}: apt-get update")
-    return sorted(package for package in found if package.name not in without)
+    @property
+    def upstream_version(self) -> str:
+        """Without Debian's epoch and revision: 1.22.1 of 1:1.22.1-9+deb12u1."""
+        return self.version.rpartition(":")[2].partition("-")[0].partition("+")[0]
 
 
-def download(packages: Sequence[Package], cache: Path) -> list[Path]:
-    """The packages' files, in the cache from then on."""
-    missing = [package for package in packages if not (cache / package.file_name).exists()]
-    if missing:
-        _apt(["download", *(f"{package.name}={package.version}" for package in missing)], cache)
-    paths = [cache / package.file_name for package in packages]
-    for path in paths:
-        if not path.exists():
-            raise BuildFailed(f"apt-get download did not bring {path.name}")
-    return paths
+class Packages:
+    """Those that this machine's apt knows, their files and what was resolved, all kept in `cache`.
+
+    The machine's own package lists serve as long as they do. Where there are none, or where they name packages
+    that are no longer to be had, lists of our own are fetched into the cache: that needs no root.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._files = cache / "packages"
+        self._state = cache / "apt"
+        self._files.mkdir(parents=True, exist_ok=True)
+        (self._state / "archives" / "partial").mkdir(parents=True, exist_ok=True)
+        self._nothing_installed = self._state / "status"
+        self._nothing_installed.touch()
+        self._own_lists = self._state / "lists"
+        self._lists = max(_LISTS, self._own_lists, key=_newest)
+        self._are_fresh = False
+
+    def resolve(self, names: Sequence[str]) -> list[Package]:
+        """The packages and all they depend on, as on a machine where nothing is installed. Raises BuildFailed."""
+        known = self._state / f"resolved-{self._key(names)}.json"
+        if known.exists():
+            return [Package(**fields) for fields in json.loads(known.read_text())]
+        try:
+            text = self._apt(["--simulate", "install", *names], self._files)
+        except BuildFailed:
+            if not self._refresh():
+                raise
+            return self.resolve(names)
+        packages = sorted(Package(**match.groupdict()) for match in _INSTALLED.finditer(text))
+        if not packages:
+            raise BuildFailed(f"apt finds nothing to install for {' '.join(names)}")
+        known.write_text(json.dumps([asdict(package) for package in packages]))
+        return packages
+
+    def download(self, packages: Iterable[Package]) -> None:
+        """Brings the packages' files into the cache: one call of apt, which verifies them.
+
+        Raises BuildFailed; ListsWereOutdated at most once.
+        """
+        missing = sorted({package for package in packages if not self.file(package).exists()})
+        if not missing:
+            return
+        with tempfile.TemporaryDirectory(dir=self._files) as directory:
+            arguments = ["download", *(f"{package.name}={package.version}" for package in missing)]
+            try:
+                self._apt(arguments, Path(directory))
+            except BuildFailed as failure:
+                if self._refresh():
+                    raise ListsWereOutdated(*failure.args) from failure
+                raise
+            for package in missing:
+                fetched = Path(directory, package.file_name)
+                if not fetched.exists():
+                    raise BuildFailed(f"apt-get download did not bring {package.file_name}")
+                os.replace(fetched, self.file(package))
+
+    def file(self, package: Package) -> Path:
+        return self._files / package.file_name
+
+    def _refresh(self) -> bool:
+        """Fetches package lists of our own. False if they were fetched before: that would not help."""
+        if self._are_fresh:
+            return False
+        (self._own_lists / "partial").mkdir(parents=True, exist_ok=True)
+        self._lists, self._are_fresh = self._own_lists, True
+        self._apt(["update"], self._files)
+        return True
+
+    def _key(self, names: Sequence[str]) -> str:
+        """What the answer depends on: the question and the package lists."""
+        lists = [
+            (path.name, state.st_size, state.st_mtime_ns)
+            for path in sorted(self._lists.glob("*_Packages*"))
+            for state in (path.stat(),)
+        ]
+        return hashlib.sha256(repr((sorted(names), lists)).encode()).hexdigest()[:16]
+
+    def _apt(self, arguments: Sequence[str], directory: Path) -> str:
+        if shutil.which("apt-get") is None:
+            raise BuildFailed("images are built from Debian packages: apt-get is not here")
+        options = {
+            "Dir::State::status": self._nothing_installed,
+            "Dir::State::lists": self._lists,
+            "Dir::Cache": self._state,
+            "APT::Install-Recommends": "false",
+            "APT::Sandbox::User": "",
+            "Debug::NoLocking": "true",
+        }
+        command = ["apt-get", "--quiet", *(f"--option={name}={value}" for name, value in options.items())]
+        done = subprocess.run([*command, *arguments], cwd=directory, capture_output=True, text=True)
+        if done.returncode:
+            raise BuildFailed(f"apt-get {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
 
 
-def _apt(arguments: Sequence[str], directory: Path) -> str:
-    if shutil.which("apt-get") is None:
-        raise BuildFailed("images are built from Debian packages: apt-get is not here")
-    done = subprocess.run(["apt-get", "--quiet", *arguments], cwd=directory, capture_output=True, text=True)
-    if done.returncode:
-        raise BuildFailed(f"apt-get {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout
+def _newest(lists: Path) -> float:
+    """When the newest of the package lists there was published; 0 if there are none."""
+    return max((path.stat().st_mtime for path in lists.glob("*_Packages*")), default=0)
 
 
 def members(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:

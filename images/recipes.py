@@ -1,4 +1,8 @@
-"""What each image is made of: packages, files of its own, how it starts, the names it is known by."""
+"""What each image is made of: packages, files of its own, how it starts, the names it is known by.
+
+A folder beside this file, laid out as in the image, has the files: entry points of our own that keep to what the
+public images document (environment, data directories, ports, users, signals).
+"""
 
 from __future__ import annotations
 
@@ -7,201 +11,285 @@ from dataclasses import dataclass, field
 
 NOT_NEEDED = (
     # Package management, terminals and networking that only maintainer scripts or administrators use.
+    "adduser",
     "base-files",
     "debconf",
     "debianutils",
     "dpkg",
-    "gcc-12-base",
+    "gcc-*-base",
     "init-system-helpers",
     "iproute2",
     "libbpf1",
     "libcap2-bin",
-    "libdb5.3",
-    "libelf1",
+    "libdb5.3*",
+    "libelf1*",
+    "libfile-find-rule-perl",
+    "libgdbm*",
     "libmnl0",
+    "libnumber-compare-perl",
+    "libpam-modules*",
+    "libperl*",
     "libsasl2-modules-db",
-    "libtirpc-common",
-    "libtirpc3",
+    "libsemanage*",
+    "libsepol*",
+    "libtext-glob-perl",
+    "libtirpc*",
     "libxtables12",
     "lsb-base",
-    "mawk",
     "media-types",
-    "perl",
-    "perl-base",
-    "perl-modules-5.36",
-    "tar",
+    "passwd",
+    "perl*",
+    "sysvinit-utils",
+    "usrmerge",
+    "util-linux-extra",
 )
-SHELL = ("bash", "coreutils", "curl", "dash", "grep", "hostname", "procps", "sed")
-"""What the tutorials' `kubectl exec` calls."""
+"""Patterns of packages that others depend on and no image has."""
 
-PASSWD = """root:x:0:0:root:/root:/bin/sh
-daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
-bin:x:2:2:bin:/bin:/usr/sbin/nologin
-www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-nginx:x:101:101:nginx user:/nonexistent:/bin/false
-redis:x:999:999:redis:/data:/usr/sbin/nologin
-nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-"""
-GROUP = """root:x:0:
-daemon:x:1:
-bin:x:2:
-tty:x:5:
-www-data:x:33:
-nginx:x:101:
-redis:x:999:
-nogroup:x:65534:
-"""
-NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
+
+@dataclass(frozen=True)
+class Contents:
+    """One layer. Images with the same contents share it, in the cache and in the store."""
+
+    packages: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Patterns of packages left out beside `NOT_NEEDED`: what needs them is not used here."""
+    drop: tuple[str, ...] = ()
+    """Patterns of paths that are left out."""
+    files: str = ""
+    """The folder of files of its own; a file is a program if it begins with `#!`."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    directories: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Path to the uid and gid that own it, and its mode."""
+    users: Mapping[str, int] = field(default_factory=dict)
+    """Name to uid and gid, beside those that every image has."""
+    programs: str = ""
+    """A pattern of programs that get links in /usr/local/bin."""
+    has_busybox: bool = False
+    """Whether the applets of busybox get their links."""
+
+
+BASE = Contents(
+    packages=(
+        *("bash", "coreutils", "curl", "dash", "findutils", "grep", "gzip", "hostname", "libc-bin", "mawk"),
+        *("procps", "sed", "tar", "util-linux"),
+    ),
+    files="base",
+    links={"/usr/bin/awk": "mawk"},
+)
+"""The lowest layer of all images but busybox: what the tutorials' `kubectl exec` calls, and entry points need."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     names: tuple[str, ...]
-    packages: tuple[str, ...]
+    contents: Contents
     command: tuple[str, ...]
-    without: tuple[str, ...] = ()
-    """Packages left out beside `NOT_NEEDED`: what needs them is not used here."""
     entrypoint: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Path to text; a path that ends with a slash is a directory; executable if the text starts with `#!`."""
-    links: Mapping[str, str] = field(default_factory=dict)
-    owners: Mapping[str, int] = field(default_factory=dict)
-    """Path to the uid and gid that own it."""
+    on_base: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Variable of the environment to a pattern of packages: it gets the version of the one that matches."""
     working_dir: str = ""
     stop_signal: str = ""
     ports: tuple[str, ...] = ()
-    has_busybox: bool = False
-    """Whether the applets of busybox get their links."""
+    volumes: tuple[str, ...] = ()
 
 
 def _tags(name: str, *tags: str) -> tuple[str, ...]:
     return tuple(f"{name}:{tag}" for tag in tags)
 
 
-NGINX_CONF = """user  nginx;
-worker_processes  1;
-error_log  /var/log/nginx/error.log notice;
-pid        /var/run/nginx.pid;
-events { worker_connections  1024; }
-http {
-    include       /etc/nginx/mime.types;
-    default_type  application/octet-stream;
-    access_log  /var/log/nginx/access.log;
-    sendfile        on;
-    keepalive_timeout  65;
-    include /etc/nginx/conf.d/*.conf;
-}
-"""
-NGINX_DEFAULT = """server {
-    listen       80;
-    server_name  localhost;
-    location / {
-        root   /usr/share/nginx/html;
-        index  index.html index.htm;
-    }
-}
-"""
-NGINX_INDEX = """<!DOCTYPE html>
-<html>
-<head><title>Welcome to nginx!</title></head>
-<body>
-<h1>Welcome to nginx!</h1>
-<p>This page is served by nginx inside a container.</p>
-</body>
-</html>
-"""
-HTTPD_MODULES = ("mpm_event", "authz_core", "dir", "mime", "alias", "env", "setenvif", "headers", "status")
-HTTPD_CONF = "".join(
-    [
-        'ServerRoot "/usr/local/apache2"\nListen 80\nServerName localhost\n',
-        *(f"LoadModule {module}_module modules/mod_{module}.so\n" for module in HTTPD_MODULES),
-        "User www-data\nGroup www-data\nPidFile logs/httpd.pid\n",
-        'DocumentRoot "/usr/local/apache2/htdocs"\n',
-        '<Directory "/">\n  AllowOverride none\n  Require all denied\n</Directory>\n',
-        '<Directory "/usr/local/apache2/htdocs">\n  Options FollowSymLinks\n  Require all granted\n</Directory>\n',
-        "DirectoryIndex index.html\nTypesConfig conf/mime.types\n",
-        'ErrorLog /proc/self/fd/2\nLogFormat "%h %l %u %t \\"%r\\" %>s %b" common\n',
-    ]
+ENTRYPOINT = ("docker-entrypoint.sh",)
+SCRIPTS = "/docker-entrypoint-initdb.d"
+
+BUSYBOX = Recipe(
+    names=(
+        *_tags("docker.io/library/busybox", "latest", "1", "1.24", "1.28", "1.28.4", "1.31", "1.35", "1.36"),
+        *_tags("docker.io/library/busybox", "1.36.1", "1.37", "musl", "glibc", "stable"),
+        *_tags("registry.k8s.io/busybox", "latest", "1.27.2"),
+        *_tags("k8s.gcr.io/busybox", "latest", "1.24"),
+    ),
+    contents=Contents(packages=("busybox-static",), files="base", has_busybox=True),
+    on_base=False,
+    command=("sh",),
 )
-HTTPD = """#!/bin/sh
-exec /usr/sbin/apache2 -d /usr/local/apache2 -f conf/httpd.conf "$@"
-"""
-HTTPD_FOREGROUND = """#!/bin/sh
-set -e
-rm -f /usr/local/apache2/logs/httpd.pid
-exec /usr/local/apache2/bin/httpd -DFOREGROUND "$@"
-"""
+
+NGINX = Recipe(
+    names=(
+        *_tags("docker.io/library/nginx", "latest", "alpine", "stable", "stable-alpine", "mainline", "1", "1.7.9"),
+        *_tags("docker.io/library/nginx", "1.14", "1.14.2", "1.16", "1.16.1", "1.17", "1.19", "1.20", "1.21"),
+        *_tags("docker.io/library/nginx", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27", "1.28", "1.29"),
+        *_tags("k8s.gcr.io/nginx-slim", "0.8", "0.7"),
+        *_tags("gcr.io/google_containers/nginx-slim", "0.8", "0.7"),
+        *_tags("registry.k8s.io/nginx-slim", "0.8", "0.7", "0.21", "0.24", "0.26", "0.27"),
+    ),
+    contents=Contents(
+        packages=("nginx",),
+        files="nginx",
+        directories={"/var/cache/nginx": (101, 0o755), "/var/lib/nginx": (0, 0o755), "/var/log/nginx": (0, 0o755)},
+        links={"/var/log/nginx/access.log": "/dev/stdout", "/var/log/nginx/error.log": "/dev/stderr"},
+        users={"nginx": 101},
+    ),
+    command=("nginx", "-g", "daemon off;"),
+    versions={"NGINX_VERSION": "nginx"},
+    stop_signal="SIGQUIT",
+    ports=("80/tcp",),
+)
+
+HTTPD = Recipe(
+    names=_tags("docker.io/library/httpd", "latest", "2", "2.4", "2.4-alpine", "alpine"),
+    contents=Contents(
+        packages=("apache2-bin",),
+        without=("libaprutil1-*", "libicu*", "liblua*", "libsqlite3-*", "libxml2"),
+        files="httpd",
+        directories={"/usr/local/apache2/logs": (0, 0o755)},
+        links={"/usr/local/apache2/modules": "/usr/lib/apache2/modules"},
+    ),
+    command=("httpd-foreground",),
+    environment={
+        "HTTPD_PREFIX": "/usr/local/apache2",
+        "PATH": "/usr/local/apache2/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    },
+    versions={"HTTPD_VERSION": "apache2-bin"},
+    working_dir="/usr/local/apache2",
+    stop_signal="SIGWINCH",
+    ports=("80/tcp",),
+)
+
+REDIS = Recipe(
+    names=_tags(
+        "docker.io/library/redis",
+        *("latest", "alpine", "3", "3.2", "4", "5", "5-alpine", "5.0.4", "6", "6-alpine", "6.2", "6.2-alpine"),
+        *("7", "7-alpine", "7.0", "7.0-alpine", "7.2", "7.2-alpine", "7.4", "bookworm"),
+    ),
+    contents=Contents(
+        packages=("redis-server",), files="redis", directories={"/data": (999, 0o755)}, users={"redis": 999}
+    ),
+    entrypoint=ENTRYPOINT,
+    command=("redis-server",),
+    versions={"REDIS_VERSION": "redis-server"},
+    working_dir="/data",
+    stop_signal="SIGTERM",
+    ports=("6379/tcp",),
+    volumes=("/data",),
+)
+
+POSTGRES = Recipe(
+    names=_tags(
+        "docker.io/library/postgres",
+        *("latest", "alpine", "9.6", "10", "10.1", "10.4", "11", "12", "13", "14", "15", "16", "17"),
+        *("12-alpine", "13-alpine", "14-alpine", "15-alpine", "16-alpine", "17-alpine", "bookworm", "15-bookworm"),
+    ),
+    contents=Contents(
+        packages=("postgresql", "xz-utils", "zstd"),
+        without=(
+            *("postgresql", "postgresql-common*", "postgresql-client-common", "libllvm*", "libz3-*", "libjson-perl"),
+            *("locales", "libc-l10n", "netbase", "openssl", "sensible-utils", "ssl-cert", "ucf"),
+        ),
+        # Without its library, the just-in-time compiler must look as if it were not installed.
+        drop=("usr/lib/postgresql/*/lib/llvmjit*", "usr/lib/postgresql/*/lib/bitcode*"),
+        files="postgres",
+        directories={
+            SCRIPTS: (0, 0o755),
+            "/var/lib/postgresql": (999, 0o755),
+            "/var/lib/postgresql/data": (999, 0o1777),
+            "/run/postgresql": (999, 0o3777),
+        },
+        users={"postgres": 999},
+        programs="usr/lib/postgresql/*/bin/*",
+    ),
+    entrypoint=ENTRYPOINT,
+    command=("postgres",),
+    environment={"LANG": "C.UTF-8", "PGDATA": "/var/lib/postgresql/data"},
+    versions={"PG_VERSION": "postgresql-[0-9]*"},
+    # Fast: sessions are ended rather than waited for.
+    stop_signal="SIGINT",
+    ports=("5432/tcp",),
+    volumes=("/var/lib/postgresql/data",),
+)
+
+MYSQL = Recipe(
+    names=(
+        *_tags("docker.io/library/mysql", "latest", "5.5", "5.6", "5.7", "8", "8.0", "8.0.33", "8.4", "9", "lts"),
+        *_tags("docker.io/library/mariadb", "latest", "lts", "10", "10.5", "10.6", "10.11", "11", "11.4"),
+    ),
+    contents=Contents(
+        packages=("mariadb-server-core", "mariadb-client", "xz-utils", "zstd"),
+        without=("libconfig-inifiles-perl", "libdbi-perl", "libdbd-mariadb-perl", "libterm-readkey-perl"),
+        files="mysql",
+        directories={
+            SCRIPTS: (0, 0o755),
+            "/etc/mysql/conf.d": (0, 0o755),
+            "/var/lib/mysql": (999, 0o1777),
+            "/run/mysqld": (999, 0o1777),
+        },
+        links={"/etc/mysql/my.cnf": "mariadb.cnf"},
+        users={"mysql": 999},
+    ),
+    entrypoint=ENTRYPOINT,
+    command=("mysqld",),
+    environment={"LANG": "C.UTF-8"},
+    versions={"MARIADB_VERSION": "mariadb-server-core"},
+    stop_signal="SIGTERM",
+    ports=("3306/tcp",),
+    volumes=("/var/lib/mysql",),
+)
+
+OPENSHIFT_MYSQL = Recipe(
+    names=("docker.io/openshift/mysql-55-centos7:latest", "docker.io/centos/mysql-57-centos7:latest"),
+    contents=MYSQL.contents,
+    entrypoint=MYSQL.entrypoint,
+    # This one keeps its data a folder below.
+    command=("mysqld", "--datadir=/var/lib/mysql/data"),
+    environment=MYSQL.environment,
+    stop_signal=MYSQL.stop_signal,
+    ports=MYSQL.ports,
+    volumes=("/var/lib/mysql/data",),
+)
+
+TOOLS = Recipe(
+    names=(
+        *_tags("quay.io/mhausenblas/jump", "0.1", "0.2", "latest"),
+        *_tags("docker.io/nicolaka/netshoot", "latest"),
+        *_tags("docker.io/tutum/dnsutils", "latest"),
+        *_tags("registry.k8s.io/e2e-test-images/jessie-dnsutils", "1.3", "1.5", "1.7"),
+    ),
+    contents=Contents(
+        packages=("bind9-dnsutils", "iputils-ping", "jq", "netcat-openbsd", "wget"),
+        links={"/usr/bin/nc": "nc.openbsd"},
+    ),
+    command=("sh",),
+)
+
+CURL = Recipe(
+    names=_tags("docker.io/curlimages/curl", "latest", "7.88.1", "8.5.0", "8.10.1", "8.11.0"),
+    contents=Contents(files="curl"),
+    entrypoint=ENTRYPOINT,
+    command=("curl",),
+)
+
+MEHDB = Recipe(
+    names=_tags("quay.io/mhausenblas/mehdb", "0.5", "0.6", "latest"),
+    contents=Contents(
+        packages=("python3-minimal", "libpython3-stdlib"),
+        without=("libncurses*", "libsqlite3-*", "media-types", "readline-common", "tzdata"),
+        files="mehdb",
+    ),
+    command=("mehdb",),
+    environment={"PYTHONUNBUFFERED": "1"},
+    stop_signal="SIGTERM",
+    ports=("9876/tcp",),
+)
 
 RECIPES = {
-    "busybox": Recipe(
-        names=(
-            *_tags("docker.io/library/busybox", "latest", "1", "1.24", "1.28", "1.28.4", "1.31", "1.35", "1.36"),
-            *_tags("docker.io/library/busybox", "1.36.1", "1.37", "musl", "glibc", "stable"),
-            *_tags("registry.k8s.io/busybox", "latest", "1.27.2"),
-            *_tags("k8s.gcr.io/busybox", "latest", "1.24"),
-        ),
-        packages=("busybox-static",),
-        command=("sh",),
-        has_busybox=True,
-    ),
-    "nginx": Recipe(
-        names=(
-            *_tags("docker.io/library/nginx", "latest", "alpine", "stable", "stable-alpine", "mainline", "1", "1.7.9"),
-            *_tags("docker.io/library/nginx", "1.14", "1.14.2", "1.16", "1.16.1", "1.17", "1.19", "1.20", "1.21"),
-            *_tags("docker.io/library/nginx", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27", "1.28", "1.29"),
-            *_tags("k8s.gcr.io/nginx-slim", "0.8", "0.7"),
-            *_tags("gcr.io/google_containers/nginx-slim", "0.8", "0.7"),
-            *_tags("registry.k8s.io/nginx-slim", "0.8", "0.7", "0.21", "0.24", "0.26", "0.27"),
-        ),
-        packages=("nginx", *SHELL),
-        command=("nginx", "-g", "daemon off;"),
-        files={
-            "/etc/nginx/nginx.conf": NGINX_CONF,
-            "/etc/nginx/conf.d/default.conf": NGINX_DEFAULT,
-            "/usr/share/nginx/html/index.html": NGINX_INDEX,
-            "/var/cache/nginx/": "",
-            "/var/lib/nginx/": "",
-            "/var/log/nginx/": "",
-        },
-        links={"/var/log/nginx/access.log": "/dev/stdout", "/var/log/nginx/error.log": "/dev/stderr"},
-        owners={"/var/cache/nginx/": 101},
-        environment={"NGINX_VERSION": "1.22.1"},
-        stop_signal="SIGQUIT",
-        ports=("80/tcp",),
-    ),
-    "httpd": Recipe(
-        names=_tags("docker.io/library/httpd", "latest", "2", "2.4", "2.4-alpine", "alpine"),
-        packages=("apache2-bin", *SHELL),
-        command=("httpd-foreground",),
-        without=("libicu72", "liblua5.3-0", "libxml2"),
-        files={
-            "/usr/local/apache2/htdocs/index.html": "<html><body><h1>It works!</h1></body></html>\n",
-            "/usr/local/apache2/conf/httpd.conf": HTTPD_CONF,
-            "/usr/local/apache2/conf/mime.types": "text/html html htm\ntext/plain txt\ntext/css css\n"
-            "application/javascript js\napplication/json json\nimage/png png\nimage/svg+xml svg\n",
-            "/usr/local/apache2/logs/": "",
-            "/usr/local/apache2/bin/httpd": HTTPD,
-            "/usr/local/bin/httpd-foreground": HTTPD_FOREGROUND,
-        },
-        links={"/usr/local/apache2/modules": "/usr/lib/apache2/modules"},
-        environment={
-            "HTTPD_PREFIX": "/usr/local/apache2",
-            "PATH": "/usr/local/apache2/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        },
-        working_dir="/usr/local/apache2",
-        stop_signal="SIGWINCH",
-        ports=("80/tcp",),
-    ),
-    "redis": Recipe(
-        names=_tags(
-            "docker.io/library/redis", "latest", "alpine", "3", "5", "5.0.4", "6", "6-alpine", "6.2", "7", "7.0"
-        ),
-        packages=("redis-server", *SHELL),
-        command=("redis-server", "--protected-mode", "no"),
-        files={"/data/": ""},
-        owners={"/data/": 999},
-        working_dir="/data",
-        ports=("6379/tcp",),
-    ),
+    "busybox": BUSYBOX,
+    "curl": CURL,
+    "httpd": HTTPD,
+    "mehdb": MEHDB,
+    "mysql": MYSQL,
+    "mysql-openshift": OPENSHIFT_MYSQL,
+    "nginx": NGINX,
+    "postgres": POSTGRES,
+    "redis": REDIS,
+    "tools": TOOLS,
 }

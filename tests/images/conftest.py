@@ -1,6 +1,6 @@
-"""The image builder is a script beside the package: its folder joins the path."""
+"""The image builder is a script beside the package: its folder joins the path, and so do helpers of these tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
+sys.path[:0] = [str(Path(__file__).parents[2] / "images"), str(Path(__file__).parent)]

@@ -23,6 +23,7 @@ from holdfast.network.pods.masquerade import table_name
 TOOLS = ("crun", "conmon", "nft")
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 CACHE = Path(__file__).parents[2] / ".cache"
+IMAGES = Path(__file__).parents[2] / "images"
 PATIENCE_S = 60
 
 
@@ -176,6 +177,25 @@ def cluster(any_kubectl):
     cluster.up()
     yield cluster
     purge(cluster)
+
+
+@pytest.fixture(scope="session")
+def load_images():
+    """A function that loads images into a cluster. They are built once from Debian's packages, and cached."""
+    built = {}
+
+    def load(cluster, *names):
+        missing = [name for name in names if name not in built]
+        if missing:
+            command = [sys.executable, str(IMAGES / "build.py"), *missing, "--output", str(CACHE / "images")]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            if done.returncode == 1 and "apt-get" in done.stderr:
+                pytest.skip(f"Debian's packages cannot be had: {done.stderr[-500:]}")
+            assert done.returncode == 0, done.stdout + done.stderr
+            built.update(zip(missing, done.stdout.split(), strict=True))
+        return cluster.holdfast("image", "load", *(built[name] for name in names)).stdout
+
+    return load
 
 
 PROGRAM = """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -50,28 +48,25 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def images(cluster):
-    """Built once, kept beside the repository's other caches, and loaded."""
-    output = ROOT / ".cache" / "images"
-    command = [sys.executable, str(ROOT / "images" / "build.py"), "nginx", "httpd"]
-    command += ["--output", str(output), "--cache", str(ROOT / ".cache" / "packages")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    loaded = cluster.holdfast("image", "load", str(output / "nginx.tar"), str(output / "httpd.tar")).stdout
+def images(cluster, load_images):
+    """Loaded under the names that the tutorials write."""
+    loaded = load_images(cluster, "nginx", "httpd", "postgres", "mehdb", "tools")
     assert "k8s.gcr.io/nginx-slim:0.8" in loaded
     assert "docker.io/library/httpd:2.4" in loaded
 
 
 @pytest.fixture
 def tutorial(cluster, images):
-    """A function from a tutorial's folder to a kubectl in a namespace of its own; what it made is deleted."""
+    """A function to a kubectl in a namespace, new or made by `manifest`; what is in it is deleted."""
+    if not TUTORIALS.is_dir():
+        pytest.skip("the tutorials' manifests are not beside this repository")
     used = []
 
-    def begin(name):
-        if not TUTORIALS.is_dir():
-            pytest.skip("the tutorials' manifests are not beside this repository")
-        namespace = name.lower()
-        cluster.kubectl("create", "namespace", namespace)
+    def begin(namespace, manifest=None):
+        if manifest:
+            cluster.kubectl("apply", "-f", "-", manifest=manifest)
+        else:
+            cluster.kubectl("create", "namespace", namespace)
         used.append(namespace)
         return lambda *arguments, **options: cluster.kubectl("-n", namespace, *arguments, **options)
 
@@ -131,3 +126,104 @@ def test_the_web_set_with_a_clouds_storage_class(tutorial):
     kubectl("delete", "-f", str(folder / "web-stateful.yaml"))
     kubectl("wait", "--for=delete", "pod/webapp-0", "--timeout=60s", check=False)
     assert len(kubectl("get", "pvc", "-o", "name").split()) == 3
+
+
+CLIENT = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "reader"},
+    "spec": {
+        "hostNetwork": True,
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "reader", "image": "postgres:10.4", "command": ["sleep", "infinity"]}],
+    },
+}
+"""The reader's own machine: its network, and a psql."""
+
+
+def test_the_database_keeps_its_rows_when_it_is_scaled_away(cluster, tutorial):
+    manifests = cluster.kubectl("kustomize", str(TUTORIALS / "postgres"))
+    kubectl = tutorial("codewizard", manifest=manifests)
+    kubectl("apply", "-f", "-", manifest=CLIENT)
+    node = kubectl(
+        *("get", "nodes", "-l", "node-role.kubernetes.io/control-plane"),
+        *("-o", "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"),
+    )
+    port = kubectl("get", "service", "postgres", "-o", "jsonpath={.spec.ports[0].nodePort}")
+    config = cluster.get("-n", "codewizard", "configmap", "postgres-config")["data"]
+    login = [f"PGPASSWORD={config['POSTGRES_PASSWORD']}", "psql", "-h", node, "-p", port, "-AtX"]
+    login += ["-U", config["POSTGRES_USER"], "-d", config["POSTGRES_DB"]]
+
+    def psql(statement):
+        return kubectl("exec", "reader", "--", "env", *login, "-c", statement, check=False)
+
+    cluster.until("the database answers", lambda: psql("SELECT 1").stdout == "1\n")
+    assert psql("CREATE TABLE visits (visitor text)").returncode == 0
+    for count in (1, 2):
+        assert psql("INSERT INTO visits VALUES ('reader')").returncode == 0
+        assert psql("SELECT count(*) FROM visits").stdout == f"{count}\n"
+
+    kubectl("scale", "statefulset", "postgres", "--replicas=0")
+    kubectl("wait", "--for=delete", "pod/postgres-0", "--timeout=60s")
+    assert "Connection refused" in psql("SELECT 1").stderr
+    kubectl("scale", "statefulset", "postgres", "--replicas=1")
+    cluster.until("the rows are still there", lambda: psql("SELECT count(*) FROM visits").stdout == "2\n")
+
+    kubectl("delete", "statefulset", "postgres")
+    kubectl("wait", "--for=delete", "pod/postgres-0", "--timeout=60s")
+    assert kubectl("get", "pvc", "-o", "name") == "persistentvolumeclaim/postgres-pv-claim\n"
+    kubectl("apply", "-f", "-", manifest=manifests)
+    cluster.until("the claim had them", lambda: psql("SELECT count(*) FROM visits").stdout == "2\n")
+
+
+EBS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "ebs"},
+    "provisioner": "kubernetes.io/aws-ebs",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+"""The class that the tutorial's cloud brings along."""
+
+
+def test_the_key_value_store_leads_and_follows(cluster, tutorial):
+    cluster.kubectl("apply", "-f", "-", manifest=EBS)
+    kubectl = tutorial("mehdb")
+    kubectl("apply", "-f", str(TUTORIALS / "mehdb" / "app.yaml"))
+    kubectl("rollout", "status", "sts/mehdb", "--timeout=90s")
+    rows = [line.split() for line in kubectl("get", "pvc", "--no-headers").splitlines()]
+    assert [row[:2] for row in rows] == [["data-mehdb-0", "Bound"], ["data-mehdb-1", "Bound"]]
+    assert kubectl("get", "service", "mehdb", "-o", "jsonpath={.spec.clusterIP}") == "None"
+    jump = (
+        "run",
+        "-i",
+        "--rm",
+        "jumpod",
+        "--restart=Never",
+        "--image=quay.io/mhausenblas/jump:0.2",
+        "--",
+        "curl",
+        "-s",
+    )
+    said = kubectl(*jump, "mehdb:9876/status?level=full")
+    assert said.replace("If you don't see a command prompt, try pressing enter.\n", "").startswith(
+        '0pod "jumpod" deleted'
+    )
+
+    def curl(pod, *arguments):
+        return kubectl("exec", pod, "--", "curl", "-s", *arguments, check=False).stdout
+
+    refused = curl(
+        "mehdb-1", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", *put("word", "kept", "localhost")
+    )
+    assert refused == "307 http://mehdb-0.mehdb:9876/set/word"
+    curl("mehdb-1", "-L", *put("word", "kept", "localhost"))
+    assert curl("mehdb-1", "mehdb-0.mehdb:9876/get/word") == "kept"
+    cluster.until("the follower has it", lambda: curl("mehdb-0", "mehdb-1.mehdb:9876/get/word") == "kept")
+    for pod in ("mehdb-1", "mehdb-0"):
+        kubectl("delete", "pod", pod)
+        cluster.until(f"{pod} is back with its keys", lambda pod=pod: curl(pod, "localhost:9876/get/word") == "kept")
+
+
+def put(key, value, host):
+    return "-X", "PUT", "-d", value, f"http://{host}:9876/set/{key}"
