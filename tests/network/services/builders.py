@@ -72,6 +72,8 @@ class Kernel:
             elif not line.startswith("table ip"):
                 self._command(line)
         self._check()
+        names = [*self.chains, *self.sets]
+        assert all(re.fullmatch(r"[A-Za-z][\w/.-]*", name) for name in names), "a name that nftables cannot read"
 
     def _block(self, lines: Any) -> None:
         for line in lines:
