@@ -212,7 +212,7 @@ def test_n180_processes_are_shared_where_the_pod_says_so(pods):
     pods.until("look", lambda: "sleep 1111" in pods.kubectl("logs", "shared", "-c", "other"))
 
 
-def test_n97_n99_sidecars_start_before_and_end_after_the_apps(pods):
+def test_n97_n99_sidecars_start_before_and_end_after_the_apps(pods, tmp_path):
     def told(name):
         at_end = f"trap 'echo $(date +%s%N) end-{name} >> /log/all; exit 0' TERM"
         return f"echo $(date +%s%N) start-{name} >> /log/all; {at_end}"
@@ -226,15 +226,14 @@ def test_n97_n99_sidecars_start_before_and_end_after_the_apps(pods):
         "command": ["/bin/sh", "-c", f"{told('side')}; {wait}"],
         **mount,
     }
-    volume = {"name": "log", "hostPath": {"path": "/tmp/hf-test-sidecars", "type": "DirectoryOrCreate"}}
+    volume = {"name": "log", "hostPath": {"path": str(tmp_path)}}
     manifest = pod("ordered", f"{told('app')}; {wait}", initContainers=[sidecar], volumes=[volume], container=mount)
     manifest["spec"]["terminationGracePeriodSeconds"] = 20
     pods.run(manifest)
     pods.until("both", lambda: "start-app" in pods.kubectl("exec", "ordered", "-c", "main", "--", "cat", "/log/all"))
     assert pods.get("pod", "ordered")["status"]["phase"] == "Running"
     pods.kubectl("delete", "pod", "ordered")
-    reader = pod("reader", "cat /log/all; rm -r /log/all", restartPolicy="Never", volumes=[volume], container=mount)
-    order = [line.split()[1] for line in pods.finish(reader).splitlines()]
+    order = [line.split()[1] for line in (tmp_path / "all").read_text().splitlines()]
     assert order == ["start-side", "start-app", "end-app", "end-side"]
 
 

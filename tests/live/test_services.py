@@ -203,6 +203,24 @@ def test_d46_a_node_port_answers_on_the_machines_address_and_on_localhost(web):
     assert "refused" in web.from_pod("web-0", "127.0.0.1:31777")[0], "a pod's localhost is its own"
 
 
+def test_d4_a_host_port_leads_to_its_pod_and_goes_with_it(web):
+    program = "import http.server; http.server.test(HandlerClass=http.server.SimpleHTTPRequestHandler, port=8000)"
+    container = {
+        "name": "main",
+        "image": "host",
+        "command": ["/usr/bin/python3", "-c", program],
+        "ports": [{"containerPort": 8000, "hostPort": 31790}],
+    }
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    web.make({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ported"}, "spec": spec})
+    node = web.cluster.get("nodes")["items"][0]
+    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
+    for where in (address, "127.0.0.1"):
+        web.cluster.until(f"an answer at {where}", lambda where=where: not refuses(where, 31790))
+    web.cluster.kubectl("delete", "pod", "ported")
+    web.cluster.until("nothing answers", lambda: refuses(address, 31790))
+
+
 def test_d49_under_local_a_node_port_still_answers_the_machine_and_its_pods(web):
     ports = [{**WEB[0], "nodePort": 31778}]
     web.service("local", ports, type="NodePort", externalTrafficPolicy="Local", internalTrafficPolicy="Local")

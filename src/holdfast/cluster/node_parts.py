@@ -22,7 +22,7 @@ from .certificates import pair
 from .home import Home
 from .settings import Settings
 
-ENOUGH_BYTES = 1 << 30
+ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -86,7 +86,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
 
 
 def thresholds(disk: Path) -> dict[str, str]:
-    """Below what pods are ended: the kubelet's numbers, but no more of a large disk than `ENOUGH_BYTES`.
+    """Below what pods are ended: the kubelet's numbers, but of a large disk no more than is enough.
 
     A node has its disks for itself; a tenth of a developer's disk may well be in use for good reason.
     """
@@ -95,11 +95,12 @@ def thresholds(disk: Path) -> dict[str, str]:
     except OSError:
         return dict(HARD)
     size_bytes = status.f_blocks * status.f_frsize
-    capped = {
-        signal: str(ENOUGH_BYTES) if size_bytes * Decimal(part.removesuffix("%")) / 100 > ENOUGH_BYTES else part
-        for signal, part in HARD.items()
-        if signal.endswith("fs.available")
-    }
+    enough = {"available": (size_bytes, ENOUGH_BYTES), "inodesFree": (status.f_files, ENOUGH_INODES)}
+    capped = {}
+    for signal, part in HARD.items():
+        if part.endswith("%"):
+            size, most = enough[signal.partition(".")[2]]
+            capped[signal] = str(most) if size * Decimal(part.removesuffix("%")) / 100 > most else part
     return {**HARD, **capped}
 
 

@@ -54,7 +54,8 @@ class PodWorker:
 
     def __init__(self, pod: Pod, shared: Shared, predecessor: asyncio.Event | None = None) -> None:
         """`predecessor` is set when the pod that had this name before is gone from the node (N136)."""
-        self.pod = pod
+        self._allocation = Allocation(pod, shared)
+        self.pod = self._allocation.pod
         """As this node runs it: with the resources that were granted (N148)."""
         self.stopped = asyncio.Event()
         """Set once nothing of the pod runs any more, whatever the API knows of it."""
@@ -69,12 +70,11 @@ class PodWorker:
         self._is_gone = False
         self._shutting_down = asyncio.Event()
         self._is_stopped = False
-        self._allocation = Allocation(pod, shared)
         self._verdict: Verdict | None = None
         self._is_evicted = False
         self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
-        self._lookout = Lookout(pod, shared, self._memory, self.wake)
+        self._lookout = Lookout(self.pod, shared, self._memory, self.wake)
         self._rounds = self._lookout.rounds
         self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn, shared.status_turns)
         self._stopper = Stopper(shared)
@@ -82,7 +82,7 @@ class PodWorker:
         if pod.is_terminating or is_over(pod.phase):
             self._ending.set()
         elif pod.status.get("reason") == EVICTED:  # by an agent that did not come to the end of it
-            self._verdict = Verdict(EVICTED, str(pod.status.get("message") or ""))
+            self._verdict, self._is_evicted = Verdict(EVICTED, str(pod.status.get("message") or "")), True
             self._ending.set()
 
     # -- what happens -----------------------------------------------------------------------------

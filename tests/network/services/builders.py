@@ -42,6 +42,18 @@ def slice_of(*endpoints: dict[str, Any], service: str = "web", name: str = "web-
     }
 
 
+def pod_with_port(
+    host_port: int, address: str = "10.244.0.9", phase: str = "Running", host_ip: str = "", **spec: Any
+) -> dict[str, Any]:
+    """Listens on 5432."""
+    port = {"containerPort": 5432, "hostPort": host_port, "protocol": "TCP", **({"hostIP": host_ip} if host_ip else {})}
+    return {
+        "metadata": {"name": "db-0", "namespace": "default", "uid": "uid-db-0"},
+        "spec": {"containers": [{"name": "db", "ports": [port]}], **spec},
+        "status": {"phase": phase, **({"podIP": address} if address else {})},
+    }
+
+
 class Kernel:
     """What nftables does with our commands, as far as we use it. Raises AssertionError where it would refuse."""
 
@@ -60,6 +72,8 @@ class Kernel:
             elif not line.startswith("table ip"):
                 self._command(line)
         self._check()
+        names = [*self.chains, *self.sets]
+        assert all(re.fullmatch(r"[A-Za-z][\w/.-]*", name) for name in names), "a name that nftables cannot read"
 
     def _block(self, lines: Any) -> None:
         for line in lines:

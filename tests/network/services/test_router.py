@@ -6,38 +6,40 @@ import asyncio
 import threading
 from contextlib import asynccontextmanager
 
+from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
+from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.client import ObjectList, WatchEvent
 from holdfast.client.informer import Informers
 from holdfast.network.services import conntrack, machine, router
 from holdfast.network.services.router import ServiceRouter
 from holdfast.world import real_world
 
-from .builders import HERE, Kernel, endpoint, service, slice_of
+from .builders import HERE, Kernel, endpoint, pod_with_port, service, slice_of
 
 
 class Api:
-    """Services and slices, and a watch that tells what is put in."""
+    """Services, slices and pods, and a watch that tells what is put in."""
 
     def __init__(self):
-        self.objects = {True: {}, False: {}}
-        self.watches = {True: asyncio.Queue(), False: asyncio.Queue()}
+        self.objects = {resource: {} for resource in (SERVICES, ENDPOINT_SLICES, PODS)}
+        self.watches = {resource: asyncio.Queue() for resource in self.objects}
         self.revision = 1
 
     def put(self, manifest, *, gone=False):
-        is_service = "spec" in manifest
+        kind = PODS if "containers" in manifest.get("spec", {}) else SERVICES if "spec" in manifest else ENDPOINT_SLICES
         self.revision += 1
         manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": str(self.revision)}}
         event = "DELETED" if gone else "MODIFIED"
-        self.objects[is_service][manifest["metadata"]["name"]] = manifest
-        self.watches[is_service].put_nowait(WatchEvent(event, manifest))
+        self.objects[kind][manifest["metadata"]["name"]] = manifest
+        self.watches[kind].put_nowait(WatchEvent(event, manifest))
 
     async def list(self, resource, namespace="", **options):
-        return ObjectList(list(self.objects[resource is SERVICES].values()), str(self.revision))
+        return ObjectList(list(self.objects[resource].values()), str(self.revision))
 
     async def watch(self, resource, namespace="", **options):
         while True:
-            yield await self.watches[resource is SERVICES].get()
+            yield await self.watches[resource].get()
 
 
 class Nft:
@@ -116,7 +118,7 @@ async def test_a_service_that_cannot_be_understood_leaves_the_others_routed(monk
     api.put(slice_of({"addresses": []}, service="odd", name="odd-x") | {"ports": [{"port": 80, "protocol": "TCP"}]})
     async with routing(monkeypatch, api) as nft:
         await until(lambda: SVC in nft.kernel.chains)
-    assert "service cannot be routed service=default/odd" in caplog.text
+    assert "cannot be routed key=default/odd" in caplog.text
 
 
 async def test_a_refused_change_replaces_the_table_and_is_tried_until_it_is_taken(monkeypatch):
@@ -208,3 +210,20 @@ async def test_flows_are_forgotten_after_the_rules_have_changed(monkeypatch):
         api.put(slice_of(endpoint("10.244.0.3"), protocol="UDP"))
         await until(lambda: len(forgotten) == 2)
     assert forgotten == [(1, False), (2, True)]
+
+
+async def test_a_pod_s_host_port_comes_with_its_address_and_goes_with_the_pod(monkeypatch):
+    api = Api()
+    async with routing(monkeypatch, api) as nft:
+        await until(lambda: nft.texts)
+        api.put(pod_with_port(8080, address=""))
+        api.put(pod_with_port(8080))
+        chain = "svc-_pod/default/db-0/tcp-8080"
+        await until(lambda: chain in nft.kernel.chains)
+        assert nft.kernel.chains[chain] == ["meta l4proto tcp dnat ip to 10.244.0.9:5432"]
+        api.put(pod_with_port(8080, phase="Failed"))
+        await until(lambda: chain not in nft.kernel.chains)
+        api.put(pod_with_port(8080))
+        await until(lambda: chain in nft.kernel.chains)
+        api.put(pod_with_port(8080), gone=True)
+        await until(lambda: chain not in nft.kernel.chains)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.network.services.routes import routes
+from holdfast.network.services.routes import host_routes, routes
 from holdfast.network.services.rules import fragment, shared_chains
 
-from .builders import HERE, TWO_NODES, endpoint, service, slice_of
+from .builders import HERE, TWO_NODES, endpoint, pod_with_port, service, slice_of
 
 TCP = "default/web/tcp-80"
 
@@ -129,3 +129,33 @@ def test_pods_of_other_clusters_are_left_to_their_own_rules():
     assert (
         'iifname "hf*" ip saddr != 10.244.0.0/16 ip daddr 10.96.0.0/16 return' in shared_chains(HERE)["nat-prerouting"]
     )
+
+
+def test_a_host_port_is_found_like_a_node_port_and_has_no_cluster_address():
+    one = fragment(host_routes(pod_with_port(8080)), HERE)
+    name = "_pod/default/db-0/tcp-8080"
+    assert one.elements == {
+        ("endpoints", "10.244.0.9 . 10.244.0.9"): "",
+        ("node-ports", "tcp . 8080"): f"goto ext-{name}",
+    }
+    assert one.chains[f"ext-{name}"] == ("jump mark-for-masquerade", f"goto svc-{name}")
+    assert one.chains[f"svc-{name}"] == ("meta l4proto tcp dnat ip to 10.244.0.9:5432",)
+
+
+def test_a_host_port_of_one_address_is_found_by_that_address_only():
+    one = fragment(host_routes(pod_with_port(8080, host_ip="127.0.0.1")), HERE)
+    assert ("services", "127.0.0.1 . tcp . 8080") in one.elements
+    assert not any(name == "node-ports" for name, _ in one.elements)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(pod_with_port(8080, address=""), id="no address yet"),
+        pytest.param(pod_with_port(8080, phase="Succeeded"), id="ended"),
+        pytest.param(pod_with_port(8080, hostNetwork=True), id="it has the host's network anyway"),
+        pytest.param(pod_with_port(0), id="no host port"),
+    ],
+)
+def test_who_has_no_host_port(pod):
+    assert host_routes(pod) == ()

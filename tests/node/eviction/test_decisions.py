@@ -85,10 +85,11 @@ def test_amounts_are_written_so_that_they_are_read_back(count):
 @pytest.mark.parametrize(("size_bytes", "expected"), [(4 * GI, "10%"), (100 * GI, str(GI)), (1000 * GI, str(GI))])
 def test_n146_a_large_disk_is_never_short_of_more_than_a_gibibyte(monkeypatch, size_bytes, expected):
     """A developer's machine is not a node's own: nine tenths in use are no emergency."""
-    status = os.statvfs_result((4096, 4096, size_bytes // 4096, 0, 0, 0, 0, 0, 0, 255))
+    status = os.statvfs_result((4096, 4096, size_bytes // 4096, 0, 0, size_bytes >> 14, 0, 0, 0, 255))
     monkeypatch.setattr(node_parts.os, "statvfs", lambda path: status)
     assert node_parts.thresholds(Path("/"))["nodefs.available"] == expected
     assert node_parts.thresholds(Path("/"))["memory.available"] == HARD["memory.available"]
+    assert node_parts.thresholds(Path("/"))["nodefs.inodesFree"] == ("5%" if expected == "10%" else "20000")
 
 
 # -- who goes first -------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Entrances:
                     self._enter(route, answering)
 
     def _enter(self, route: Route, answering: set[tuple[str, int]]) -> None:
-        for address in (route.cluster_ip, *route.external_ips):
+        for address in filter(None, (route.cluster_ip, *route.external_ips)):
             self._by_address.setdefault((address, route.port), set()).update(answering)
         if route.node_port:
             self._by_node_port.setdefault(route.node_port, set()).update(answering)

@@ -1,4 +1,4 @@
-"""Keeps the kernel's rules in step with Services and EndpointSlices.
+"""Keeps the kernel's rules in step with Services, EndpointSlices and the host ports of this machine's pods.
 
 Changes are collected for a moment and applied together, at the cost of what changed. A table that is not as it
 should be is replaced as a whole: at the start, when the kernel refuses a change, and when someone removed it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.api.resource import Manifest
@@ -18,12 +19,14 @@ from holdfast.world import World
 from . import conntrack, machine
 from .flows import Entrances
 from .nftables import Nftables, firewalls, has_table, remembered
-from .routes import SERVICE_NAME, Route, routes
+from .routes import SERVICE_NAME, Route, host_routes, routes
 from .rules import Machine, fragment
 from .table import Table, removal
 
 log = logging.getLogger(__name__)
 
+POD = "_pod/"
+"""Before the key of a pod, among the keys of services: no namespace is called so."""
 COLLECT_S = 0.05
 LOOK_AFTER_S = 30.0
 """How often it looks whether the table is still there: restarting a firewall removes every table."""
@@ -46,6 +49,7 @@ class ServiceRouter:
         self._services = informers.of(SERVICES)
         self._slices = informers.of(ENDPOINT_SLICES)
         self._slices.add_index("service", lambda slice: (service_of(slice),))
+        self._pods = [informers.of(PODS, field_selector=f"spec.nodeName={node}") for node in here.nodes]
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -53,10 +57,13 @@ class ServiceRouter:
         ends = (
             self._services.subscribe(lambda old, new: self._mark(key_of(new or old or {}))),
             self._slices.subscribe(self._slice_changed),
+            *(pods.subscribe(self._pod_changed) for pods in self._pods),
         )
         try:
             await self._services.wait_synced()
             await self._slices.wait_synced()
+            for pods in self._pods:
+                await pods.wait_synced()
             await self._open()
             while True:
                 await self._step()
@@ -70,6 +77,12 @@ class ServiceRouter:
         for slice in (old, new):
             if slice is not None:
                 self._mark(service_of(slice))
+
+    def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
+        pod = new or old or {}
+        key = POD + key_of(pod)
+        if key in self._routes or (new is not None and host_routes(new)):
+            self._mark(key)
 
     def _mark(self, service: str) -> None:
         self._changed.add(service)
@@ -91,14 +104,17 @@ class ServiceRouter:
         return entrances
 
     def _routes_of(self, key: str) -> tuple[Route, ...]:
-        service = self._services.get(key)
-        if service is None:
-            return ()
         try:
+            if key.startswith(POD):
+                pods = (pods.get(key.removeprefix(POD)) for pods in self._pods)
+                return tuple(route for pod in pods if pod is not None for route in host_routes(pod))
+            service = self._services.get(key)
+            if service is None:
+                return ()
             return routes(service, self._slices.by_index("service", key), tuple(self._machine.nodes))
         except Exception:
             # One odd object must not end the routing of all others.
-            log.exception("service cannot be routed service=%s", key)
+            log.exception("cannot be routed key=%s", key)
             return ()
 
     # Applying

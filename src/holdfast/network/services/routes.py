@@ -1,4 +1,4 @@
-"""What a Service and its EndpointSlices ask for, as addresses and ports (D40-D42, D45, D49, D50)."""
+"""What Services with their EndpointSlices, and host ports of pods, ask for: addresses and ports (D40-D50)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from holdfast.api.resource import Manifest
 SERVICE_NAME = "kubernetes.io/service-name"
 NOT_OURS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
 AFFINITY_TIMEOUT_S = 10800
+EVERYWHERE = "0.0.0.0"
+ENDED = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,14 +24,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One port of one service."""
+    """One port of one service, or one host port of a pod."""
 
     name: str
-    """"namespace/service/protocol-port": no other route has it."""
+    """"namespace/service/protocol-port", for a pod's port with `_pod/` before it: no other route has it."""
     protocol: str
     """"tcp", "udp" or "sctp"."""
     port: int
     cluster_ip: str
+    """Empty for a host port."""
     external_ips: tuple[str, ...]
     """Those of the spec, and those of the load balancer."""
     node_port: int
@@ -91,6 +94,40 @@ def _route(service: Manifest, port: Manifest, slices: Sequence[Manifest], nodes:
         is_internal_local=spec.get("internalTrafficPolicy") == "Local",
         is_external_local=spec.get("externalTrafficPolicy") == "Local",
         affinity_s=affinity_s(spec),
+    )
+
+
+def host_routes(pod: Manifest) -> tuple[Route, ...]:
+    """One for each port of the node that the pod takes; none before it has an address, or under hostNetwork (N3).
+
+    A port of one address only is routed like an external address, one of all addresses like a node port. Whether the
+    pod is ready does not matter: it was asked for by this pod alone.
+    """
+    metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
+    address = status.get("podIP") or ""
+    if spec.get("hostNetwork") or status.get("phase") in ENDED or not _is_address(address):
+        return ()
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    ports = [port for container in containers for port in container.get("ports") or () if port.get("hostPort")]
+    return tuple(_host_route(f"_pod/{metadata['namespace']}/{metadata['name']}", port, address) for port in ports)
+
+
+def _host_route(name: str, port: Manifest, address: str) -> Route:
+    protocol = (port.get("protocol") or "TCP").lower()
+    endpoints = (Endpoint(address, port["containerPort"]),)
+    is_everywhere = (port.get("hostIP") or EVERYWHERE) == EVERYWHERE
+    return Route(
+        name=f"{name}/{protocol}-{port['hostPort']}",
+        protocol=protocol,
+        port=port["hostPort"],
+        cluster_ip="",
+        external_ips=() if is_everywhere or not _is_address(port["hostIP"]) else (port["hostIP"],),
+        node_port=port["hostPort"] if is_everywhere else 0,
+        endpoints=endpoints,
+        local=(),
+        is_internal_local=False,
+        is_external_local=False,
+        affinity_s=0,
     )
 
 

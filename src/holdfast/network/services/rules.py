@@ -65,7 +65,8 @@ class Fragment:
 def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:
     made = Fragment()
     for route in routes:
-        made.elements["cluster-ips", route.cluster_ip] = ""
+        if route.cluster_ip:
+            made.elements["cluster-ips", route.cluster_ip] = ""
         for endpoint in route.endpoints:
             made.elements["endpoints", f"{endpoint.address} . {endpoint.address}"] = ""
         _chains(made, route, machine)
@@ -152,7 +153,7 @@ def _external(route: Route, machine: Machine) -> tuple[str, ...]:
 
 def _entries(made: Fragment, route: Route) -> None:
     """How the service's chains are found; without endpoints, what is refused (D42)."""
-    if route.endpoints:
+    if route.endpoints and route.cluster_ip:
         first = "int" if route.is_internal_local else "svc"
         made.elements["services", f"{route.cluster_ip} . {route.protocol} . {route.port}"] = (
             f"goto {first}-{route.name}"
