@@ -134,7 +134,7 @@ class Agent:
             world=self._world,
             config=config,
             events=events,
-            images=ImagePulls(self._runtime, self._world),
+            images=ImagePulls(self._runtime, self._world, lookup.secrets),
             files=_files(config),
             volumes=self._volumes or self._make_volumes(lookup, registration),
             lookup=lookup,

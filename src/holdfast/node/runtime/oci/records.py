@@ -51,6 +51,7 @@ class StoredContainer(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     reason: str = ""
     message: str = ""
+    image_reference: str = ""
 
     @property
     def state(self) -> ContainerState:
@@ -74,6 +75,7 @@ class StoredContainer(msgspec.Struct, frozen=True):
             reason=self.reason,
             message=self.message,
             log_path=self.spec.log_path,
+            image_reference=self.image_reference,
         )
 
 
