@@ -7,13 +7,14 @@ import json
 import os
 import platform
 
-from . import api, services, sets, startup, turns
+from . import api, images, services, sets, startup, turns
 
 BENCHMARKS = {
     "api": api.measure,
     "startup": startup.measure,
     "sets": sets.measure,
     "services": services.measure,
+    "images": images.measure,
     "turns": turns.measure,
 }
 
