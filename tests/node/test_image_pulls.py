@@ -255,6 +255,21 @@ def test_x4_1_an_image_loaded_by_hand_is_used_where_its_registry_cannot_be_reach
     ]
 
 
+def test_x4_1_a_silent_registry_is_not_asked_again_for_a_minute(world, on_jumping_time):
+    registry = Registry(UNREACHABLE, here=ImageRecord("sha256:1", (), (), 1, is_local=True))
+
+    async def scenario() -> None:
+        pulls = ImagePulls(registry, world, having())
+        for _ in range(3):
+            await pulls.ensure(ALWAYS, ALWAYS.app_containers[0], Events().tell)
+        assert len(registry.asked) == 1
+        await asyncio.sleep(61)
+        await pulls.ensure(ALWAYS, ALWAYS.app_containers[0], Events().tell)
+        assert len(registry.asked) == 2
+
+    on_jumping_time(scenario())
+
+
 @pytest.mark.parametrize(
     "registry",
     [

@@ -30,6 +30,8 @@ MOST_PULLS = 3
 """At a time; the others wait (N67)."""
 FIRST_PROGRESS_S = 5.0
 """When a pull that takes long is first told about; then after twice, four times ... as long."""
+SILENT_FOR = timedelta(seconds=60)
+"""For how long a registry that could not be reached is not asked for what is here, loaded by hand."""
 
 Tell = Callable[[Container | None, str, str, str], None]
 """(container, or None for the pod; event type, reason, message)."""
@@ -78,6 +80,7 @@ class ImagePulls:
         self._slots = asyncio.Semaphore(MOST_PULLS)
         self._backoff = Backoff()
         self._failures: dict[tuple[str, str], tuple[datetime, str]] = {}
+        self._silent: dict[str, tuple[datetime, RegistryUnreachable]] = {}
         self._flying: dict[tuple[str, Sequence[Credentials]], _Flight] = {}
 
     async def ensure(self, pod: Pod, container: Container, tell: Tell) -> ImageRecord:
@@ -150,12 +153,16 @@ class ImagePulls:
 
     async def _pull(self, pod: Pod, container: Container, secrets: Iterable[Manifest], tell: Tell) -> ImageRecord:
         reference, key = container.image, (pod.uid, container.image)
+        silence = self._silence(reference)
+        if silence is not None and (image := await self._loaded(container, silence, tell)) is not None:
+            return image
         tell(container, "Normal", "Pulling", f'Pulling image "{reference}"')
         began_s = self._world.clock.monotonic_s()
         try:
             flight = self._fly(reference, _credentials(reference, secrets))
             image = await self._land(container, flight, tell)
         except RegistryUnreachable as error:
+            self._silent[_registry(reference)] = (self._world.clock.now(), error)
             image = await self._loaded(container, error, tell) or self._fail(container, key, error, tell)
         except RuntimeFailure as error:
             self._fail(container, key, error, tell)
@@ -178,6 +185,11 @@ class ImagePulls:
         self._backoff.next(key, now, now)
         tell(container, "Warning", "Failed", f'Failed to pull image "{container.image}": {error.message}')
         raise ImageUnavailable("ErrImagePull", error.message) from error
+
+    def _silence(self, reference: str) -> RegistryUnreachable | None:
+        """Why the image's registry could not be reached a moment ago: a network without a way out answers slowly."""
+        at, error = self._silent.get(_registry(reference), (None, None))
+        return error if at is not None and self._world.clock.now() - at < SILENT_FOR else None
 
     async def _loaded(self, container: Container, error: RegistryUnreachable, tell: Tell) -> ImageRecord | None:
         """The image if it was brought by hand: nobody can say that there is a newer one (X4.1)."""
@@ -238,6 +250,13 @@ def in_words(progress: PullProgress) -> str:
     """`12.5 of 80.1 MB, 2 of 5 layers ready`."""
     received, total = progress.received_bytes / 1e6, progress.total_bytes / 1e6
     return f"{received:.1f} of {total:.1f} MB, {progress.layers_ready} of {progress.layers} layers ready"
+
+
+def _registry(reference: str) -> str:
+    try:
+        return parse(reference).registry
+    except InvalidReference:
+        return ""
 
 
 def _credentials(reference: str, secrets: Iterable[Manifest]) -> Sequence[Credentials]:

@@ -94,10 +94,8 @@ async def _main(request: Request) -> None:
 
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), on_input)
-    try:
-        _write(await task)
-    finally:
-        loop.remove_reader(sys.stdin.fileno())
+    _write(await task)
+    os._exit(0)  # all is on disk; a look-up of a name may go on in its thread for as long as nobody answers it
 
 
 def _first_line() -> bytes:
