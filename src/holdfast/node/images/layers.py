@@ -98,7 +98,7 @@ class Layers:
         """Removes what crashes have left half-made or half-removed, unless somebody is at it."""
         for path in sorted(self._directory.iterdir()):
             name = path.name.removeprefix(".").partition(".")[0]
-            if path.suffix != _LOCK and self._is_leftover(path, name):
+            if self._is_leftover(path, name):
                 with locked_if_free(self.lock(name)) as is_free:
                     if is_free and self._is_leftover(path, name):
                         _remove(path)
