@@ -245,6 +245,7 @@ def test_parts_of_layers_wait_for_a_day(store: ImageStore) -> None:
     store.make()
     part = store.downloads / "part"
     part.touch()
+    os.utime(part, (NOW.timestamp(), NOW.timestamp()))
     store.sweep(NOW)
     assert part.exists()
     store.sweep(NOW + timedelta(days=1, minutes=1))

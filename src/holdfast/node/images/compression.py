@@ -5,6 +5,7 @@ What media types claim is not always so (R112).
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import threading
@@ -80,16 +81,30 @@ def _unzstd(file: IO[bytes]) -> Iterator[Source]:
     program = shutil.which("zstd")
     if program is None:
         raise BadCompression("a layer is compressed with zstd: apt-get install zstd")
+    own = _descriptor(file)
     pipe = subprocess.PIPE
-    with subprocess.Popen([program, "-dcq"], stdin=pipe, stdout=pipe, stderr=pipe) as process:
-        assert process.stdin is not None
-        feeding = threading.Thread(target=_feed, args=(file, process.stdin), name="zstd")
-        feeding.start()
+    stdin = pipe if own is None else own
+    with subprocess.Popen([program, "-dcq"], stdin=stdin, stdout=pipe, stderr=pipe) as process:
+        feeding = None
+        if process.stdin is not None:
+            feeding = threading.Thread(target=_feed, args=(file, process.stdin), name="zstd")
+            feeding.start()
         try:
             yield _Unzstd(process)
         finally:
             process.kill()  # where everything was read it has ended already
-            feeding.join()
+            if feeding is not None:
+                feeding.join()
+
+
+def _descriptor(file: IO[bytes]) -> int | None:
+    """What another program can read `file` by, from its start; None if it is not a file of the system's."""
+    try:
+        descriptor = file.fileno()
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except (OSError, AttributeError):
+        return None
+    return descriptor
 
 
 class _Unzstd:
