@@ -7,7 +7,7 @@ import json
 import os
 import platform
 
-from . import api, services, sets, startup, statefulset, turns
+from . import api, images, services, sets, startup, statefulset, turns
 
 BENCHMARKS = {
     "api": api.measure,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "sets": sets.measure,
     "statefulset": statefulset.measure,
     "services": services.measure,
+    "images": images.measure,
     "turns": turns.measure,
 }
 

@@ -74,7 +74,7 @@ def test_a_missing_image_is_told_by_state_and_event(cluster):
     told = events(cluster, "lost")
     assert 'Pulling image "nowhere.example/nothing:1"' in told
     assert 'Failed to pull image "nowhere.example/nothing:1"' in told
-    assert "holdfast image load" in told
+    assert 'failed to do request: Head "https://nowhere.example/v2/nothing/manifests/1": ' in told
     cluster.kubectl("delete", "pod", "lost")
 
 

@@ -199,9 +199,9 @@ def test_n67_an_image_is_pulled_once_for_all_who_wait(world, on_jumping_time):
         images, runtime = pulls(world, Script(pull_s=5))
         pull = runtime.pull
 
-        async def counted(reference: str, progress: Any = None) -> ImageRecord:
+        async def counted(reference: str, *arguments: Any) -> ImageRecord:
             calls.append(reference)
-            return await pull(reference)
+            return await pull(reference, *arguments)
 
         runtime.pull = counted  # type: ignore[method-assign]
         waiting = [asyncio.ensure_future(images.ensure(one, one.app_containers[0], Events().tell)) for _ in range(3)]

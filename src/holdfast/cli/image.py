@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from holdfast.cluster.home import Home
+from holdfast.node.image_pulls import in_words
 from holdfast.node.images.archive import BadArchive
-from holdfast.node.images.references import InvalidReference, normalise
-from holdfast.node.images.store import ImageStore
-from holdfast.node.runtime import ImageMissing, ImageRecord
+from holdfast.node.images.loading import load as load_archive
+from holdfast.node.images.puller import Puller
+from holdfast.node.images.references import HOST, InvalidReference, normalise
+from holdfast.node.images.store import ImageInUse, ImageStore
+from holdfast.node.runtime import ImageMissing, ImageRecord, PullProgress
 
 from .output import Failure, home_option, output_option, print_json, step, table
+
+PROGRESS_EVERY = 10
+"""Of what a pull tells, where nobody watches a terminal."""
 
 
 @click.group("image")
 def command() -> None:
-    """The local image store: what pods can run without a registry.
+    """The local image store: what pods can run without asking a registry.
 
-    The image `host` is always there: this machine's own programs, read-only below, private on top.
+    The image `host` is always there: this machine's own programs, read-only below, private on top. How
+    registries are reached (mirrors, plain HTTP, CAs, credentials) is in `registries.toml` in the data directory.
     """
 
 
@@ -34,7 +46,7 @@ def load(archives: tuple[Path, ...], names: tuple[str, ...], home: Home) -> None
     for archive in archives:
         step(f"reading {archive}")
         try:
-            loaded = store.load(archive, names)
+            loaded = load_archive(store, archive, names)
         except (BadArchive, OSError) as error:
             raise Failure(str(error)) from error
         for record in loaded:
@@ -48,10 +60,12 @@ def list_(home: Home, output: str) -> None:
     """Show the images that are here."""
     records = ImageStore(home.images).records()
     if output == "json":
-        print_json([{"id": r.id, "references": r.references, "sizeBytes": r.size_bytes} for r in records])
+        print_json([as_json(record) for record in records])
         return
     rows = [
-        (reference, short(record), size(record.size_bytes)) for record in records for reference in record.references
+        (name, short(record), size(record.size_bytes))
+        for record in records
+        for name in record.references or record.digests
     ]
     for line in table(("IMAGE", "ID", "SIZE"), rows):
         click.echo(line)
@@ -61,24 +75,78 @@ def list_(home: Home, output: str) -> None:
 @click.argument("reference")
 @home_option
 def remove(reference: str, home: Home) -> None:
-    """Forget an image; its layers go with the last image that has them."""
+    """Forget an image by a name, or by its id with all its names; its layers go with the last image that has them."""
     try:
         ImageStore(home.images).remove(reference)
     except (KeyError, InvalidReference) as error:
         raise Failure(f"there is no image {reference}: see `holdfast image list`") from error
-    click.echo(f"removed {normalise(reference)}")
+    except ImageInUse as error:
+        raise Failure(f"a container stands on image {reference}: remove its pod first") from error
+    click.echo(f"removed {reference if reference.startswith('sha256:') else normalise(reference)}")
+
+
+@command.command("prune")
+@click.option("--all", "with_loaded", is_flag=True, help="Those loaded from archives too.")
+@home_option
+def prune(with_loaded: bool, home: Home) -> None:
+    """Remove the images that no container uses."""
+    removed = ImageStore(home.images).prune(with_loaded=with_loaded)
+    for record in removed:
+        click.echo(f"removed {', '.join(record.references or record.digests)}  {size(record.size_bytes)}")
+    if not removed:
+        click.echo("no image is unused" + ("" if with_loaded else " but those loaded from archives, if any"))
 
 
 @command.command("pull")
 @click.argument("reference")
 @home_option
-def pull(reference: str, home: Home) -> None:
-    """Fetch an image from its registry, unless it is here."""
+@output_option
+def pull(reference: str, home: Home, output: str) -> None:
+    """Fetch an image from its registry, or bring it up to date. A running cluster sees it at once."""
+    home.make()
+    puller = Puller(ImageStore(home.images), home.images, home.registries)
+    with progress_line() as told:
+        try:
+            record = asyncio.run(puller.pull(reference, progress=told))
+        except ImageMissing as error:
+            raise Failure(error.message) from error
+    if output == "json":
+        print_json(as_json(record))
+        return
+    name = HOST if reference == HOST else normalise(reference)
+    click.echo(f"pulled {name}  {short(record)}  {size(record.size_bytes)}")
+
+
+@contextlib.contextmanager
+def progress_line() -> Iterator[Callable[[PullProgress], None]]:
+    """Shows how far a pull is on standard error: one line that changes on a terminal, now and then a line elsewhere."""
+    is_terminal = sys.stderr.isatty()
+    count = 0
+
+    def told(progress: PullProgress) -> None:
+        nonlocal count
+        count += 1
+        if is_terminal:
+            click.echo(f"\r\033[K  · {in_words(progress)}", err=True, nl=False)
+        elif count % PROGRESS_EVERY == 0:
+            step(in_words(progress))
+
     try:
-        record = ImageStore(home.images).pull(reference)
-    except ImageMissing as error:
-        raise Failure(error.message) from error
-    click.echo(f"{reference}  {short(record)}  {size(record.size_bytes)}")
+        yield told
+    finally:
+        if is_terminal and count:
+            click.echo("\r\033[K", err=True, nl=False)
+
+
+def as_json(record: ImageRecord) -> dict[str, Any]:
+    """For programs."""
+    return {
+        "id": record.id,
+        "references": record.references,
+        "digests": record.digests,
+        "sizeBytes": record.size_bytes,
+        "loaded": record.is_local,
+    }
 
 
 def short(record: ImageRecord) -> str:

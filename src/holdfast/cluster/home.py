@@ -71,6 +71,11 @@ class Home:
     def images(self) -> Path:
         return self.path / "images"
 
+    @property
+    def registries(self) -> Path:
+        """The user's: how registries are reached, see `node/images/registry/settings.py`."""
+        return self.path / "registries.toml"
+
     def node(self, number: int) -> Path:
         """What node `number` keeps: its pods' directories and logs."""
         return self.path / "nodes" / str(number)

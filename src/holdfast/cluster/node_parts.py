@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Coroutine
@@ -106,15 +107,18 @@ def thresholds(disk: Path) -> dict[str, str]:
 
 def _containers(home: Home, settings: Settings, number: int, world: World, config: AgentConfig) -> NodeParts:
     from holdfast.network.pods.network import PodNetwork
+    from holdfast.node.images.puller import Puller
     from holdfast.node.images.store import ImageStore
     from holdfast.node.runtime.oci.driver import OciRuntime
 
     pods = IPv4Network(settings.pod_cidr)
     run_dir = home.run / str(number)
     network = PodNetwork(str(home.path), pods, ranges.node_range(pods, number), home.node(number) / "addresses")
+    store = ImageStore(home.images)
     runtime = OciRuntime(
         run_dir,
-        ImageStore(home.images),
+        store,
+        Puller(store, home.images, home.registries),
         network,
         world,
         group=control_group(home, number),
@@ -122,11 +126,15 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
         hidden=[home.path],
     )
 
+    async def prepare() -> None:
+        await network.open()
+        await asyncio.to_thread(store.sweep, world.clock.now())
+
     async def take_down() -> None:
         await runtime.remove_all()
         await network.close()
 
-    return NodeParts(runtime, config, network.open, take_down)
+    return NodeParts(runtime, config, prepare, take_down)
 
 
 def _processes(home: Home, number: int, world: World) -> Runtime:

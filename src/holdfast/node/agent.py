@@ -30,6 +30,7 @@ from .eviction.thresholds import Readings
 from .eviction.thresholds import parse as parse_thresholds
 from .files import ImaginedFiles, PodFiles, StateDirectory
 from .hosts import Resolver, parse_resolver
+from .image_garbage import Disk, ImageGarbage
 from .image_pulls import ImagePulls
 from .log_rotation import rotate_for_ever
 from .lookup import ApiLookup
@@ -123,6 +124,7 @@ class Agent:
                 self._group.create_task(events.run(), name="events")
                 if state is not None:
                     self._group.create_task(rotate_for_ever(self._runtime, world), name="logs")
+                    self._group.create_task(self._image_garbage(state, events, registration).run(), name="images")
                 self._follow_objects(informers, registration)
                 await registration.register()
                 self._group.create_task(registration.run(), name="registration")
@@ -149,7 +151,7 @@ class Agent:
             world=self._world,
             config=config,
             events=events,
-            images=ImagePulls(self._runtime, self._world),
+            images=ImagePulls(self._runtime, self._world, lookup.secrets),
             files=_files(config),
             volumes=self._volumes or self._make_volumes(lookup, registration),
             lookup=lookup,
@@ -204,6 +206,12 @@ class Agent:
             return await self._shared.volumes.usage(worker.pod) if worker else ()
 
         return Statistics(self._config.node_name, self.pods, self._runtime, self._world.clock, usage, volumes, machine)
+
+    def _image_garbage(self, state: Path, events: EventRecorder, registration: Registration) -> ImageGarbage:
+        def tell(reason: str, message: str) -> None:
+            events.record(registration.node, "Warning", reason, message)
+
+        return ImageGarbage(self._runtime, self._world, lambda: _disk(state), tell)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(_guarded(coroutine))
@@ -360,6 +368,11 @@ def _names(value: Any, name: str) -> bool:
     if isinstance(value, list):
         return any(_names(member, name) for member in value)
     return bool(value == name)
+
+
+def _disk(directory: Path) -> Disk:
+    status = os.statvfs(directory)
+    return Disk(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
 
 def _files(config: AgentConfig) -> PodFiles:

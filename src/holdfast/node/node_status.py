@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,8 @@ AGENT_ADDRESS = "holdfast.dev/agent-address"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 HARD_EVICTION_BYTES = 100 << 20
 MOST_IMAGES = 50
+MOST_NAMES = 5
+"""Of one image."""
 REPORT_EVERY_S = 300.0
 
 _PRESSURES = {
@@ -151,7 +154,7 @@ def node_status(
         "conditions": conditions(old.get("conditions") or [], now, problem, pressures),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": server_port}},
         "features": {"supplementalGroupsPolicy": True},
-        "images": images[:MOST_IMAGES],
+        "images": images,
         "nodeInfo": {
             "architecture": machine.architecture,
             "bootID": machine.boot_id,
@@ -257,7 +260,12 @@ def is_ready(status: Manifest) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
 
 
-def image_entry(image: ImageRecord) -> Manifest:
-    """An image as the Node lists it, in the API's own form: a size of zero is left out, else it would always differ."""
-    entry: Manifest = {"names": [*image.digests, *image.references]}
+def image_entries(images: Sequence[ImageRecord]) -> list[Manifest]:
+    """Images as the Node lists them: the largest first, of each a few names."""
+    return [_image_entry(image) for image in sorted(images, key=lambda image: -image.size_bytes)[:MOST_IMAGES]]
+
+
+def _image_entry(image: ImageRecord) -> Manifest:
+    """In the API's own form: a size of zero is left out, else it would always differ."""
+    entry: Manifest = {"names": [*image.digests, *image.references][:MOST_NAMES]}
     return {**entry, "sizeBytes": image.size_bytes} if image.size_bytes else entry

@@ -115,7 +115,7 @@ class Registration:
     async def _report(self) -> None:
         old = self.node.get("status") or {}
         now = self._world.clock.now()
-        images = [node_status.image_entry(image) for image in await self._runtime.images()]
+        images = node_status.image_entries(await self._runtime.images())
         new = node_status.node_status(
             self._config,
             self._machine,

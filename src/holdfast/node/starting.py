@@ -93,7 +93,7 @@ class Starter:
     async def _image(self, pod: Pod, container: Container) -> ImageRecord:
         shared = self._shared
 
-        def tell(container: Container, type: str, reason: str, message: str) -> None:
+        def tell(container: Container | None, type: str, reason: str, message: str) -> None:
             shared.tell(pod, type, reason, message, container)
 
         try:

@@ -92,7 +92,8 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
     current, previous = seen.current, seen.previous
     state, last = _states(pod, container, observed, old, runtime)
     is_running = "running" in state
-    image_id = current.image_id if current else (previous.image_id if previous else before.get("imageID", ""))
+    shown = current or previous
+    image_id = (shown.image_reference or shown.image_id) if shown else before.get("imageID", "")
     entry: Manifest = {
         "name": container.name,
         "state": state,
@@ -102,7 +103,6 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
         "image": current.image if current else container.image,
         "imageID": image_id,
     }
-    shown = current or previous
     if shown is not None and shown.id and shown.started is not None:
         entry["containerID"] = f"{runtime}://{shown.id}"
     elif before.get("containerID") and current is None:

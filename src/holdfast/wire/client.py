@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httptools
+
+from .proxies import credentials_header, open_tunnel
 
 Headers = Sequence[tuple[str, str]]
 Start = Callable[[asyncio.Transport, bytes], asyncio.Protocol]
@@ -26,6 +28,10 @@ _REPEATABLE = frozenset({"GET", "HEAD"})
 
 class ConnectionFailed(Exception):
     """No answer, or not a whole one: refused, broken, timed out, or not HTTP. The request may have taken effect."""
+
+
+class NotConnected(ConnectionFailed):
+    """Nobody was there to ask: the request has had no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class HttpClient:
     """Requests to the server at `url` (only scheme, host and port count), on up to as many connections as are busy.
 
     `server_hostname` is the name that the server's certificate must carry, if it is not the host of `url`;
-    `host` is what the Host header says instead of it.
+    `host` is what the Host header says instead of it. `proxy` is the URL of an HTTP proxy to go through.
     Every method raises ConnectionFailed, and nothing else of the network's. `timeout` is in seconds and
     runs to the end of the answer, for streams and upgrades to the end of its head.
     """
@@ -83,6 +89,7 @@ class HttpClient:
         host: str = "",
         headers: Headers = (),
         connect_timeout_s: float = 10.0,
+        proxy: str = "",
     ) -> None:
         parts = urlsplit(url)
         self._tls = ssl_context
@@ -94,7 +101,13 @@ class HttpClient:
         self._port = parts.port or (443 if self._tls else 80)
         self._unix_socket = unix_socket
         self._server_hostname = (server_hostname or self._host) if self._tls else None
-        self._fixed = _lines((("Host", host or parts.netloc.rpartition("@")[2] or "localhost"), *headers))
+        self._proxy = urlsplit(proxy) if proxy else None
+        authority = host or parts.netloc.rpartition("@")[2] or "localhost"
+        self._before_target = ""
+        if self._proxy is not None and self._tls is None:  # it is asked for the whole URL
+            self._before_target = f"http://{authority}"
+            headers = (*headers, *credentials_header(self._proxy))
+        self._fixed = _lines((("Host", authority), *headers))
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[_ClientConnection] = []
         self._open: set[_ClientConnection] = set()
@@ -183,7 +196,7 @@ class HttpClient:
         length = b"Content-Length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
         return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
             method.encode(),
-            target.encode(),
+            (self._before_target + target).encode(),
             self._fixed,
             _lines(headers),
             length,
@@ -219,14 +232,36 @@ class HttpClient:
                     _, connection = await loop.create_unix_connection(
                         protocol, self._unix_socket, ssl=self._tls, server_hostname=hostname
                     )
-                else:
+                elif self._proxy is None:
                     _, connection = await loop.create_connection(
                         protocol, self._host, self._port, ssl=self._tls, server_hostname=hostname
                     )
+                elif self._tls is None:
+                    _, connection = await loop.create_connection(
+                        protocol, self._proxy.hostname or "", self._proxy.port or 80
+                    )
+                else:
+                    connection = await self._through_tunnel(self._proxy, self._tls)
         except TimeoutError as error:
-            raise ConnectionFailed(f"connecting to {self._address}: timed out") from error
+            raise NotConnected(f"connecting to {self._address}: timed out") from error
         except OSError as error:  # includes ssl.SSLError
-            raise ConnectionFailed(f"connecting to {self._address}: {error}") from error
+            raise NotConnected(f"connecting to {self._address}: {error}") from error
+        return connection
+
+    async def _through_tunnel(self, proxy: SplitResult, tls: SSLContext) -> _ClientConnection:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        transport = await open_tunnel(proxy, f"{host}:{self._port}")
+        connection = _ClientConnection(self._open)
+        try:
+            secured = await asyncio.get_running_loop().start_tls(
+                transport, connection, tls, server_hostname=self._server_hostname
+            )
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:
+            raise ConnectionResetError("the connection was closed")
+        connection.connection_made(secured)
         return connection
 
     @property

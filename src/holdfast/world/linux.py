@@ -99,6 +99,15 @@ def filesystem_magic(path: str) -> int:
     return kind
 
 
+def syncfs(path: str) -> None:
+    """Returns when all that was written to the filesystem of `path` so far is on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("syncfs", ctypes.c_int(descriptor))
+    finally:
+        os.close(descriptor)
+
+
 def is_pinned_namespace(path: str) -> bool:
     """Whether a namespace is mounted on `path`, keeping it alive without any process."""
     try:

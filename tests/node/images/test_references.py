@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.node.images.references import InvalidReference, normalise
+from holdfast.node.images.references import InvalidReference, normalise, pinned
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -33,3 +33,17 @@ def test_n61_a_name_is_completed(written: str, meant: str) -> None:
 def test_what_is_no_name_is_refused_in_the_kubelets_words(written: str) -> None:
     with pytest.raises(InvalidReference, match="couldn't parse image name"):
         normalise(written)
+
+
+@pytest.mark.parametrize(
+    ("reference", "called"),
+    [
+        ("nginx:1", f"docker.io/library/nginx@{DIGEST}"),
+        ("r.example/mine:2", f"r.example/mine@{DIGEST}"),
+        ("other:1", f"docker.io/library/nginx@{DIGEST}"),
+    ],
+)
+def test_n61_an_image_id_names_the_digest_in_the_pods_own_repository(reference: str, called: str) -> None:
+    digests = [f"docker.io/library/nginx@{DIGEST}", f"r.example/mine@{DIGEST}"]
+    assert pinned(reference, digests) == called
+    assert pinned(reference, []) == ""

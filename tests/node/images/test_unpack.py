@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,22 @@ def test_attributes_survive_the_change_of_owner(target: Path) -> None:
     status = (target / "ping").stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (12, 34, 0o2755)
     assert os.getxattr(target / "ping", "security.capability") == capability
+
+
+@as_root
+def test_an_image_does_not_write_overlayfs_own_attributes(target: Path) -> None:
+    headers = {f"SCHILY.xattr.{kind}.overlay.redirect": "/elsewhere" for kind in ("trusted", "user")}
+    put(target, directory("d", pax_headers={**headers, "SCHILY.xattr.user.mine": "kept"}))
+    assert os.listxattr(target / "d") == ["user.mine"]
+
+
+def test_a_device_that_may_not_be_made_is_left_out(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "mknod", refused)
+    put(target, ("dev/null", "", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}), file("etc/after", "x"))
+    assert (os.path.lexists(target / "dev" / "null"), (target / "etc" / "after").read_text()) == (False, "x")
 
 
 @pytest.mark.parametrize(

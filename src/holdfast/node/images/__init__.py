@@ -1,1 +1,1 @@
-"""The images of this machine: archives in, layers unpacked once and shared, looked up by reference."""
+"""The images of this machine: from registries and archives, layers unpacked once and shared, found by reference."""

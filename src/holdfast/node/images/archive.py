@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +12,10 @@ from typing import IO, Any
 
 import msgspec
 
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+from .compression import BadCompression, Source, decompressed
+from .platforms import rank
+
 REFERENCE_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class BadArchive(Exception):
@@ -57,7 +54,10 @@ class Archive:
         if "manifest.json" in self._members:
             return [self._docker(entry) for entry in self._json("manifest.json")]
         if "index.json" in self._members:
-            return list(self._from_index(self._json("index.json"), ()))
+            try:
+                return list(self._from_index(self._json("index.json"), ()))
+            except (KeyError, TypeError, AttributeError) as error:
+                raise BadArchive(f"{self._path}: index.json is damaged: {error}") from error
         raise BadArchive(f"{self._path}: neither a docker nor an OCI archive (no manifest.json, no index.json)")
 
     def _docker(self, entry: Any) -> ArchivedImage:
@@ -68,7 +68,7 @@ class Archive:
 
     def _from_index(self, index: Any, inherited: tuple[str, ...]) -> Iterator[ArchivedImage]:
         for descriptor in index.get("manifests", []):
-            if not _is_for_this_machine(descriptor):
+            if rank(descriptor.get("platform")) is None:
                 continue
             annotations = descriptor.get("annotations") or {}
             names = tuple(filter(None, (annotations.get(name) for name in REFERENCE_ANNOTATIONS)))[:1] or inherited
@@ -100,66 +100,18 @@ class Archive:
         return file
 
     @contextmanager
-    def layer(self, name: str) -> Iterator[IO[bytes]]:
-        """The layer's tar stream, whatever it is compressed with. Raises BadArchive."""
-        with self._open(name) as file, decompressed(file) as stream:
-            yield stream
-
-
-@contextmanager
-def decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Recognised by the first bytes: what media types claim is not always so (R112)."""
-    start = file.read(4)
-    file.seek(0)
-    if start.startswith(GZIP):
-        with gzip.open(file) as stream:
-            yield stream  # type: ignore[misc]
-    elif start == ZSTD:
-        with _zstd(file) as stream:
-            yield stream
-    else:
-        yield file
-
-
-@contextmanager
-def _zstd(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    program = shutil.which("zstd")
-    if program is None:
-        raise BadArchive("a layer is compressed with zstd: apt-get install zstd")
-    with (
-        io.BytesIO(file.read()) as data,
-        subprocess.Popen(
-            [program, "-dc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as process,
-    ):
-        import threading
-
-        assert process.stdin is not None
-        assert process.stdout is not None
-        feeding = threading.Thread(target=_feed, args=(data, process.stdin))
-        feeding.start()
-        yield process.stdout
-        process.stdout.read()
-        feeding.join()
-
-
-def _feed(data: IO[bytes], sink: IO[bytes]) -> None:
-    try:
-        shutil.copyfileobj(data, sink, 1 << 20)
-        sink.close()
-    except BrokenPipeError:
-        return
+    def layer(self, name: str) -> Iterator[Source]:
+        """The layer's tar stream, whatever it is compressed with. Reading raises BadCompression."""
+        with self._open(name) as file:
+            try:
+                with decompressed(file) as stream:
+                    yield stream
+            except (tarfile.TarError, EOFError) as error:
+                raise BadCompression(f"{name} is cut short") from error
 
 
 def _blob(digest: str) -> str:
     return f"blobs/{digest.replace(':', '/', 1)}"
-
-
-def _is_for_this_machine(descriptor: Any) -> bool:
-    platform = descriptor.get("platform") or {}
-    machine = os.uname().machine
-    architecture = platform.get("architecture", "")
-    return platform.get("os", "linux") == "linux" and architecture in ("", ARCHITECTURES.get(machine, machine))
 
 
 def _why(error: Exception) -> str:

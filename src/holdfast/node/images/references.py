@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 HOST = "host"
 """The image whose root filesystem is this machine's own programs."""
@@ -21,10 +23,32 @@ class InvalidReference(ValueError):
     """Not a reference; the message is the kubelet's (N63)."""
 
 
-def normalise(text: str) -> str:
-    """`nginx` becomes `docker.io/library/nginx:latest`. With a digest the tag is dropped. Raises InvalidReference."""
-    if text == HOST:
-        return HOST
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A name in full."""
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+    """`sha256:...`; then there is no tag."""
+
+    @property
+    def name(self) -> str:
+        """Without tag and digest: `docker.io/library/nginx`."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def wanted(self) -> str:
+        """What a registry is asked for: the digest, else the tag."""
+        return self.digest or self.tag
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
+
+
+def parse(text: str) -> Reference:
+    """`nginx` is `docker.io/library/nginx:latest`. With a digest the tag is dropped. Raises InvalidReference."""
     domain, rest = _split(text)
     match = _REFERENCE.fullmatch(f"{domain}/{rest}")
     if match is None:
@@ -32,8 +56,19 @@ def normalise(text: str) -> str:
     domain, path = _LEGACY.get(match["domain"], match["domain"]), match["path"]
     if domain == DEFAULT_REGISTRY and "/" not in path:
         path = f"library/{path}"
-    suffix = f"@{match['digest']}" if match["digest"] else f":{match['tag'] or 'latest'}"
-    return f"{domain}/{path}{suffix}"
+    if match["digest"]:
+        return Reference(domain, path, digest=match["digest"])
+    return Reference(domain, path, tag=match["tag"] or "latest")
+
+
+def normalise(text: str) -> str:
+    """The one spelling of the name. Raises InvalidReference."""
+    return HOST if text == HOST else str(parse(text))
+
+
+def repository_of(name: str) -> str:
+    """Of a name in full: `docker.io/library/nginx` of `docker.io/library/nginx:latest`."""
+    return name.rpartition("@")[0] or name.rpartition(":")[0]
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -42,3 +77,15 @@ def _split(text: str) -> tuple[str, str]:
     if slash and ("." in first or ":" in first or first == "localhost"):
         return first, rest
     return DEFAULT_REGISTRY, text
+
+
+def pinned(reference: str, digests: Sequence[str]) -> str:
+    """What to call the image known by `digests` (names in full) that was found as `reference`: by its digest there.
+
+    Another repository's if it has none there; empty if it has none at all.
+    """
+    try:
+        name = parse(reference).name
+    except InvalidReference:
+        name = ""
+    return next((digest for digest in digests if repository_of(digest) == name), next(iter(digests), ""))

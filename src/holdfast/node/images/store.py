@@ -1,9 +1,11 @@
 """The local image store: content-addressed, layers unpacked once, shared by every process of the cluster.
 
-    layers/<diff id>/        a layer's files
+    layers/                  the layers, see `layers.py`
     images/<image id>.json   an image: its configuration and layers
     references.json          names to image ids
-    used/                    directories of containers, each with the image it stands on
+    used/                    a mark per container that stands on an image
+    claims/                  a mark per load or pull under way, with the layers it is about to need
+    downloads/               what has arrived of layers that are not whole yet, see `registry/blobs.py`
 
 Everything appears by rename. Who changes `references.json` holds the lock file; readers look at what is
 there, so a running agent sees what `holdfast image load` brought.
@@ -15,19 +17,18 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from holdfast.node.runtime import ImageMissing, ImageRecord
 
-from .archive import Archive, ArchivedImage, BadArchive
-from .references import HOST, InvalidReference, normalise
-from .unpack import BadLayer, unpack
+from .layers import Layers, write
+from .manifests import Configuration
+from .references import HOST, InvalidReference, normalise, repository_of
 
 HOST_ID = f"sha256:{hashlib.sha256(b'holdfast host image').hexdigest()}"
 SHELL_OR_WAIT = """\
@@ -37,8 +38,11 @@ while :; do sleep 86400 & wait $!; done
 """
 """What `host` runs when told nothing: a shell for who brings an input, else nothing until SIGTERM."""
 HOST_RECORD = ImageRecord(
-    id=HOST_ID, references=(HOST,), digests=(), size_bytes=0, cmd=("/bin/sh", "-c", SHELL_OR_WAIT)
+    id=HOST_ID, references=(HOST,), digests=(), size_bytes=0, is_local=True, cmd=("/bin/sh", "-c", SHELL_OR_WAIT)
 )
+
+DOWNLOADS_KEPT_S = 86400.0
+"""How long a part of a layer waits for the rest."""
 
 
 class _Image(msgspec.Struct):
@@ -47,8 +51,13 @@ class _Image(msgspec.Struct):
     config: dict[str, Any]
     layers: list[str]
     """Diff ids, lowest first."""
-    digest: str = ""
     size_bytes: int = 0
+    is_loaded: bool = False
+    """From an archive, not from a registry."""
+
+
+class ImageInUse(Exception):
+    """A container stands on it."""
 
 
 class ImageStore:
@@ -56,11 +65,18 @@ class ImageStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._layers = directory / "layers"
+        self.layers = Layers(directory / "layers")
+        self.downloads = directory / "downloads"
         self._images = directory / "images"
         self._references = directory / "references.json"
         self._used = directory / "used"
+        self._claims = directory / "claims"
         self._cached: tuple[int, dict[str, str]] = (0, {})
+
+    def make(self) -> None:
+        """The directories, where they are not there yet."""
+        for name in ("layers", "images", "claims", "downloads"):
+            (self._directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     # -- reading
 
@@ -76,10 +92,10 @@ class ImageStore:
             return None
         return self._record(identifier) if identifier else None
 
-    def layers(self, image_id: str) -> list[str]:
+    def layer_paths(self, image_id: str) -> list[str]:
         """The directories of its layers, topmost first; none for the image `host`."""
         image = None if image_id == HOST_ID else self._load(image_id)
-        return [] if image is None else [str(self._layer(layer)) for layer in reversed(image.layers)]
+        return [] if image is None else [str(self.layers.path(layer)) for layer in reversed(image.layers)]
 
     def records(self) -> Sequence[ImageRecord]:
         """Every image, `host` included."""
@@ -91,13 +107,13 @@ class ImageStore:
         if image is None:
             return None
         config = image.config.get("config") or {}
-        names = tuple(sorted(name for name, other in self._names().items() if other == identifier))
-        repositories = sorted({name.rpartition("@")[0] or name.rpartition(":")[0] for name in names})
+        names = sorted(name for name, other in self._names().items() if other == identifier)
         return ImageRecord(
             id=identifier,
-            references=names,
-            digests=tuple(f"{name}@{image.digest}" for name in repositories) if image.digest else (),
+            references=tuple(name for name in names if "@" not in name),
+            digests=tuple(name for name in names if "@" in name),
             size_bytes=image.size_bytes,
+            is_local=image.is_loaded,
             entrypoint=tuple(config.get("Entrypoint") or ()),
             cmd=tuple(config.get("Cmd") or ()),
             env=tuple(config.get("Env") or ()),
@@ -124,133 +140,145 @@ class ImageStore:
             self._cached = (changed, msgspec.json.decode(self._references.read_bytes(), type=dict[str, str]))
         return self._cached[1]
 
-    def _layer(self, diff_id: str) -> Path:
-        return self._layers / diff_id.removeprefix("sha256:")
-
     def hold(self, image_id: str, directory: Path) -> list[str]:
-        """`layers`, which then stay as long as `directory` is there, whatever is removed. Raises ImageMissing."""
-        layers = self.layers(image_id)
-        if layers:
+        """`layer_paths`, which then stay as long as `directory` is there, whatever is removed. Raises ImageMissing."""
+        if image_id == HOST_ID:
+            return []
+        if not self._images.is_dir():
+            raise _missing(image_id)
+        with self._locked():  # against who removes images at this moment
+            layers = self.layer_paths(image_id)
+            if not layers or not all(os.path.isdir(layer) for layer in layers):
+                raise _missing(image_id)
             self._used.mkdir(exist_ok=True)
             mark = self._used / hashlib.sha256(bytes(directory)).hexdigest()[:32]
-            _write(mark, msgspec.json.encode([image_id, str(directory)]))
-        if image_id != HOST_ID and not (layers and all(os.path.isdir(layer) for layer in layers)):
-            raise ImageMissing("ErrImagePull", f"image {image_id} is not present on this machine")
+            write(mark, msgspec.json.encode([image_id, str(directory)]), durable=False)
         return layers
 
     def _held(self) -> set[str]:
         """Ids of images that containers stand on; marks of containers that are gone are removed."""
         found = set()
-        for mark in self._used.iterdir() if self._used.is_dir() else ():
-            identifier, directory = msgspec.json.decode(mark.read_bytes(), type=tuple[str, str])
-            if os.path.isdir(directory):
-                found.add(identifier)
-            else:
-                mark.unlink()
+        for mark in self._used.glob("[!.]*"):
+            with contextlib.suppress(msgspec.DecodeError):  # of before a power failure
+                identifier, directory = msgspec.json.decode(mark.read_bytes(), type=tuple[str, str])
+                if os.path.isdir(directory):
+                    found.add(identifier)
+                    continue
+            mark.unlink()
         return found
 
     # -- writing
 
-    def load(self, path: Path, names: Sequence[str] = ()) -> list[ImageRecord]:
-        """The images of an archive, under their own names and `names`. Raises BadArchive; then nothing is added."""
-        for directory in (self._layers, self._images):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with Archive(path) as archive, self._locked():
-            loaded = []
-            for image in archive.images():
-                try:
-                    wanted = [normalise(name) for name in (*image.references, *names)]
-                except InvalidReference as error:
-                    raise BadArchive(str(error)) from error
-                if not wanted:
-                    raise BadArchive(f"{path}: the image has no name, give it one with --name")
-                loaded.append((self._add(archive, image), wanted))
-            if not loaded:
-                raise BadArchive(f"{path}: no image for this machine's architecture")
-            self._rename({name: identifier for identifier, wanted in loaded for name in wanted})
-            return [record for identifier, _ in loaded if (record := self._record(identifier)) is not None]
-
-    def _add(self, archive: Archive, image: ArchivedImage) -> str:
-        """Unpacks what is not here yet; the image's id."""
-        identifier = f"sha256:{hashlib.sha256(image.config).hexdigest()}"
+    @contextlib.contextmanager
+    def claim(self, diff_ids: Collection[str]) -> Iterator[None]:
+        """These layers are not removed meanwhile, though no image has them yet. A crash gives the claim up."""
+        with self._locked():
+            mark = self._claims / f"{os.getpid()}-{id(diff_ids):x}"
+            descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, msgspec.json.encode(sorted(set(diff_ids))))
         try:
-            config = msgspec.json.decode(image.config, type=dict[str, Any])
-            diff_ids: list[str] = list(config["rootfs"]["diff_ids"])
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
-            raise BadArchive(f"the image's configuration is damaged: {error}") from error
-        if len(diff_ids) != len(image.layers):
-            raise BadArchive("the image's configuration and its layers do not belong together")
-        size = sum(
-            self._add_layer(archive, name, diff_id) for name, diff_id in zip(image.layers, diff_ids, strict=True)
-        )
-        stored = _Image(config=config, layers=diff_ids, digest=image.manifest_digest, size_bytes=size)
-        _write(self._images / f"{identifier.removeprefix('sha256:')}.json", msgspec.json.encode(stored))
-        return identifier
-
-    def _add_layer(self, archive: Archive, name: str, diff_id: str) -> int:
-        """The size of the layer's files; unpacked only if no image has brought it before."""
-        target = self._layer(diff_id)
-        size_file = target.with_suffix(".size")
-        if target.is_dir() and size_file.exists():
-            return int(size_file.read_text())
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=self._layers))
-        try:
-            fresh.chmod(0o755)
-            with archive.layer(name) as stream:
-                hashing = _Hashing(stream)
-                size = unpack(hashing, fresh)  # type: ignore[arg-type]
-                hashing.drain()
-            if hashing.digest != diff_id:
-                raise BadArchive(f"layer {name} is damaged: its digest is {hashing.digest}, not {diff_id}")
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(fresh, target)
-        except (BadLayer, OSError, EOFError) as error:
-            raise BadArchive(f"layer {name} cannot be unpacked: {error}") from error
+            yield
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-        _write(size_file, str(size).encode())
-        return size
+            mark.unlink(missing_ok=True)
+            os.close(descriptor)
 
-    def pull(self, reference: str) -> ImageRecord:
-        """The image if it is here; there is no registry to fetch it from. Raises ImageMissing."""
-        if found := self.find(reference):
-            return found
-        message = (
-            f'failed to pull image "{reference}": no registry is configured on this node; '
-            "load the image from an archive: holdfast image load FILE"
-        )
-        raise ImageMissing("ErrImagePull", message)
+    def keep(self, configuration: Configuration, names: Collection[str], *, is_loaded: bool = False) -> ImageRecord:
+        """The image, from now on here under these names in full; its layers are, and are claimed.
+
+        What has lost its last name by that is removed.
+        """
+        size = sum(self.layers.size(diff_id) or 0 for diff_id in set(configuration.diff_ids))
+        stored = _Image(configuration.document, list(configuration.diff_ids), size, is_loaded)
+        with self._locked():
+            write(self._images / f"{configuration.id.removeprefix('sha256:')}.json", msgspec.json.encode(stored))
+            named = {**self._names(), **dict.fromkeys(names, configuration.id)}
+            self._write_names(named)
+            self._collect(named)
+        record = self._record(configuration.id)
+        assert record is not None
+        return record
+
+    def rename(self, known: str, names: Collection[str]) -> str:
+        """Gives the image called `known` further names, if it is here whole: its id, else nothing."""
+        if not self._images.is_dir():
+            return ""
+        with self._locked():
+            identifier = self._names().get(known, "")
+            image = self._load(identifier) if identifier else None
+            if image is None or any(self.layers.size(diff_id) is None for diff_id in image.layers):
+                return ""
+            if not all(self._names().get(name) == identifier for name in names):
+                self._write_names({**self._names(), **dict.fromkeys(names, identifier)})
+            return identifier
 
     def remove(self, reference: str) -> None:
         """Forgets the name; without a name and a container left, the image; without an image left, its layers.
 
-        Raises KeyError.
+        With the last tag of a repository its digests go too; by its id an image loses all its names.
+        Raises KeyError, InvalidReference, and for an id ImageInUse.
         """
-        wanted = normalise(reference)
-        if wanted not in self._names():
+        if not self._images.is_dir():
             raise KeyError(reference)
         with self._locked():
-            names = dict(self._names())
-            names.pop(wanted, None)
-            _write(self._references, msgspec.json.encode(names))
-            self._collect({*names.values(), *self._held()})
+            names = self._names()
+            if reference.startswith("sha256:"):
+                if reference in self._held():
+                    raise ImageInUse(reference)
+                left = {name: identifier for name, identifier in names.items() if identifier != reference}
+                if len(left) == len(names) and self._load(reference) is None:
+                    raise KeyError(reference)
+            else:
+                left = _without(names, normalise(reference))
+            self._write_names(left)
+            self._collect(left)
 
-    def _collect(self, needed: set[str]) -> None:
-        """Removes images that are not among `needed`, and layers that no image has."""
+    def prune(self, *, with_loaded: bool = False) -> list[ImageRecord]:
+        """Removes the images that no container stands on, those from archives only if asked to; what they were."""
+        removed = []
+        for record in self.records():
+            if record.id != HOST_ID and (with_loaded or not record.is_local):
+                with contextlib.suppress(KeyError, ImageInUse):
+                    self.remove(record.id)
+                    removed.append(record)
+        return removed
+
+    def sweep(self, now: datetime) -> None:
+        """Removes what crashes have left, what nobody has a name for or stands on, and forgotten downloads."""
+        if self._images.is_dir():
+            with self._locked():
+                self.layers.sweep()
+                self._collect(self._names())
+            for path in self.downloads.glob("*"):
+                if now.timestamp() - path.stat().st_mtime > DOWNLOADS_KEPT_S:
+                    path.unlink()
+
+    def _collect(self, names: dict[str, str]) -> None:
+        """Removes images without a name and a container, and layers that no image has and nobody claims."""
+        needed = {*names.values(), *self._held()}
+        kept = self._claimed()
         for path in self._images.glob("*.json"):
-            if f"sha256:{path.stem}" not in needed:
+            if f"sha256:{path.stem}" in needed:
+                kept.update(msgspec.json.decode(path.read_bytes(), type=_Image).layers)
+            else:
                 path.unlink()
-        kept = {
-            layer.removeprefix("sha256:")
-            for path in self._images.glob("*.json")
-            for layer in msgspec.json.decode(path.read_bytes(), type=_Image).layers
-        }
-        for path in self._layers.iterdir():
-            if path.stem not in kept:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.layers.remove_all_but(kept)
 
-    def _rename(self, names: dict[str, str]) -> None:
-        _write(self._references, msgspec.json.encode({**self._names(), **names}))
+    def _claimed(self) -> set[str]:
+        """Layers that somebody is about to need; claims of who is gone are removed."""
+        found: set[str] = set()
+        for mark in self._claims.iterdir() if self._claims.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError), mark.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    found.update(msgspec.json.decode(file.read(), type=list[str]))
+                else:
+                    mark.unlink()
+        return found
+
+    def _write_names(self, names: dict[str, str]) -> None:
+        write(self._references, msgspec.json.encode(names))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -262,29 +290,16 @@ class ImageStore:
             os.close(descriptor)
 
 
-class _Hashing:
-    """A stream that remembers the digest of what was read from it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self._hash.update(data)
-        return data
-
-    def drain(self) -> None:
-        """Padding behind the archive's end is part of the digest."""
-        while self.read(1 << 20):
-            pass
-
-    @property
-    def digest(self) -> str:
-        return f"sha256:{self._hash.hexdigest()}"
+def _missing(image_id: str) -> ImageMissing:
+    return ImageMissing("ErrImagePull", f"image {image_id} is not present on this machine")
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+def _without(names: dict[str, str], name: str) -> dict[str, str]:
+    """The names but this one, and but its repository's digests if it was the last tag there. Raises KeyError."""
+    left = dict(names)
+    identifier, repository = left.pop(name), repository_of(name)
+    same = [other for other, image in left.items() if image == identifier and repository_of(other) == repository]
+    if all("@" in other for other in same):
+        for other in same:
+            del left[other]
+    return left

@@ -11,24 +11,27 @@ import shutil
 import stat
 import tarfile
 from pathlib import Path
-from typing import IO
+
+from .compression import CHUNK_BYTES, Source
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 BOOKKEEPING = ".wh..wh."
 """Other names that begin so are notes of the file system that made the layer."""
 OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 _XATTR = "SCHILY.xattr."
+_NOT_FOR_IMAGES = ("trusted.overlay.", "user.overlay.")
+"""Attributes by which overlayfs is told what to hide and where to look: ours to write."""
 
 
 class BadLayer(Exception):
     """The layer is damaged, or would write outside its directory."""
 
 
-def unpack(stream: IO[bytes], target: Path) -> int:
-    """Unpacks an uncompressed tar stream into `target`; the size in bytes of its files. Raises BadLayer."""
+def unpack(stream: Source, target: Path) -> int:
+    """Unpacks an uncompressed tar stream into `target`; the size in bytes of its files. Raises BadLayer, OSError."""
     layer = _Layer(target)
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK_BYTES) as archive:  # type: ignore[call-overload]
             for member in archive:
                 layer.add(archive, member)
     except (tarfile.TarError, EOFError) as error:
@@ -75,7 +78,7 @@ class _Layer:
         else:
             self._replace(path)
             self._make_file(archive, member, path)
-        if not member.islnk():
+        if not member.islnk() and os.path.lexists(path):
             self._set_attributes(path, member)
 
     def _make_file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -93,12 +96,17 @@ class _Layer:
             self._check_parents(source_path.parent)
             os.link(source_path, path, follow_symlinks=False)
         elif member.ischr() or member.isblk():
-            kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
-            os.mknod(path, kind | 0o600, os.makedev(member.devmajor, member.devminor))
+            self._make_device(member, path)
         elif member.isfifo():
             os.mkfifo(path)
         else:
             raise BadLayer(f"{member.name}: an entry of unknown type {member.type!r}")
+
+    def _make_device(self, member: tarfile.TarInfo, path: Path) -> None:
+        """Left out where devices may not be made: containers get their own /dev anyway."""
+        kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
+        with contextlib.suppress(PermissionError):
+            os.mknod(path, kind | 0o600, os.makedev(member.devmajor, member.devminor))
 
     def _set_attributes(self, path: Path, member: tarfile.TarInfo) -> None:
         """Owner first: changing it clears set-uid bits and capabilities."""
@@ -106,10 +114,11 @@ class _Layer:
         if not member.issym():
             os.chmod(path, stat.S_IMODE(member.mode))
         for name, value in member.pax_headers.items():
-            if name.startswith(_XATTR):
+            attribute = name.removeprefix(_XATTR)
+            if attribute != name and not attribute.startswith(_NOT_FOR_IMAGES):
                 with contextlib.suppress(OSError):  # attributes that this file system does not know
                     data = value.encode("utf-8", "surrogateescape")
-                    os.setxattr(path, name.removeprefix(_XATTR), data, follow_symlinks=False)
+                    os.setxattr(path, attribute, data, follow_symlinks=False)
         if member.isdir():
             self._directory_times.append((path, member.mtime))
         else:

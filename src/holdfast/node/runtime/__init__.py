@@ -9,7 +9,7 @@ knows no API object.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -147,6 +147,8 @@ class ContainerRecord:
     resources: ContainerResources = field(default_factory=ContainerResources)
     runs_as: RunsAs | None = None
     """Where the runtime knows."""
+    image_reference: str = ""
+    """What the image's contents are called at its registry; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,9 @@ class ImageRecord:
     id: str
     """`sha256:<digest of the configuration>`."""
     references: tuple[str, ...]
+    """Names by tag, in full."""
     digests: tuple[str, ...]
+    """Names by digest of the manifest, in full."""
     size_bytes: int
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -165,6 +169,29 @@ class ImageRecord:
     user: str = ""
     stop_signal: str = ""
     volumes: tuple[str, ...] = ()
+    is_local: bool = False
+    """Brought by hand or made here: no registry may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who asks a registry."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a pull is. Sizes are of what is sent, compressed."""
+
+    received_bytes: int
+    total_bytes: int
+    layers_ready: int
+    layers: int
+
+
+Progress = Callable[[PullProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +246,10 @@ class RuntimeFailure(Exception):
 
 class ImageMissing(RuntimeFailure):
     """There is no such image, here or at the registry: reason `ErrImagePull` or `ErrImageNeverPull`."""
+
+
+class RegistryUnreachable(ImageMissing):
+    """Nobody answered who could say whether there is such an image."""
 
 
 ExitListener = Callable[[ContainerRecord], None]
@@ -297,9 +328,15 @@ class Runtime(Protocol):
     async def image(self, reference: str) -> ImageRecord | None:
         """The image if it is here."""
 
-    async def pull(self, reference: str, progress: Callable[[str], Awaitable[None]] | None = None) -> ImageRecord:
-        """Fetches it. Raises ImageMissing with the reason in words."""
+    async def pull(
+        self, reference: str, credentials: Sequence[Credentials] = (), progress: Progress | None = None
+    ) -> ImageRecord:
+        """Asks the registry and fetches what is not here. Raises ImageMissing with the reason in words.
+
+        `credentials` are tried in order until one is let in; without any, those the node has for the registry.
+        """
 
     async def images(self) -> Sequence[ImageRecord]: ...
 
-    async def remove_image(self, reference: str) -> None: ...
+    async def remove_image(self, reference: str) -> None:
+        """By a name or, with all its names, by its id. Raises RuntimeFailure if it is in use or not there."""

@@ -21,7 +21,7 @@ import os
 import shutil
 import signal as signals
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,10 +37,12 @@ from . import (
     ContainerResources,
     ContainerSpec,
     ContainerState,
+    Credentials,
     ExecResult,
     ExitListener,
     ImageRecord,
     Process,
+    Progress,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -365,7 +367,9 @@ class ProcessRuntime:
     async def image(self, reference: str) -> ImageRecord | None:
         return image_of(reference)
 
-    async def pull(self, reference: str, progress: Callable[[str], Awaitable[None]] | None = None) -> ImageRecord:
+    async def pull(
+        self, reference: str, credentials: Sequence[Credentials] = (), progress: Progress | None = None
+    ) -> ImageRecord:
         return image_of(reference)
 
     async def images(self) -> Sequence[ImageRecord]:

@@ -12,7 +12,7 @@ The object is the machine: it outlives the agent that uses it, as containers do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -25,11 +25,13 @@ from . import (
     ContainerResources,
     ContainerSpec,
     ContainerState,
+    Credentials,
     ExecResult,
     ExitListener,
     ImageMissing,
     ImageRecord,
     Process,
+    Progress,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -373,7 +375,9 @@ class SimulatedRuntime:
     async def image(self, reference: str) -> ImageRecord | None:
         return self._images.get(reference)
 
-    async def pull(self, reference: str, progress: Callable[[str], Awaitable[None]] | None = None) -> ImageRecord:
+    async def pull(
+        self, reference: str, credentials: Sequence[Credentials] = (), progress: Progress | None = None
+    ) -> ImageRecord:
         script = self._script(None, ContainerSpec(pod_uid="", name="", attempt=0, image=reference))
         if script.pull_s and reference not in self._images:
             await asyncio.sleep(script.pull_s)

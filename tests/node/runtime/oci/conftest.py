@@ -16,6 +16,7 @@ import pytest
 from holdfast.network.pods import ranges
 from holdfast.network.pods.masquerade import table_name
 from holdfast.network.pods.network import PodNetwork
+from holdfast.node.images.puller import Puller
 from holdfast.node.images.store import ImageStore
 from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState, SandboxSpec
 from holdfast.node.runtime.oci.driver import OciRuntime
@@ -53,6 +54,7 @@ class Node:
         return OciRuntime(
             self.top / "run",
             self.images,
+            Puller(self.images, self.top / "images", self.top / "registries.toml"),
             self.network,
             real_world(),
             group=self.group,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.node.images.loading import load
 from holdfast.node.runtime import ContainerResources, ContainerState, ImageMissing, Mount, RunsAs, RuntimeFailure, User
 
 pytestmark = pytest.mark.live
@@ -667,7 +668,7 @@ def busybox() -> Path:
 
 
 async def test_an_image_of_layers_runs_on_its_own_files(node, busybox):
-    node.images.load(busybox)
+    load(node.images, busybox)
     script = "echo $(ls /usr); echo new > /etc/x; cat /etc/x; id -un; nslookup 2>&1 | head -1"
     code, output = await node.finish(script, image="busybox")
     assert output.splitlines()[1:3] == ["new", "root"]
@@ -677,7 +678,7 @@ async def test_an_image_of_layers_runs_on_its_own_files(node, busybox):
 
 
 async def test_a_user_unknown_to_the_image_is_refused(node, busybox):
-    node.images.load(busybox)
+    load(node.images, busybox)
     (record,) = [
         image for image in await node.runtime.images() if image.id != "host" and "busybox" in str(image.references)
     ]

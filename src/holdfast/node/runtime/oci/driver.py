@@ -10,22 +10,26 @@ import asyncio
 import dataclasses
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from holdfast.node.disk import tree_bytes
+from holdfast.node.images.references import pinned
+from holdfast.node.images.store import ImageInUse
 from holdfast.node.runtime import (
     ContainerRecord,
     ContainerResources,
     ContainerSpec,
+    Credentials,
     ExecResult,
     ExitListener,
     ImageMissing,
     ImageRecord,
     Process,
+    Progress,
     RunsAs,
     RuntimeFailure,
     Sandbox,
@@ -67,7 +71,16 @@ class Images(Protocol):
 
     def records(self) -> Sequence[ImageRecord]: ...
 
-    def remove(self, reference: str) -> None: ...
+    def remove(self, reference: str) -> None:
+        """Raises KeyError, ImageInUse."""
+
+
+class ImagePuller(Protocol):
+    """Fetches into the store; see `holdfast.node.images.puller`."""
+
+    async def pull(
+        self, reference: str, credentials: Sequence[Credentials], progress: Progress | None
+    ) -> ImageRecord: ...
 
 
 class OciRuntime:
@@ -82,6 +95,7 @@ class OciRuntime:
         self,
         run_dir: Path,
         images: Images,
+        puller: ImagePuller,
         network: Network,
         world: World,
         *,
@@ -92,6 +106,7 @@ class OciRuntime:
         self.version = ""
         self._run_dir = run_dir
         self._images = images
+        self._puller = puller
         self._network = network
         self._world = world
         self._group = group
@@ -279,6 +294,7 @@ class OciRuntime:
             id=identifier,
             spec=spec,
             image_id=image.id,
+            image_reference=pinned(spec.image, image.digests),
             created=self._world.clock.now(),
             boot_id=self._boot_id,
             stop_signal=image.stop_signal,
@@ -390,20 +406,19 @@ class OciRuntime:
     async def image(self, reference: str) -> ImageRecord | None:
         return self._images.find(reference)
 
-    async def pull(self, reference: str, progress: Callable[[str], Awaitable[None]] | None = None) -> ImageRecord:
-        if found := self._images.find(reference):
-            return found
-        raise ImageMissing(
-            "ErrImagePull",
-            f'failed to pull image "{reference}": no registry is configured; '
-            f"load it from an archive with: holdfast image load FILE",
-        )
+    async def pull(
+        self, reference: str, credentials: Sequence[Credentials] = (), progress: Progress | None = None
+    ) -> ImageRecord:
+        return await self._puller.pull(reference, credentials, progress)
 
     async def images(self) -> Sequence[ImageRecord]:
         return self._images.records()
 
     async def remove_image(self, reference: str) -> None:
-        self._images.remove(reference)
+        try:
+            await asyncio.to_thread(self._images.remove, reference)
+        except (KeyError, ImageInUse) as error:
+            raise RuntimeFailure("", f"image {reference} is not present or in use") from error
 
     async def remove_all(self) -> None:
         """Ends and removes everything of this node: what `holdfast down` does last."""

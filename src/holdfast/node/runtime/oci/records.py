@@ -52,6 +52,7 @@ class StoredContainer(msgspec.Struct, frozen=True):
     reason: str = ""
     message: str = ""
     runs_as: RunsAs | None = None
+    image_reference: str = ""
 
     @property
     def state(self) -> ContainerState:
@@ -77,6 +78,7 @@ class StoredContainer(msgspec.Struct, frozen=True):
             log_path=self.spec.log_path,
             resources=self.spec.resources,
             runs_as=self.runs_as,
+            image_reference=self.image_reference,
         )
 
 
