@@ -151,7 +151,7 @@ def test_a_layer_spoilt_on_the_registrys_disk_is_told_kept_out_and_cured(cluster
     assert registry.file(good).exists()
 
 
-def test_n63_a_pod_names_itself_by_its_pull_secret_and_no_secret_is_told(cluster, protected, shell):
+def test_n63_n65_a_pod_names_itself_by_its_pull_secret_and_no_secret_is_told(cluster, protected, shell):
     protected.push("private:1", shell)
     image = f"{protected.host}/private:1"
     cluster.kubectl("apply", "-f", "-", manifest=pod("nobody", image, "sleep 1000"))
@@ -164,6 +164,8 @@ def test_n63_a_pod_names_itself_by_its_pull_secret_and_no_secret_is_told(cluster
     named = pod("ali", image, "sleep 1000", imagePullSecrets=[{"name": "cave"}, {"name": "missing"}])
     cluster.kubectl("apply", "-f", "-", manifest=named)
     until_running(cluster, "ali")
+    cluster.kubectl("apply", "-f", "-", manifest=pod("guest", image, "sleep 1000"))
+    until_running(cluster, "guest")  # what is here already serves everybody
     assert any(reason == "FailedToRetrieveImagePullSecret" for reason, _ in messages(cluster, "ali"))
     everything = cluster.kubectl("get", "events", "-o", "json") + "".join(
         path.read_text(errors="replace") for path in (cluster.home / "logs").glob("*")
@@ -171,7 +173,7 @@ def test_n63_a_pod_names_itself_by_its_pull_secret_and_no_secret_is_told(cluster
     assert PASSWORD not in everything
 
 
-def test_n63_the_secret_of_the_service_account_does_too(cluster, protected, shell):
+def test_n65_the_secret_of_the_service_account_does_too(cluster, protected, shell):
     protected.push("account:1", shell)
     cluster.kubectl("create", "namespace", "robbers")
     cluster.kubectl(
