@@ -18,6 +18,7 @@ from holdfast.client.queue import WorkQueue
 from holdfast.world import World
 
 from .actions import Action, Confirm, Create, Delete, Each, Emit, Fail, Patch, Plan, Report, Update, Waves
+from .pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Runner(Generic[T]):
         self._informers = informers
         self._performer = Performer(client, self.events, world)
         self._own_writes = OwnWrites(informers, self.queue)
+        self._pace = Pace(world.clock)
 
     async def run(self) -> None:
         with self._informers.collecting() as subscriptions:
@@ -154,12 +156,20 @@ class Runner(Generic[T]):
             return list(failed.errors)
         errors: list[str] = []
         await self._perform_all(plan.actions, step, errors)
-        status = plan.status
         if errors and plan.failed_status is not None:
-            status = _with_error(plan.failed_status, str(Failed(errors)))
-        await self._perform_all([status] if status is not None else [], step, errors)
+            await self._perform_all([_with_error(plan.failed_status, str(Failed(errors)))], step, errors)
+        elif plan.status is not None and not (plan.status_may_wait and self._is_put_off(step.key)):
+            self._pace.note(step.key)
+            await self._perform_all([plan.status], step, errors)
         await self._perform_all(plan.cleanup, step, errors)
         return errors
+
+    def _is_put_off(self, key: str) -> bool:
+        """Whether a status that may wait does; if so, the key is looked at again when it is due."""
+        wait_s = self._pace.wait_s(key)
+        if wait_s > 0:
+            self.queue.add_after(key, wait_s)
+        return wait_s > 0
 
     async def _perform_all(self, actions: Iterable[Action], step: Step, errors: list[str]) -> None:
         """In order, up to the first that fails; its errors are added to `errors`."""

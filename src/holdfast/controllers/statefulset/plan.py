@@ -25,11 +25,13 @@ def plan(observed: Observed) -> Plan:
     if not statefulset.is_being_deleted:
         reason, actions, counted = work(observed, replicas, history, counted)
     counted = status.completed(statefulset, counted)
+    is_on_the_way = bool(actions or replicas.unfit or replicas.condemned)
     return Plan(
         reason=reason or "all as wanted",
         before=() if statefulset.is_being_deleted else (*claimed.before, *history.before),
         actions=actions,
         status=status.write(statefulset, counted, history.collisions),
+        status_may_wait=is_on_the_way and status.only_counts(statefulset, counted),
         cleanup=trim(observed, {*replicas.labels, *(pod.revision for pod in claimed.pods)}, history),
         again_after_s=next_available_in_s(replicas),
         subject=statefulset.manifest,

@@ -62,6 +62,24 @@ def completed(statefulset: StatefulSet, status: Status) -> Status:
     return replace(status, current_revision=status.update_revision, current_replicas=status.updated_replicas)
 
 
+def only_counts(statefulset: StatefulSet, status: Status) -> bool:
+    """Whether the status differs from the stored one in nothing that a later sync reads there.
+
+    Those are the revisions and, of a set without `rollingUpdate`, how many pods are at the current one (S78, S94).
+    """
+    stored = statefulset.status
+    return (
+        int(stored.get("observedGeneration") or 0) >= statefulset.generation
+        and stored.get("currentRevision") == status.current_revision
+        and stored.get("updateRevision") == status.update_revision
+        and (
+            statefulset.has_partition
+            or statefulset.is_updated_by_deletion
+            or int(stored.get("currentReplicas") or 0) == status.current_replicas
+        )
+    )
+
+
 def write(statefulset: StatefulSet, status: Status, collisions: int) -> Update | None:
     """The write through the status subresource; None if nothing that counts changed (S131, S132)."""
     wanted = as_json(status, statefulset.generation, collisions)
