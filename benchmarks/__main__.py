@@ -7,12 +7,13 @@ import json
 import os
 import platform
 
-from . import api, services, sets, startup, turns
+from . import api, services, sets, startup, statefulset, turns
 
 BENCHMARKS = {
     "api": api.measure,
     "startup": startup.measure,
     "sets": sets.measure,
+    "statefulset": statefulset.measure,
     "services": services.measure,
     "turns": turns.measure,
 }

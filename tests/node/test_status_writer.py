@@ -13,7 +13,7 @@ from holdfast.api.errors import ApiError, Conflict, Invalid, NotFound
 from holdfast.client import Unreachable
 from holdfast.node.pod import Pod
 from holdfast.node.status import pod_status
-from holdfast.node.status_writer import StatusWriter
+from holdfast.node.status_writer import StatusWriter, Turns
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -36,8 +36,8 @@ class Server:
         return {"metadata": metadata, "status": patch["status"]}
 
 
-def writer(server: Server, world: Any) -> StatusWriter:
-    return StatusWriter(server, world, pod(), asyncio.ensure_future)  # type: ignore[arg-type]
+def writer(server: Server, world: Any, turns: Turns | None = None) -> StatusWriter:
+    return StatusWriter(server, world, pod(), asyncio.ensure_future, turns or Turns())  # type: ignore[arg-type]
 
 
 WAITING = pod_status(pod(), observed(sandbox=None), "crun")
@@ -61,6 +61,45 @@ def test_the_steps_of_a_start_are_written_together_and_readiness_at_once(world, 
 
     on_jumping_time(scenario())
     assert server.patches[0][1]["metadata"] == {"uid": "uid-1"}
+
+
+def test_of_many_pods_that_start_together_those_that_are_ready_overtake_those_that_still_wait(world, on_jumping_time):
+    server = Server()
+
+    async def scenario() -> None:
+        turns = Turns()
+        many = [writer(server, world, turns) for _ in range(50)]
+        for one in many:
+            one.submit(WAITING)
+        await asyncio.sleep(0.1)
+        assert 1 <= len(server.patches) <= 5, "one after another"
+        for one in many:
+            one.submit(READY)
+        await asyncio.sleep(0.012)
+        assert len(server.patches) >= 50, "nobody who is ready waits"
+        await asyncio.sleep(1)
+        assert all(one.latest == READY and one._task is None for one in many)
+
+    on_jumping_time(scenario())
+    assert len(server.patches) < 60
+
+
+def test_in_the_end_everyone_in_line_has_a_turn_also_after_one_that_failed_or_went(world, on_jumping_time):
+    server = Server(*[Unreachable("nobody there")] * 3)
+
+    async def scenario() -> None:
+        turns = Turns()
+        many = [writer(server, world, turns) for _ in range(20)]
+        for one in many:
+            one.submit(WAITING)
+        await asyncio.sleep(0.055)
+        many[0].stop()
+        many[7].stop()
+        await asyncio.sleep(5)
+        assert not turns._line
+
+    on_jumping_time(scenario())
+    assert len(server.patches) == 18
 
 
 def test_the_same_status_is_written_once(world, on_jumping_time):

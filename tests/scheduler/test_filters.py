@@ -207,6 +207,16 @@ def test_pods_of_one_owner_are_spread():
     assert where(pod("web-1", owner="set"), view) == "n2"
 
 
+def test_only_those_that_are_there_count():
+    others = [pod(f"web-{number}", on="n1", owner="set") for number in range(2)]
+    view = cluster(node("n1"), node("n2"), pods=(*others, pod("web-2", on="n2", owner="set")))
+    assert where(pod("web-3", owner="set"), view) == "n2"
+    for other in others:
+        view.set_pod(f"uid-{other['metadata']['name']}", None)
+    assert where(pod("web-3", owner="set"), view) == "n1"
+    assert view.nodes[0].owners == {}
+
+
 def test_the_emptier_node_is_preferred():
     view = cluster(node("n1"), node("n2"), pods=(pod("a", on="n2", requests={"cpu": "2", "memory": "4Gi"}),))
     assert where(pod(), view) == "n1"

@@ -38,6 +38,7 @@ from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
 from .runtime.simulated import SimulatedRuntime
 from .shared import PodVolumes, Shared
 from .shutdown import stop_all
+from .status_writer import Turns
 from .streaming import PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .worker import PodWorker
@@ -146,6 +147,7 @@ class Agent:
             node=lambda: registration.node,
             spawn=self._spawn,
             orphans_gone=asyncio.Event(),
+            status_turns=Turns(),
         )
 
     def _make_volumes(self, lookup: ApiLookup, registration: Registration) -> PodVolumes:

@@ -20,6 +20,7 @@ from .lookup import ApiLookup
 from .pod import Container, Pod
 from .probes import Prober
 from .runtime import Runtime, Sandbox
+from .status_writer import Turns
 from .volumes import Mounted
 
 
@@ -57,6 +58,7 @@ class Shared:
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     orphans_gone: asyncio.Event
     """Set when containers of pods that the API no longer knows have been stopped."""
+    status_turns: Turns
 
     @property
     def allocatable(self) -> Mapping[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from holdfast.api.core.pod import PODS
@@ -26,16 +26,44 @@ MERGED_BY_IP = frozenset({"podIPs", "hostIPs"})
 NOT_OURS = frozenset({"qosClass", "nominatedNodeName"})
 
 
+class Turns:
+    """Who is in no hurry writes one after another: of many pods that start at once most are ready by their turn."""
+
+    def __init__(self) -> None:
+        self._line: dict[asyncio.Event, None] = {}
+
+    @contextmanager
+    def place(self, turn: asyncio.Event) -> Iterator[None]:
+        """`turn` is set when everyone before has left; whoever sets it earlier overtakes them."""
+        if not self._line:
+            turn.set()
+        self._line[turn] = None
+        try:
+            yield
+        finally:
+            was_first = next(iter(self._line)) is turn
+            del self._line[turn]
+            if was_first and self._line:
+                next(iter(self._line)).set()
+
+
 class StatusWriter:
     """The status of one pod on its way to the API."""
 
     def __init__(
-        self, client: Client, world: World, pod: Pod, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+        self,
+        client: Client,
+        world: World,
+        pod: Pod,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        turns: Turns,
     ) -> None:
+        """`turns` are those of all pods of the node."""
         self._client = client
         self._world = world
         self._pod = pod
         self._spawn = spawn
+        self._turns = turns
         self._written: Manifest = pod.status
         """What the API has, in the agent's words."""
         self._echo = comparable(pod.status)
@@ -57,7 +85,8 @@ class StatusWriter:
     def submit(self, status: Manifest) -> None:
         """Has `status` written; one not yet written is replaced. Nothing happens if nothing changed.
 
-        Readiness and the end are written at once (N34), the steps of a start a moment later, together.
+        Readiness and the end are written at once (N34), the steps of a start a moment later, together, and not
+        while another pod of the node writes such a step.
         """
         core = comparable(status)
         latest = self._written_core if self._wanted is None else self._wanted_core
@@ -100,12 +129,8 @@ class StatusWriter:
         delay_s = FIRST_RETRY_S
         try:
             while self._wanted is not None and not self._is_gone:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(SOON_S):
-                        await self._hurry.wait()
-                self._hurry.clear()
                 try:
-                    await self._patch(self._wanted, self._wanted_core)
+                    await self._patch_in_turn()
                     delay_s = FIRST_RETRY_S
                 except NotFound:
                     self._wanted = None  # gone: its watch event comes
@@ -120,6 +145,22 @@ class StatusWriter:
                     delay_s = min(delay_s * 2, LONGEST_RETRY_S)
         finally:
             self._task = None
+
+    async def _patch_in_turn(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SOON_S):
+                await self._hurry.wait()
+        if self._hurry.is_set():
+            await self._patch_latest()
+            return
+        with self._turns.place(self._hurry):
+            await self._hurry.wait()
+            await self._patch_latest()
+
+    async def _patch_latest(self) -> None:
+        self._hurry.clear()
+        if self._wanted is not None:
+            await self._patch(self._wanted, self._wanted_core)
 
     async def _patch(self, status: Manifest, core: Manifest) -> None:
         changes = difference(self._written_core, core, status)

@@ -72,7 +72,7 @@ class PodWorker:
         self._memory = ContainerMemory(shared.files)
         self._lookout = Lookout(pod, shared, self._memory, self.wake)
         self._rounds = self._lookout.rounds
-        self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn)
+        self._status = StatusWriter(shared.client, shared.world, pod, shared.spawn, shared.status_turns)
         self._starter = Starter(shared)
         self._stopper = Stopper(shared)
         if pod.is_terminating or is_over(pod.phase):

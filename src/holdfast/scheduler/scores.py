@@ -10,7 +10,7 @@ from holdfast.api.resource import Manifest
 
 from . import affinity
 from .requests import Amounts, requests_of
-from .view import NodeView
+from .view import NodeView, owner_of
 
 MOST = 100.0
 SPREAD_WEIGHT, AFFINITY_WEIGHT, POD_AFFINITY_WEIGHT, TAINT_WEIGHT = 2.0, 2.0, 2.0, 3.0
@@ -54,25 +54,16 @@ def _least_allocated(requests: Amounts, node: NodeView) -> float:
 
 def _siblings(pod: Manifest, node: NodeView) -> int:
     """Pods of the same owner on the node; without an owner, pods with the same labels."""
-    owner = _owner(pod)
     labels = pod["metadata"].get("labels")
     namespace = pod["metadata"]["namespace"]
-    if owner:
-        return sum(_owner(other) == owner for other in node.pods.values())
+    if owner := owner_of(pod):
+        return node.owners[owner]
     if not labels:
         return 0
     return sum(
         other["metadata"].get("labels") == labels and other["metadata"]["namespace"] == namespace
         for other in node.pods.values()
     )
-
-
-def _owner(pod: Manifest) -> str:
-    for reference in pod["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            uid: str = reference["uid"]
-            return uid
-    return ""
 
 
 def _soft_taints(pod: Manifest, node: NodeView) -> int:

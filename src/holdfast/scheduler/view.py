@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from holdfast.api.metadata import controller_of
 from holdfast.api.resource import Manifest
 
 from .requests import Amounts, HostPort, add, amounts, host_ports, requests_of
@@ -21,6 +23,8 @@ class NodeView:
     """By pod uid."""
     pods: dict[str, Manifest] = field(default_factory=dict)
     """By uid: every pod on the node that has not ended, terminating ones included (N224)."""
+    owners: Counter[str] = field(default_factory=Counter)
+    """How many of the pods have this controller, by its uid."""
     guarded: dict[str, Manifest] = field(default_factory=dict)
     """Those of the pods that do not want certain others near."""
 
@@ -36,6 +40,12 @@ class NodeView:
 
 def has_ended(pod: Manifest) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def owner_of(pod: Manifest) -> str:
+    """The uid of its controller; empty if it has none."""
+    reference = controller_of(pod)
+    return str(reference["uid"]) if reference else ""
 
 
 class ClusterView:
@@ -88,7 +98,10 @@ class ClusterView:
     def _place(self, uid: str, pod: Manifest | None, node: str) -> None:
         if before := self._node_of.pop(uid, ""):
             view = self._nodes[before]
-            del view.pods[uid]
+            owner = owner_of(view.pods.pop(uid))
+            view.owners[owner] -= 1
+            if not view.owners[owner]:
+                del view.owners[owner]
             view.ports.pop(uid, None)
             view.guarded.pop(uid, None)
             add(view.requested, requests_of(self._pods.pop(uid)), -1)
@@ -97,6 +110,7 @@ class ClusterView:
             return
         view = self._nodes.setdefault(node, NodeView({}))
         view.pods[uid] = self._pods[uid] = pod
+        view.owners[owner_of(pod)] += 1
         if ports := host_ports(pod):
             view.ports[uid] = ports
         if (pod["spec"].get("affinity") or {}).get("podAntiAffinity"):
