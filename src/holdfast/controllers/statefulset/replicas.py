@@ -19,7 +19,8 @@ from .views import Find, Pod, StatefulSet
 class Ordinals:
     """A set of ordinals that knows its lowest one, or its highest.
 
-    Those of `untouched` are members until they are first put: a set of a billion missing pods costs nothing.
+    Those of `untouched` are members until they are first put: a set of a billion missing pods costs nothing. Once
+    half of them were put, the rest is noted one by one: nobody walks over what was put to find it.
     """
 
     def __init__(self, *, highest: bool = False, untouched: range = range(0)) -> None:
@@ -45,6 +46,8 @@ class Ordinals:
     def put(self, ordinal: int, is_member: bool) -> None:
         if ordinal in self._untouched:
             self._touched.add(ordinal)
+            if 2 * len(self._touched) >= len(self._untouched):
+                self._note_the_rest()
         if not is_member:
             self._members.discard(ordinal)
         elif ordinal not in self._members:
@@ -52,6 +55,12 @@ class Ordinals:
             heapq.heappush(self._heap, self._sign * ordinal)
             if len(self._heap) > 2 * len(self._members) + 64:
                 self._heap = sorted(self._sign * member for member in self._members)
+
+    def _note_the_rest(self) -> None:
+        self._members.update(ordinal for ordinal in self._untouched if ordinal not in self._touched)
+        self._heap = sorted(self._sign * member for member in self._members)
+        self._untouched = range(0)
+        self._touched.clear()
 
     @property
     def first(self) -> int | None:
