@@ -2,7 +2,7 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format bench compatibility clean
+.PHONY: demo test check format bench compatibility mutations clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
+	@echo "make mutations  writes docs/mutations.md anew: which test catches which wrong rule (half an hour)"
 	@echo "make clean  removes what the targets above made"
 
 $(STAMP): pyproject.toml requirements.lock scripts/bootstrap
@@ -38,6 +39,9 @@ bench: $(STAMP)
 
 compatibility: $(STAMP)
 	@$(BIN)/python scripts/compatibility.py
+
+mutations: $(STAMP)
+	@$(BIN)/python scripts/mutations.py
 
 clean:
 	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

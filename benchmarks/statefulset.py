@@ -24,6 +24,7 @@ heartbeats are counted apart: a burst of 25 for the set, and per pod Scheduled, 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import statistics
 import tempfile
@@ -238,9 +239,11 @@ async def _events(cluster: Simulated, replicas: int) -> dict[str, float]:
     await cluster.create("web", replicas, "Parallel")
     await cluster.goes_quiet()
 
+    numbers = itertools.count()
+
     async def change() -> None:
         for number in range(EVENTS):
-            annotation = {"metadata": {"annotations": {"number": str(number)}}}
+            annotation = {"metadata": {"annotations": {"number": str(next(numbers))}}}
             await cluster.client.patch(PODS, f"web-{number % replicas}", annotation, "default")
             await asyncio.sleep(0.01)
 
