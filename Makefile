@@ -15,7 +15,7 @@ help:
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
-	@echo "make mutations  writes docs/mutations.md anew: which test catches which wrong rule (half an hour)"
+	@echo "make mutations  writes docs/mutations.md anew: which test catches which wrong rule (ten minutes)"
 	@echo "make clean  removes what the targets above made"
 
 $(STAMP): pyproject.toml requirements.lock scripts/bootstrap

@@ -70,13 +70,14 @@ def _judge(mutant: Mutant) -> str:
     signal.signal(signal.SIGALRM, _too_late)
     signal.alarm(TIMEOUT_S)
     with tempfile.TemporaryDirectory(prefix="hf-mutations-") as directory:
-        copy = Path(directory) / "statefulset"
+        controllers = Path(directory) / "holdfast" / "controllers"
+        copy = controllers / "statefulset"
         shutil.copytree(HOME / ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
         text = (copy / mutant.file).read_text()
         assert text.count(mutant.old) == 1, f"{mutant.file}: {mutant.breaks}"
         (copy / mutant.file).write_text(text.replace(mutant.old, mutant.new))
         sys.dont_write_bytecode = True
-        sys.modules["holdfast.controllers"].__path__.insert(0, directory)
+        sys.modules["holdfast.controllers"].__path__.insert(0, str(controllers))
         with _silence():
             return caught_by(f"test_{mutant.file.removesuffix('.py')}")
 

@@ -27,14 +27,14 @@ MUTANTS = (
     Mutant(
         "plan.py",
         "S7: a set that is being deleted still works on its pods",
-        "    if not statefulset.is_being_deleted:\n        reason, actions",
-        "    if True:\n        reason, actions",
+        "    if not statefulset.is_being_deleted:\n        done = work",
+        "    if True:\n        done = work",
     ),
     Mutant(
         "plan.py",
         "S7, S124: a set that is being deleted adopts, and makes revisions",
-        "before=() if statefulset.is_being_deleted else (*claimed.before, *history.before),",
-        "before=(*claimed.before, *history.before),",
+        "before=() if statefulset.is_being_deleted else before,",
+        "before=before,",
     ),
     Mutant(
         "plan.py",
@@ -45,26 +45,26 @@ MUTANTS = (
     Mutant(
         "plan.py",
         "S99: OnDelete deletes outdated pods",
-        "if not condemned.ends_here and not observed.statefulset.is_updated_by_deletion:",
-        "if not condemned.ends_here:",
+        "    if statefulset.is_updated_by_deletion:\n        return Work()\n    if statefulset.beyond",
+        "    if statefulset.beyond",
     ),
     Mutant(
-        "plan.py",
+        "status.py",
         "S107: a pod that was not at the current revision is subtracted from those that are",
-        "if outdated.revision == history.current_name:",
-        "if True:",
+        "sum(pod.revision == self.current_revision for pod in updated)",
+        "sum(1 for pod in updated)",
     ),
     Mutant(
         "plan.py",
         "S96: the pod that goes for the update still counts as current",
-        "counted = counted.without_one_current()",
-        "counted = counted",
+        "counted.without(done.updated)",
+        "counted",
     ),
     Mutant(
         "plan.py",
         "S133: a rollout never completes",
-        "counted = status.completed(statefulset, counted)",
-        "counted = counted",
+        "counted = status.completed(statefulset, counted.without(done.updated))",
+        "counted = counted.without(done.updated)",
     ),
     Mutant(
         "plan.py",
@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         "plan.py",
         "S94, S130: every status may wait, also the one the next sync decides by",
-        "status_may_wait=is_on_the_way and status.only_counts(statefulset, counted),",
+        "status_may_wait=is_on_the_way and told is None and status.only_counts(statefulset, counted),",
         "status_may_wait=is_on_the_way,",
     ),
     # ordering
@@ -167,13 +167,13 @@ MUTANTS = (
     Mutant(
         "update.py",
         "S93: one slot too many stays at the current revision",
-        "ordinal - statefulset.start < staying",
-        "ordinal - statefulset.start <= staying",
+        "statefulset.slots.index(ordinal) < staying",
+        "statefulset.slots.index(ordinal) <= staying",
     ),
     Mutant(
         "update.py",
         "S89: the partition is taken for an ordinal",
-        "ordinal - statefulset.start < staying",
+        "statefulset.slots.index(ordinal) < staying",
         "ordinal < staying",
     ),
     Mutant(
@@ -191,13 +191,13 @@ MUTANTS = (
     Mutant(
         "update.py",
         "S96: the slot at the partition is never updated",
-        "ordinal - statefulset.start < statefulset.partition:",
-        "ordinal - statefulset.start <= statefulset.partition:",
+        "statefulset.slots.index(ordinal) < statefulset.partition:",
+        "statefulset.slots.index(ordinal) <= statefulset.partition:",
     ),
     Mutant(
         "update.py",
         "S89: the update's partition is taken for an ordinal",
-        "ordinal - statefulset.start < statefulset.partition:",
+        "statefulset.slots.index(ordinal) < statefulset.partition:",
         "ordinal < statefulset.partition:",
     ),
     Mutant(
@@ -234,8 +234,8 @@ MUTANTS = (
     Mutant(
         "replicas.py",
         "S96, S100: the update begins at the bottom",
-        "self._not_updated = Ordinals(highest=True, untouched=statefulset.slots)",
-        "self._not_updated = Ordinals(untouched=statefulset.slots)",
+        "self._not_updated = Ordinals(highest=True, untouched=slots.span, left_out=slots.left_out)",
+        "self._not_updated = Ordinals(untouched=slots.span, left_out=slots.left_out)",
     ),
     Mutant(
         "replicas.py",
