@@ -13,6 +13,7 @@ from archives import BuiltLayer, configuration, digest_of, write_archive
 from packages import BuildFailed, Package
 from recipes import BASE, RECIPES, Contents, Recipe
 
+from holdfast.node.images.loading import load
 from holdfast.node.images.references import normalise
 from holdfast.node.images.store import ImageStore
 
@@ -119,7 +120,7 @@ def test_the_store_loads_what_was_built(tmp_path: Path) -> None:
     stack = [built[base.key], built[upper.key]]
     config = configuration(RECIPE, [X], [layer.diff_id for layer in stack])
     write_archive(tmp_path / "x.tar", RECIPE.names, config, stack)
-    (record,) = ImageStore(tmp_path / "store").load(tmp_path / "x.tar")
+    (record,) = load(ImageStore(tmp_path / "store"), tmp_path / "x.tar")
     assert record.references == RECIPE.names
     assert (record.stop_signal, record.volumes) == ("SIGQUIT", ("/data",))
 

@@ -38,7 +38,7 @@ class Machine:
         self.statuses: list[dict[str, Any]] = []
 
     async def start(self) -> None:
-        self.api = FaultyClient(self.server.client("node"), lambda: NO_FAULTS, self._world.random)
+        self.api = FaultyClient(lambda: self.server.client("node"), lambda: NO_FAULTS, self._world.random)
         self.agent = Agent(self.api, self.runtime, self._world, self._config, readings=self._look)
         self._agent = asyncio.create_task(self.agent.run())
 

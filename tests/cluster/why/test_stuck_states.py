@@ -15,7 +15,6 @@ from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.cluster.why.asking import answer, parse_question
 from holdfast.cluster.why.evidence import gather
-from holdfast.node.runtime.simulated import Script
 from holdfast.simulation.cluster import simulate
 from holdfast.simulation.scenarios import web
 
@@ -102,15 +101,8 @@ class Stuck:
     """What happens before, given the cluster."""
 
 
-MISSING = "example.com/no:1"
-
-
-def without_image(cluster):
-    """No registry knows the image MISSING."""
-    runtime, scripts = cluster.nodes[0].runtime, cluster.script_for
-    runtime._scripts = lambda spec: Script(has_image=False) if spec.image == MISSING else scripts(spec)
-
-
+MISSING = "missing"
+"""An image that no simulated machine finds."""
 NO_PROBE = {"readinessProbe": None}
 
 STATES = [
@@ -266,16 +258,15 @@ STATES = [
         [a_set(container={"image": MISSING})],
         "sts/web",
         ["statefulset/web", "pod/web-0"],
-        "the image example.com/no:1 of container main cannot be pulled",
+        "the image missing of container main cannot be pulled",
         "kubectl set image statefulset/web main=IMAGE  or holdfast image load FILE",
-        first=without_image,
     ),
     Stuck(
         "image that may not be pulled",
         [pod(container={"image": MISSING, "imagePullPolicy": "Never"})],
         "pod/p",
         ["pod/p"],
-        "the image example.com/no:1 of container main is not here, and imagePullPolicy Never forbids fetching it",
+        "the image missing of container main is not here, and imagePullPolicy Never forbids fetching it",
         "holdfast image load FILE",
     ),
     Stuck(
@@ -403,7 +394,6 @@ STATES = [
             cluster.run_for(60),
             cluster.apply(a_set()),
         ),
-        first=without_image,
     ),
     Stuck(
         "partition",

@@ -4,7 +4,7 @@ from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.pod import PODS
 from holdfast.controllers.statefulset.revisions import HASH_LABEL
 from holdfast.simulation.cluster import simulate
-from holdfast.simulation.mishaps import pod_names
+from holdfast.simulation.losses import pod_names
 
 from .builders import Cluster, owner, settle, statefulset
 from .upstream import A_LONG_TIME_S, a_set, messages, pod, running

@@ -36,7 +36,7 @@ def revisions(cluster):
 
 
 @pytest.mark.parametrize("cure", [CORRECTED, REVERTED], ids=["corrected", "rolled back"])
-def test_kubernetes_67250_s102_an_ordered_rollout_that_broke_stays_broken_with_us_as_well(cure):
+def test_s102_kubernetes_67250_an_ordered_rollout_that_broke_stays_broken_with_us_as_well(cure):
     """kubernetes#67250: the broken pod is waited for, so that neither a corrected nor the old template reaches it.
 
     Users build on the order of these steps (S102): it stays the default, and somebody has to delete the pod.
@@ -55,7 +55,7 @@ def test_kubernetes_67250_s102_an_ordered_rollout_that_broke_stays_broken_with_u
 
 
 @pytest.mark.parametrize("rule", [OURS, broken_pods_use_up_the_budget])
-def test_kubernetes_137409_s103_a_parallel_rollout_that_broke_is_repaired_by_a_new_template(monkeypatch, rule):
+def test_s103_kubernetes_137409_a_parallel_rollout_that_broke_is_repaired_by_a_new_template(monkeypatch, rule):
     """kubernetes#137409: in 1.35.0 the broken pod used up maxUnavailable, so that it was never replaced itself."""
     if rule:
         rule(monkeypatch)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from holdfast.controllers.statefulset.views import Pod
+from holdfast.api import feature_gates
+from holdfast.api.feature_gates import MAX_UNAVAILABLE_STATEFUL_SET
+from holdfast.controllers.statefulset.views import Pod, StatefulSet
 from holdfast.simulation.observation import Facts, Observation
 
 from .moments import CONTROLLER, Moment, moments, set_of
@@ -41,12 +43,14 @@ def _why_not_made(moment: Moment, pod: Pod) -> str:
 def _why_not_of_revision(moment: Moment, ordinal: int, name: str) -> str:
     """Of the current revision below the partition, else of the newest."""
     statefulset = moment.set
+    if statefulset.beyond.is_paused:
+        return ""  # what it was when the set was paused
     is_new = moment.revisions.may_be(name, statefulset.template)
     current = str(statefulset.status.get("currentRevision") or "")
     staying = statefulset.partition
     if not statefulset.has_partition:
         staying = int(statefulset.status.get("currentReplicas") or 0)
-    if statefulset.is_updated_by_deletion or ordinal - statefulset.start >= staying:
+    if statefulset.is_updated_by_deletion or statefulset.slots.index(ordinal) >= staying:
         return "" if is_new else f"of revision {name}, which is not the newest"
     if name == current and moment.revisions.versions(name) != [None]:
         return ""
@@ -69,11 +73,16 @@ class PodsStopForAReason:
         for moment in moments(seen, facts, key, self._own.get(key, 0)):
             reason = _why_not_deleted(moment, pod)
             if not reason:
-                if moment.set.is_ordered or _is_update(moment, pod):
+                if (moment.set.is_ordered or _is_update(moment, pod)) and not _goes_with_others(moment.set):
                     self._own[key] = seen.revision
                 return ""
             reasons.append(reason)
         return f"{seen.key} was deleted {reasons[0] if reasons else 'for no set'}"
+
+
+def _goes_with_others(statefulset: StatefulSet) -> bool:
+    """Whether one sync may delete several pods of an update (S103, docs/beyond.md)."""
+    return statefulset.is_recreated or feature_gates.is_enabled(MAX_UNAVAILABLE_STATEFUL_SET)
 
 
 def _is_update(moment: Moment, pod: Pod) -> bool:
@@ -115,10 +124,20 @@ def _why_not_updated(moment: Moment, ordinal: int, pod: Pod) -> str:
     statefulset, name = moment.set, moment.set.name
     if statefulset.is_updated_by_deletion:
         return "for an update that is the user's to make"
-    if ordinal - statefulset.start < statefulset.partition:
+    if statefulset.slots.index(ordinal) < statefulset.partition:
         return f"below the partition {statefulset.partition}"
     if not moment.may_be_outdated(pod):
         return "without a reason"
+    if statefulset.beyond.is_paused:
+        return "for an update although updates are paused"
+    if statefulset.is_recreated:
+        return ""
+    unfit = [one for one in statefulset.slots if one != ordinal and not moment.is_fit(one)]
+    if statefulset.beyond.unsticks and not pod.is_ready:
+        return ""
+    if _goes_with_others(statefulset):
+        most = statefulset.max_unavailable
+        return f"for an update although {len(unfit)} pods were not available" if len(unfit) >= most else ""
     if statefulset.is_ordered:
         if moment.first_unfit is not None:
             return f"for an update although {name}-{moment.first_unfit} was not available"
