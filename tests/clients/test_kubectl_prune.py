@@ -68,8 +68,9 @@ def test_a_set_remembers_what_was_applied_with_it(kubectl, monkeypatch, parent, 
         "service/service pruned",
     ]
     assert left(kubectl) == ["configmap/a"]
-    kinds = r"jsonpath={.metadata.annotations.applyset\.kubernetes\.io/contains-group-kinds}"
-    assert kubectl("get", f"{parent}/parent", "-o", kinds) == "ConfigMap"
+    annotation, content = ("kinds", "ConfigMap") if kubectl.minor >= 29 else ("resources", "configmaps")
+    noted = rf"jsonpath={{.metadata.annotations.applyset\.kubernetes\.io/contains-group-{annotation}}}"
+    assert kubectl("get", f"{parent}/parent", "-o", noted) == content
     identity = kubectl("get", f"{parent}/parent", "-o", r"jsonpath={.metadata.labels.applyset\.kubernetes\.io/id}")
     part_of = ("get", "cm", "-l", f"applyset.kubernetes.io/part-of={identity}", "-o", "name")
     assert kubectl(*part_of) == "configmap/a\n"

@@ -53,7 +53,7 @@ def test_labels_and_annotations_are_listed_kept_and_taken_away(kubectl):
     kubectl("create", "configmap", "c")
     kubectl("label", "cm/c", "a=1", "b=2")
     kubectl("annotate", "cm/c", "note=x")
-    assert kubectl("label", "cm/c", "--list").splitlines() == ["a=1", "b=2"]
+    assert sorted(kubectl("label", "cm/c", "--list").splitlines()) == ["a=1", "b=2"]
     assert kubectl("annotate", "cm/c", "--list") == "note=x\n"
     assert "already has a value (x)" in kubectl.fails("annotate", "cm/c", "note=y")
     assert kubectl("annotate", "cm/c", "note=y", "--overwrite") == "configmap/c annotated\n"
