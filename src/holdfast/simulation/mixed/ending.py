@@ -27,8 +27,11 @@ QUIET_S = 400.0
 LOOK_EVERY_S = 5.0
 
 
-def end(cluster: Cluster, shape: Shape) -> None:
-    """After the last fault. Raises NeverHappened or AssertionError."""
+def end(cluster: Cluster, shape: Shape, *, needs_waking: bool) -> None:
+    """After the last fault. Raises NeverHappened or AssertionError.
+
+    A set that `needs_waking` had a revision deleted, which nobody watches (S155); any other has to get on by itself.
+    """
     for number in range(len(cluster.nodes)):
         cordon(cluster, number, False)
     _make_whole(cluster, shape)
@@ -36,6 +39,8 @@ def end(cluster: Cluster, shape: Shape) -> None:
     while problem := _problem(cluster):
         if cluster.time_s > end_s:
             raise NeverHappened(f"{problem}; last changes:\n" + "\n".join(cluster.trace))
+        if needs_waking:
+            cluster.patch(STATEFUL_SETS, NAME, {"metadata": {"annotations": {"looked-at": str(cluster.time_s)}}})
         _put_right(cluster)
         _wait(cluster, PATIENCE_S)
     _drop_what_waits(cluster)
@@ -84,9 +89,7 @@ def _pods(cluster: Cluster) -> dict[int | None, Pod]:
 
 
 def _put_right(cluster: Cluster) -> None:
-    """What the rules leave to a human: pods of a broken template (S102), those whose claim is on its way out, and a
-    set that nothing wakes, since nobody watches its revisions (S155)."""
-    cluster.patch(STATEFUL_SETS, NAME, {"metadata": {"annotations": {"looked-at": str(cluster.time_s)}}})
+    """What the rules leave to a human: pods of a broken template (S102), and those whose claim is on its way out."""
     revisions = {name_of(one): one for one in cluster.objects(CONTROLLER_REVISIONS, "default")}
     current = revisions.get(str(_set(cluster).status.get("currentRevision")))
     is_current_broken = current is None or not _is_healthy(template_of(current))

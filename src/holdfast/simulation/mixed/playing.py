@@ -10,6 +10,7 @@ from holdfast.api.errors import Conflict, NotFound
 from holdfast.simulation.cluster import simulate
 
 from .ending import end
+from .steps import DeleteRevision
 from .story import Story
 
 NGINX = {
@@ -37,5 +38,5 @@ def tell(story: Story) -> Played:
             with suppress(NotFound, Conflict):  # gone or changed since the user looked
                 step.take(cluster)
         cluster.heal()
-        end(cluster, story.shape)
+        end(cluster, story.shape, needs_waking=any(isinstance(step, DeleteRevision) for step in story.steps))
         return Played(cluster.fingerprint, cluster.time_s)
