@@ -255,13 +255,19 @@ class Cluster:
         """Raises NeverHappened."""
         end_s = self._loop.time() + within_s
         while not condition():
-            if self._loop.time() >= end_s:
-                raise NeverHappened(f"not within {within_s:g} s; last changes:\n" + "\n".join(self.trace))
+            self._may_go_on(end_s, within_s)
             self.run_for(STEP_S)
 
+    def _may_go_on(self, end_s: float, within_s: float) -> None:
+        if self._loop.time() >= end_s:
+            raise NeverHappened(f"not within {within_s:g} s; last changes:\n" + "\n".join(self.trace))
+
     def run_until_quiet(self, quiet_s: float = 60.0, within_s: float = 600.0) -> None:
-        """Until nothing but heartbeats has been written for a while (DESIGN 4.6)."""
-        self.run_until(lambda: self._loop.time() - self._witness.last_write_s >= quiet_s, within_s)
+        """Until nothing but heartbeats has been written for a while (DESIGN 4.6). Raises NeverHappened."""
+        end_s = self._loop.time() + within_s
+        while (left_s := quiet_s - (self._loop.time() - self._witness.last_write_s)) > 0:
+            self._may_go_on(end_s, within_s)
+            self.do(asyncio.sleep(max(left_s, STEP_S)))
 
     @property
     def fingerprint(self) -> str:

@@ -20,7 +20,8 @@ from .process import Process
 
 OTHERS = (STATEFUL_SETS, PODS, PERSISTENT_VOLUME_CLAIMS)
 """What another writer touches."""
-IDLE_S = 1.0
+IDLE_S = 15.0
+"""How often somebody looks whether a fault that does not happen has begun to."""
 
 
 class Mishaps:
