@@ -35,12 +35,14 @@ def end(cluster: Cluster, shape: Shape, *, needs_waking: bool) -> None:
     for number in range(len(cluster.nodes)):
         cordon(cluster, number, False)
     _make_whole(cluster, shape)
+    if needs_waking:
+        _wake(cluster)
     end_s = cluster.time_s + LONGEST_S
     while problem := _problem(cluster):
         if cluster.time_s > end_s:
             raise NeverHappened(f"{problem}; last changes:\n" + "\n".join(cluster.trace))
         if needs_waking:
-            cluster.patch(STATEFUL_SETS, NAME, {"metadata": {"annotations": {"looked-at": str(cluster.time_s)}}})
+            _wake(cluster)
         _put_right(cluster)
         _wait(cluster, PATIENCE_S)
     _drop_what_waits(cluster)
@@ -48,6 +50,10 @@ def end(cluster: Cluster, shape: Shape, *, needs_waking: bool) -> None:
     problem = _problem(cluster)
     assert not problem, problem
     _is_as_it_should_be(cluster)
+
+
+def _wake(cluster: Cluster) -> None:
+    cluster.patch(STATEFUL_SETS, NAME, {"metadata": {"annotations": {"looked-at": str(cluster.time_s)}}})
 
 
 def _make_whole(cluster: Cluster, shape: Shape) -> None:
