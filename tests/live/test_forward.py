@@ -23,6 +23,9 @@ socketserver.ThreadingTCPServer(("127.0.0.1", 7000), Echo).serve_forever()
 """
 
 
+SLOW = 'import socket; socket.create_server(("127.0.0.1", 7000)).accept()[0].sendall(b"hello")'
+
+
 @pytest.fixture(scope="module")
 def echo(cluster):
     container = {
@@ -109,6 +112,15 @@ def test_a_connection_made_while_the_pod_is_away_waits_for_the_next_one(echo):
         name, after, _ = ask(port)
     assert (name, after != before) == ("echo-0", True)
     assert "now connecting to echo-0, created" in said[0]
+
+
+def test_a_program_that_is_slow_to_listen_is_waited_for_too(echo):
+    container = {"name": "main", "image": "host", "command": ["sh", "-c", f"sleep 2; exec python3 -c '{SLOW}'"]}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slow"}, "spec": spec}
+    echo.kubectl("apply", "-f", "-", manifest=json.dumps(manifest))
+    with forward(echo, "slow", ":7000") as ((port,), _), socket.create_connection(("127.0.0.1", port), 30) as client:
+        assert client.recv(10) == b"hello"
 
 
 def test_it_outlives_the_daemon(echo):

@@ -16,6 +16,7 @@ from holdfast.cluster.connect import as_administrator
 from holdfast.cluster.forward.forwarder import Forwarder, Listening
 from holdfast.cluster.forward.targets import Port, Target, Unclear, parse_port, parse_target
 from holdfast.cluster.home import Home
+from holdfast.world import real_world
 
 from .output import Failure, home_option, output_option, step
 
@@ -58,7 +59,7 @@ def command(
     connection = _connection(home, kubeconfig)
     try:
         namespace = namespace or connection().namespace
-        forwarder = Forwarder(connection, namespace, meant, wait_s=wait_s, say=step)
+        forwarder = Forwarder(connection, namespace, meant, wait_s=wait_s, clock=real_world().clock, say=step)
         asyncio.run(_forward(forwarder, meant, address, wanted, output))
     except KeyboardInterrupt:
         return

@@ -9,15 +9,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from holdfast.api.conditions import condition
 from holdfast.api.errors import ApiError
 from holdfast.api.resource import Manifest
+from holdfast.api.times import parse_time
 from holdfast.client import Client, Unreachable
 from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
+from holdfast.world import Clock
 
 from .lookup import AGAIN_AFTER_S, aim, ready_pod
 from .targets import Aim, Port, Target, Unclear, port_of
 from .tunnel import Refused, Tunnel, tunnel
+
+NEW_S = 10.0
+"""So long a program that has just been started may take until it listens."""
+REFUSED_WITHIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Forwarder:
         target: Target,
         *,
         wait_s: float,
+        clock: Clock,
         say: Callable[[str], None],
     ) -> None:
         """`connection` is asked anew each time, since a cluster may come back elsewhere; it may raise Unreachable.
@@ -49,6 +57,7 @@ class Forwarder:
         self._namespace = namespace
         self._target = target
         self._wait_s = wait_s
+        self._clock = clock
         self._say = say
         self._last_uid = ""
 
@@ -88,18 +97,30 @@ class Forwarder:
             writer.close()
 
     async def _connect(self, stack: contextlib.AsyncExitStack, remote: str) -> Tunnel:
-        """Until it succeeds: a pod that was ready a moment ago may be gone."""
+        """Until it succeeds: a pod that was ready a moment ago may be gone, a new one may not listen yet."""
         while True:
             try:
-                async with self._client() as client:
-                    pod, meant = await self._find(client)
-                name, port = pod["metadata"]["name"], port_of(pod, meant, remote)
-                through = await stack.enter_async_context(tunnel(self._connection(), self._namespace, name, port))
+                async with contextlib.AsyncExitStack() as trial:
+                    pod, through = await self._try(trial, remote)
+                    if not self._is_new(pod) or not await through.refusal(REFUSED_WITHIN_S):
+                        await stack.enter_async_context(trial.pop_all())
+                        self._note(pod)
+                        return through
             except Unreachable:
-                await asyncio.sleep(AGAIN_AFTER_S)
-                continue
-            self._note(pod)
-            return through
+                pass
+            await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _try(self, trial: contextlib.AsyncExitStack, remote: str) -> tuple[Manifest, Tunnel]:
+        async with self._client() as client:
+            pod, meant = await self._find(client)
+        name, port = pod["metadata"]["name"], port_of(pod, meant, remote)
+        return pod, await trial.enter_async_context(tunnel(self._connection(), self._namespace, name, port))
+
+    def _is_new(self, pod: Manifest) -> bool:
+        """Whether its program may just have been started: without a probe it counts as ready before it listens."""
+        ready = condition(pod, "Ready") or {}
+        age = self._clock.now() - parse_time(ready["lastTransitionTime"])
+        return age.total_seconds() < NEW_S
 
     def _note(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]

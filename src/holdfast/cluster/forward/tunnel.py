@@ -32,6 +32,14 @@ class Tunnel:
         self._data = data
         self._error = error
 
+    async def refusal(self, within_s: float) -> str:
+        """What the pod's side says against the connection, if it does so soon; before anything was sent."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._problem()
+        except TimeoutError:
+            return ""
+
     async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Copies both ways until the pod's side has ended. Raises Refused."""
         sending = asyncio.create_task(self._send(reader))
