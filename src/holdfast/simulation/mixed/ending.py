@@ -30,13 +30,11 @@ LOOK_EVERY_S = 5.0
 def end(cluster: Cluster, shape: Shape, *, needs_waking: bool) -> None:
     """After the last fault. Raises NeverHappened or AssertionError.
 
-    A set that `needs_waking` had a revision deleted, which nobody watches (S155); any other has to get on by itself.
+    A set that `needs_waking` may have lost a revision, which nobody watches (S155); any other has to get on by itself.
     """
     for number in range(len(cluster.nodes)):
         cordon(cluster, number, False)
     _make_whole(cluster, shape)
-    if needs_waking:
-        _wake(cluster)
     end_s = cluster.time_s + LONGEST_S
     while problem := _problem(cluster):
         if cluster.time_s > end_s:
@@ -46,6 +44,9 @@ def end(cluster: Cluster, shape: Shape, *, needs_waking: bool) -> None:
         _put_right(cluster)
         _wait(cluster, PATIENCE_S)
     _drop_what_waits(cluster)
+    if needs_waking:
+        cluster.run_until_quiet(within_s=LONGEST_S)  # what is to be collected has been
+        _wake(cluster)
     cluster.run_until_quiet(QUIET_S, within_s=LONGEST_S)
     problem = _problem(cluster)
     assert not problem, problem

@@ -10,7 +10,7 @@ from holdfast.api.errors import Conflict, NotFound
 from holdfast.simulation.cluster import simulate
 
 from .ending import end
-from .steps import DeleteRevision
+from .steps import DeleteRevision, DeleteSet
 from .story import Story
 
 NGINX = {
@@ -19,6 +19,10 @@ NGINX = {
     "metadata": {"name": "nginx", "namespace": "default"},
     "spec": {"clusterIP": "None", "selector": {"app": "nginx"}, "ports": [{"name": "web", "port": 80}]},
 }
+
+LOSES_REVISIONS = (DeleteRevision, DeleteSet)
+"""After these a set may stand on a revision that goes: it uses that of a set of the same name (S77), which is collected
+with that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +42,5 @@ def tell(story: Story) -> Played:
             with suppress(NotFound, Conflict):  # gone or changed since the user looked
                 step.take(cluster)
         cluster.heal()
-        end(cluster, story.shape, needs_waking=any(isinstance(step, DeleteRevision) for step in story.steps))
+        end(cluster, story.shape, needs_waking=any(isinstance(step, LOSES_REVISIONS) for step in story.steps))
         return Played(cluster.fingerprint, cluster.time_s)
