@@ -69,7 +69,7 @@ def complete_claims(seen: Sees, ordinal: int, pod: Pod) -> list[Action]:
 def condemn_claims(seen: Sees, ordinal: int, pod: Pod) -> list[Action]:
     """For a pod that will be deleted for good: its claims' owners, if they are not right (S56, S61)."""
     owners = claims.owners_of(seen.statefulset, pod.name, pod.uid, is_condemned=True)
-    return _own_claims(seen, ordinal, owners) if not are_claims_right(seen, ordinal, owners) else []
+    return _own_claims(seen, ordinal, owners, are_made=False) if not are_claims_right(seen, ordinal, owners) else []
 
 
 def repair_pod(seen: Sees, ordinal: int, pod: Pod) -> list[Action]:
@@ -144,13 +144,14 @@ def are_claims_right(seen: Sees, ordinal: int, owners: claims.Owners) -> bool:
     return True
 
 
-def _own_claims(seen: Sees, ordinal: int, owners: claims.Owners) -> list[Action]:
+def _own_claims(seen: Sees, ordinal: int, owners: claims.Owners, *, are_made: bool = True) -> list[Action]:
+    """`are_made`: claims that are not seen have just been made, by the actions before these."""
     actions: list[Action] = []
     for name in claims.claim_names(seen.statefulset, ordinal):
         claim = seen.claim_named(name)
         failure = f"could not update claim {name} for delete policy ownerRefs: {{error}}"
         if claim is None:
-            if reference := claims.wanted_reference(owners):
+            if are_made and (reference := claims.wanted_reference(owners)):
                 patch = {"metadata": {"ownerReferences": [reference]}}
                 namespace = seen.statefulset.namespace
                 actions.append(Patch(PERSISTENT_VOLUME_CLAIMS, namespace, name, patch, type=STRATEGIC, error=failure))
