@@ -431,7 +431,8 @@ MUTANTS = (
     Mutant(
         "writes.py",
         "S56: surplus pods' claims keep their owners",
-        "return _own_claims(seen, ordinal, owners) if not are_claims_right(seen, ordinal, owners) else []",
+        "return _own_claims(seen, ordinal, owners, are_made=False) if not are_claims_right(seen, ordinal, owners) "
+        "else []",
         "return []",
     ),
     # identity
