@@ -6,6 +6,7 @@ import asyncio
 import random
 import selectors
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from holdfast.world import World
@@ -42,6 +43,28 @@ class _Jump(selectors.DefaultSelector):
         return []  # nothing comes from outside: no sockets, no threads
 
 
+class _Numbered:
+    """Sets of these are gone through in an order that depends on nothing but what was made before.
+
+    The hash of a future is its address otherwise, which differs from run to run.
+    """
+
+    def __init__(self, number: int, *args: Any, **options: Any) -> None:
+        self._number = number
+        super().__init__(*args, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _Future(_Numbered, asyncio.Future[Any]):
+    pass
+
+
+class _Task(_Numbered, asyncio.Task[Any]):
+    pass
+
+
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """An event loop whose time jumps to the next timer.
 
@@ -50,7 +73,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._jump = _Jump()
+        self._numbers = count()
         super().__init__(self._jump)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return _Future(next(self._numbers), loop=self)
 
     def time(self) -> float:
         return self._jump.now_s
@@ -58,7 +85,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def create_task(self, coro: Any, *, name: Any = None, **options: Any) -> asyncio.Task[Any]:
         if name is None and (parent := asyncio.current_task(self)) is not None:
             name = parent.get_name()
-        return super().create_task(coro, name=name, **options)
+        return _Task(next(self._numbers), coro, loop=self, name=name, **options)
 
 
 class SimulatedClock:

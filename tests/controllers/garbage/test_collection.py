@@ -123,3 +123,17 @@ def test_a_view_that_lags_deletes_nothing_that_is_owned():
                 cluster.run_for(3)
             cluster.run_for(40)
             assert len(names(cluster)) == 10
+
+
+def test_w86_a_view_that_lags_deletes_nothing_whose_owner_is_orphaning_by_now():
+    """Its user asked for the foreground first, and thought better of it before anybody looked."""
+    for seed in range(10):
+        with simulate(seed, nodes=0) as cluster:
+            owner = make(cluster, thing("a"))
+            make(cluster, thing("child", owner))
+            cluster.run_for(2)
+            cluster.faults = Faults(watch_delay_s=20)
+            cluster.delete(CONFIG_MAPS, "a", propagation="Foreground")
+            cluster.delete(CONFIG_MAPS, "a", propagation="Orphan")
+            cluster.run_for(60)
+            assert names(cluster) == ["child"]

@@ -19,6 +19,8 @@ BY_OWNER, BY_UID = "owner uid", "uid"
 
 NEVER_COLLECTED = {"Event"}
 
+_FATAL = (Owner.ABSENT, Owner.ELSEWHERE, Owner.WAITING)
+
 
 def collectable() -> tuple[Resource, ...]:
     """Kinds that take part, each once: not events, which belong to nobody (W88)."""
@@ -114,8 +116,11 @@ class GarbageCollector:
         return Object(informer.resource, manifest)
 
     async def verify(self, observed: ObservedObject, client: Client) -> ObservedObject:
-        """An owner that is missing from the view is looked up at the server: views lag (W85)."""
-        if all(owner not in (Owner.ABSENT, Owner.ELSEWHERE) for _, owner in observed.owners):
+        """What would delete the object is looked up at the server: views lag (W85).
+
+        An owner that is missing from the view may be there; one that waits for its dependents may let them go by now.
+        """
+        if all(owner not in _FATAL for _, owner in observed.owners):
             return observed
         return await self._confirm(observed, client)
 
@@ -123,7 +128,7 @@ class GarbageCollector:
         namespace = observed.object.metadata.get("namespace", "")
         owners = []
         for reference, owner in observed.owners:
-            if owner in (Owner.ABSENT, Owner.ELSEWHERE):
+            if owner in _FATAL:
                 owner = await self._live_state(reference, namespace, owner, client)
             owners.append((reference, owner))
         return replace(observed, owners=owners)
@@ -135,9 +140,9 @@ class GarbageCollector:
         try:
             owner = await client.get(resource, reference["name"], namespace if resource.namespaced else "")
         except NotFound:
-            return cached
-        if owner["metadata"]["uid"] != reference["uid"]:
-            return cached
+            owner = None
+        if owner is None or owner["metadata"]["uid"] != reference["uid"]:
+            return Owner.ABSENT if cached is Owner.WAITING else cached
         return Owner.WAITING if Object(resource, owner).waits_for_dependents else Owner.ALIVE
 
     def plan(self, observed: ObservedObject) -> Plan:
