@@ -131,6 +131,8 @@ def _problem(cluster: Cluster) -> str:
         pod = pods[ordinal]
         if pod.is_unavailable(statefulset.min_ready_s, now):
             return f"pod {ordinal} is not available"
+        if not _is_healthy(pod.manifest):
+            return f"pod {ordinal} is of a broken template"  # though it may be ready for a moment between two crashes
         if not matches(statefulset, pod) or controller_uid(pod.manifest) != statefulset.uid:
             return f"pod {ordinal} is not the set's"
         is_updated = pod.revision in revisions and records(revisions[pod.revision], statefulset.template)
