@@ -115,7 +115,7 @@ def purge(cluster):
 
 
 def left_behind(home, network):
-    """Mounts, processes, routes, addresses, tables and control groups of a cluster that should be gone."""
+    """Mounts, loop devices, processes, routes, addresses, tables and groups of a cluster that should be gone."""
     found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(home) in line]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -126,6 +126,8 @@ def left_behind(home, network):
     for command in (["ip", "route"], ["ip", "-o", "address"]):
         done = subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True)
         found += [line for line in done.stdout.splitlines() if f" {network.removesuffix('.0.0/16')}." in f" {line}"]
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        found += [line for line in path.read_text().splitlines() if str(home) in line]
     tables = subprocess.run(["nft", "list", "tables"], env={"PATH": SEARCH}, capture_output=True, text=True).stdout
     found += [line for line in tables.splitlines() if table_name(str(home)) in line]
     return found + [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{control_group(Home(home), 0)}")]

@@ -33,6 +33,7 @@ from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecre
 from holdfast.controllers.servicecidrs.controller import ServiceCidrController
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.ttl.controller import TtlAfterFinished
+from holdfast.controllers.volumes.abandoned import AbandonedVolumes
 from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
@@ -165,7 +166,11 @@ def controllers(
         lambda: ServiceCidrController(clock),
         ClusterRoleAggregation,
     ]
-    on_disk: list[Callable[[], Any]] = [lambda: LocalProvisioner(volumes_root), lambda: Reclaimer(clock)]
+    on_disk: list[Callable[[], Any]] = [
+        lambda: LocalProvisioner(volumes_root, directories),
+        lambda: AbandonedVolumes(volumes_root, directories),
+        lambda: Reclaimer(clock, volumes_root),
+    ]
 
     def decides(make: Callable[[], Controller[Any]]) -> Callable[[], Part]:
         return lambda: Runner(make(), client, informers, world)

@@ -76,6 +76,10 @@ class Home:
         """The user's: how registries are reached, see `node/images/registry/settings.py`."""
         return self.path / "registries.toml"
 
+    @property
+    def nodes(self) -> Path:
+        return self.path / "nodes"
+
     def node(self, number: int) -> Path:
         """What node `number` keeps: its pods' directories and logs."""
-        return self.path / "nodes" / str(number)
+        return self.nodes / str(number)

@@ -13,6 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from holdfast.node.volumes.removal import mounts_below
+from holdfast.world import linux
+
 from . import settings as saved
 from .home import Home
 from .launch import LaunchFailed, agents_lock
@@ -24,9 +27,9 @@ GRACE_S = 30.0
 
 
 def exist(home: Home) -> bool:
-    """Whether there are sandboxes or containers of this data directory; their agent must not be running."""
+    """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
     kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
-    return any(kept) or (home.run / "mnt" / "ns").exists()
+    return any(kept) or (home.run / "mnt" / "ns").exists() or bool(mounts_below(home.nodes))
 
 
 def end(home: Home) -> None:
@@ -78,6 +81,8 @@ async def _end_node(home: Home, settings: Settings, number: int) -> None:
         await runtime.remove_sandbox(uid)
     await parts.take_down()
     await runtime.close()
+    for point in mounts_below(home.node(number) / "pods"):
+        linux.unmount(point)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
     plane = ControlPlane(
         server.client,
         world,
-        directories=LocalDirectories([volumes, "/tmp"]),  # hand-made volumes may be deleted below /tmp only (V54)
+        directories=_directories(volumes, settings),
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
@@ -131,6 +131,13 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
     for component in (CONTROLLERS, SCHEDULER):
         server.api.components[component] = functools.partial(plane.problem, component)
     return plane
+
+
+def _directories(volumes: str, settings: Settings) -> LocalDirectories:
+    """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
+    obstacle = "" if settings.nodes == 0 or choose_runtime(settings.runtime) == "simulated" else "real containers"
+    # Hand-made volumes may be deleted below /tmp only (V54).
+    return LocalDirectories([volumes, "/tmp"], may_size=has_pods(settings), obstacle=obstacle)
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:

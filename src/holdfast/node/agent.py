@@ -49,6 +49,7 @@ from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
+from .volumes.sized import SizedVolumes
 from .volumes.usage import VolumeUse
 from .worker import PodWorker
 
@@ -172,7 +173,8 @@ class Agent:
         if state is None:
             return ImaginedVolumes(self._client, lambda: registration.node)
         memory = self._config.run_dir or state / "run"
-        return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node)
+        plugins = {"csi": SizedVolumes(self._config.volumes_dir)} if self._config.volumes_dir else None
+        return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node, plugins)
 
     def _make_evictions(self, registration: Registration) -> Evictions:
         shared, config = self._shared, self._config

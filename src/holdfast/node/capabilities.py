@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.disks import capability as sizing
 from holdfast.world import linux
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -63,7 +64,7 @@ class Capabilities:
 
 def probe(directory: Path | None = None) -> Capabilities:
     """Everything, in about a tenth of a second. `directory` is on the file system that will hold containers."""
-    return Capabilities((*_for_containers(directory), *_network(), *_beyond()))
+    return Capabilities((*_for_containers(directory), *_network(), *_volumes(directory), *_beyond()))
 
 
 def probe_containers(directory: Path | None = None) -> Capabilities:
@@ -91,6 +92,25 @@ def _network() -> list[Capability]:
     return [nft, rules]
 
 
+def _volumes(directory: Path | None) -> list[Capability]:
+    """No capability of the first name: volumes are plain directories; of the second: they grow with their next pod."""
+    found = sizing.find_out(directory or Path(tempfile.gettempdir()))
+    size = "volumes with a size of their own: without, they are as large as the disk"
+    grow = "such volumes grow under running pods: without, when no pod has them mounted"
+    tools = "apt install e2fsprogs; modprobe loop; run as root"
+    right = "" if found.grows_mounted else found.obstacle or "CAP_SYS_RESOURCE is missing"
+    return [
+        Capability("sized-volumes", not found.obstacle, size, found.obstacle, tools if found.obstacle else ""),
+        Capability(
+            "online-growth",
+            found.grows_mounted,
+            grow,
+            right,
+            "" if found.grows_mounted else "give root CAP_SYS_RESOURCE",
+        ),
+    ]
+
+
 def _beyond() -> list[Capability]:
     return [
         _attempted(
@@ -103,7 +123,6 @@ def _beyond() -> list[Capability]:
         _program("newuidmap", "several users in containers without root", "apt install uidmap"),
         _device("/dev/fuse", "NFS volumes without a kernel client"),
         _device("/dev/net/tun", "ways out of the pod network without root"),
-        _device("/dev/loop-control", "volumes with an enforced size"),
         _program("zstd", "images with zstd layers", "apt install zstd"),
         _program("proot", "images where nothing else can run", "apt install proot"),
     ]

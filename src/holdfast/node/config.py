@@ -40,6 +40,8 @@ class AgentConfig:
     """Requires the API server's client certificate."""
     image_dir: Path | None = None
     """On the disk that images take; default: `state_dir`."""
+    volumes_dir: Path | None = None
+    """Where the local provisioner of this machine keeps volumes; None: there are none with a size."""
     eviction_hard: Mapping[str, str] = field(default_factory=lambda: dict(HARD))
     """Below what the node is short of something and ends pods, such as `{"memory.available": "100Mi"}` (N146)."""
     resync_s: tuple[float, float] = (60.0, 90.0)

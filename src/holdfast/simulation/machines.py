@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from holdfast.client import Client
+from holdfast.controllers.volumes.effects import Backing
 from holdfast.node.agent import Agent
 from holdfast.node.config import AgentConfig
 from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState
@@ -40,9 +41,29 @@ class Directories:
 
     def __init__(self) -> None:
         self.present: set[str] = set()
+        self._making: set[str] = set()
+
+    async def backing(self, size_bytes: int) -> Backing:
+        return Backing()
 
     async def create(self, path: str) -> None:
+        self._making.add(path)
         self.present.add(path)
+
+    async def create_sized(self, path: str, size_bytes: int) -> None:
+        raise AssertionError("nothing has a size here")
+
+    async def discard(self, path: str) -> None:
+        self.present.discard(path)
+
+    async def settle(self, path: str) -> None:
+        self._making.discard(path)
+
+    def is_unsettled(self, path: str) -> bool:
+        return path in self._making
+
+    def unsettled(self, root: str) -> list[str]:
+        return sorted(path.removeprefix(f"{root}/") for path in self._making)
 
     async def remove(self, path: str) -> None:
         self.present.discard(path)

@@ -9,6 +9,13 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from holdfast.disks import Disk, images
+from holdfast.disks.capability import Sizing, find_out
+from holdfast.disks.locking import locked
+
+from . import marks
+from .effects import Backing
+
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
@@ -18,12 +25,45 @@ class LocalDirectories:
     File work runs in asyncio's executor: removing a large volume must not stop the event loop.
     """
 
-    def __init__(self, roots: Sequence[str], mount_table: Path = MOUNT_TABLE) -> None:
+    def __init__(
+        self, roots: Sequence[str], mount_table: Path = MOUNT_TABLE, *, may_size: bool = False, obstacle: str = ""
+    ) -> None:
+        """`may_size` is whether nodes here can mount images; `obstacle` is why not, where that has to be told."""
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._mount_table = mount_table
+        self._sizing = None if may_size else Sizing(obstacle, grows_mounted=False)
+        self._may_size = may_size
+
+    async def backing(self, size_bytes: int) -> Backing:
+        """Images wherever they can be had, but not of what the disk could never hold."""
+        if self._sizing is None:
+            self._sizing = await asyncio.to_thread(find_out, Path(self._roots[0]))
+        if not self._may_size or self._sizing.obstacle:
+            return Backing(False, self._sizing.obstacle and f"volumes with a size need {self._sizing.obstacle}")
+        status = os.statvfs(self._roots[0])
+        free_bytes = status.f_bavail * status.f_frsize
+        if size_bytes > free_bytes:
+            return Backing(False, f"only {free_bytes >> 20}Mi of {self._roots[0]} are free")
+        return Backing(is_sized=True)
 
     async def create(self, path: str) -> None:
         await asyncio.to_thread(self._create, path)
+
+    async def create_sized(self, path: str, size_bytes: int) -> None:
+        await asyncio.to_thread(self._create_sized, path, size_bytes)
+
+    async def discard(self, path: str) -> None:
+        await asyncio.to_thread(self._discard, path)
+
+    async def settle(self, path: str) -> None:
+        self._require_below_root(path)
+        marks.take_away(path)
+
+    def is_unsettled(self, path: str) -> bool:
+        return marks.is_there(path)
+
+    def unsettled(self, root: str) -> list[str]:
+        return marks.all_below(root)
 
     async def remove(self, path: str) -> None:
         await asyncio.to_thread(self._remove, path)
@@ -34,6 +74,7 @@ class LocalDirectories:
     def _create(self, path: str) -> None:
         self._require_below_root(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
+        marks.put(path)
         try:
             os.mkdir(path)
         except FileExistsError:
@@ -42,13 +83,33 @@ class LocalDirectories:
             return
         os.chmod(path, 0o777)  # mkdir's own mode is cut by the umask
 
+    def _create_sized(self, path: str, size_bytes: int) -> None:
+        self._require_below_root(path)
+        marks.put(path)
+        images.make(Disk(Path(path)), size_bytes)
+
+    def _discard(self, path: str) -> None:
+        """Its volume may have been there for a moment, and may have been deleted so that its data stays."""
+        disk = Disk(Path(path))
+        if disk.draft.exists() or (disk.exists and not images.was_mounted(disk)):
+            self._remove(path)
+            return
+        self._require_below_root(path)
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+
     def _remove(self, path: str) -> None:
         self._require_below_root(path)
         if not os.path.lexists(path):
             return
         self._require_no_mounts(path)
-        _remove_contents(path)
-        os.rmdir(path)
+        with locked(Path(path)):
+            images.require_detached(Disk(Path(path)))
+            _remove_contents(path)
+            os.rmdir(path)
 
     def _empty(self, path: str) -> None:
         """Anywhere: an administrator names the path of a volume to be recycled. Never through a symbolic link."""

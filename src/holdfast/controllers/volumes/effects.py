@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Plan
@@ -14,11 +14,15 @@ from holdfast.controllers.actions import Plan
 class DirectoryWork:
     """One operation on a directory, and what follows."""
 
-    operation: Literal["create", "remove", "empty"]
+    operation: Literal["create", "create_sized", "discard", "settle", "remove", "empty"]
     path: str
     done: Plan
     failed: Callable[[str], Plan]
     """From the error's text to what follows then."""
+    arguments: tuple[Any, ...] = ()
+    """What the operation wants to know beside the path."""
+    settles: bool = False
+    """Whether the API knows of the directory once `done` is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,46 @@ class Work:
     directory: DirectoryWork | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What a new volume is made of."""
+
+    is_sized: bool = False
+    """An image of the volume's size; else a plain directory, as large as the disk."""
+    why_not: str = ""
+    """What keeps this machine from the former, where that has to be told."""
+
+
+DIRECTORY = Backing()
+
+
 class VolumeDirectories(Protocol):
-    """Directories of local volumes. Every call is idempotent and raises OSError with the reason."""
+    """Directories of local volumes. Every call is idempotent and raises OSError with the reason.
+
+    A directory is unsettled from before it is made until `settle`: were everything to end in between, nobody else
+    would know of it.
+    """
+
+    async def backing(self, size_bytes: int) -> Backing:
+        """What a new volume of that size is to be made of here. Raises nothing."""
 
     async def create(self, path: str) -> None:
         """Makes the directory, writable for everyone (V44)."""
+
+    async def create_sized(self, path: str, size_bytes: int) -> None:
+        """Makes the directory and in it an image of a volume of that size."""
+
+    async def discard(self, path: str) -> None:
+        """Removes what was made and never used; what has been used stays (V134)."""
+
+    async def settle(self, path: str) -> None:
+        """The API knows of the directory now, or it is gone again."""
+
+    def is_unsettled(self, path: str) -> bool:
+        """Whether it may be that only we know of the directory. Never waits."""
+
+    def unsettled(self, root: str) -> list[str]:
+        """The names below `root` of which only we may know. Never waits."""
 
     async def remove(self, path: str) -> None:
         """Removes the directory and what is in it; its absence counts as success.

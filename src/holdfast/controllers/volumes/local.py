@@ -55,16 +55,18 @@ class DirectoryRunner(Runner[T]):
         work = self._decide(observed)
         await self.carry_out(key, replace(work.before, subject=work.subject))
         if work.directory is not None:
-            outcome = await self._perform(work.directory)
+            is_done, outcome = await self._perform(work.directory)
             await self.carry_out(key, replace(outcome, subject=work.subject))
+            if is_done and work.directory.settles:
+                await self._directories.settle(work.directory.path)
 
-    async def _perform(self, work: DirectoryWork) -> Plan:
+    async def _perform(self, work: DirectoryWork) -> tuple[bool, Plan]:
         operation = getattr(self._directories, work.operation)
         try:
-            await operation(work.path)
+            await operation(work.path, *work.arguments)
         except OSError as error:
-            return work.failed(f"{error.strerror or error}: {work.path}")
-        return work.done
+            return False, work.failed(f"{error.strerror or error}: {work.path}")
+        return True, work.done
 
 
 class LocalProvisioner:
@@ -73,9 +75,10 @@ class LocalProvisioner:
     name = LOCAL
     concurrency = 4
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, directories: VolumeDirectories) -> None:
         """`root` is the directory for volumes, absolute."""
         self._root = root
+        self._directories = directories
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
@@ -104,6 +107,11 @@ class LocalProvisioner:
             root=self._root,
         )
 
+    async def verify(self, observed: ObservedRequest, client: Client) -> ObservedRequest:
+        """Asks the machine what the volume can be made of; of the API nothing has to be read again (V135)."""
+        backing = await self._directories.backing(binding.requested_bytes(observed.claim))
+        return replace(observed, backing=backing)
+
     def work(self, observed: ObservedRequest) -> Work:
         return plan_provision(observed)
 
@@ -118,8 +126,10 @@ class Reclaimer:
     name = "persistentvolume-controller"
     concurrency = 4
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, root: str) -> None:
+        """`root` is the directory for volumes, absolute."""
         self._clock = clock
+        self._root = root
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
@@ -134,7 +144,7 @@ class Reclaimer:
         volume = self._volumes.get(key)
         if volume is None or not volume["spec"].get("claimRef"):
             return None
-        return ObservedRelease(volume, self._users(binding.claim_key(volume)), self._clock.now())
+        return ObservedRelease(volume, self._users(binding.claim_key(volume)), self._clock.now(), self._root)
 
     def _users(self, key: str) -> list[str]:
         if self._claims.get(key) is not None:

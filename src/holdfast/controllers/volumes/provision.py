@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
-from holdfast.controllers.actions import Create, Emit, Plan, Report
+from holdfast.controllers.actions import Action, Create, Emit, Plan, Report
 
-from .effects import DirectoryWork, Work
+from .effects import DIRECTORY, Backing, DirectoryWork, Work
+from .places import directory_source, image_source
 from .plan import RESYNC_S, is_delayed
 from .provisioners import LOCAL, SERVED, csi_name
 
@@ -29,6 +30,8 @@ class ObservedRequest:
     """Whether there is a volume of the name that the claim's would have."""
     root: str
     """The directory in which volumes are made."""
+    backing: Backing = DIRECTORY
+    """What the volume is to be made of."""
 
 
 def volume_name(claim: Manifest) -> str:
@@ -44,18 +47,31 @@ def plan_provision(observed: ObservedRequest) -> Work:
     if refusal := _refusal(claim):
         message = f'failed to provision volume with StorageClass "{binding.class_of(claim)}": {refusal}'
         return Work(claim, Plan(refusal, (Emit(Report("Warning", "ProvisioningFailed", message)),)))
-    volume = _volume(claim, storage_class, observed.root)
-    name = volume["metadata"]["name"]
     return Work(
         claim,
         Plan("provisioning", (Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class))),)),
-        DirectoryWork(
-            "create",
-            volume["spec"]["hostPath"]["path"],
-            done=Plan(f"the directory of {name} is there", (_create(volume, claim),)),
-            failed=lambda error: Plan(error, (Emit(_failure(claim, error)),), again_after_s=RESYNC_S),
-        ),
+        _making(claim, storage_class, observed),
     )
+
+
+def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest) -> DirectoryWork:
+    backing, name = observed.backing, volume_name(claim)
+    volume = _volume(claim, storage_class, observed)
+    actions: list[Action] = [_create(volume, claim)]
+    if backing.why_not:
+        actions.append(Emit(Report("Normal", "SizeNotEnforced", _unsized(name, backing.why_not))))
+    return DirectoryWork(
+        "create_sized" if backing.is_sized else "create",
+        f"{observed.root}/{name}",
+        done=Plan(f"the directory of {name} is there", tuple(actions)),
+        failed=lambda error: Plan(error, (Emit(_failure(claim, error)),), again_after_s=RESYNC_S),
+        arguments=(binding.requested_bytes(claim),) if backing.is_sized else (),
+        settles=True,
+    )
+
+
+def _unsized(name: str, why: str) -> str:
+    return f"Volume {name} is a plain directory, as large as the disk it is on: {why}"
 
 
 def _not_ours(observed: ObservedRequest) -> str:
@@ -111,9 +127,10 @@ def _create(volume: Manifest, claim: Manifest) -> Create:
     )
 
 
-def _volume(claim: Manifest, storage_class: Manifest, root: str) -> Manifest:
-    """V39. Absent directories are an error at mount, never made anew: data would seem to be gone."""
+def _volume(claim: Manifest, storage_class: Manifest, observed: ObservedRequest) -> Manifest:
+    """V39."""
     name, spec = volume_name(claim), claim["spec"]
+    is_sized = observed.backing.is_sized
     policy = storage_class.get("reclaimPolicy") or "Delete"
     volume: Manifest = {
         "apiVersion": "v1",
@@ -129,7 +146,7 @@ def _volume(claim: Manifest, storage_class: Manifest, root: str) -> Manifest:
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": binding.class_of(claim),
             "claimRef": binding.claim_reference(claim),
-            "hostPath": {"path": f"{root}/{name}", "type": "Directory"},
+            **(image_source(name) if is_sized else directory_source(observed.root, name)),
         },
     }
     if storage_class.get("mountOptions"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 LOCAL = "holdfast.dev/local"
+DRIVER = "local.holdfast.dev"
+"""The same provisioner where the name has to be a CSI driver's."""
 
 _CSI_NAMES = {
     "kubernetes.io/gce-pd": "pd.csi.storage.gke.io",

@@ -16,6 +16,7 @@ from holdfast.api.storage import binding
 from holdfast.controllers.actions import Action, Delete, Emit, Patch, Plan, Report
 
 from .effects import DirectoryWork, Work
+from .places import is_sized, path_of
 from .plan import RESYNC_S, set_phase
 from .provision import FINALIZER
 from .provisioners import SERVED
@@ -33,6 +34,8 @@ class ObservedRelease:
     users: Sequence[str]
     """Pods ("namespace/name") that run with the claim named in claimRef, though there is none of that name (V56)."""
     now: datetime
+    root: str = ""
+    """The directory in which volumes are made."""
 
 
 def plan_reclaim(observed: ObservedRelease) -> Work:
@@ -59,10 +62,10 @@ def plan_reclaim(observed: ObservedRelease) -> Work:
 def _plan_delete(observed: ObservedRelease) -> Work:
     volume, now = observed.volume, observed.now
     provisioner = binding.annotation(volume, binding.PROVISIONED_BY)
-    path = (volume["spec"].get("hostPath") or {}).get("path", "")
+    path = path_of(volume, observed.root)
     if provisioner is not None and (provisioner not in SERVED or not path):
         return Work(volume, Plan(f"{provisioner} deletes it"))
-    if provisioner is None and (refusal := _no_deleter(volume, path)):
+    if provisioner is None and (refusal := _no_deleter(volume, "" if is_sized(volume) else path)):
         return Work(volume, _failed(volume, "VolumeFailedDelete", refusal, now))
     if observed.users:
         # Its claim was torn from it by force: the data goes when the last process has let go of it (V134).

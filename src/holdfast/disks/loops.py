@@ -1,0 +1,100 @@
+"""Loop devices: one for each image, however many mounts there are, gone with the last of them.
+
+Two devices on one image would be two file systems that do not know of each other, and the end of the data: whoever
+attaches holds the volume's lock and looks for a device first. The kernel is the only record (R130); an image is
+recognised by inode, since its path means another thing in each mount namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from pathlib import Path
+
+CONTROL = "/dev/loop-control"
+BLOCK_DEVICES = Path("/sys/block")
+ATTEMPTS = 50
+
+_GET_FREE, _CONFIGURE, _GET_STATUS, _SET_CAPACITY = 0x4C82, 0x4C0A, 0x4C05, 0x4C07
+_AUTOCLEAR, _DIRECT_IO = 4, 16
+_STATUS = struct.Struct("=QQQQQIIII64s64s32sQQ")
+_CONFIG = struct.Struct("=II232s64x")
+_MAJOR = 7
+
+
+def find(image: Path) -> str:
+    """The device that serves the image; empty if none does. Raises OSError if there is no image."""
+    wanted = image.stat()
+    for entry in sorted(BLOCK_DEVICES.glob("loop*/loop")):
+        device = f"/dev/{entry.parent.name}"
+        if _serves(device, wanted):
+            return device
+    return ""
+
+
+def attach(file: int) -> tuple[str, int]:
+    """A new device for an open image, and its descriptor: with its end, unless it is mounted by then, the device goes.
+
+    Direct I/O where the disk below can: otherwise memory would hold everything twice. Raises OSError.
+    """
+    control = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for _ in range(ATTEMPTS):
+            number = fcntl.ioctl(control, _GET_FREE)
+            device = _node(number)
+            descriptor = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(descriptor, _CONFIGURE, _configuration(file))
+                return device, descriptor
+            except OSError as error:
+                os.close(descriptor)
+                if error.errno != errno.EBUSY:  # else somebody took it in between
+                    raise
+    finally:
+        os.close(control)
+    raise OSError(errno.EBUSY, "no loop device is free")
+
+
+def take_in_size(device: str) -> None:
+    """Has the device notice that its image has grown. Raises OSError."""
+    descriptor = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, _SET_CAPACITY)
+    finally:
+        os.close(descriptor)
+
+
+def number_of(device: str) -> int:
+    """Its device number, as `st_dev` of a file on it."""
+    return os.stat(device).st_rdev
+
+
+def _configuration(file: int) -> bytes:
+    status = _STATUS.pack(0, 0, 0, 0, 0, 0, 0, 0, _AUTOCLEAR | _DIRECT_IO, b"", b"", b"", 0, 0)
+    return _CONFIG.pack(file, 0, status)
+
+
+def _serves(device: str, wanted: os.stat_result) -> bool:
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        answer = fcntl.ioctl(descriptor, _GET_STATUS, bytes(_STATUS.size))
+    except OSError:
+        return False  # it has just been let go of
+    finally:
+        os.close(descriptor)
+    backing_device, inode = _STATUS.unpack(answer)[:2]
+    return (backing_device, inode) == (wanted.st_dev, wanted.st_ino)
+
+
+def _node(number: int) -> str:
+    """Where nobody makes device nodes for devices that appear, we do."""
+    device = f"/dev/loop{number}"
+    if not os.path.exists(device):
+        os.mknod(device, 0o600 | stat.S_IFBLK, os.makedev(_MAJOR, number))
+    return device

@@ -1,0 +1,54 @@
+"""Volumes with a size: images of the local provisioner, mounted for each pod (see `holdfast.disks`).
+
+Every pod has a mount of its own of the one file system: what one pod's end takes away, another pod's use does not
+notice (V144). The kernel counts; nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from holdfast.api.resource import Manifest
+from holdfast.disks import Disk, mounting
+from holdfast.node.pod import Pod
+
+from . import MountFailure, Source
+
+BACKING, IMAGE = "holdfast.dev/backing", "image"
+_HANDLE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+
+class SizedVolumes:
+    """Of the `csi` sources those that were provisioned here; there are no other drivers."""
+
+    has_ownership = True
+    is_in_memory = False
+
+    def __init__(self, root: Path) -> None:
+        """`root` is where the provisioner keeps volumes."""
+        self._root = root
+
+    async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
+        disk = disk_of(source.details, self._root)
+        if disk is None:
+            driver = source.details.get("driver", "")
+            refusal = "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name "
+            raise MountFailure(source.spec_name, f"{refusal}{driver} not found in the list of registered CSI drivers")
+        options = ((source.persistent_volume or {}).get("spec") or {}).get("mountOptions") or ()
+        try:
+            await asyncio.to_thread(mounting.mount, disk, directory, options)
+        except OSError as error:
+            raise MountFailure(source.spec_name, f"{error.strerror or error}: {disk.path}") from error
+        return directory
+
+    async def unmount(self, directory: Path) -> None:
+        await asyncio.to_thread(mounting.unmount, directory)
+
+
+def disk_of(details: Manifest, root: Path) -> Disk | None:
+    """Where the volume with that `csi` source is kept; None if it is none of ours."""
+    handle = str(details.get("volumeHandle") or "")
+    is_ours = (details.get("volumeAttributes") or {}).get(BACKING) == IMAGE
+    return Disk(root / handle) if is_ours and _HANDLE.fullmatch(handle) else None

@@ -1,0 +1,30 @@
+"""Volumes on this machine's own disk and loop devices; without these the tests say why they are skipped."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from holdfast.disks import Disk, loops, mounting
+from holdfast.disks.capability import find_out
+from holdfast.node.volumes.removal import mounts_below
+
+
+@pytest.fixture(scope="session")
+def sizing():
+    with tempfile.TemporaryDirectory(prefix="holdfast-test-") as directory:
+        return find_out(Path(directory))
+
+
+@pytest.fixture
+def disk(sizing, tmp_path):
+    """A place for a volume; whatever the test leaves mounted or attached fails it."""
+    if sizing.obstacle:
+        pytest.skip(f"volumes with a size: {sizing.obstacle}")
+    made = Disk(tmp_path / "pvc-1")
+    yield made
+    left = mounts_below(tmp_path)
+    for point in left:
+        mounting.unmount(Path(point))
+    assert not left
+    assert not made.exists or not loops.find(made.image)

@@ -1,0 +1,195 @@
+"""Claims that are as large as they say: V44, V66-V69, V134, V144, R126-R130, and what happens where they cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from holdfast.disks.capability import find_out
+
+MI = 1 << 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sizing():
+    with tempfile.TemporaryDirectory(prefix="hf-test-") as directory:
+        return find_out(Path(directory))
+
+
+@pytest.fixture
+def sized(sizing):
+    if sizing.obstacle:
+        pytest.skip(f"volumes with a size: {sizing.obstacle}")
+
+
+def is_ready(cluster, count, name="web"):
+    return cluster.get("sts", name).get("status", {}).get("readyReplicas", 0) == count
+
+
+def size_of(cluster, pod="web-0"):
+    """Of the pod's /data, as df shows it to the container."""
+    return int(cluster.kubectl("exec", pod, "--", "df", "-k", "/data").splitlines()[-1].split()[1]) * 1024
+
+
+def loops(cluster):
+    found = []
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            found += [line for line in [path.read_text().strip()] if str(cluster.home) in line]
+    return found
+
+
+def mounts(cluster):
+    """Of volumes, in the agents' view."""
+    pid = cluster.status()["daemon"]["agents_pid"]
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    return [line for line in lines if f"{cluster.home}/nodes/" in line]
+
+
+def volumes_on_disk(cluster):
+    return sorted(name for name in os.listdir(cluster.home / "volumes") if not name.startswith("."))
+
+
+def test_df_shows_the_claims_size_and_more_does_not_fit(sized, new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    assert 7 * MI < size_of(cluster) <= 10 * MI
+    command = "head -c 20000000 /dev/zero > /data/filler; echo code $?; ls -A /data; rm /data/filler"
+    told = cluster.kubectl("exec", "web-0", "--", "sh", "-c", f"({command}) 2>&1")
+    assert "No space left on device" in told
+    assert "lost+found" not in told
+    assert cluster.kubectl("exec", "web-1", "--", "sh", "-c", "echo x > /data/there; cat /data/there") == "x\n"
+    (volume,) = [pv for pv in cluster.get("pv")["items"] if pv["spec"]["claimRef"]["name"] == "data-web-0"]
+    assert volume["spec"]["csi"]["driver"] == "local.holdfast.dev"
+    assert len(loops(cluster)) == 2
+    cluster.kubectl("delete", "sts", "web")
+    cluster.kubectl("delete", "pvc", "--all")
+    cluster.until("the volumes are gone", lambda: not cluster.get("pv")["items"])
+    cluster.until("the images are gone", lambda: not volumes_on_disk(cluster))
+    assert (loops(cluster), mounts(cluster)) == ([], [])
+    assert os.listdir(cluster.home / "volumes" / ".making") == []
+
+
+def test_two_pods_share_a_claim_and_the_end_of_one_is_nothing_to_the_other(sized, new_cluster, statefulset):
+    cluster = new_cluster()
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "shared"},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "20Mi"}}},
+    }
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": {
+                "terminationGracePeriodSeconds": 1,
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}],
+                "containers": [
+                    {
+                        "name": "main",
+                        "image": "host",
+                        "command": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"],
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                    }
+                ],
+            },
+        }
+        for name in ("a", "b")
+    ]
+    cluster.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": [claim, *pods]})
+    for name in ("a", "b"):
+        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    cluster.kubectl("exec", "a", "--", "sh", "-c", "echo hello > /data/file")
+    assert cluster.kubectl("exec", "b", "--", "cat", "/data/file") == "hello\n"
+    assert len(loops(cluster)) == 1
+    cluster.kubectl("delete", "pod", "a")
+    assert cluster.kubectl("exec", "b", "--", "sh", "-c", "echo more >> /data/file; cat /data/file") == "hello\nmore\n"
+    assert len(loops(cluster)) == 1
+
+
+def test_volumes_outlive_daemon_and_agents_and_a_stop_unmounts_them(sized, new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    cluster.kill("agents")
+    cluster.kill("daemon")
+    cluster.up()
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    assert cluster.kubectl("logs", "web-0") == "web-0 visit 1\n"  # the same container
+    assert size_of(cluster) <= 10 * MI
+    assert len(mounts(cluster)) == 1
+    cluster.holdfast("down")
+    assert loops(cluster) == []  # as after the machine's reboot
+    cluster.up()
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    cluster.until("its data is there", lambda: cluster.kubectl("logs", "web-0") == "web-0 visit 2\n")
+    assert size_of(cluster) <= 10 * MI
+
+
+def test_a_stop_after_the_agents_death_leaves_nothing_mounted(sized, new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    agents = cluster.status()["daemon"]["agents_pid"]
+    cluster.kill("daemon")
+    end(agents)
+    cluster.holdfast("down")
+    assert loops(cluster) == []
+    assert str(cluster.home) not in Path("/proc/self/mountinfo").read_text()
+    cluster.up()
+
+
+def test_where_sizes_cannot_be_had_the_volume_is_a_directory_and_an_event_says_so(new_cluster, statefulset):
+    """Always: nodes without containers mount nothing."""
+    cluster = new_cluster("--runtime", "process")
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1, "exec sleep 3600"))
+    claim = cluster.until("bound", lambda: bound(cluster, "data-web-0"))
+    volume = cluster.get("pv", claim["spec"]["volumeName"])
+    assert volume["spec"]["hostPath"]["path"] == str(cluster.home / "volumes" / volume["metadata"]["name"])
+    (event,) = cluster.until("told", lambda: events(cluster, "SizeNotEnforced"))
+    assert event["message"] == (
+        f"Volume {volume['metadata']['name']} is a plain directory, as large as the disk it is on: "
+        "volumes with a size need real containers"
+    )
+
+
+def end(pid):
+    """kill -9; returns when it is gone."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        assert select.select([descriptor], [], [], 60)[0], f"{pid} is still there"
+    finally:
+        os.close(descriptor)
+
+
+def bound(cluster, name):
+    found = [claim for claim in cluster.get("pvc")["items"] if claim["metadata"]["name"] == name]
+    return found[0] if found and found[0]["status"].get("phase") == "Bound" else None
+
+
+def events(cluster, reason):
+    return [event for event in cluster.get("events")["items"] if event["reason"] == reason]
+
+
+def test_the_doctor_tells(sizing, tmp_path, any_kubectl):
+    from .conftest import Cluster
+
+    told = Cluster(tmp_path, any_kubectl).holdfast("doctor", "-o", "json", check=False)
+    checks = {check["name"]: check for check in json.loads(told.stdout)["checks"]}
+    assert checks["sized-volumes"]["ok"] is not bool(sizing.obstacle)
+    assert checks["online-growth"]["ok"] is sizing.grows_mounted
+    for name in ("sized-volumes", "online-growth"):
+        assert checks[name]["ok"] or checks[name]["cure"]
+    shutil.rmtree(tmp_path, ignore_errors=True)
