@@ -150,6 +150,107 @@ def test_a_stop_after_the_agents_death_leaves_nothing_mounted(sized, new_cluster
     cluster.up()
 
 
+def ask(cluster, claim, size):
+    cluster.kubectl("patch", "pvc", claim, "-p", json.dumps({"spec": {"resources": {"requests": {"storage": size}}}}))
+
+
+def growth(cluster, claim="data-web-0"):
+    """(what the claim has, conditions, where its growth is)."""
+    status = cluster.get("pvc", claim)["status"]
+    conditions = [condition["type"] for condition in status.get("conditions", [])]
+    return status["capacity"]["storage"], conditions, status.get("allocatedResourceStatuses", {}).get("storage")
+
+
+def test_v66_a_claim_grows_under_its_running_pod_or_with_its_next(sized, sizing, new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    ask(cluster, "data-web-0", "40Mi")
+    volume = cluster.get("pvc", "data-web-0")["spec"]["volumeName"]
+    if not sizing.grows_mounted:
+        waiting = ("10Mi", ["FileSystemResizePending"], "NodeResizePending")
+        cluster.until("it waits for its pod", lambda: growth(cluster) == waiting)
+        assert cluster.get("pv", volume)["spec"]["capacity"]["storage"] == "40Mi"
+        assert size_of(cluster) <= 10 * MI
+        cluster.kubectl("delete", "pod", "web-0")
+    cluster.until("it has grown", lambda: growth(cluster) == ("40Mi", [], None))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    assert 35 * MI < size_of(cluster) <= 40 * MI
+    assert cluster.get("pvc", "data-web-0")["status"]["allocatedResources"] == {"storage": "40Mi"}
+    restarts = 0 if sizing.grows_mounted else 1
+    assert cluster.kubectl("logs", "web-0") == f"web-0 visit {1 + restarts}\n"
+    told = {event["involvedObject"]["kind"] for event in events(cluster, "FileSystemResizeSuccessful")}
+    assert told == {"Pod", "PersistentVolumeClaim"}
+    refused = cluster.kubectl(
+        "patch", "pvc", "data-web-0", "-p", '{"spec":{"resources":{"requests":{"storage":"20Mi"}}}}', check=False
+    )
+    assert "field can not be less than status.capacity" in refused.stderr
+
+
+def test_v66_growth_under_a_running_pod(sized, sizing, new_cluster, statefulset):
+    if not sizing.grows_mounted:
+        pytest.skip("online growth of ext4 needs CAP_SYS_RESOURCE, which this process lacks")
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    uid = cluster.get("pod", "web-0")["metadata"]["uid"]
+    ask(cluster, "data-web-0", "40Mi")
+    cluster.until("it has grown", lambda: growth(cluster) == ("40Mi", [], None))
+    assert size_of(cluster) > 35 * MI
+    assert cluster.get("pod", "web-0")["metadata"]["uid"] == uid
+
+
+def test_v66_a_claim_that_nobody_uses_grows_at_once(sized, new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    cluster.kubectl("scale", "sts", "web", "--replicas=0")
+    cluster.until("its pod is gone", lambda: not cluster.get("pods")["items"])
+    ask(cluster, "data-web-0", "40Mi")
+    cluster.until("it has grown", lambda: growth(cluster) == ("40Mi", [], None))
+    assert events(cluster, "VolumeResizeSuccessful")
+    cluster.kubectl("scale", "sts", "web", "--replicas=1")
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    assert size_of(cluster) > 35 * MI
+
+
+def test_growth_goes_on_after_the_daemon_was_killed_in_it(sized, new_cluster, statefulset):
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    cluster.kubectl("scale", "sts", "web", "--replicas=0")
+    cluster.until("its pod is gone", lambda: not cluster.get("pods")["items"])
+    for size in ("40Mi", "60Mi", "80Mi"):
+        ask(cluster, "data-web-0", size)
+        cluster.kill("daemon")
+        cluster.up()
+        cluster.until("it has grown", lambda size=size: growth(cluster) == (size, [], None))
+    cluster.kubectl("scale", "sts", "web", "--replicas=1")
+    cluster.until("ready", lambda: is_ready(cluster, 1))
+    cluster.until("its data is there", lambda: cluster.kubectl("logs", "web-0") == "web-0 visit 2\n")
+    assert size_of(cluster) > 70 * MI
+
+
+def test_a_sets_claims_grow_from_its_template(sized, new_cluster, statefulset):
+    """docs/beyond.md, from end to end."""
+    cluster = new_cluster()
+    template = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
+    web = statefulset("web", 2, volumeClaimTemplates=[{"metadata": {"name": "data"}, "spec": template}])
+    web["items"][1]["metadata"]["annotations"] = {"holdfast.dev/volume-claim-update-policy": "InPlace"}
+    cluster.kubectl("apply", "-f", "-", manifest=web)
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    template["resources"]["requests"]["storage"] = "40Mi"
+    pod = web["items"][1]["spec"]["template"]
+    pod["metadata"]["annotations"] = {"version": "2"}  # a new pod has its volume mounted anew
+    cluster.kubectl("apply", "-f", "-", manifest=web)
+    for claim in ("data-web-1", "data-web-0"):
+        cluster.until(f"{claim} has grown", lambda claim=claim: growth(cluster, claim) == ("40Mi", [], None))
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    for name in ("web-0", "web-1"):
+        assert size_of(cluster, name) > 35 * MI
+        assert cluster.kubectl("logs", name) == f"{name} visit 2\n"
+
+
 def test_where_sizes_cannot_be_had_the_volume_is_a_directory_and_an_event_says_so(new_cluster, statefulset):
     """Always: nodes without containers mount nothing."""
     cluster = new_cluster("--runtime", "process")
@@ -172,6 +273,15 @@ def end(pid):
         assert select.select([descriptor], [], [], 60)[0], f"{pid} is still there"
     finally:
         os.close(descriptor)
+
+
+def test_v69_a_directory_grows_by_its_name_alone(new_cluster, statefulset):
+    cluster = new_cluster("--runtime", "process")
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1, "exec sleep 3600"))
+    cluster.until("bound", lambda: bound(cluster, "data-web-0"))
+    ask(cluster, "data-web-0", "40Mi")
+    cluster.until("it has grown", lambda: growth(cluster) == ("40Mi", [], None))
+    assert cluster.get("pv")["items"][0]["spec"]["capacity"]["storage"] == "40Mi"
 
 
 def bound(cluster, name):

@@ -12,6 +12,7 @@ from holdfast.api import feature_gates
 from holdfast.api.apps import stateful_set_beyond as beyond
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.event import EVENTS
+from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import Invalid
@@ -145,9 +146,16 @@ def test_whatever_fails_a_rollout_that_was_broken_and_mended_ends(seed):
 # Claims
 
 
-def grow_classes(cluster):
+def let_grow(cluster, may):
     (standard,) = cluster.objects(STORAGE_CLASSES)
-    cluster.patch(STORAGE_CLASSES, standard["metadata"]["name"], {"allowVolumeExpansion": True})
+    cluster.patch(STORAGE_CLASSES, standard["metadata"]["name"], {"allowVolumeExpansion": may})
+
+
+def give_away(cluster):
+    """The volumes are another provisioner's: they grow when the test says so (`expand`)."""
+    for volume in cluster.objects(PERSISTENT_VOLUMES):
+        annotations = {"pv.kubernetes.io/provisioned-by": "example.com/slow"}
+        cluster.patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], {"metadata": {"annotations": annotations}})
 
 
 def ask(cluster, size):
@@ -175,7 +183,6 @@ def messages(cluster):
 def test_68737_unasked_the_size_of_a_claim_template_cannot_be_changed():
     with simulate(5) as cluster:
         up(cluster, {})
-        grow_classes(cluster)
         with pytest.raises(Invalid, match="updates to statefulset spec for fields other than 'replicas'"):
             ask(cluster, "2Gi")
 
@@ -183,7 +190,7 @@ def test_68737_unasked_the_size_of_a_claim_template_cannot_be_changed():
 def test_68737_asked_to_claims_grow_one_pod_after_the_other_and_new_ones_are_larger():
     with simulate(6) as cluster:
         up(cluster, {beyond.CLAIM_UPDATE_POLICY: "InPlace"})
-        grow_classes(cluster)
+        give_away(cluster)
         ask(cluster, "2Gi")
         for ordinal in (2, 1, 0):
             sizes = {f"www-web-{other}": "2Gi" if other >= ordinal else "1Gi" for other in range(3)}
@@ -197,9 +204,21 @@ def test_68737_asked_to_claims_grow_one_pod_after_the_other_and_new_ones_are_lar
         assert asked(cluster)["www-web-3"] == "2Gi"
 
 
+def test_68737_asked_to_claims_of_the_standard_class_grow_from_end_to_end():
+    with simulate(6) as cluster:
+        up(cluster, {beyond.CLAIM_UPDATE_POLICY: "InPlace"})
+        ask(cluster, "2Gi")
+        cluster.run_until(lambda: set(asked(cluster).values()) == {"2Gi"}, 30)
+        cluster.run_until_quiet()
+        claims = cluster.objects(PERSISTENT_VOLUME_CLAIMS, "default")
+        assert [claim["status"]["capacity"]["storage"] for claim in claims] == ["2Gi"] * 3
+        assert {one["spec"]["capacity"]["storage"] for one in cluster.objects(PERSISTENT_VOLUMES)} == {"2Gi"}
+
+
 def test_68737_a_class_that_cannot_grow_is_told_of_and_the_rollout_waits():
     with simulate(7) as cluster:
         up(cluster, {beyond.CLAIM_UPDATE_POLICY: "InPlace", beyond.CONDITIONS: "true"})
+        let_grow(cluster, False)
         ask(cluster, "2Gi")
         roll(cluster, "2")
         cluster.run_for(120)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
+from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.secret import SECRETS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding, growth
 from holdfast.client import Client
 from holdfast.client.events import EventRecorder
 from holdfast.client.informer import Informers
@@ -48,6 +50,7 @@ from .shared import PodVolumes, Shared
 from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
+from .volumes.growth import Growth
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .volumes.sized import SizedVolumes
 from .volumes.usage import VolumeUse
@@ -154,7 +157,7 @@ class Agent:
             events=events,
             images=ImagePulls(self._runtime, self._world, lookup.secrets),
             files=_files(config),
-            volumes=self._volumes or self._make_volumes(lookup, registration),
+            volumes=self._volumes or self._make_volumes(lookup, registration, events),
             lookup=lookup,
             prober=self._prober or _prober(self._runtime),
             resolver=_node_resolver(config.resolv_conf) if is_real else Resolver(),
@@ -168,12 +171,15 @@ class Agent:
             status_turns=Turns(),
         )
 
-    def _make_volumes(self, lookup: ApiLookup, registration: Registration) -> PodVolumes:
+    def _make_volumes(self, lookup: ApiLookup, registration: Registration, events: EventRecorder) -> PodVolumes:
         state = self._config.state_dir
         if state is None:
             return ImaginedVolumes(self._client, lambda: registration.node)
         memory = self._config.run_dir or state / "run"
-        plugins = {"csi": SizedVolumes(self._config.volumes_dir)} if self._config.volumes_dir else None
+        plugins = None
+        if self._config.volumes_dir is not None:
+            finish = Growth(self._client, self._config.node_name, events.record)
+            plugins = {"csi": SizedVolumes(self._config.volumes_dir, finish)}
         return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node, plugins)
 
     def _make_evictions(self, registration: Registration) -> Evictions:
@@ -234,8 +240,22 @@ class Agent:
                 self._content_changed(new)
 
         informers.of(NODES, field_selector=f"metadata.name={self._config.node_name}").subscribe(node_changed)
+
+        def claim_changed(old: Manifest | None, new: Manifest | None) -> None:
+            if new is not None and growth.waits_for_node(new):
+                self._claim_changed(new)
+
         informers.of(CONFIG_MAPS).subscribe(content_changed)
         informers.of(SECRETS).subscribe(content_changed)
+        if self._config.volumes_dir is not None:
+            informers.of(PERSISTENT_VOLUME_CLAIMS).subscribe(claim_changed)
+
+    def _claim_changed(self, claim: Manifest) -> None:
+        """Its volume may have grown under the file system that pods have mounted (V66)."""
+        metadata = claim["metadata"]
+        for worker in self._workers.values():
+            if f"{metadata['namespace']}/{metadata['name']}" in binding.claim_keys(worker.pod.manifest):
+                self._spawn(self._shared.volumes.grow(worker.pod, metadata["name"]))
 
     def _content_changed(self, manifest: Manifest) -> None:
         """A ConfigMap or Secret: pods of its namespace may wait for it, or show it (V103)."""

@@ -53,6 +53,9 @@ class Directories:
     async def create_sized(self, path: str, size_bytes: int) -> None:
         raise AssertionError("nothing has a size here")
 
+    async def grow(self, path: str, size_bytes: int) -> bool:
+        raise AssertionError("nothing has a size here")
+
     async def discard(self, path: str) -> None:
         self.present.discard(path)
 

@@ -17,7 +17,7 @@ STANDARD: Manifest = {
     "provisioner": LOCAL,
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "WaitForFirstConsumer",
-    "allowVolumeExpansion": False,
+    "allowVolumeExpansion": True,
 }
 """The default class (V44). Volumes of it appear with the first pod that uses the claim."""
 

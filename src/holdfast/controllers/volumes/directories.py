@@ -52,6 +52,10 @@ class LocalDirectories:
     async def create_sized(self, path: str, size_bytes: int) -> None:
         await asyncio.to_thread(self._create_sized, path, size_bytes)
 
+    async def grow(self, path: str, size_bytes: int) -> bool:
+        self._require_below_root(path)
+        return await asyncio.to_thread(images.grow, Disk(Path(path)), size_bytes)
+
     async def discard(self, path: str) -> None:
         await asyncio.to_thread(self._discard, path)
 

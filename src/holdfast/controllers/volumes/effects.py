@@ -14,13 +14,15 @@ from holdfast.controllers.actions import Plan
 class DirectoryWork:
     """One operation on a directory, and what follows."""
 
-    operation: Literal["create", "create_sized", "discard", "settle", "remove", "empty"]
+    operation: Literal["create", "create_sized", "discard", "settle", "grow", "remove", "empty"]
     path: str
     done: Plan
     failed: Callable[[str], Plan]
     """From the error's text to what follows then."""
     arguments: tuple[Any, ...] = ()
     """What the operation wants to know beside the path."""
+    done_by: Callable[[Any], Plan] | None = None
+    """What follows where that depends on what the operation returns; in place of `done`."""
     settles: bool = False
     """Whether the API knows of the directory once `done` is done."""
 
@@ -62,6 +64,9 @@ class VolumeDirectories(Protocol):
 
     async def create_sized(self, path: str, size_bytes: int) -> None:
         """Makes the directory and in it an image of a volume of that size."""
+
+    async def grow(self, path: str, size_bytes: int) -> bool:
+        """Makes an image larger; whether its file system is, too. If not, its node makes it grow (V66)."""
 
     async def discard(self, path: str) -> None:
         """Removes what was made and never used; what has been used stays (V134)."""

@@ -63,10 +63,10 @@ class DirectoryRunner(Runner[T]):
     async def _perform(self, work: DirectoryWork) -> tuple[bool, Plan]:
         operation = getattr(self._directories, work.operation)
         try:
-            await operation(work.path, *work.arguments)
+            result = await operation(work.path, *work.arguments)
         except OSError as error:
             return False, work.failed(f"{error.strerror or error}: {work.path}")
-        return True, work.done
+        return True, work.done_by(result) if work.done_by else work.done
 
 
 class LocalProvisioner:

@@ -18,7 +18,8 @@ from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
 from .ownership import give_to_group
 from .removal import mounts_below, remove_tree
-from .sources import resolve
+from .sized import SizedVolumes
+from .sources import claim_of, resolve
 from .usage import VolumeUse, measure
 
 MEASURED = frozenset({"emptyDir", "persistentVolumeClaim", "ephemeral"})
@@ -72,6 +73,16 @@ class Volumes:
         for volume in volumes_of(pod):
             if any(kind in volume for kind in KINDS):
                 await self._set_up(pod, await resolve(self._client, pod, volume, self._node()))
+
+    async def grow(self, pod: Pod, claim: str) -> None:
+        """The claim's volume may have become larger under the file system that the pod has mounted (V66)."""
+        for volume in volumes_of(pod):
+            if claim_of(pod, volume) != claim:
+                continue
+            source = await resolve(self._client, pod, volume, self._node())
+            plugin = self._plugin(source)
+            if isinstance(plugin, SizedVolumes):
+                await plugin.grow(pod, source, self._directory(pod.uid, source))
 
     async def usage(self, pod: Pod) -> list[VolumeUse]:
         """Of its emptyDirs and claims, as far as they are there."""
@@ -176,6 +187,8 @@ class ImaginedVolumes:
         return {source.name: Mounted(source, Path("/") / source.name) for source in sources}
 
     async def refresh(self, pod: Pod) -> None: ...
+
+    async def grow(self, pod: Pod, claim: str) -> None: ...
 
     async def usage(self, pod: Pod) -> list[VolumeUse]:
         return []

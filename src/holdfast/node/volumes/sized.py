@@ -7,6 +7,7 @@ notice (V144). The kernel counts; nothing is recorded.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from holdfast.disks import Disk, mounting
 from holdfast.node.pod import Pod
 
 from . import MountFailure, Source
+from .growth import Growth
 
 BACKING, IMAGE = "holdfast.dev/backing", "image"
 _HANDLE = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -26,9 +28,10 @@ class SizedVolumes:
     has_ownership = True
     is_in_memory = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, growth: Growth) -> None:
         """`root` is where the provisioner keeps volumes."""
         self._root = root
+        self._growth = growth
 
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
         disk = disk_of(source.details, self._root)
@@ -41,7 +44,14 @@ class SizedVolumes:
             await asyncio.to_thread(mounting.mount, disk, directory, options)
         except OSError as error:
             raise MountFailure(source.spec_name, f"{error.strerror or error}: {disk.path}") from error
+        await self._growth.finish(pod, source, disk, directory)
         return directory
+
+    async def grow(self, pod: Pod, source: Source, directory: Path) -> None:
+        """Finishes the growth of a volume that is mounted already."""
+        disk = disk_of(source.details, self._root)
+        if disk is not None and os.path.ismount(directory):
+            await self._growth.finish(pod, source, disk, directory)
 
     async def unmount(self, directory: Path) -> None:
         await asyncio.to_thread(mounting.unmount, directory)

@@ -26,6 +26,13 @@ async def resolve(client: Client, pod: Pod, volume: Manifest, node: Manifest) ->
     return Source(name, kind, details, is_read_only=bool(details.get("readOnly")))
 
 
+def claim_of(pod: Pod, volume: Manifest) -> str:
+    """The name of the claim behind one volume of the pod; empty if there is none."""
+    if reference := volume.get("persistentVolumeClaim"):
+        return str(reference["claimName"])
+    return f"{pod.name}-{volume['name']}" if "ephemeral" in volume else ""
+
+
 async def _claimed(
     client: Client, pod: Pod, name: str, claim_name: str, is_read_only: bool, is_ephemeral: bool, node: Manifest
 ) -> Source:
