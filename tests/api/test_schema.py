@@ -23,6 +23,8 @@ def test_every_served_kind_has_a_type() -> None:
 
 def test_every_served_kind_has_a_message_a47() -> None:
     for resource in registry.RESOURCES:
+        if resource.group == "snapshot.storage.k8s.io":
+            continue  # upstream's are custom resources, which have none
         name = definitions.definition_name(resource.group, resource.version, resource.kind)
         assert messages.message(messages.message_name(name)), resource
 

@@ -1,6 +1,7 @@
 """Volumes on this machine's own disk and loop devices; without these the tests say why they are skipped."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -27,4 +28,7 @@ def disk(sizing, tmp_path):
     for point in left:
         mounting.unmount(Path(point))
     assert not left
-    assert not made.exists or not loops.find(made.image)
+    deadline = time.monotonic() + 10  # the kernel lets go of what a killed process had after its death
+    while made.exists and loops.find(made.image):
+        assert time.monotonic() < deadline, "still attached"
+        time.sleep(0.05)

@@ -59,6 +59,9 @@ from .rbac.role import ROLES
 from .rbac.role_binding import ROLE_BINDINGS
 from .resource import Resource
 from .scheduling.priority_class import PRIORITY_CLASSES
+from .snapshots.volume_snapshot import VOLUME_SNAPSHOTS
+from .snapshots.volume_snapshot_class import VOLUME_SNAPSHOT_CLASSES
+from .snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
 from .storage.csi_driver import CSI_DRIVERS
 from .storage.csi_node import CSI_NODES
 from .storage.csi_storage_capacity import CSI_STORAGE_CAPACITIES
@@ -127,6 +130,9 @@ RESOURCES: tuple[Resource, ...] = (
     LEASES,
     RUNTIME_CLASSES,
     ENDPOINT_SLICES,
+    VOLUME_SNAPSHOTS,
+    VOLUME_SNAPSHOT_CONTENTS,
+    VOLUME_SNAPSHOT_CLASSES,
 )
 """The core group first: where two groups have a resource of one name, clients take the first."""
 

@@ -31,6 +31,7 @@ from holdfast.controllers.replicaset.controller import ReplicaSetController, rep
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.controllers.serviceaccounts.controller import TokenFor, TokenSecrets
 from holdfast.controllers.servicecidrs.controller import ServiceCidrController
+from holdfast.controllers.snapshots.controller import SnapshotContents, SnapshotController, SourceProtection
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.abandoned import AbandonedVolumes
@@ -150,6 +151,8 @@ def controllers(
         ClaimProtection,
         VolumeProtection,
         EphemeralVolumes,
+        lambda: SnapshotController(clock, volumes_root),
+        SourceProtection,
         EndpointSliceController,
         EndpointSliceMirroring,
         EndpointsController,
@@ -172,6 +175,7 @@ def controllers(
         lambda: AbandonedVolumes(volumes_root, directories),
         lambda: VolumeExpander(clock, volumes_root),
         lambda: Reclaimer(clock, volumes_root),
+        lambda: SnapshotContents(clock, volumes_root),
     ]
 
     def decides(make: Callable[[], Controller[Any]]) -> Callable[[], Part]:

@@ -24,6 +24,7 @@ from holdfast.apiserver.components import CONTROLLERS, SCHEDULER
 from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
 from holdfast.apiserver.streams.dialing import NodeDialer
+from holdfast.controllers.volumes import copies
 from holdfast.controllers.volumes.bootstrap import create_standard_class
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.store import Store
@@ -135,6 +136,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
 
 def _directories(volumes: str, settings: Settings) -> LocalDirectories:
     """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
+    copies.let_all_go_on(volumes)
     obstacle = "" if settings.nodes == 0 or choose_runtime(settings.runtime) == "simulated" else "real containers"
     # Hand-made volumes may be deleted below /tmp only (V54).
     return LocalDirectories([volumes, "/tmp"], may_size=has_pods(settings), obstacle=obstacle)

@@ -27,12 +27,18 @@ _MAJOR = 7
 
 def find(image: Path) -> str:
     """The device that serves the image; empty if none does. Raises OSError if there is no image."""
-    wanted = image.stat()
-    for entry in sorted(BLOCK_DEVICES.glob("loop*/loop")):
+    status = image.stat()
+    return attached().get((status.st_dev, status.st_ino), "")
+
+
+def attached() -> dict[tuple[int, int], str]:
+    """The devices in use, by device and inode of the file that they serve."""
+    found = {}
+    for entry in sorted(BLOCK_DEVICES.glob("loop*/loop"), reverse=True):
         device = f"/dev/{entry.parent.name}"
-        if _serves(device, wanted):
-            return device
-    return ""
+        if served := _served(device):
+            found[served] = device
+    return found
 
 
 def attach(file: int) -> tuple[str, int]:
@@ -77,19 +83,19 @@ def _configuration(file: int) -> bytes:
     return _CONFIG.pack(file, 0, status)
 
 
-def _serves(device: str, wanted: os.stat_result) -> bool:
+def _served(device: str) -> tuple[int, int] | None:
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         answer = fcntl.ioctl(descriptor, _GET_STATUS, bytes(_STATUS.size))
     except OSError:
-        return False  # it has just been let go of
+        return None  # it has just been let go of
     finally:
         os.close(descriptor)
     backing_device, inode = _STATUS.unpack(answer)[:2]
-    return (backing_device, inode) == (wanted.st_dev, wanted.st_ino)
+    return backing_device, inode
 
 
 def _node(number: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from holdfast.client import Client
-from holdfast.controllers.volumes.effects import Backing
+from holdfast.controllers.volumes.effects import Backing, Cut
 from holdfast.node.agent import Agent
 from holdfast.node.config import AgentConfig
 from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState
@@ -52,6 +52,24 @@ class Directories:
 
     async def create_sized(self, path: str, size_bytes: int) -> None:
         raise AssertionError("nothing has a size here")
+
+    async def is_image(self, path: str) -> bool:
+        if path not in self.present:
+            raise FileNotFoundError(2, "no such volume or snapshot", path)
+        return False
+
+    async def fill(self, path: str, source: str, size_bytes: int) -> None:
+        await self.is_image(source)
+        await self.create(path)
+
+    async def cut(self, path: str, source: str, of_image: bool) -> Cut:
+        await self.is_image(source)
+        self.present.add(path)
+        return await self.look(path)
+
+    async def look(self, path: str) -> Cut:
+        await self.is_image(path)
+        return Cut(0, 1_767_323_045_000_000_000)
 
     async def grow(self, path: str, size_bytes: int) -> bool:
         raise AssertionError("nothing has a size here")

@@ -20,7 +20,7 @@ GROUP_VERSIONS = [
     (group, version)
     for group, versions in registry.groups().items()
     for version in versions
-    if group != "metrics.k8s.io"
+    if group not in ("metrics.k8s.io", "snapshot.storage.k8s.io")  # the client knows Kubernetes' own
 ]
 NOT_SERVED_QUERIES = {"ignoreStoreReadErrorWithClusterBreakingPotential", "shardSelector"}
 NOT_SERVED = r"get_api_resources|.*(cluster_trust_bundle|pod_certificate_request|csi_node_status).*"

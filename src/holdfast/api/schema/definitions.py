@@ -22,7 +22,12 @@ _PACKAGES = {
     "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
     "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
     "internal.apiserver.k8s.io": "io.k8s.api.apiserverinternal",
+    "snapshot.storage.k8s.io": "io.k8s.storage.snapshot",
 }
+
+
+_OF_SNAPSHOTS = Path(__file__).with_name("snapshot-definitions.json")
+"""Upstream has these kinds as custom resources, so its definitions are without them."""
 
 
 class _File(msgspec.Struct):
@@ -45,7 +50,7 @@ def fingerprint() -> str:
     """A text that changes with the definitions."""
     import hashlib
 
-    return hashlib.blake2b(_path().read_bytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_path().read_bytes() + _OF_SNAPSHOTS.read_bytes(), digest_size=16).hexdigest()
 
 
 def definition_name(group: str, version: str, kind: str) -> str:
@@ -59,7 +64,8 @@ def definition_name(group: str, version: str, kind: str) -> str:
 
 @cache
 def _definitions() -> dict[str, msgspec.Raw]:
-    return msgspec.json.decode(_path().read_bytes(), type=_File).definitions
+    found = msgspec.json.decode(_path().read_bytes(), type=_File).definitions
+    return found | msgspec.json.decode(_OF_SNAPSHOTS.read_bytes(), type=_File).definitions
 
 
 def _path() -> Path:

@@ -18,6 +18,7 @@ from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
 from holdfast.world import Clock
 
+from .origin import source_key
 from .plan import ObservedClaim, ObservedVolume, plan_claim, plan_volume
 from .protection import ProtectedClaim, plan_claim_protection, plan_volume_protection
 
@@ -25,6 +26,7 @@ BY_CLASS = "storage class"
 FREE_BY_CLASS = "free, by storage class"
 BY_CLAIM = "claim"
 BY_VOLUME = "volume"
+BY_SOURCE = "source"
 NO_CLASS_NAMED = "\0"
 """In the index of unbound claims: those that leave the choice of a class to the cluster (V8)."""
 
@@ -42,6 +44,7 @@ def claims_in(informers: Informers) -> Informer:
     claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
     claims.add_index(BY_VOLUME, lambda claim: filter(None, (claim["spec"].get("volumeName"),)))
     claims.add_index(BY_CLASS, _class_if_unbound)
+    claims.add_index(BY_SOURCE, _source_if_unbound)
     return claims
 
 
@@ -58,6 +61,10 @@ def _class_if_unbound(claim: Manifest) -> Iterable[str]:
     if claim["spec"].get("storageClassName") is None and not binding.class_of(claim):
         return ("", NO_CLASS_NAMED)
     return (binding.class_of(claim),)
+
+
+def _source_if_unbound(claim: Manifest) -> Iterable[str]:
+    return () if claim["spec"].get("volumeName") else filter(None, (source_key(claim),))
 
 
 class ClaimBinder:

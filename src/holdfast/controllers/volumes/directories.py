@@ -13,8 +13,8 @@ from holdfast.disks import Disk, images
 from holdfast.disks.capability import Sizing, find_out
 from holdfast.disks.locking import locked
 
-from . import marks
-from .effects import Backing
+from . import copies, marks
+from .effects import Backing, Cut
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
@@ -51,6 +51,28 @@ class LocalDirectories:
 
     async def create_sized(self, path: str, size_bytes: int) -> None:
         await asyncio.to_thread(self._create_sized, path, size_bytes)
+
+    async def is_image(self, path: str) -> bool:
+        return copies.is_image(path)
+
+    async def fill(self, path: str, source: str, size_bytes: int) -> None:
+        for place in (path, source):
+            self._require_below_root(place)
+        if copies.is_image(source) and not self._may_size:
+            raise OSError(
+                errno.EOPNOTSUPP, "the source has a size of its own, and nodes here cannot mount such", source
+            )
+        marks.put(path)
+        await asyncio.to_thread(copies.fill, path, source, size_bytes)
+
+    async def cut(self, path: str, source: str, of_image: bool) -> Cut:
+        for place in (path, source):
+            self._require_below_root(place)
+        return await asyncio.to_thread(copies.cut, path, source, of_image=of_image)
+
+    async def look(self, path: str) -> Cut:
+        self._require_below_root(path)
+        return copies.look(path)
 
     async def grow(self, path: str, size_bytes: int) -> bool:
         self._require_below_root(path)
@@ -94,6 +116,7 @@ class LocalDirectories:
 
     def _discard(self, path: str) -> None:
         """Its volume may have been there for a moment, and may have been deleted so that its data stays."""
+        copies.discard_drafts(path)
         disk = Disk(Path(path))
         if disk.draft.exists() or (disk.exists and not images.was_mounted(disk)):
             self._remove(path)

@@ -14,7 +14,7 @@ from holdfast.controllers.actions import Plan
 class DirectoryWork:
     """One operation on a directory, and what follows."""
 
-    operation: Literal["create", "create_sized", "discard", "settle", "grow", "remove", "empty"]
+    operation: Literal["create", "create_sized", "fill", "discard", "settle", "grow", "remove", "empty", "cut", "look"]
     path: str
     done: Plan
     failed: Callable[[str], Plan]
@@ -49,6 +49,16 @@ class Backing:
 DIRECTORY = Backing()
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A snapshot that is there."""
+
+    size_bytes: int
+    """The least a volume that is restored from it must have; 0 of a directory."""
+    created_ns: int
+    """When, since 1970."""
+
+
 class VolumeDirectories(Protocol):
     """Directories of local volumes. Every call is idempotent and raises OSError with the reason.
 
@@ -64,6 +74,18 @@ class VolumeDirectories(Protocol):
 
     async def create_sized(self, path: str, size_bytes: int) -> None:
         """Makes the directory and in it an image of a volume of that size."""
+
+    async def is_image(self, path: str) -> bool:
+        """Whether the volume or snapshot there is an image."""
+
+    async def fill(self, path: str, source: str, size_bytes: int) -> None:
+        """Makes the directory as `create` or `create_sized` do, with what a volume or a snapshot holds (V121, V122)."""
+
+    async def cut(self, path: str, source: str, of_image: bool) -> Cut:
+        """Takes a snapshot of a volume; one that is there is told of (V124)."""
+
+    async def look(self, path: str) -> Cut:
+        """Tells of a snapshot that is there."""
 
     async def grow(self, path: str, size_bytes: int) -> bool:
         """Makes an image larger; whether its file system is, too. If not, its node makes it grow (V66)."""

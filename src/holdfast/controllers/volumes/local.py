@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest
+from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
+from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
 from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.client import Client
@@ -17,8 +19,9 @@ from holdfast.controllers.actions import Plan
 from holdfast.controllers.runner import Controller, Runner
 from holdfast.world import Clock, World
 
-from .controller import BY_CLAIM, BY_CLASS, claims_in, live_claim, pods_in, volumes_of
-from .effects import DirectoryWork, VolumeDirectories, Work
+from .controller import BY_CLAIM, BY_CLASS, BY_SOURCE, claims_in, live_claim, pods_in, volumes_of
+from .effects import Backing, DirectoryWork, VolumeDirectories, Work
+from .origin import Lookups, find_origin
 from .provision import ObservedRequest, plan_provision, volume_name
 from .provisioners import LOCAL
 from .reclaim import ObservedRelease, plan_reclaim
@@ -84,12 +87,26 @@ class LocalProvisioner:
         self._queue = queue
         self._claims, self._volumes = claims_in(informers), volumes_of(informers)
         self._classes = informers.of(STORAGE_CLASSES)
+        self._snapshots, self._contents = informers.of(VOLUME_SNAPSHOTS), informers.of(VOLUME_SNAPSHOT_CONTENTS)
         self._claims.subscribe(self._on_claim)
         self._classes.subscribe(self._on_class)
+        self._snapshots.subscribe(self._on_snapshot)
+        self._find = Lookups(self._claims.get, self._volumes.get, self._snapshots.get, self._contents.get)
 
     def _on_claim(self, old: Manifest | None, new: Manifest | None) -> None:
-        if new is not None and not new["spec"].get("volumeName"):
+        if new is None:
+            return
+        if not new["spec"].get("volumeName"):
             self._queue.add(key_of(new))
+        self._on_source("PersistentVolumeClaim", new)
+
+    def _on_snapshot(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is not None:
+            self._on_source("VolumeSnapshot", new)
+
+    def _on_source(self, kind: str, source: Manifest) -> None:
+        for claim in self._claims.by_index(BY_SOURCE, f"{kind}/{key_of(source)}"):
+            self._queue.add(key_of(claim))
 
     def _on_class(self, old: Manifest | None, new: Manifest | None) -> None:
         if new is not None:
@@ -105,12 +122,21 @@ class LocalProvisioner:
             storage_class=self._classes.get(binding.class_of(claim)),
             exists=self._volumes.get(volume_name(claim)) is not None,
             root=self._root,
+            origin=find_origin(claim, self._find, self._root),
         )
 
     async def verify(self, observed: ObservedRequest, client: Client) -> ObservedRequest:
         """Asks the machine what the volume can be made of; of the API nothing has to be read again (V135)."""
-        backing = await self._directories.backing(binding.requested_bytes(observed.claim))
-        return replace(observed, backing=backing)
+        origin = observed.origin
+        if origin is None:
+            return replace(observed, backing=await self._directories.backing(binding.requested_bytes(observed.claim)))
+        if not origin.path:
+            return observed
+        try:
+            is_sized = await self._directories.is_image(origin.path)
+        except OSError as error:
+            return replace(observed, origin=replace(origin, refusal=f"{error.strerror or error}: {origin.path}"))
+        return replace(observed, backing=Backing(is_sized, "" if is_sized else "what it was made from is one"))
 
     def work(self, observed: ObservedRequest) -> Work:
         return plan_provision(observed)

@@ -9,6 +9,8 @@ from holdfast.api.storage import binding
 
 from .provisioners import DRIVER, SERVED
 
+SNAPSHOTS = ".snapshots"
+"""Below the directory of volumes: snapshots, by their handles."""
 IMAGE = "image"
 BACKING = "holdfast.dev/backing"
 """The volume attribute that says what a volume with a size is made of."""

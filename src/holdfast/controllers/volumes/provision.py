@@ -6,6 +6,7 @@ Volumes are directories that every node of this machine reaches, so they carry n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.resource import Manifest
@@ -13,6 +14,7 @@ from holdfast.api.storage import binding
 from holdfast.controllers.actions import Action, Create, Emit, Plan, Report
 
 from .effects import DIRECTORY, Backing, DirectoryWork, Work
+from .origin import Origin
 from .places import directory_source, image_source
 from .plan import RESYNC_S, is_delayed
 from .provisioners import LOCAL, SERVED, csi_name
@@ -32,6 +34,8 @@ class ObservedRequest:
     """The directory in which volumes are made."""
     backing: Backing = DIRECTORY
     """What the volume is to be made of."""
+    origin: Origin | None = None
+    """What it is to be filled from; None if it is to be empty."""
 
 
 def volume_name(claim: Manifest) -> str:
@@ -45,8 +49,10 @@ def plan_provision(observed: ObservedRequest) -> Work:
         return Work(claim, Plan(why_not))
     assert storage_class is not None
     if refusal := _refusal(claim):
-        message = f'failed to provision volume with StorageClass "{binding.class_of(claim)}": {refusal}'
-        return Work(claim, Plan(refusal, (Emit(Report("Warning", "ProvisioningFailed", message)),)))
+        return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),)))
+    if observed.origin and observed.origin.refusal:
+        refusal = observed.origin.refusal
+        return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),), again_after_s=RESYNC_S))
     return Work(
         claim,
         Plan("provisioning", (Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class))),)),
@@ -60,14 +66,23 @@ def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest)
     actions: list[Action] = [_create(volume, claim)]
     if backing.why_not:
         actions.append(Emit(Report("Normal", "SizeNotEnforced", _unsized(name, backing.why_not))))
+    operation, arguments = _operation(observed)
     return DirectoryWork(
-        "create_sized" if backing.is_sized else "create",
+        operation,
         f"{observed.root}/{name}",
         done=Plan(f"the directory of {name} is there", tuple(actions)),
         failed=lambda error: Plan(error, (Emit(_failure(claim, error)),), again_after_s=RESYNC_S),
-        arguments=(binding.requested_bytes(claim),) if backing.is_sized else (),
+        arguments=arguments,
         settles=True,
     )
+
+
+def _operation(observed: ObservedRequest) -> tuple[Literal["create", "create_sized", "fill"], tuple[Any, ...]]:
+    """Never an empty volume in the place of a copy (V43)."""
+    size_bytes = binding.requested_bytes(observed.claim)
+    if observed.origin is not None:
+        return "fill", (observed.origin.path, size_bytes)
+    return ("create_sized", (size_bytes,)) if observed.backing.is_sized else ("create", ())
 
 
 def _unsized(name: str, why: str) -> str:
@@ -86,6 +101,8 @@ def _not_ours(observed: ObservedRequest) -> str:
         return "the volume exists"
     if storage_class is None or csi_name(storage_class["provisioner"]) != provisioner:
         return "the class is gone or has changed"
+    if observed.origin and observed.origin.is_for_others:
+        return "a populator is to fill it"
     if is_delayed(storage_class) and not binding.annotation(claim, binding.SELECTED_NODE):
         return "no node has been selected"
     return ""
@@ -93,8 +110,6 @@ def _not_ours(observed: ObservedRequest) -> str:
 
 def _refusal(claim: Manifest) -> str:
     spec = claim["spec"]
-    if spec.get("dataSource") or spec.get("dataSourceRef"):
-        return "the local provisioner cannot fill a volume from a data source"  # never an empty volume instead (V43)
     if binding.mode_of(claim) != "Filesystem":
         return "the local provisioner makes no block volumes"
     if spec.get("selector"):

@@ -28,6 +28,9 @@ SERVED = frozenset(
 )
 """Names, translated, for which the local provisioner makes volumes: tutorials written for a cloud run as they are."""
 
+DRIVERS = SERVED | {DRIVER, "hostpath.csi.k8s.io"}
+"""Names of drivers by which classes of snapshots may mean this one."""
+
 
 def csi_name(provisioner: str) -> str:
     """The CSI driver that took over an in-tree provisioner; any other name as it is (V46)."""

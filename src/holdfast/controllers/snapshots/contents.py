@@ -1,0 +1,154 @@
+"""What becomes of a VolumeSnapshotContent of the local driver: taken, told of, taken away (V117-V119, V124).
+
+Never ready before the copy is whole: a snapshot has its name on the disk only then.
+
+Source: kubernetes-csi/external-snapshotter, pkg/sidecar-controller/snapshot_controller.go.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from holdfast.api.resource import Manifest
+from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
+from holdfast.api.storage import binding
+from holdfast.api.times import format_time
+from holdfast.controllers.actions import Action, Emit, Plan, Report
+from holdfast.controllers.volumes.effects import Cut, DirectoryWork, Work
+from holdfast.controllers.volumes.places import SNAPSHOTS, is_sized, path_of
+from holdfast.controllers.volumes.plan import RESYNC_S
+from holdfast.controllers.volumes.provisioners import DRIVERS
+
+from .names import BEING_DELETED, CONTENT_BOUND, finalizers, handle_of
+from .writes import set_finalizers, set_status
+
+_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedContent:
+    """All that the decision about a content reads."""
+
+    content: Manifest
+    snapshot: Manifest | None
+    """The one of the uid that it is bound to; None only if a live read confirmed it."""
+    volume: Manifest | None
+    """The one that its source names."""
+    root: str
+    now: datetime
+
+
+def plan_content(observed: ObservedContent) -> Work:
+    """Pure."""
+    content = observed.content
+    if content["spec"]["driver"] not in DRIVERS:
+        return Work(content, Plan("another driver's"))
+    if content["metadata"].get("deletionTimestamp"):
+        return _plan_end(observed)
+    if CONTENT_BOUND not in finalizers(content):
+        protect = set_finalizers(VOLUME_SNAPSHOT_CONTENTS, content, [*finalizers(content), CONTENT_BOUND])
+        return Work(content, Plan("unprotected", (protect,), again_after_s=0))
+    if (content.get("status") or {}).get("readyToUse"):
+        return Work(content, Plan("ready"))
+    if handle := content["spec"]["source"].get("snapshotHandle"):
+        return _plan_look(observed, handle)
+    return _plan_cut(observed)
+
+
+def _plan_cut(observed: ObservedContent) -> Work:
+    content, volume = observed.content, observed.volume
+    told = "CreateSnapshotFailed"
+    if observed.snapshot is None or observed.snapshot["metadata"].get("deletionTimestamp"):
+        return Work(content, Plan("nobody wants it any more"))
+    if volume is None:
+        missing = f"the volume {content['spec']['source']['volumeHandle']} is gone"
+        return Work(content, _failed(observed, "SnapshotCreationFailed", f"Failed to create snapshot: {missing}"))
+    handle, size_bytes = handle_of(content), binding.capacity_bytes(volume)
+    return Work(
+        content,
+        Plan("taking it"),
+        DirectoryWork(
+            "cut",
+            f"{observed.root}/{SNAPSHOTS}/{handle}",
+            done=Plan("taken"),
+            failed=lambda error: _failed(observed, told, f"Failed to create snapshot: {error}"),
+            arguments=(path_of(volume, observed.root), is_sized(volume)),
+            done_by=partial(_taken, content, handle, size_bytes),
+        ),
+    )
+
+
+def _plan_look(observed: ObservedContent, handle: str) -> Work:
+    """Of one that exists (V119)."""
+    content, prefix = observed.content, "Failed to check and update snapshot content: "
+    reason = "SnapshotContentCheckandUpdateFailed"
+    if not _HANDLE.fullmatch(handle):
+        return Work(content, _failed(observed, reason, f"{prefix}no such snapshot: {handle}"))
+    return Work(
+        content,
+        Plan("looking at it"),
+        DirectoryWork(
+            "look",
+            f"{observed.root}/{SNAPSHOTS}/{handle}",
+            done=Plan("it is there"),
+            failed=lambda error: _failed(observed, reason, f"{prefix}{error}"),
+            done_by=partial(_taken, content, handle, 0),
+        ),
+    )
+
+
+def _taken(content: Manifest, handle: str, size_bytes: int, cut: Cut) -> Plan:
+    status = {
+        "snapshotHandle": handle,
+        "creationTime": cut.created_ns,
+        "restoreSize": cut.size_bytes or size_bytes,
+        "readyToUse": True,
+        "error": None,
+    }
+    return Plan("it is there", (set_status(VOLUME_SNAPSHOT_CONTENTS, content, status),))
+
+
+def _failed(observed: ObservedContent, reason: str, message: str) -> Plan:
+    content = observed.content
+    error = {"message": message, "time": format_time(observed.now)}
+    actions: list[Action] = [Emit(Report("Warning", reason, message))]
+    if ((content.get("status") or {}).get("error") or {}).get("message") != message:
+        actions.insert(0, set_status(VOLUME_SNAPSHOT_CONTENTS, content, {"error": error, "readyToUse": False}))
+    return Plan(message, tuple(actions), again_after_s=RESYNC_S)
+
+
+def _plan_end(observed: ObservedContent) -> Work:
+    """The data goes with the content where the policy says so, but not under a snapshot that is there to stay."""
+    content = observed.content
+    if CONTENT_BOUND not in finalizers(content):
+        return Work(content, Plan("no longer protected"))
+    is_marked = (content["metadata"].get("annotations") or {}).get(BEING_DELETED) == "yes"
+    if observed.snapshot is not None and not is_marked:
+        return Work(content, Plan("its snapshot is there to stay"))
+    gone = _forget(content)
+    handle = _handle(content)
+    if content["spec"]["deletionPolicy"] != "Delete" or not _HANDLE.fullmatch(handle):
+        return Work(content, gone)
+
+    def failed(error: str) -> Plan:
+        message = f"Failed to delete snapshot: {error}"
+        return Plan(message, (Emit(Report("Warning", "SnapshotDeleteError", message)),), again_after_s=RESYNC_S)
+
+    path = f"{observed.root}/{SNAPSHOTS}/{handle}"
+    return Work(content, Plan("removing its data"), DirectoryWork("remove", path, gone, failed))
+
+
+def _handle(content: Manifest) -> str:
+    """Also of one that was being taken when it was given up."""
+    told = (content.get("status") or {}).get("snapshotHandle") or content["spec"]["source"].get("snapshotHandle")
+    if told:
+        return str(told)
+    return handle_of(content) if content["spec"]["volumeSnapshotRef"].get("uid") else ""
+
+
+def _forget(content: Manifest) -> Plan:
+    kept = [each for each in finalizers(content) if each != CONTENT_BOUND]
+    return Plan("the data is gone, or is to stay", (set_finalizers(VOLUME_SNAPSHOT_CONTENTS, content, kept),))

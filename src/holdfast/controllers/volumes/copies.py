@@ -1,0 +1,90 @@
+"""Snapshots and copies of local volumes on this machine's disk.
+
+A snapshot is a directory below `.snapshots`: an image is kept as an image, a plain directory as `tree`. What a volume
+is made from decides on what it is: a copy of a directory is a directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from holdfast.disks import Disk, copying, images, loops, trees
+from holdfast.disks.locking import locked
+
+from .effects import Cut
+from .places import SNAPSHOTS
+
+log = logging.getLogger(__name__)
+
+DRAFTS, TREE = ".drafts", "tree"
+
+
+def is_image(path: str) -> bool:
+    """Whether the volume or snapshot there is an image. Raises OSError if there is neither."""
+    if Disk(Path(path)).exists:
+        return True
+    if not os.path.isdir(path):
+        raise OSError(errno.ENOENT, "no such volume or snapshot", path)
+    return False
+
+
+def cut(snapshot: str, volume: str, *, of_image: bool) -> Cut:
+    """Takes the snapshot, if it is not there. Raises OSError."""
+    place = Path(snapshot)
+    if of_image:
+        copying.copy(Disk(Path(volume)), Disk(place))
+    else:
+        if not os.path.isdir(volume):
+            raise OSError(errno.ENOENT, "the volume's directory is gone", volume)
+        trees.copy(Path(volume), place / TREE, place)
+    return look(snapshot)
+
+
+def look(snapshot: str) -> Cut:
+    """Raises OSError if there is no such snapshot, or only a part of it."""
+    place = Path(snapshot)
+    disk = Disk(place)
+    if not disk.exists and not (place / TREE).is_dir():
+        raise OSError(errno.ENOENT, "no such snapshot", snapshot)
+    size_bytes = disk.image.stat().st_size if disk.exists else 0
+    return Cut(size_bytes, place.stat().st_mtime_ns)
+
+
+def fill(path: str, source: str, size_bytes: int) -> None:
+    """Makes the volume at `path` from a volume or a snapshot. Raises OSError."""
+    if is_image(source):
+        copying.copy(Disk(Path(source)), Disk(Path(path)))
+        images.grow(Disk(Path(path)), size_bytes)
+        return
+    tree = Path(source) / TREE if Path(source).parent.name == SNAPSHOTS else Path(source)
+    trees.copy(tree, Path(path), drafts_of(path))
+    shutil.rmtree(drafts_of(path), ignore_errors=True)
+
+
+def drafts_of(path: str) -> Path:
+    """Where a directory volume is made that is a copy."""
+    return Path(path).parent / DRAFTS / Path(path).name
+
+
+def discard_drafts(path: str) -> None:
+    """Raises OSError."""
+    drafts = drafts_of(path)
+    if drafts.exists():
+        with locked(drafts):
+            shutil.rmtree(drafts)
+
+
+def let_all_go_on(root: str) -> None:
+    """File systems that were made to stand still by somebody who died (R127)."""
+    attached = loops.attached()
+    for image in Path(root).glob("*/image") if attached else ():
+        try:
+            status = image.stat()
+            if device := attached.get((status.st_dev, status.st_ino)):
+                copying.let_go_on(device)
+        except OSError as error:
+            log.warning("volume not looked at image=%s error=%s", image, error)
