@@ -14,7 +14,7 @@ from holdfast.api.storage import binding
 from holdfast.controllers.actions import Action, Create, Emit, Plan, Report
 
 from .effects import DIRECTORY, Backing, DirectoryWork, Work
-from .origin import Origin
+from .origin import Origin, source_of
 from .places import directory_source, image_source
 from .plan import RESYNC_S, is_delayed
 from .provisioners import LOCAL, SERVED, csi_name
@@ -48,7 +48,7 @@ def plan_provision(observed: ObservedRequest) -> Work:
     if why_not := _not_ours(observed):
         return Work(claim, Plan(why_not))
     assert storage_class is not None
-    if refusal := _refusal(claim):
+    if refusal := _refusal(observed):
         return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),)))
     if observed.origin and observed.origin.refusal:
         refusal = observed.origin.refusal
@@ -108,8 +108,10 @@ def _not_ours(observed: ObservedRequest) -> str:
     return ""
 
 
-def _refusal(claim: Manifest) -> str:
-    spec = claim["spec"]
+def _refusal(observed: ObservedRequest) -> str:
+    claim, spec = observed.claim, observed.claim["spec"]
+    if source_of(claim) and observed.origin is None:
+        return "nobody has looked for the data source"  # never an empty volume instead (V43)
     if binding.mode_of(claim) != "Filesystem":
         return "the local provisioner makes no block volumes"
     if spec.get("selector"):
