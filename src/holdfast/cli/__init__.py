@@ -21,6 +21,8 @@ COMMANDS = {
     "image": "image",
     "forward": "forward",
     "dns": "dns",
+    "snapshot": "snapshot",
+    "fork": "fork",
     "why": "why",
     "page": "page",
     "doctor": "doctor",

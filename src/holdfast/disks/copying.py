@@ -18,7 +18,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.world import linux
@@ -35,23 +36,47 @@ _FREEZE, _THAW = 0xC0045877, 0xC0045878
 _CANNOT_SHARE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS)
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Of an image that is in use."""
+
+    source: Path
+    target: Path
+    device: str
+    """From which the image is mounted."""
+
+
 def copy(source: Disk, target: Disk) -> None:
     """`target` becomes a volume with what `source` holds at one moment; nothing happens if it is there already.
 
     Blocks its thread. Raises OSError; then there is no target.
     """
-    target.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(target.path) as target_lock, locked(source.path) as source_lock:
-        if target.exists:
-            return
-        with contextlib.suppress(FileNotFoundError):
-            target.draft.unlink()
-        device = loops.find(source.image)
-        if device:
-            _copy_in_use(source, target, device, (target_lock, source_lock))
-        else:
-            copy_file(source.image, target.draft)
-        images.publish(target)
+    if not target.exists:
+        copy_together([(source, target)])
+
+
+def copy_together(pairs: Sequence[tuple[Disk, Disk]]) -> None:
+    """Each second volume becomes what the first holds, all at one and the same moment; those that are there stay.
+
+    Blocks its thread. Raises OSError; then there may be some of them, each whole.
+    """
+    with contextlib.ExitStack() as stack:
+        locks = []
+        for source, target in sorted(pairs, key=lambda pair: pair[0].path):  # in one order, whoever copies
+            target.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            locks += [stack.enter_context(locked(target.path)), stack.enter_context(locked(source.path))]
+        missing = [pair for pair in pairs if not pair[1].exists]
+        in_use: list[Copy] = []
+        for source, target in missing:
+            target.draft.unlink(missing_ok=True)
+            if device := loops.find(source.image):
+                in_use.append(Copy(source.image, target.draft, device))
+            else:
+                copy_file(source.image, target.draft)
+        if in_use:
+            _copy_in_use(in_use, locks)
+        for _, target in missing:
+            images.publish(target)
 
 
 def let_go_on(device: str) -> bool:
@@ -110,20 +135,28 @@ def copy_changes(source: Path, target: Path) -> None:
                     os.pwrite(writing.fileno(), now, at)
 
 
-def _copy_in_use(source: Disk, target: Disk, device: str, locks: tuple[int, int]) -> None:
-    """In a process of its own; whatever becomes of it, the file system goes on."""
-    command = [sys.executable, "-m", "holdfast.disks.copying", str(source.image), str(target.draft), device]
+def _copy_in_use(copies: Sequence[Copy], locks: Sequence[int]) -> None:
+    """In a process of its own; whatever becomes of it, the file systems go on."""
+    words_of = [word for one in copies for word in (str(one.source), str(one.target), one.device)]
+    command = [sys.executable, "-m", "holdfast.disks.copying", *words_of]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, pass_fds=locks, start_new_session=True, cwd="/", timeout=WITHIN_S
+            command,
+            capture_output=True,
+            text=True,
+            pass_fds=tuple(locks),
+            start_new_session=True,
+            cwd="/",
+            timeout=WITHIN_S,
         )
     except subprocess.TimeoutExpired as error:
         raise OSError(errno.ETIMEDOUT, f"the copy was not done within {WITHIN_S} s") from error
     finally:
-        let_go_on(device)
+        for one in copies:
+            let_go_on(one.device)
     if done.returncode:
         words = done.stderr.strip().splitlines()
-        raise OSError(errno.EIO, words[-1] if words else f"the copy ended with {done.returncode}", str(source.path))
+        raise OSError(errno.EIO, words[-1] if words else f"the copy ended with {done.returncode}")
 
 
 def _segments(descriptor: int) -> Iterator[tuple[int, int]]:
@@ -149,45 +182,45 @@ def _copy_segment(reading: int, writing: int, start: int, end: int) -> None:
         start += copied
 
 
-def _standing_still(descriptor: int, work: Callable[[], None]) -> None:
-    """Does `work` while the file system stands still, or what of it can be done in time. Raises OSError."""
+@contextlib.contextmanager
+def _standing_still(roots: Sequence[int]) -> Iterator[None]:
+    """All file systems stand still, for as long as they may. Raises OSError, also in the midst of the block.
+
+    They come to a standstill one after the other. That is one moment all the same: from the first standstill to the
+    end of the copies, no program gets to write what it could only have learned from a later write to the first.
+    """
 
     def too_long(*_: object) -> None:
         cure = "a data directory on XFS or btrfs copies at once"
-        raise OSError(errno.ETIMEDOUT, f"the volume changes too fast to be copied within {STILL_AT_MOST_S} s: {cure}")
+        raise OSError(errno.ETIMEDOUT, f"what changes is too much to be copied within {STILL_AT_MOST_S} s: {cure}")
 
     signal.signal(signal.SIGALRM, too_long)
-    fcntl.ioctl(descriptor, _FREEZE, 0)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(signal.alarm, 0)
         signal.alarm(STILL_AT_MOST_S)
-        work()
-    finally:
-        signal.alarm(0)
-        fcntl.ioctl(descriptor, _THAW, 0)
+        for root in roots:
+            fcntl.ioctl(root, _FREEZE, 0)
+            stack.callback(fcntl.ioctl, root, _THAW, 0)
+        yield
 
 
-def main(source: Path, target: Path, device: str) -> None:
-    """The copy of an image that is mounted from `device`. Raises OSError."""
-    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    shares = share(reading, writing)
-    if not shares:
-        target.unlink()
-        copy_file(source, target)
-    root = linux.open_unmounted(device, "ext4")
-    if shares:
-        _standing_still(root, lambda: _require(share(reading, writing)))
-    else:
-        _standing_still(root, lambda: copy_changes(source, target))
-
-
-def _require(shares: bool) -> None:
-    if not shares:
-        raise OSError(errno.EOPNOTSUPP, "the disk has stopped sharing blocks")
+def main(copies: Sequence[Copy]) -> None:
+    """Copies of images that are mounted, of one moment. Raises OSError."""
+    shared = [copy_file(one.source, one.target) for one in copies]
+    roots = [linux.open_unmounted(one.device, "ext4") for one in copies]
+    with _standing_still(roots):
+        for one, was_shared in zip(copies, shared, strict=True):
+            if was_shared:
+                one.target.unlink()
+                copy_file(one.source, one.target)
+            else:
+                copy_changes(one.source, one.target)
 
 
 if __name__ == "__main__":
+    words = iter(sys.argv[1:])
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+        triples = zip(words, words, words, strict=True)
+        main([Copy(Path(source), Path(target), device) for source, target, device in triples])
     except OSError as error:
         sys.exit(error.strerror or str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Literal
@@ -66,6 +66,9 @@ class Directories:
         await self.is_image(source)
         self.present.add(path)
         return await self.look(path)
+
+    async def cut_together(self, path: str, group: str, members: Sequence[tuple[str, str]]) -> Cut:
+        raise AssertionError("nothing has a size here")
 
     async def look(self, path: str) -> Cut:
         await self.is_image(path)

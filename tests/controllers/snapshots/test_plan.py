@@ -1,11 +1,12 @@
 """Decisions about snapshots and their contents: V115 to V124."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from holdfast.controllers.actions import Create, Delete, Emit, Patch
-from holdfast.controllers.snapshots.contents import ObservedContent, plan_content
+from holdfast.controllers.snapshots.contents import Member, ObservedContent, plan_content
 from holdfast.controllers.snapshots.plan import ObservedSnapshot, plan_snapshot
 from holdfast.controllers.snapshots.protection import ObservedSource, plan_source
 from holdfast.controllers.volumes.effects import Cut
@@ -327,6 +328,57 @@ def test_a_failure_is_shown_told_and_tried_again():
         "readyToUse": False,
     }
     assert plan.again_after_s
+
+
+# Several at one moment
+
+
+def taken_with(count):
+    made = snapshot()
+    made["metadata"]["labels"] = {"holdfast.dev/taken-with": "s"}
+    made["metadata"]["annotations"] = {"holdfast.dev/taken-with-count": str(count)}
+    return made
+
+
+def member(number, volume=VOLUME):
+    of = content(
+        source={"volumeHandle": f"pvc-{number}"},
+        volumeSnapshotRef={"name": f"snap-{number}", "namespace": "default", "uid": f"uid-{number}"},
+    )
+    handle = {**VOLUME["spec"]["csi"], "volumeHandle": f"pvc-{number}"}
+    return Member(of, volume and {**volume, "spec": {**volume["spec"], "csi": handle}})
+
+
+def together(count, *members):
+    observed = kept(content(), for_snapshot=taken_with(count))
+    return plan_content(replace(observed, together=members))
+
+
+def test_the_first_of_a_group_takes_all_of_them():
+    directory = together(2, member(2), member(1)).directory
+    assert (directory.operation, directory.path) == ("cut_together", f"/volumes/.snapshots/{HANDLE}")
+    assert directory.arguments == (
+        "default_s",
+        [("snapshot-uid-1", "/volumes/pvc-1"), ("snapshot-uid-2", "/volumes/pvc-2")],
+    )
+    assert patches(directory.done_by(Cut(5, CREATED_NS)))[0]["status"]["snapshotHandle"] == HANDLE
+
+
+def test_a_group_waits_until_all_are_there():
+    work = together(3, member(1), member(2))
+    assert (work.directory, work.before.actions) == (None, ())
+    assert "waiting for 1 more" in work.before.reason
+
+
+@pytest.mark.parametrize("volume", [None, {**VOLUME, "metadata": {"name": "pvc-2"}}])
+def test_a_group_with_a_plain_directory_is_refused(volume):
+    spec = {"capacity": {"storage": "1Gi"}, "hostPath": {"path": "/volumes/pvc-2"}}
+    plain = Member(member(2).content, volume and {**volume, "spec": spec})
+    work = together(2, member(1), plain)
+    assert work.directory is None
+    ((reason, message),) = events(work.before)
+    assert reason == "CreateSnapshotFailed"
+    assert "pvc-2 is a plain directory, and only volumes with a size are taken at one moment" in message
 
 
 # Claims

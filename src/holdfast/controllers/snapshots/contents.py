@@ -8,6 +8,7 @@ Source: kubernetes-csi/external-snapshotter, pkg/sidecar-controller/snapshot_con
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,10 +23,18 @@ from holdfast.controllers.volumes.places import SNAPSHOTS, is_sized, path_of
 from holdfast.controllers.volumes.plan import RESYNC_S
 from holdfast.controllers.volumes.provisioners import DRIVERS
 
-from .names import BEING_DELETED, CONTENT_BOUND, finalizers, handle_of
+from .names import BEING_DELETED, CONTENT_BOUND, finalizers, group_of, group_size, handle_of
 from .writes import set_finalizers, set_status
 
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several contents that are to be taken at the same moment."""
+
+    content: Manifest
+    volume: Manifest | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class ObservedContent:
     """The one that its source names."""
     root: str
     now: datetime
+    together: Sequence[Member] = ()
+    """All that are to be taken at the same moment, itself included, as far as they are there yet."""
 
 
 def plan_content(observed: ObservedContent) -> Work:
@@ -66,6 +77,8 @@ def _plan_cut(observed: ObservedContent) -> Work:
     if volume is None:
         missing = f"the volume {content['spec']['source']['volumeHandle']} is gone"
         return Work(content, _failed(observed, "SnapshotCreationFailed", f"Failed to create snapshot: {missing}"))
+    if group := group_of(observed.snapshot):
+        return _plan_together(observed, group, volume)
     handle, size_bytes = handle_of(content), binding.capacity_bytes(volume)
     return Work(
         content,
@@ -77,6 +90,35 @@ def _plan_cut(observed: ObservedContent) -> Work:
             failed=lambda error: _failed(observed, told, f"Failed to create snapshot: {error}"),
             arguments=(path_of(volume, observed.root), is_sized(volume)),
             done_by=partial(_taken, content, handle, size_bytes),
+        ),
+    )
+
+
+def _plan_together(observed: ObservedContent, group: str, volume: Manifest) -> Work:
+    """With the first of them all are taken; the others find theirs there."""
+    content, failing = observed.content, partial(_failed, observed, "CreateSnapshotFailed")
+    assert observed.snapshot is not None
+    missing = group_size(observed.snapshot) - len(observed.together)
+    if missing > 0:
+        return Work(content, Plan(f"waiting for {missing} more that are to be taken with it"))
+    members = []
+    for member in observed.together:
+        name = member.content["spec"]["source"].get("volumeHandle")
+        if member.volume is None or not is_sized(member.volume):
+            why = f"{name} is a plain directory, and only volumes with a size are taken at one moment"
+            return Work(content, failing(f"Failed to create snapshot: {why}"))
+        members.append((handle_of(member.content), path_of(member.volume, observed.root)))
+    handle = handle_of(content)
+    return Work(
+        content,
+        Plan("taking it with the others"),
+        DirectoryWork(
+            "cut_together",
+            f"{observed.root}/{SNAPSHOTS}/{handle}",
+            done=Plan("taken"),
+            failed=lambda error: failing(f"Failed to create snapshot: {error}"),
+            arguments=(group, sorted(members)),
+            done_by=partial(_taken, content, handle, binding.capacity_bytes(volume)),
         ),
     )
 

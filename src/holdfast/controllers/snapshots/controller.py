@@ -19,14 +19,15 @@ from holdfast.controllers.volumes.effects import Work
 from holdfast.controllers.volumes.places import is_sized
 from holdfast.world import Clock
 
-from .contents import ObservedContent, plan_content
-from .names import content_name
+from .contents import Member, ObservedContent, plan_content
+from .names import content_name, group_of
 from .plan import ObservedSnapshot, plan_snapshot
 from .protection import ObservedSource, plan_source
 
 BY_CONTENT = "content"
 BY_CLAIM = "claim"
 BY_HANDLE = "volume handle"
+BY_GROUP = "group"
 
 
 def snapshots_in(informers: Informers) -> Informer:
@@ -34,6 +35,7 @@ def snapshots_in(informers: Informers) -> Informer:
     snapshots = informers.of(VOLUME_SNAPSHOTS)
     snapshots.add_index(BY_CONTENT, lambda snapshot: (_content_of(snapshot),))
     snapshots.add_index(BY_CLAIM, _claim_keys)
+    snapshots.add_index(BY_GROUP, lambda snapshot: filter(None, (group_of(snapshot),)))
     return snapshots
 
 
@@ -139,27 +141,44 @@ class SnapshotContents:
         self._snapshots.subscribe(self._on_snapshot)
 
     def _on_content(self, old: Manifest | None, new: Manifest | None) -> None:
-        if new is not None:
-            self._queue.add(key_of(new))
+        if new is None:
+            return
+        self._queue.add(key_of(new))
+        if old is None and (snapshot := self._snapshot_of(new)) is not None and (group := group_of(snapshot)):
+            for other in self._snapshots.by_index(BY_GROUP, group):
+                self._queue.add(_content_of(other))
 
     def _on_snapshot(self, old: Manifest | None, new: Manifest | None) -> None:
         snapshot = new or old
         assert snapshot is not None
         self._queue.add(_content_of(snapshot))
 
+    def _snapshot_of(self, content: Manifest) -> Manifest | None:
+        reference = content["spec"]["volumeSnapshotRef"]
+        snapshot = self._snapshots.get(f"{reference['namespace']}/{reference['name']}")
+        return snapshot if _is_of(snapshot, reference) else None
+
+    def _volume_of(self, content: Manifest) -> Manifest | None:
+        handle = content["spec"]["source"].get("volumeHandle") or ""
+        return next(iter(self._volumes.by_index(BY_HANDLE, handle)), None) if handle else None
+
+    def _together(self, snapshot: Manifest | None) -> list[Member]:
+        group = group_of(snapshot) if snapshot else ""
+        contents = [self._contents.get(_content_of(each)) for each in self._snapshots.by_index(BY_GROUP, group)]
+        return [Member(content, self._volume_of(content)) for content in contents if content is not None]
+
     def observe(self, key: str) -> ObservedContent | None:
         content = self._contents.get(key)
         if content is None:
             return None
-        reference = content["spec"]["volumeSnapshotRef"]
-        snapshot = self._snapshots.get(f"{reference['namespace']}/{reference['name']}")
-        handle = content["spec"]["source"].get("volumeHandle") or ""
+        snapshot = self._snapshot_of(content)
         return ObservedContent(
             content=content,
-            snapshot=snapshot if _is_of(snapshot, reference) else None,
-            volume=next(iter(self._volumes.by_index(BY_HANDLE, handle)), None) if handle else None,
+            snapshot=snapshot,
+            volume=self._volume_of(content),
             root=self._root,
             now=self._clock.now(),
+            together=self._together(snapshot),
         )
 
     async def verify(self, observed: ObservedContent, client: Client) -> ObservedContent:

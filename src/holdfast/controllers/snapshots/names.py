@@ -11,6 +11,8 @@ CONTENT_BOUND = f"{_MARKS}/volumesnapshotcontent-bound-protection"
 CLAIM_AS_SOURCE = f"{_MARKS}/pvc-as-source-protection"
 CLONED = "provisioner.storage.kubernetes.io/cloning-protection"
 BEING_DELETED = f"{_MARKS}/volumesnapshot-being-deleted"
+TAKEN_WITH, TAKEN_WITH_COUNT = "holdfast.dev/taken-with", "holdfast.dev/taken-with-count"
+"""A label and an annotation: snapshots of one namespace with the same label are taken at one moment."""
 
 
 def content_name(snapshot: Manifest) -> str:
@@ -31,6 +33,18 @@ def is_bound(snapshot: Manifest, content: Manifest) -> bool:
         metadata["namespace"],
         metadata["uid"],
     )
+
+
+def group_of(snapshot: Manifest) -> str:
+    """The name, fit for a file, of the group that is to be taken at one moment; empty for a snapshot by itself."""
+    name = (snapshot["metadata"].get("labels") or {}).get(TAKEN_WITH, "")
+    return f"{snapshot['metadata']['namespace']}_{name}" if name else ""
+
+
+def group_size(snapshot: Manifest) -> int:
+    """How many there are in it."""
+    text = (snapshot["metadata"].get("annotations") or {}).get(TAKEN_WITH_COUNT, "")
+    return int(text) if text.isdecimal() else 1
 
 
 def finalizers(manifest: Manifest) -> list[str]:

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.disks import Disk, copying, images, loops, trees
@@ -21,6 +22,7 @@ from .places import SNAPSHOTS
 log = logging.getLogger(__name__)
 
 DRAFTS, TREE = ".drafts", "tree"
+GROUPS, WHOLE = ".groups", ".whole"
 
 
 def is_image(path: str) -> bool:
@@ -42,6 +44,28 @@ def cut(snapshot: str, volume: str, *, of_image: bool) -> Cut:
             raise OSError(errno.ENOENT, "the volume's directory is gone", volume)
         trees.copy(Path(volume), place / TREE, place)
     return look(snapshot)
+
+
+def cut_together(root: str, group: str, members: Sequence[tuple[str, str]]) -> None:
+    """Takes snapshots of several volumes at one moment: all of them, or none. Members are (handle, volume's directory).
+
+    They are made in a directory of the group's and become snapshots after that has been renamed: a group that was cut
+    short before is taken anew, one that was cut short after is finished. Raises OSError.
+    """
+    snapshots, groups = Path(root) / SNAPSHOTS, Path(root) / SNAPSHOTS / GROUPS
+    making, whole = groups / group, groups / f"{group}{WHOLE}"
+    if not whole.exists() and all(Disk(snapshots / handle).exists for handle, _ in members):
+        return
+    if not whole.exists():
+        making.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(making):
+            for left in list(making.iterdir()):
+                shutil.rmtree(left)
+            copying.copy_together([(Disk(Path(path)), Disk(making / handle)) for handle, path in members])
+            making.rename(whole)
+    for made in list(whole.iterdir()):
+        made.rename(snapshots / made.name)
+    whole.rmdir()
 
 
 def look(snapshot: str) -> Cut:

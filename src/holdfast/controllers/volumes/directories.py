@@ -33,6 +33,7 @@ class LocalDirectories:
         self._mount_table = mount_table
         self._sizing = None if may_size else Sizing(obstacle, grows_mounted=False)
         self._may_size = may_size
+        self._taking = asyncio.Lock()
 
     async def backing(self, size_bytes: int) -> Backing:
         """Images wherever they can be had, but not of what the disk could never hold."""
@@ -69,6 +70,13 @@ class LocalDirectories:
         for place in (path, source):
             self._require_below_root(place)
         return await asyncio.to_thread(copies.cut, path, source, of_image=of_image)
+
+    async def cut_together(self, path: str, group: str, members: Sequence[tuple[str, str]]) -> Cut:
+        for place in (path, *(volume for _, volume in members)):
+            self._require_below_root(place)
+        async with self._taking:  # each member's turn comes, and the first takes all
+            await asyncio.to_thread(copies.cut_together, os.path.dirname(os.path.dirname(path)), group, members)
+        return copies.look(path)
 
     async def look(self, path: str) -> Cut:
         self._require_below_root(path)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Plan
 
+Operation = Literal[
+    "create", "create_sized", "fill", "discard", "settle", "grow", "remove", "empty", "cut", "cut_together", "look"
+]
+
 
 @dataclass(frozen=True, slots=True)
 class DirectoryWork:
     """One operation on a directory, and what follows."""
 
-    operation: Literal["create", "create_sized", "fill", "discard", "settle", "grow", "remove", "empty", "cut", "look"]
+    operation: Operation
     path: str
     done: Plan
     failed: Callable[[str], Plan]
@@ -83,6 +87,12 @@ class VolumeDirectories(Protocol):
 
     async def cut(self, path: str, source: str, of_image: bool) -> Cut:
         """Takes a snapshot of a volume; one that is there is told of (V124)."""
+
+    async def cut_together(self, path: str, group: str, members: Sequence[tuple[str, str]]) -> Cut:
+        """Takes snapshots of several volumes at one moment, all or none, and tells of the one at `path`.
+
+        Members are (handle, volume's directory). Volumes must have a size.
+        """
 
     async def look(self, path: str) -> Cut:
         """Tells of a snapshot that is there."""
