@@ -15,6 +15,8 @@ from holdfast.api import quantity
 from holdfast.api.errors import FieldError, forbidden, invalid
 from holdfast.api.resource import Manifest
 
+from .stateful_set_marks import MARKS
+
 PREFIX = "holdfast.dev/"
 UNSTICK = f"{PREFIX}unstick-rollout"
 PAUSED = f"{PREFIX}paused"
@@ -24,10 +26,6 @@ CONDITIONS = f"{PREFIX}conditions"
 PROGRESS_DEADLINE = f"{PREFIX}progress-deadline-seconds"
 PAUSED_REVISIONS = f"{PREFIX}paused-revisions"
 """Written by the controller: the revisions that pods had when the set was paused."""
-RESTORING = f"{PREFIX}restoring"
-"""Written by `holdfast snapshot restore` for as long as it takes: which one, and the replicas before."""
-FORKED_FROM = f"{PREFIX}forked-from"
-"""Written by `holdfast fork`: the set whose data it began with."""
 
 IN_PLACE, ON_CLAIM_DELETE = "InPlace", "OnClaimDelete"
 
@@ -83,7 +81,7 @@ def validate(stateful_set: Manifest, before: Manifest | None = None) -> Iterator
 
 def warnings(stateful_set: Manifest) -> list[str]:
     """Of names below our prefix that mean nothing: they are misspelt, or from another version."""
-    known = {*_READERS, PAUSED_REVISIONS, RESTORING, FORKED_FROM}
+    known = {*_READERS, PAUSED_REVISIONS, *MARKS}
     unknown = [name for name in _annotations(stateful_set) if name.startswith(PREFIX) and name not in known]
     return [f"metadata.annotations[{name}]: unknown, has no effect" for name in unknown]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.api import quantity
-from holdfast.api.apps.stateful_set_beyond import FORKED_FROM, RESTORING
+from holdfast.api.apps.stateful_set_marks import FORKED_FROM, RESTORING
 from holdfast.api.conditions import phase
 from holdfast.api.resource import Manifest
 from holdfast.api.snapshots import GROUP, VERSION

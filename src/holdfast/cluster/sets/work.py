@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
-from holdfast.api.apps.stateful_set_beyond import FORKED_FROM, RESTORING
+from holdfast.api.apps.stateful_set_marks import FORKED_FROM, RESTORING
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
