@@ -39,6 +39,14 @@ def size_of(cluster, pod="web-0"):
     return int(cluster.kubectl("exec", pod, "--", "df", "-k", "/data").splitlines()[-1].split()[1]) * 1024
 
 
+def volume_statistics(cluster, pod):
+    """Of the pod's claim, as the node tells."""
+    node = cluster.get("pod", pod)["spec"]["nodeName"]
+    summary = json.loads(cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
+    found = [each for each in summary["pods"] if each["podRef"]["name"] == pod]
+    return next((each for one in found for each in one.get("volume", []) if each.get("pvcRef")), None)
+
+
 def loops(cluster):
     found = []
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
@@ -70,6 +78,9 @@ def test_df_shows_the_claims_size_and_more_does_not_fit(sized, new_cluster, stat
     assert cluster.kubectl("exec", "web-1", "--", "sh", "-c", "echo x > /data/there; cat /data/there") == "x\n"
     (volume,) = [pv for pv in cluster.get("pv")["items"] if pv["spec"]["claimRef"]["name"] == "data-web-0"]
     assert volume["spec"]["csi"]["driver"] == "local.holdfast.dev"
+    measured = cluster.until("measured", lambda: volume_statistics(cluster, "web-0"))
+    assert 7 * MI < measured["capacityBytes"] <= 10 * MI
+    assert measured["usedBytes"] + measured["availableBytes"] <= measured["capacityBytes"]
     assert len(loops(cluster)) == 2
     cluster.kubectl("delete", "sts", "web")
     cluster.kubectl("delete", "pvc", "--all")

@@ -140,6 +140,17 @@ def test_a_group_that_was_cut_short_before_it_was_whole_is_taken_anew(root, grou
     assert images.filesystem_bytes(root / ".snapshots" / "h2" / "image") == 4 * MI
 
 
+@pytest.mark.parametrize("left_as", ["g", "g.whole"])
+async def test_what_a_group_that_was_cut_short_has_left_goes_with_its_snapshots(directories, root, group, left_as):
+    for handle, _ in group:
+        left = root / ".snapshots" / ".groups" / left_as / handle
+        left.mkdir(parents=True)
+        (left / "image").write_bytes(b"x")
+    for handle, _ in group:
+        await directories.remove(str(root / ".snapshots" / handle))
+    assert os.listdir(root / ".snapshots" / ".groups") == []
+
+
 def test_a_group_that_was_cut_short_when_it_was_whole_is_finished(root, group):
     copies.cut_together(str(root), "g", group)
     whole = root / ".snapshots" / ".groups" / "g.whole"

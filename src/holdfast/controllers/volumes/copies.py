@@ -68,6 +68,17 @@ def cut_together(root: str, group: str, members: Sequence[tuple[str, str]]) -> N
     whole.rmdir()
 
 
+def forget(snapshot: str) -> None:
+    """What of a snapshot is left in groups that were cut short. Raises OSError."""
+    place = Path(snapshot)
+    for group in (place.parent / GROUPS).glob("*") if place.parent.name == SNAPSHOTS else ():
+        with locked(group):
+            if (group / place.name).exists():
+                shutil.rmtree(group / place.name)
+            if not any(group.iterdir()):
+                group.rmdir()
+
+
 def look(snapshot: str) -> Cut:
     """Raises OSError if there is no such snapshot, or only a part of it."""
     place = Path(snapshot)

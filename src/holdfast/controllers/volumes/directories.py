@@ -138,6 +138,7 @@ class LocalDirectories:
 
     def _remove(self, path: str) -> None:
         self._require_below_root(path)
+        copies.forget(path)
         if not os.path.lexists(path):
             return
         self._require_no_mounts(path)
