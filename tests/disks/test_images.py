@@ -204,7 +204,8 @@ def test_the_lock_is_held_as_long_as_a_program_that_has_it(disk):
 PATIENT = """
 import os, sys
 from pathlib import Path
-from holdfast.disks import Disk, images, loops, mounting, programs
+from holdfast.controllers.volumes.directories import LocalDirectories
+from holdfast.disks import Disk, copying, images, loops, mounting, programs
 disk, place, step, what = Disk(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 def die(*arguments, **more):
     os.kill(os.getpid(), 9)
@@ -223,10 +224,15 @@ def counting(module, name):
         return result
     setattr(module, name, step_by_step)
 for module, name in ((images, "_start_draft"), (images, "run"), (os, "fsync"), (os, "rename"), (os, "truncate"),
-                     (loops, "attach"), (mounting.linux, "mount")):
+                     (loops, "attach"), (mounting.linux, "mount"), (copying, "copy_file"), (copying, "_copy_in_use"),
+                     (os, "unlink"), (os, "rmdir")):
     counting(module, name)
 if what == "make":
     images.make(disk, 16 << 20)
+elif what == "copy":
+    copying.copy(disk, Disk(place))
+elif what == "remove":
+    LocalDirectories([str(disk.path.parent)])._remove(str(disk.path))
 elif what == "grow":
     images.grow(disk, 48 << 20)
 else:
@@ -288,3 +294,34 @@ def test_mounting_leaves_no_device_without_a_mount_wherever_it_is_killed(volume,
         assert loops.find(volume.image) == "", deaths
     assert deaths >= 4
     mounting.unmount(tmp_path / "m")
+
+
+@pytest.mark.parametrize("in_use", [False, True])
+def test_copying_is_either_whole_or_not_at_all_and_the_source_goes_on_wherever_it_is_killed(volume, tmp_path, in_use):
+    place, copy = tmp_path / "m", Disk(tmp_path / "copy")
+    mounting.mount(volume, place)
+    (place / "file").write_text("data" * 100_000)
+    if not in_use:
+        mounting.unmount(place)
+    deaths = 0
+    for deaths in until_done(volume, copy.path, "copy"):  # noqa: B007
+        if in_use:
+            (place / "more").write_text("it goes on")
+        if copy.exists:
+            assert images.filesystem_bytes(copy.image) == 16 * MI
+    assert deaths >= 4
+    mounting.mount(copy, tmp_path / "n")
+    assert (tmp_path / "n" / "file").read_text() == "data" * 100_000
+    mounting.unmount(tmp_path / "n")
+    assert os.listdir(copy.path) == ["image"]
+    if in_use:
+        mounting.unmount(place)
+
+
+def test_removing_goes_on_wherever_it_was_killed(volume, tmp_path):
+    (volume.path / "image.new").write_bytes(b"x")
+    deaths = 0
+    for deaths in until_done(volume, tmp_path / "m", "remove"):  # noqa: B007
+        assert loops.attached() is not None
+    assert deaths >= 3
+    assert not volume.path.exists()
