@@ -206,8 +206,10 @@ def _standing_still(roots: Sequence[int]) -> Iterator[None]:
 
 def main(copies: Sequence[Copy]) -> None:
     """Copies of images that are mounted, of one moment. Raises OSError."""
-    shared = [copy_file(one.source, one.target) for one in copies]
     roots = [linux.open_unmounted(one.device, "ext4") for one in copies]
+    for root in roots:
+        linux.syncfs(f"/proc/self/fd/{root}")  # what waits in memory need not be waited for at a standstill
+    shared = [copy_file(one.source, one.target) for one in copies]
     with _standing_still(roots):
         for one, was_shared in zip(copies, shared, strict=True):
             if was_shared:
