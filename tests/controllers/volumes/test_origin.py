@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from holdfast.api.core.event import EVENTS
+from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
 from holdfast.api.snapshots.volume_snapshot_class import VOLUME_SNAPSHOT_CLASSES
@@ -227,6 +228,24 @@ def test_v118_a_snapshot_stays_while_a_claim_waits_to_be_filled_from_it():
         cluster.delete(PERSISTENT_VOLUME_CLAIMS, "late")
         cluster.run_for(30)
         assert cluster.objects(VOLUME_SNAPSHOTS) == []
+
+
+def test_v59_a_namespace_takes_its_snapshots_and_their_data_along():
+    with simulate(0, nodes=0) as cluster:
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gone"}}
+        inside = [wanted("data"), a_snapshot("snap"), wanted("restored", FROM_SNAPSHOT)]
+        for each in inside:
+            each["metadata"]["namespace"] = "gone"
+        cluster.apply(namespace, storage_class("s"), FAST, *inside)
+        cluster.run_for(30)
+        assert len(cluster.directories.present) == 3
+        for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS, "gone"):
+            cluster.permit(each["metadata"]["uid"])
+        cluster.delete(NAMESPACES, "gone")
+        cluster.run_for(60)
+        assert cluster.get(NAMESPACES, "gone") is None
+        assert cluster.objects(VOLUME_SNAPSHOT_CONTENTS) == []
+        assert cluster.directories.present == set()
 
 
 def crash(cluster, chance):
