@@ -22,4 +22,5 @@ def command(home: Home, namespace: str, wait_s: float, target: str, name: str) -
     It has pods, claims and a governing service of its own. What is in its configuration and its data is the original's:
     members that look for each other by name find the original's, unless they are told otherwise.
     """
-    do(home, namespace, wait_s, lambda sets: sets.fork(set_of(target), name))
+    set_name = set_of(target)
+    do(home, namespace, wait_s, lambda sets: sets.fork(set_name, name))

@@ -48,7 +48,8 @@ def command() -> None:
 @click.argument("target", metavar="sts/NAME")
 def create(home: Home, namespace: str, wait_s: float, name: str, target: str) -> None:
     """Take a snapshot of all of a set's volumes. Its pods go on; what they write waits for a moment."""
-    click.echo(do(home, namespace, wait_s, lambda sets: sets.create(set_of(target), name)))
+    set_name = set_of(target)
+    click.echo(do(home, namespace, wait_s, lambda sets: sets.create(set_name, name)))
 
 
 @command.command("list")
@@ -58,7 +59,8 @@ def create(home: Home, namespace: str, wait_s: float, name: str, target: str) ->
 @click.argument("target", metavar="sts/NAME")
 def show(home: Home, output: str, namespace: str, target: str) -> None:
     """Show a set's snapshots, the newest first."""
-    found = rows(do(home, namespace, 10, lambda sets: sets.snapshots(set_of(target))))
+    set_name = set_of(target)
+    found = rows(do(home, namespace, 10, lambda sets: sets.snapshots(set_name)))
     if output == "json":
         print_json(found)
         return
@@ -79,7 +81,8 @@ def restore(home: Home, namespace: str, wait_s: float, target: str, name: str) -
 
     If it is interrupted, call it again: it goes on.
     """
-    do(home, namespace, wait_s, lambda sets: sets.restore(set_of(target), name))
+    set_name = set_of(target)
+    do(home, namespace, wait_s, lambda sets: sets.restore(set_name, name))
 
 
 @command.command("delete")
@@ -90,7 +93,8 @@ def restore(home: Home, namespace: str, wait_s: float, target: str, name: str) -
 @click.argument("name")
 def delete(home: Home, namespace: str, wait_s: float, target: str, name: str) -> None:
     """Delete a snapshot of a set."""
-    do(home, namespace, wait_s, lambda sets: sets.delete(set_of(target), name))
+    set_name = set_of(target)
+    do(home, namespace, wait_s, lambda sets: sets.delete(set_name, name))
 
 
 def set_of(target: str) -> str:
