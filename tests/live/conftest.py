@@ -180,11 +180,11 @@ def cluster(any_kubectl):
 
 
 @pytest.fixture(scope="session")
-def load_images():
-    """A function that loads images into a cluster. They are built once from Debian's packages, and cached."""
+def build_images():
+    """A function that builds images from Debian's packages, once, and tells where their archives are."""
     built = {}
 
-    def load(cluster, *names):
+    def build(*names):
         missing = [name for name in names if name not in built]
         if missing:
             command = [sys.executable, str(IMAGES / "build.py"), *missing, "--output", str(CACHE / "images")]
@@ -193,7 +193,17 @@ def load_images():
                 pytest.skip(f"Debian's packages cannot be had: {done.stderr[-500:]}")
             assert done.returncode == 0, done.stdout + done.stderr
             built.update(zip(missing, done.stdout.split(), strict=True))
-        return cluster.holdfast("image", "load", *(built[name] for name in names)).stdout
+        return [built[name] for name in names]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def load_images(build_images):
+    """A function that loads images into a cluster."""
+
+    def load(cluster, *names):
+        return cluster.holdfast("image", "load", *build_images(*names)).stdout
 
     return load
 

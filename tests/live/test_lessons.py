@@ -1,0 +1,89 @@
+"""Every page of docs/tutorials, played from its own text with the real kubectls: what it shows is what is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.clients.kubectls import old_and_new
+
+from holdfast.cluster.lessons import player, shelf
+from holdfast.world import SystemClock
+
+from .conftest import CACHE
+
+
+class Transcript:
+    """What was seen of a lesson, for a failed assertion."""
+
+    def __init__(self):
+        self.lines = []
+
+    def read(self, text):
+        pass
+
+    def asked(self, command):
+        self.lines.append(f"$ {command}")
+
+    def heard(self, line):
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize("kubectl", old_and_new())
+@pytest.mark.parametrize("lesson", shelf.lessons(), ids=lambda lesson: lesson.name)
+def test_a_page_is_true(lesson, kubectl, request, build_images):
+    program = kubectl if not isinstance(kubectl, str) else request.getfixturevalue(kubectl)
+    build_images(*lesson.page().images)
+    transcript = Transcript()
+    try:
+        asyncio.run(player.play(lesson, transcript, SystemClock(), images=CACHE / "images", kubectl=program))
+    except player.Broken as error:
+        pytest.fail("\n".join([str(error), "", *transcript.lines]), pytrace=False)
+    assert len([line for line in transcript.lines if line.startswith("$ ")]) == len(lesson.page().steps)
+
+
+def demo(tmp_path, *arguments):
+    """A running `holdfast demo`, whose temporary files are below `tmp_path`."""
+    command = [sys.executable, "-m", "holdfast.cli", "demo", *arguments]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_demo_plays_a_lesson_and_leaves_nothing(tmp_path, any_kubectl):
+    playing = demo(tmp_path, "deadlock")
+    said, complaints = playing.communicate(timeout=120)
+    assert (playing.returncode, complaints) == (0, "")
+    assert "  $ kubectl apply -f deployment.yaml\n  deployment.apps/clerk created\n" in said
+    assert "The whole lesson, in " in said.splitlines()[-2]
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("after", ["holdfast up", "kubectl rollout status"])
+def test_an_interrupted_lesson_leaves_nothing(tmp_path, after, any_kubectl):
+    """In the midst of starting, and with pods running."""
+    playing = demo(tmp_path, "order")
+    for line in playing.stdout:
+        if line.startswith(f"  $ {after}"):
+            break
+    playing.send_signal(signal.SIGINT)
+    playing.send_signal(signal.SIGINT)
+    _, complaints = playing.communicate(timeout=60)
+    assert (playing.returncode, complaints.splitlines()[-1]) == (130, "holdfast: interrupted")
+    assert left_in(tmp_path) == []
+
+
+def left_in(directory):
+    """Files below it, mounts in it, processes that name it."""
+    found = [str(path) for path in directory.iterdir()]
+    found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(directory) in line]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(directory).encode() in (said := path.read_bytes()):
+                found.append(said.decode())
+    return found
