@@ -28,7 +28,7 @@ STEP_S = 120
 """How long one command may take."""
 AGAIN_S = 60
 """How long a command is asked again until it prints what the page shows."""
-BETWEEN_S = 0.3
+BETWEEN_S = 0.1
 
 
 class CannotPlay(Exception):
