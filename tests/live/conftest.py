@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.clients.kubectls import old_and_new
 
 from holdfast.cluster.home import Home
 from holdfast.cluster.node_parts import control_group
@@ -154,6 +155,13 @@ def any_kubectl(request):
     return Path(shutil.which("kubectl") or request.getfixturevalue("debian_kubectl"))
 
 
+@pytest.fixture(scope="session")
+def kubectls(request):
+    """Name to program: one that is old, one that is new."""
+    found = {parameter.id: parameter.values[0] for parameter in old_and_new()}
+    return {name: request.getfixturevalue(each) if isinstance(each, str) else each for name, each in found.items()}
+
+
 @pytest.fixture
 def new_cluster(any_kubectl):
     """Makes clusters; every one is purged, and must leave nothing behind."""
@@ -192,7 +200,7 @@ def build_images():
             if done.returncode == 1 and "apt-get" in done.stderr:
                 pytest.skip(f"Debian's packages cannot be had: {done.stderr[-500:]}")
             assert done.returncode == 0, done.stdout + done.stderr
-            built.update(zip(missing, done.stdout.split(), strict=True))
+            built.update(zip(missing, map(Path, done.stdout.split()), strict=True))
         return [built[name] for name in names]
 
     return build
@@ -203,7 +211,7 @@ def load_images(build_images):
     """A function that loads images into a cluster."""
 
     def load(cluster, *names):
-        return cluster.holdfast("image", "load", *build_images(*names)).stdout
+        return cluster.holdfast("image", "load", *map(str, build_images(*names))).stdout
 
     return load
 

@@ -2,66 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.clients.kubectls import old_and_new
 
-from holdfast.cluster.lessons import player, shelf
-from holdfast.world import SystemClock
+from holdfast.cluster.lessons import shelf
 
-from .conftest import CACHE
-
-
-class Transcript:
-    """What was seen of a lesson, for a failed assertion."""
-
-    def __init__(self):
-        self.lines = []
-
-    def read(self, text):
-        pass
-
-    def asked(self, command):
-        self.lines.append(f"$ {command}")
-
-    def heard(self, line):
-        self.lines.append(line)
-
-
-@pytest.fixture(scope="module")
-def kubectls(request):
-    """Those of two ages, by name."""
-    found = {parameter.id: parameter.values[0] for parameter in old_and_new()}
-    return {name: request.getfixturevalue(each) if isinstance(each, str) else each for name, each in found.items()}
+from .playing import problems_of
 
 
 @pytest.mark.parametrize("lesson", shelf.lessons(), ids=lambda lesson: lesson.name)
 def test_a_page_is_true(lesson, kubectls, build_images):
-    """With each kubectl on a cluster of its own, side by side: lessons mostly wait."""
-    build_images(*lesson.page().images)
-    with ThreadPoolExecutor(len(kubectls)) as threads:
-        played = [threads.submit(problem_of, lesson, name, kubectl) for name, kubectl in kubectls.items()]
-        problems = [each.result() for each in played]
-    assert problems == [""] * len(kubectls), "\n\n".join(problems)
-
-
-def problem_of(lesson, name, kubectl):
-    """What is not true on the page, and all that was seen until then; empty if all is true."""
-    transcript = Transcript()
-    try:
-        asyncio.run(player.play(lesson, transcript, SystemClock(), images=CACHE / "images", kubectl=kubectl))
-    except player.Broken as error:
-        return "\n".join([f"kubectl {name}: {error}", "", *transcript.lines])
-    asked = [line for line in transcript.lines if line.startswith("$ ")]
-    return "" if len(asked) == len(lesson.page().steps) else f"kubectl {name}: {len(asked)} commands"
+    assert problems_of(lesson, kubectls, build_images) == []
 
 
 def demo(tmp_path, *arguments):
