@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -58,15 +59,14 @@ def command(lesson: str | None, show_list: bool, images: Path | None) -> None:
 def _whole_story() -> None:
     clock = SystemClock()
     begin = clock.monotonic_s()
-    with tempfile.TemporaryDirectory(prefix="holdfast-demo-", ignore_cleanup_errors=True) as directory:
-        home = Home(Path(directory) / "h")
-        story = chapters.Story(home, clock, tell=_line, show=_show)
-        try:
-            _tell(story)
-        except (chapters.Broken, launch.LaunchFailed, ApiError) as error:
-            raise Failure(f"a promise was not kept: {error}") from error
-        finally:
-            _clean_up(home)
+    home = Home(Path(tempfile.mkdtemp(prefix="holdfast-demo-")) / "h")
+    story = chapters.Story(home, clock, tell=_line, show=_show)
+    try:
+        _tell(story)
+    except (chapters.Broken, launch.LaunchFailed, ApiError) as error:
+        raise Failure(f"a promise was not kept: {error}") from error
+    finally:
+        _clean_up(home)
     click.secho(f"\nEvery promise kept, in {clock.monotonic_s() - begin:.0f} s. Your turn:", bold=True)
     click.echo("  holdfast up\n  kubectl apply -f your-statefulset.yaml\n  holdfast status")
 
@@ -108,6 +108,7 @@ def _clean_up(home: Home) -> None:
     try:
         launch.stop(home, _line)
         launch.purge(home)
+        shutil.rmtree(home.path.parent, ignore_errors=True)  # not before: `purge` refuses where something is mounted
     except (launch.LaunchFailed, OSError) as error:
         raise Failure(f"could not clean up {home.path}: {error}") from error
 

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from holdfast.cluster.launch import LaunchFailed
 from holdfast.cluster.lessons import player
 from holdfast.cluster.lessons.page import parse
 from holdfast.cluster.lessons.shelf import Lesson
@@ -35,16 +36,16 @@ def play(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
 
-    async def play(*blocks, needs=""):
+    async def play(*blocks, leaves_nothing=True):
         folder = tmp_path / "1-try"
         folder.mkdir()
         (folder / "file").write_text("content\n")
-        (folder / "README.md").write_text(f"# T\n\nS.\n\n{needs}\n\n" + "\n\n".join(f"```{b}\n```" for b in blocks))
+        (folder / "README.md").write_text(f"# T\n\nS.\n\n\n\n" + "\n\n".join(f"```{b}\n```" for b in blocks))
         listener = Listener()
         try:
             await player.play(Lesson(1, "try", folder), listener, SystemClock(), images=tmp_path / "images")
         finally:
-            assert list((tmp_path / "tmp").iterdir()) == []
+            assert not leaves_nothing or list((tmp_path / "tmp").iterdir()) == []
         return listener.events
 
     return play
@@ -83,6 +84,19 @@ async def test_the_reader_s_own_cluster_is_out_of_reach(play, monkeypatch):
     assert events[-2][1].startswith(".")
     assert "/own" not in events[-2][1]
     assert events[-1][1].endswith("/bin/holdfast")
+
+
+async def test_what_cannot_be_removed_safely_stays(play, monkeypatch, tmp_path):
+    """`purge` refuses where something is mounted: nothing else may reach through the mount then."""
+
+    def refuse(home):
+        raise LaunchFailed("still mounted")
+
+    monkeypatch.setattr(player.launch, "purge", refuse)
+    with pytest.raises(LaunchFailed, match="still mounted"):
+        await play("console\n$ true", leaves_nothing=False)
+    (kept,) = (tmp_path / "tmp").iterdir()
+    assert (kept / "lesson" / "file").read_text() == "content\n"
 
 
 async def test_what_is_missing_is_told_before_anything_runs(play, tmp_path):

@@ -86,19 +86,18 @@ async def play(lesson: Lesson, audience: Audience, clock: Clock, *, images: Path
 @contextlib.asynccontextmanager
 async def _stage(lesson: Lesson, images: Path, kubectl: Path | None) -> AsyncIterator[Shell]:
     """A shell in a copy of the lesson's folder, for which `holdfast` and `kubectl` mean a new cluster."""
-    with tempfile.TemporaryDirectory(prefix=f"holdfast-{lesson.name}-", ignore_cleanup_errors=True) as temporary:
-        directory = Path(temporary)
-        home = Home(directory / "h")
+    directory = Path(tempfile.mkdtemp(prefix=f"holdfast-{lesson.name}-"))
+    home = Home(directory / "h")
+    try:
         home.make()
         saved.save(home.settings, Settings(port=0))
         folder = shutil.copytree(lesson.folder, directory / "lesson")
-        environment = _environment(directory, home, images, kubectl)
-        try:
-            async with shell(folder, environment) as prompt:
-                yield prompt
-        finally:
-            launch.stop(home, lambda text: None)
-            launch.purge(home)
+        async with shell(folder, _environment(directory, home, images, kubectl)) as prompt:
+            yield prompt
+    finally:
+        launch.stop(home, lambda text: None)
+        launch.purge(home)
+        shutil.rmtree(directory, ignore_errors=True)  # not before: `purge` refuses where something is mounted
 
 
 def _environment(directory: Path, home: Home, images: Path, kubectl: Path | None) -> Mapping[str, str]:
