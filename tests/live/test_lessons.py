@@ -18,7 +18,8 @@ from .playing import problems_of
 
 @pytest.mark.parametrize("lesson", shelf.lessons(), ids=lambda lesson: lesson.name)
 def test_a_page_is_true(lesson, kubectls, build_images):
-    assert problems_of(lesson, kubectls, build_images) == []
+    problems = problems_of(lesson, kubectls, build_images)
+    assert not problems, "\n\n".join(problems)
 
 
 def demo(tmp_path, *arguments):

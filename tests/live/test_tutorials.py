@@ -73,7 +73,8 @@ def tutorial(request, tmp_path):
 
 @pytest.mark.parametrize("tutorial", MANIFESTS, indirect=True)
 def test_a_tutorial_keeps_its_promises(tutorial, kubectls, build_images):
-    assert problems_of(tutorial, kubectls, build_images) == []
+    problems = problems_of(tutorial, kubectls, build_images)
+    assert not problems, "\n\n".join(problems)
 
 
 def test_pages_are_served_from_each_pods_own_volume(cluster, load_images):

@@ -40,7 +40,7 @@ def play(tmp_path, monkeypatch):
         folder = tmp_path / "1-try"
         folder.mkdir()
         (folder / "file").write_text("content\n")
-        (folder / "README.md").write_text(f"# T\n\nS.\n\n\n\n" + "\n\n".join(f"```{b}\n```" for b in blocks))
+        (folder / "README.md").write_text("# T\n\nS.\n\n\n\n" + "\n\n".join(f"```{b}\n```" for b in blocks))
         listener = Listener()
         try:
             await player.play(Lesson(1, "try", folder), listener, SystemClock(), images=tmp_path / "images")
