@@ -22,15 +22,16 @@ def test_a_page_is_true(lesson, kubectls, build_images):
     assert not problems, "\n\n".join(problems)
 
 
-def demo(tmp_path, *arguments):
+def demo(tmp_path, kubectl, *arguments):
     """A running `holdfast demo`, whose temporary files are below `tmp_path`."""
+    path = os.pathsep.join((str(kubectl.parent), os.environ["PATH"]))
     command = [sys.executable, "-m", "holdfast.cli", "demo", *arguments]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PATH": path}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_the_demo_plays_a_lesson_and_leaves_nothing(tmp_path, any_kubectl):
-    playing = demo(tmp_path, "deadlock")
+    playing = demo(tmp_path, any_kubectl, "deadlock")
     said, complaints = playing.communicate(timeout=120)
     assert (playing.returncode, complaints) == (0, "")
     assert "  $ kubectl apply -f deployment.yaml\n  deployment.apps/clerk created\n" in said
@@ -41,7 +42,7 @@ def test_the_demo_plays_a_lesson_and_leaves_nothing(tmp_path, any_kubectl):
 @pytest.mark.parametrize("after", ["holdfast up", "kubectl exec"])
 def test_an_interrupted_lesson_leaves_nothing(tmp_path, after, any_kubectl):
     """In the midst of starting, and with pods running."""
-    playing = demo(tmp_path, "order")
+    playing = demo(tmp_path, any_kubectl, "order")
     for line in playing.stdout:
         if line.startswith(f"  $ {after}"):
             break

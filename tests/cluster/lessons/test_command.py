@@ -29,7 +29,7 @@ def test_an_unknown_lesson_is_answered_with_those_there_are():
 
 
 def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(player.shutil, "which", lambda program: f"/bin/{program}")
+    monkeypatch.setattr(player.shutil, "which", lambda program, path=None: f"/bin/{program}")
     monkeypatch.setattr(player.os, "geteuid", lambda: 0)
     done = run("postgres", "--images", str(tmp_path))
     assert isinstance(done.exception, Failure)
@@ -37,6 +37,8 @@ def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, mon
 
 
 @pytest.mark.parametrize("name", ["web", "postgres"])
-def test_an_ordinary_user_is_told_that_lessons_need_root(monkeypatch, name):
+def test_an_ordinary_user_is_told_what_lessons_need(monkeypatch, name):
     monkeypatch.setattr(player.os, "geteuid", lambda: 1000)
-    assert str(run(name).exception).startswith("lessons run real containers, which needs root")
+    assert str(run(name).exception).startswith(
+        "lessons run real containers, for which root, crun and conmon are needed"
+    )

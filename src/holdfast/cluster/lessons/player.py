@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
+from holdfast.cluster.node_parts import choose_runtime
 from holdfast.cluster.settings import Settings
 from holdfast.world import Clock
 
@@ -54,8 +55,8 @@ class Audience(Protocol):
 
 def check(page: Page, images: Path) -> None:
     """Raises CannotPlay unless this machine has what the lesson needs."""
-    if os.geteuid() != 0:
-        raise CannotPlay("lessons run real containers, which needs root: try it with sudo")
+    if choose_runtime("auto") != "oci":
+        raise CannotPlay("lessons run real containers, for which root, crun and conmon are needed: see holdfast doctor")
     missing = [program for program in page.programs if shutil.which(program) is None]
     if missing:
         packages = " ".join({"kubectl": "kubernetes-client"}.get(program, program) for program in missing)
