@@ -30,7 +30,13 @@ def demo(tmp_path, kubectl, *arguments):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_demo_plays_a_lesson_and_leaves_nothing(tmp_path, any_kubectl):
+def test_the_demo_plays_a_lesson_and_leaves_nothing_not_even_of_one_that_was_killed(tmp_path, any_kubectl):
+    killed = demo(tmp_path, any_kubectl, "order")
+    until(killed, "kubectl exec")
+    killed.kill()
+    killed.communicate()
+    assert left_in(tmp_path) != []
+
     playing = demo(tmp_path, any_kubectl, "deadlock")
     said, complaints = playing.communicate(timeout=120)
     assert (playing.returncode, complaints) == (0, "")
@@ -43,14 +49,17 @@ def test_the_demo_plays_a_lesson_and_leaves_nothing(tmp_path, any_kubectl):
 def test_an_interrupted_lesson_leaves_nothing(tmp_path, after, any_kubectl):
     """In the midst of starting, and with pods running."""
     playing = demo(tmp_path, any_kubectl, "order")
-    for line in playing.stdout:
-        if line.startswith(f"  $ {after}"):
-            break
+    until(playing, after)
     playing.send_signal(signal.SIGINT)
     playing.send_signal(signal.SIGINT)
     _, complaints = playing.communicate(timeout=60)
     assert (playing.returncode, complaints.splitlines()[-1]) == (130, "holdfast: interrupted")
     assert left_in(tmp_path) == []
+
+
+def until(playing, command):
+    """Returns when the lesson comes to it."""
+    assert any(line.startswith(f"  $ {command}") for line in playing.stdout), playing.communicate()
 
 
 def left_in(directory):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from click.testing import CliRunner
 
@@ -30,7 +32,7 @@ def test_an_unknown_lesson_is_answered_with_those_there_are():
 
 def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setattr(player.shutil, "which", lambda program, path=None: f"/bin/{program}")
-    monkeypatch.setattr(player.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     done = run("postgres", "--images", str(tmp_path))
     assert isinstance(done.exception, Failure)
     assert f"no postgres.tar in {tmp_path}: `make images`" in str(done.exception)
@@ -38,7 +40,7 @@ def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, mon
 
 @pytest.mark.parametrize("name", ["web", "postgres"])
 def test_an_ordinary_user_is_told_what_lessons_need(monkeypatch, name):
-    monkeypatch.setattr(player.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert str(run(name).exception).startswith(
         "lessons run real containers, for which root, crun and conmon are needed"
     )

@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 
+from holdfast.cluster import launch
 from holdfast.cluster.launch import LaunchFailed
 from holdfast.cluster.lessons import player
 from holdfast.cluster.lessons.page import parse
@@ -92,7 +93,7 @@ async def test_what_cannot_be_removed_safely_stays(play, monkeypatch, tmp_path):
     def refuse(home):
         raise LaunchFailed("still mounted")
 
-    monkeypatch.setattr(player.launch, "purge", refuse)
+    monkeypatch.setattr(launch, "purge", refuse)
     with pytest.raises(LaunchFailed, match="still mounted"):
         await play("console\n$ true", leaves_nothing=False)
     (kept,) = (tmp_path / "tmp").iterdir()

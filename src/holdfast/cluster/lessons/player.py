@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import shlex
 import shutil
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from holdfast.cluster import launch
-from holdfast.cluster import settings as saved
-from holdfast.cluster.home import Home
 from holdfast.cluster.node_parts import choose_runtime
-from holdfast.cluster.settings import Settings
 from holdfast.world import Clock
 
 from .likeness import first_difference
 from .page import Page, Step, Text
 from .shelf import Lesson
-from .shell import Outcome, Shell, TookTooLong, shell
+from .shell import Outcome, Shell, TookTooLong
+from .stage import stage, sweep
 
 STEP_S = 120
 """How long one command may take."""
@@ -76,49 +68,13 @@ async def play(lesson: Lesson, audience: Audience, clock: Clock, *, images: Path
     """
     page = lesson.page()
     check(page, images)
-    async with _stage(lesson, images, kubectl) as prompt:
+    sweep()
+    async with stage(lesson, images, kubectl) as prompt:
         for part in page.parts:
             if isinstance(part, Text):
                 audience.read(part.text)
             else:
                 await _play(part, prompt, audience, clock)
-
-
-@contextlib.asynccontextmanager
-async def _stage(lesson: Lesson, images: Path, kubectl: Path | None) -> AsyncIterator[Shell]:
-    """A shell in a copy of the lesson's folder, for which `holdfast` and `kubectl` mean a new cluster."""
-    directory = Path(tempfile.mkdtemp(prefix=f"holdfast-{lesson.name}-"))
-    home = Home(directory / "h")
-    try:
-        home.make()
-        saved.save(home.settings, Settings(port=0))
-        folder = shutil.copytree(lesson.folder, directory / "lesson")
-        async with shell(folder, _environment(directory, home, images, kubectl)) as prompt:
-            yield prompt
-    finally:
-        launch.stop(home, lambda text: None)
-        launch.purge(home)
-        shutil.rmtree(directory, ignore_errors=True)  # not before: `purge` refuses where something is mounted
-
-
-def _environment(directory: Path, home: Home, images: Path, kubectl: Path | None) -> Mapping[str, str]:
-    """The reader's own, but for what would touch the reader's own cluster, kubeconfig and caches."""
-    programs, user = directory / "bin", directory / "user"
-    programs.mkdir()
-    user.mkdir()
-    holdfast = programs / "holdfast"
-    holdfast.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m holdfast.cli "$@"\n')
-    holdfast.chmod(0o755)
-    if kubectl is not None:
-        (programs / "kubectl").symlink_to(kubectl)
-    inherited = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "KUBECACHEDIR")}
-    return {
-        **inherited,
-        "HOLDFAST_HOME": str(home.path),
-        "HOME": str(user),
-        "IMAGES": str(images.absolute()),
-        "PATH": os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath))),
-    }
 
 
 async def _play(step: Step, prompt: Shell, audience: Audience, clock: Clock) -> None:
