@@ -2,7 +2,7 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo images test simulate check format bench compatibility mutations clean
+.PHONY: demo images test tutorials simulate check format bench compatibility mutations clean
 SEEDS ?= 1000
 FIRST_SEED ?= 0
 .DEFAULT_GOAL := help
@@ -11,6 +11,7 @@ help:
 	@echo "make demo   the whole story in under a minute, on a cluster of its own"
 	@echo "make images stand-ins for public images, built from Debian packages, for holdfast image load"
 	@echo "make test   unit, simulation and container tests"
+	@echo "make tutorials  the part of it that plays tutorials and lessons (docs/tutorials) with real kubectls"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
@@ -31,6 +32,9 @@ test: $(STAMP)
 	@scripts/test-programs
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
 	$(BIN)/pytest -q -m live
+
+tutorials: $(STAMP)
+	$(BIN)/pytest -q tests/live/test_tutorials.py tests/live/test_lessons.py
 
 simulate: $(STAMP)
 	@$(BIN)/python -m holdfast.simulation mixed --seeds $(SEEDS) --seed $(FIRST_SEED)

@@ -24,7 +24,7 @@ from holdfast.apiserver.components import CONTROLLERS, SCHEDULER
 from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
 from holdfast.apiserver.streams.dialing import NodeDialer
-from holdfast.controllers.volumes.bootstrap import create_standard_class
+from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.store import Store
 from holdfast.wire.http import serve
@@ -65,7 +65,7 @@ async def api_server(
     server.streams = PodStreams(dialer, world.clock)
     server.dialer = dialer
     if is_new:
-        await create_standard_class(server.client("controller-manager"))
+        await create_first_classes(server.client("controller-manager"))
     for address, _ in dns_addresses(settings) if "dns" not in settings.without else ():
         await dns_service.ensure(server.client("controller-manager"), settings.service_cidr, address)
     context = _serving_context(home)

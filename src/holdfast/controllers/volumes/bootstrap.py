@@ -1,6 +1,8 @@
-"""The storage class that every cluster starts with."""
+"""The storage classes that every cluster starts with."""
 
 from __future__ import annotations
+
+import contextlib
 
 from holdfast.api.errors import AlreadyExists
 from holdfast.api.resource import Manifest
@@ -21,10 +23,27 @@ STANDARD: Manifest = {
 }
 """The default class (V44). Volumes of it appear with the first pod that uses the claim."""
 
+EBS: Manifest = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "ebs"},
+    "provisioner": "kubernetes.io/aws-ebs",
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+"""What manifests written for a cloud ask for and take for granted (V44, V46)."""
+
+
+async def create_first_classes(client: Client) -> None:
+    """Once in a cluster's life, by its first start: a class that its user deleted does not come back."""
+    await create_standard_class(client)
+    await _create(client, EBS)
+
 
 async def create_standard_class(client: Client) -> None:
-    """Once in a cluster's life, by its first start: a class that its user deleted does not come back."""
-    try:
-        await client.create(STORAGE_CLASSES, STANDARD)
-    except AlreadyExists:
-        return
+    await _create(client, STANDARD)
+
+
+async def _create(client: Client, storage_class: Manifest) -> None:
+    with contextlib.suppress(AlreadyExists):
+        await client.create(STORAGE_CLASSES, storage_class)
