@@ -110,6 +110,8 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
     from holdfast.node.images.puller import Puller
     from holdfast.node.images.store import ImageStore
     from holdfast.node.runtime.oci.driver import OciRuntime
+    from holdfast.node.volumes.nfs.plugin import nfs_directory
+    from holdfast.node.volumes.nfs.served import end_all
 
     pods = IPv4Network(settings.pod_cidr)
     run_dir = home.run / str(number)
@@ -132,6 +134,7 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
 
     async def take_down() -> None:
         await runtime.remove_all()
+        await end_all(home.node(number), nfs_directory(home.node(number)))
         await network.close()
 
     return NodeParts(runtime, config, prepare, take_down)

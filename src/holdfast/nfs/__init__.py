@@ -6,3 +6,6 @@ one mount is served by. Nothing here knows Kubernetes.
 
 Sources: RFC 5531 (ONC RPC), RFC 4506 (XDR), RFC 8881 (NFS 4.1), Linux include/uapi/linux/fuse.h.
 """
+
+FILE_SYSTEM = "fuse.nfs4"
+"""What the mount table calls it."""

@@ -43,9 +43,7 @@ class Client:
         return most_read, most_written
 
     async def lookup(self, directory: bytes, name: str, credentials: Credentials) -> File:
-        *_, handle, found = await self._call(
-            credentials, operations.put(directory), operations.lookup(name), *_WHICH
-        )
+        *_, handle, found = await self._call(credentials, operations.put(directory), operations.lookup(name), *_WHICH)
         return File(handle, found)
 
     async def attributes(self, handle: bytes, credentials: Credentials) -> Attributes:
@@ -157,9 +155,7 @@ class Client:
 
     async def space(self, handle: bytes, credentials: Credentials) -> Attributes:
         """`numbers` tells of the file system."""
-        found: Attributes = await self._on(
-            handle, credentials, operations.get_attributes(attributes.OF_FILE_SYSTEMS)
-        )
+        found: Attributes = await self._on(handle, credentials, operations.get_attributes(attributes.OF_FILE_SYSTEMS))
         return found
 
     async def _on(self, handle: bytes, credentials: Credentials, step: Operation) -> Any:

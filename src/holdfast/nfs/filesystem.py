@@ -414,5 +414,3 @@ def _time(is_set: int, is_now: int, seconds: int, nanoseconds: int) -> int | Non
     if not is_set:
         return None
     return (seconds - (1 << 64) if seconds >> 63 else seconds) * 10**9 + nanoseconds
-
-

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from holdfast.world import linux
 
-from . import attributes
+from . import FILE_SYSTEM, attributes
 from .client import Client
 from .errors import MINOR_VERSION_MISMATCH, NfsError
 from .filesystem import FileSystem
@@ -36,8 +36,6 @@ from .xdr import Garbled
 
 log = logging.getLogger(__name__)
 
-FILE_SYSTEM = "fuse.nfs4"
-"""What the mount table calls it."""
 _GREETED_WITHIN_S = 10.0
 _SETTLE_S = 10.0
 

@@ -181,4 +181,3 @@ def link(name: str) -> Operation:
 
 def attributes_of(handle: bytes) -> tuple[Operation, Operation]:
     return put(handle), get_attributes()
-

@@ -16,12 +16,13 @@ _FLAGS = {
     "nodiratime": 2048,
     "relatime": 1 << 21,
 }
-_WITHOUT_EFFECT = frozenset(
-    "rw defaults intr nointr lock nolock fg bg ac cto posix noposix acl noacl rdirplus nordirplus sharecache nosharecache "
-    "fsc nofsc migration nomigration suid dev exec atime diratime auto noauto _netdev nofail user users async "
-    "local_lock lookupcache clientaddr nconnect max_connect trunkdiscovery notrunkdiscovery retry acregmax acdirmax "
-    "acdirmin namlen mountproto mountport mountvers mounthost mountaddr write softreval nosoftreval tcp".split()
-)
+_NAMES_WITHOUT_EFFECT = """
+    rw defaults suid dev exec atime diratime async write auto noauto _netdev nofail user users fg bg retry
+    intr nointr lock nolock local_lock ac cto posix noposix acl noacl rdirplus nordirplus sharecache nosharecache
+    fsc nofsc migration nomigration lookupcache clientaddr nconnect max_connect trunkdiscovery notrunkdiscovery
+    acregmax acdirmin acdirmax namlen mountproto mountport mountvers mounthost mountaddr softreval nosoftreval tcp
+"""
+_WITHOUT_EFFECT = frozenset(_NAMES_WITHOUT_EFFECT.split())
 """Taken, because what they ask for is so already, or changes nothing that programs could tell."""
 
 

@@ -320,5 +320,3 @@ def _created(reader: Reader) -> tuple[bytes, tuple[int, ...]]:
 
 def _nothing(reader: Reader) -> None:
     return None
-
-

@@ -12,7 +12,9 @@ MOST_UNWRITTEN_BYTES = 16 << 20
 """Of one file: beyond this it is committed though nobody has asked."""
 
 
-async def write(client: Client, node: Node, offset: int, data: bytes, most_bytes: int, credentials: Credentials) -> None:
+async def write(
+    client: Client, node: Node, offset: int, data: bytes, most_bytes: int, credentials: Credentials
+) -> None:
     """All of it, in pieces of at most `most_bytes`. Raises OSError."""
     async with node.writing:
         done = 0
