@@ -45,7 +45,7 @@ async def can_mount() -> bool:
 
 async def mount(export: Export, point: Path, address: str) -> None:
     """`address` stands in for a name that only the cluster knows. Raises CannotMount."""
-    options = export.mount_options
+    options = export.all_options
     source = Export(address or export.server, export.path, ()).source
     command = ["mount", "-t", "nfs", *(("-o", ",".join(options)) if options else ()), source, str(point)]
     try:

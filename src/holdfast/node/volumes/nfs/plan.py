@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Manifest = Mapping[str, Any]
-
-OPTIONS_ANNOTATION = "volume.beta.kubernetes.io/mount-options"
-"""Older than the field `mountOptions`, and stronger (V90)."""
+from holdfast.api.resource import Manifest
+from holdfast.api.storage.mount_options import mount_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Export:
         return f"{server}:{self.path}"
 
     @property
-    def mount_options(self) -> list[str]:
+    def all_options(self) -> list[str]:
         return sorted({*self.options, *(("ro",) if self.is_read_only else ())})
 
     @property
@@ -42,7 +38,7 @@ class Export:
 
 def export_of(details: Manifest, persistent_volume: Manifest | None, *, is_read_only: bool) -> Export:
     """`details` stand under `nfs`; `is_read_only` is the claim reference's, or the source's if it is inline (V91)."""
-    options = () if persistent_volume is None else _options(persistent_volume)
+    options = () if persistent_volume is None else mount_options(persistent_volume)
     return Export(
         str(details.get("server") or ""),
         str(details.get("path") or ""),
@@ -51,17 +47,9 @@ def export_of(details: Manifest, persistent_volume: Manifest | None, *, is_read_
     )
 
 
-def _options(volume: Manifest) -> Sequence[str]:
-    annotation = (volume["metadata"].get("annotations") or {}).get(OPTIONS_ANNOTATION)
-    given: Iterable[str] = volume["spec"].get("mountOptions") or ()
-    if annotation is not None:
-        given = str(annotation).split(",")
-    return [option.strip() for option in given if option.strip()]
-
-
 def failure(export: Export, point: str, status: str, output: str) -> str:
     """Kubelet's words. `status` is how mount ended, `output` what it said."""
-    options = export.mount_options
+    options = export.all_options
     arguments = ["-t", "nfs", *(("-o", ",".join(options)) if options else ()), export.source, point]
     return (
         f"mount failed: {status}\nMounting command: mount\nMounting arguments: {' '.join(arguments)}\n"
