@@ -30,7 +30,7 @@ OVERHEAD_BYTES = 4096
 
 _CONNECT_WITHIN_S = 15.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.1, 2.0
-_FAREWELL_S = 2.0
+_FAREWELL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
