@@ -38,7 +38,10 @@ _AS_ERRNO = {
 
 
 class NfsError(OSError):
-    """An operation that the server refused; `errno` is what programs see, `status` the server's own number."""
+    """An operation that the server refused; `errno` is what programs see, `status` the server's own number.
+
+    Being a class of its own it is never a FileNotFoundError and the like: look at `errno`.
+    """
 
     def __init__(self, status: int, operation: int = 0) -> None:
         number = status if status < 63 else _AS_ERRNO.get(status, errno.EIO)

@@ -15,6 +15,7 @@ from . import attributes, fuse, operations, writing
 from .attributes import NOW, Attributes, Wanted
 from .callers import Callers
 from .client import Client, File
+from .errors import NfsError
 from .fuse import Handler, Kernel, Reply, Request
 from .nodes import Node, Nodes, Opened, OpenedDirectory
 from .rpc import Credentials
@@ -178,8 +179,10 @@ class FileSystem:
             return False
         try:
             found = await self._client.lookup(directory, name, who)
-        except FileNotFoundError:
-            return False
+        except NfsError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
         node = self._nodes.of(found.handle)
         if node is None or not node.opens or node.hidden or found.attributes.links > 1:
             return False

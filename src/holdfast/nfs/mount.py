@@ -93,9 +93,9 @@ async def _serve(arguments: argparse.Namespace, lock: int) -> None:
     try:
         root = await client.root(source.path, ROOT)
         most_read, most_written = await client.limits(root.handle, ROOT)
-    except PermissionError as error:
-        raise MountFailed(f"access denied by server while mounting {source.text}") from error
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise MountFailed(f"access denied by server while mounting {source.text}") from error
         raise MountFailed(f"mounting {source.text} failed, reason given by server: {error.strerror}") from error
     if root.attributes.type != attributes.DIRECTORY:
         raise MountFailed(f"mounting {source.text} failed, reason given by server: {os.strerror(errno.ENOTDIR)}")

@@ -10,6 +10,8 @@ from holdfast.client import Client
 
 from .provisioners import LOCAL
 
+OLD_MARK = "storageclass.beta.kubernetes.io/is-default-class"
+
 STANDARD: Manifest = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
@@ -22,9 +24,37 @@ STANDARD: Manifest = {
 """The default class (V44). Volumes of it appear with the first pod that uses the claim."""
 
 
+NONE = "none"
+"""As the name of the default class: there is to be no default."""
+
+
+class NoSuchClass(Exception):
+    """The class that is to be the default does not exist."""
+
+
 async def create_standard_class(client: Client) -> None:
     """Once in a cluster's life, by its first start: a class that its user deleted does not come back."""
     try:
         await client.create(STORAGE_CLASSES, STANDARD)
     except AlreadyExists:
         return
+
+
+async def set_default_class(client: Client, name: str) -> None:
+    """Marks this class alone as the default; `NONE` marks none (V9, V10). Raises NoSuchClass, and changes nothing."""
+    classes = (await client.list(STORAGE_CLASSES)).items
+    if name != NONE and all(each["metadata"]["name"] != name for each in classes):
+        raise NoSuchClass(name)
+    for each in classes:
+        if marks := _marks(each, is_wanted=each["metadata"]["name"] == name):
+            await client.patch(STORAGE_CLASSES, each["metadata"]["name"], {"metadata": {"annotations": marks}})
+
+
+def _marks(storage_class: Manifest, *, is_wanted: bool) -> dict[str, str]:
+    """The annotations to be changed: the old one only where it is, for it would still count."""
+    wanted = "true" if is_wanted else "false"
+    there = storage_class["metadata"].get("annotations") or {}
+    marks = {mark: wanted for mark in (IS_DEFAULT_CLASS, OLD_MARK) if mark in there and there[mark] != wanted}
+    if is_wanted and IS_DEFAULT_CLASS not in there:
+        marks[IS_DEFAULT_CLASS] = wanted
+    return marks
