@@ -273,13 +273,15 @@ def is_held(lock: Path) -> bool:
 
 
 def _open(lock: Path) -> int | None:
-    """A pidfd of who serves the mount: the pid is that of the holder as long as the lock is held."""
+    """A pidfd of who serves the mount: of the pid in the lock, if it is held and that process is what it should be."""
     try:
-        pidfd = os.pidfd_open(int(lock.read_text()))
+        pid = int(lock.read_text())
+        pidfd = os.pidfd_open(pid)
     except (OSError, ValueError):
         return None
-    if is_held(lock):
-        return pidfd
+    with contextlib.suppress(OSError):
+        if is_held(lock) and os.fsencode(lock) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            return pidfd
     os.close(pidfd)
     return None
 
