@@ -90,7 +90,7 @@ class FileSystem:
     async def _lookup(self, request: Request) -> Reply:
         directory = self._nodes[request.node]
         (name,) = fuse.names(request.body)
-        return self._entry(await self._client.lookup(directory.handle, name, self._who(request)))
+        return self._entry(await self._client.lookup(directory.handle, name, self._who(request)), directory)
 
     async def _make_directory(self, request: Request) -> Reply:
         (mode,) = struct.unpack_from("=I", request.body)
@@ -102,11 +102,9 @@ class FileSystem:
         if kind == attributes.REGULAR:
             (name,) = fuse.names(request.body, 16)
             directory = self._nodes[request.node]
-            return self._entry(
-                await self._client.create_file(
-                    directory.handle, name, mode & 0o7777, self._who(request), exclusive=True
-                )
-            )
+            who = self._who(request)
+            made = await self._client.create_file(directory.handle, name, mode & 0o7777, who, exclusive=True)
+            return self._entry(made, directory)
         if kind is None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         numbers = (device >> 8 & 0xFFF, device & 0xFF | device >> 12 & 0xFFF00)
@@ -122,7 +120,7 @@ class FileSystem:
             self._who(request),
             target=target,
         )
-        return self._entry(made)
+        return self._entry(made, self._nodes[request.node])
 
     async def _make(
         self, request: Request, offset: int, kind: int, wanted: Wanted, device: tuple[int, int] = (0, 0)
@@ -130,14 +128,14 @@ class FileSystem:
         (name,) = fuse.names(request.body, offset)
         directory = self._nodes[request.node]
         made = await self._client.create(directory.handle, name, kind, wanted, self._who(request), device=device)
-        return self._entry(made)
+        return self._entry(made, directory)
 
     async def _link(self, request: Request) -> Reply:
         (number,) = struct.unpack_from("=Q", request.body)
         (name,) = fuse.names(request.body, 8)
         node, directory = self._nodes[number], self._nodes[request.node]
         found = await self._client.link(node.handle, directory.handle, name, self._who(request))
-        return self._entry(File(node.handle, found))
+        return self._entry(File(node.handle, found), directory)
 
     async def _remove_file(self, request: Request) -> Reply:
         (name,) = fuse.names(request.body)
@@ -275,7 +273,7 @@ class FileSystem:
         made = await self._client.create_file(
             directory.handle, name, mode & 0o7777, who, exclusive=bool(flags & os.O_EXCL)
         )
-        reply = self._entry(made)
+        reply = self._entry(made, directory)
         node = self._nodes.of(made.handle)
         assert node is not None
         handle = self._file(node, who)
@@ -396,14 +394,17 @@ class FileSystem:
     def _who(self, request: Request) -> Credentials:
         return self._callers.credentials(request.uid, request.gid, request.pid)
 
-    def _entry(self, file: File) -> Reply:
+    def _entry(self, file: File, directory: Node) -> Reply:
+        # Where not everybody may search, the server is asked for each program anew: the kernel would take the name
+        # that one may look up for known to all.
+        valid_s = self._valid_s if directory.attributes.mode & stat.S_IXOTH else 0.0
         node = self._nodes.add(file.handle, file.attributes)
         encoded = fuse.file_attributes(file.attributes, fuse.inode_number(file.attributes, self._fsid))
 
         def undo() -> None:
             self._nodes.forget(node.number, 1)
 
-        return Reply(fuse.entry(node.number, encoded, self._valid_s), undo)
+        return Reply(fuse.entry(node.number, encoded, valid_s, self._valid_s), undo)
 
     def _attributes(self, node: Node, found: Attributes) -> Reply:
         node.attributes = found

@@ -255,10 +255,10 @@ def _valid(seconds: float) -> tuple[int, int]:
     return int(seconds), int(seconds % 1 * 10**9)
 
 
-def entry(node: int, attributes: bytes, valid_s: float) -> bytes:
-    """fuse_entry_out: good for so many seconds."""
-    whole, rest = _valid(valid_s)
-    return struct.pack("=QQQQII", node, 0, whole, whole, rest, rest) + attributes
+def entry(node: int, attributes: bytes, name_valid_s: float, valid_s: float) -> bytes:
+    """fuse_entry_out: name and attributes are good for so many seconds."""
+    (name_s, name_ns), (whole_s, rest_ns) = _valid(name_valid_s), _valid(valid_s)
+    return struct.pack("=QQQQII", node, 0, name_s, whole_s, name_ns, rest_ns) + attributes
 
 
 def attributes_reply(attributes: bytes, valid_s: float) -> bytes:
