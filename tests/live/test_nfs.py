@@ -390,3 +390,19 @@ def test_a_client_started_for_nobody_is_ended_by_the_next_agent(shared, run, ser
     shared.until("the mounts are gone", lambda: agents(shared) and not mounts_of(shared))
     shared.until("its files are gone", lambda: not (Home(shared.home).node(0) / "pods" / uid).exists())
     assert clients(shared) == []
+
+
+def test_down_takes_everything_away_although_the_agents_were_killed(new_cluster, server):
+    """Where no namespace goes with them, mounts of dead agents would keep the data directory from being removed."""
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=volume("nfs-one", server, "one"))
+    cluster.kubectl("apply", "-f", "-", manifest=claim("one", "nfs-one"))
+    cluster.kubectl("apply", "-f", "-", manifest=pod("left", SLEEP, claim_name="one"))
+    cluster.kubectl("wait", "pod/left", "--for=condition=Ready", "--timeout=60s")
+    assert mounts_of(cluster)
+    pids = [cluster.status()["daemon"]["pid"], agents(cluster)]
+    for pid in pids:  # the daemon first: it would start the agents again
+        end(pid)
+    cluster.holdfast("down")
+    assert clients(cluster) == []
+    assert str(cluster.home) not in "".join(Path("/proc/self/mountinfo").read_text().split())

@@ -281,7 +281,8 @@ def test_v94_who_waits_for_a_dead_server_can_be_killed_and_goes_on_after_other_s
         server.signal(signal.SIGSTOP)
     try:
         code = "import signal, sys; signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(0, 0.1, 0.1)\n"
-        code += "open(sys.argv[1], 'w').write('through')"
+        code += "with open(sys.argv[1], 'w') as file: file.write('through')\n"
+        code += "signal.setitimer(0, 0)"
         waiting = [subprocess.Popen([sys.executable, "-c", code, point / str(n) / "file"]) for n in range(3)]
         time.sleep(1)
         assert all(each.poll() is None for each in waiting)
