@@ -28,6 +28,22 @@ async def test_a_volume_that_is_gone_has_no_measure(tmp_path):
         await bounded.require_answer(tmp_path / "gone")
 
 
+async def test_a_volume_that_did_not_answer_is_left_alone_for_a_while(tmp_path, monkeypatch):
+    asked = []
+
+    async def run(about, arguments, within_s):
+        asked.append(about)
+        raise bounded.NoAnswer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bounded, "run", run)
+        for _ in range(3):
+            assert await bounded.measure("data", tmp_path, claim="x") is None
+    assert len(asked) == 1
+    bounded._silent[str(tmp_path)] = 0.0
+    assert await bounded.measure("data", tmp_path, claim="x") is not None
+
+
 async def test_no_answer_in_time_is_an_error_and_the_child_is_killed(tmp_path):
     before = time.monotonic()
     with pytest.raises(bounded.NoAnswer):

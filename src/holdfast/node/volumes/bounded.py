@@ -16,9 +16,14 @@ from .usage import VolumeUse
 
 MEASURED_WITHIN_S = 2.0
 ANSWERED_WITHIN_S = 5.0
+MEASURED_AGAIN_AFTER_S = 30.0
 
 _hanging: dict[str, Child] = {}
 """Children that did not end in time, by what they look at: one for each is enough."""
+
+
+_silent: dict[str, float] = {}
+"""Volumes that did not answer, and when they may be measured again: many must not hold up who looks at all."""
 
 
 class NoAnswer(OSError):
@@ -49,10 +54,17 @@ async def run(about: str, arguments: list[str], within_s: float) -> tuple[int, s
 
 
 async def measure(name: str, path: Path, *, claim: str) -> VolumeUse | None:
-    """As `usage.measure`; None too if there is no answer."""
+    """As `usage.measure`; None too if there is no answer, or was none a moment ago."""
+    now_s = asyncio.get_running_loop().time()
+    if _silent.get(str(path), 0.0) > now_s:
+        return None
+    _silent.pop(str(path), None)
     words = ["stat", "--file-system", "--format", "%S %b %f %a %c %d", "--", str(path)]
     try:
         code, output = await run(str(path), words, MEASURED_WITHIN_S)
+    except NoAnswer:
+        _silent[str(path)] = now_s + MEASURED_AGAIN_AFTER_S
+        return None
     except OSError:
         return None
     if code:
