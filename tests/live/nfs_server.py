@@ -55,9 +55,16 @@ def missing():
 class NfsServer:
     """Exports directories below `directory` as `/exports/NAME`. `port` 2049 on a loopback address nobody uses."""
 
-    def __init__(self, directory: Path, *names: str, squash: str = "No_root_squash", port: int = STANDARD_PORT) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *names: str,
+        squash: str = "No_root_squash",
+        port: int = STANDARD_PORT,
+        host: str = "",
+    ) -> None:
         self.directory = directory
-        self.host, self.port = _free_address(port)
+        self.host, self.port = _free_address(port, host)
         (directory / "state").mkdir(parents=True)
         text = _HEAD.format(port=self.port, host=self.host, state=directory / "state")
         for number, name in enumerate(names, start=1):
@@ -107,16 +114,13 @@ class NfsServer:
         return False
 
 
-def _free_address(port: int) -> tuple[str, int]:
-    """A loopback address where nobody listens on the port; 0 takes any free port of 127.0.0.1."""
+def _free_address(port: int, host: str) -> tuple[str, int]:
+    """A loopback address, unless `host` is given, where nobody listens on the port; 0 takes any free port."""
+    numbers = random.SystemRandom()
     for _ in range(100):
-        numbers = random.SystemRandom()
-        host = (
-            f"127.{numbers.randint(2, 250)}.{numbers.randint(1, 250)}.{numbers.randint(2, 250)}"
-            if port
-            else "127.0.0.1"
-        )
+        some = f"127.{numbers.randint(2, 250)}.{numbers.randint(1, 250)}.{numbers.randint(2, 250)}"
+        address = host or (some if port else "127.0.0.1")
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return host, probe.getsockname()[1]
-    raise OSError(f"no free loopback address for port {port}")
+            probe.bind((address, port))
+            return address, probe.getsockname()[1]
+    raise OSError(f"no free address for port {port}")

@@ -8,8 +8,10 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -236,3 +238,48 @@ def test_x3_3_with_a_default_class_the_claims_are_provisioned_from_it(cluster, i
             kubectl("delete", kind, "--ignore-not-found")
         cluster.holdfast("up", "--no-merge", "--default-class", "none")
     assert "(default)" not in kubectl("get", "storageclass")
+
+
+def test_the_database_outlives_its_server(cluster, images, page):
+    """R174: killed under load and back; every row that was answered is there, also after the pod's own death."""
+    server, files = page
+    kubectl = cluster.kubectl
+
+    def sql(statement, *options, check=False):
+        login = ("mysql", "-h", "127.0.0.1", "-u", "wp_user", "-pwp_pass", "wp_db", "-N", *options)
+        return kubectl("exec", "mysql", "--", *login, "-e", statement, check=check)
+
+    try:
+        kubectl("create", "-f", str(files / "nfs-0002.yaml"), "-f", str(files / "pvc-mysql.yaml"))
+        kubectl("create", "-f", str(files / "pod-mysql.yaml"))
+        cluster.until("the database answers", lambda: sql("SELECT 1").stdout == "1\n", within_s=120)
+        sql("CREATE TABLE rows_in (number int)", check=True)
+        loading = subprocess.Popen(
+            cluster.command("exec", "mysql", "--", "sh", "-c", LOAD), stdout=subprocess.PIPE, text=True
+        )
+        assert loading.stdout.readline() == "begun\n"
+        time.sleep(1)
+        server.kill()
+        time.sleep(3)
+        server.start()
+        said, _ = loading.communicate(timeout=60)
+        assert said.split() == ["all", "300"]
+        kubectl("delete", "pod", "mysql", "--force", "--grace-period=0")
+        kubectl("create", "-f", str(files / "pod-mysql.yaml"))
+        cluster.until("it is back", lambda: sql("SELECT 1").stdout == "1\n", within_s=120)
+        assert sql("SELECT count(*), sum(number) FROM rows_in").stdout.split() == ["300", str(sum(range(1, 301)))]
+        assert sql("CHECK TABLE rows_in").stdout.split()[-1] == "OK"
+    finally:
+        for kind in ("pod/mysql", "pvc/claim-mysql", "pv/nfs-0002"):
+            kubectl("delete", kind, "--ignore-not-found")
+
+
+LOAD = """
+echo begun
+login='mysql -h 127.0.0.1 -u wp_user -pwp_pass wp_db -N'
+number=0
+while [ $number -lt 300 ]; do
+    number=$((number + 1))
+    echo "INSERT INTO rows_in VALUES ($number); DO SLEEP(0.01);"
+done | $login && $login -e "SELECT 'all', count(*) FROM rows_in"
+"""
