@@ -228,6 +228,10 @@ def test_x3_3_with_a_default_class_the_claims_are_provisioned_from_it(cluster, i
     cluster.holdfast("up", "--no-merge", "--default-class", "standard")
     try:
         assert "standard (default)" in kubectl("get", "storageclass")
+        refused = cluster.holdfast("up", "--no-merge", "--default-class", "missing", check=False)
+        assert refused.returncode != 0
+        assert 'there is no storage class "missing": kubectl get storageclass' in refused.stderr
+        assert "standard (default)" in kubectl("get", "storageclass")
         kubectl("create", "-f", str(files / "nfs-0001.yaml"), "-f", str(files / "pvc-http.yaml"))
         kubectl("create", "-f", str(files / "pod-www.yaml"))
         kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=60s")

@@ -8,9 +8,6 @@ import sys
 from collections.abc import Sequence
 
 from holdfast.controllers.volumes.effects import ShareWork
-from holdfast.node.volumes.nfs import kernel
-from holdfast.node.volumes.nfs.names import address_of
-from holdfast.node.volumes.nfs.plan import Export
 
 DOMAIN = "cluster.local"
 
@@ -23,17 +20,22 @@ class Recycler:
 
     async def empty(self, work: ShareWork) -> None:
         """Raises OSError with the reason, TimeoutError after the deadline. The process is gone in any case."""
+        # Part of the node: not to be loaded by a daemon that starts.
+        from holdfast.node.volumes.nfs import kernel
+        from holdfast.node.volumes.nfs.names import address_of
+        from holdfast.node.volumes.nfs.plan import Export
+
+        source = Export(work.server, work.path, ()).source
         async with asyncio.timeout(work.deadline_s):
             address = await address_of(work.server, self._nameservers, DOMAIN)
-            await self._run(work, ["--kernel"] if await kernel.can_mount() else [], address)
+            how = ["--kernel"] if await kernel.can_mount() else []
+            await self._run(source, work.options, ["--address", address, *how])
 
-    async def _run(self, work: ShareWork, how: Sequence[str], address: str) -> None:
-        export = Export(work.server, work.path, ())
-        options = ",".join(sorted({*work.options} - {"ro"}))
-        command = [sys.executable, "-m", "holdfast.nfs.scrub", export.source, "--options", options]
+    async def _run(self, source: str, given: Sequence[str], how: Sequence[str]) -> None:
+        options = ",".join(sorted({*given} - {"ro"}))
+        command = [sys.executable, "-m", "holdfast.nfs.scrub", source, "--options", options]
         process = await asyncio.create_subprocess_exec(
             *command,
-            *("--address", address),
             *how,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
