@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from holdfast.node.runtime.oci.processes import Child
@@ -37,7 +37,7 @@ async def run(about: str, arguments: list[str], within_s: float) -> tuple[int, s
         if former.popen.poll() is None:
             raise NoAnswer(f"{about} does not answer")
         del _hanging[about]
-    with tempfile.TemporaryFile() as output:
+    with os.fdopen(os.memfd_create("output"), "w+b", buffering=0) as output:
         child = Child(arguments, stdout=output, stderr=subprocess.STDOUT)
         ended = asyncio.ensure_future(child.wait())
         try:
