@@ -431,3 +431,21 @@ def test_down_takes_everything_away_although_the_agents_were_killed(new_cluster,
     cluster.holdfast("down")
     assert clients(cluster) == []
     assert str(cluster.home) not in "".join(Path("/proc/self/mountinfo").read_text().split())
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.4, 0.8])
+def test_agents_killed_while_mounts_are_made_leave_one_client_for_each_export(shared, run, server, after_s):
+    names = [f"crowd-{number}" for number in range(6)]
+    exports = ("one", "two", "three")
+    for number, name in enumerate(names):
+        run(pod(name, SLEEP, claim_name=exports[number % 3]), ready=False)
+    time.sleep(after_s)
+    old = agents(shared)
+    shared.kill("agents")
+    shared.until("new agents", lambda: agents(shared) not in (None, old))
+    shared.kubectl("wait", *(f"pod/{name}" for name in names), "--for=condition=Ready", "--timeout=60s")
+    if not kernel.knows_nfs():
+        shared.until("a client for each export", lambda: len(clients(shared)) == 3, within_s=10)
+        assert len(mounts_of(shared)) >= 9  # three shared ones, six of pods; containers' own are elsewhere
+    shared.kubectl("delete", *(f"pod/{name}" for name in names))
+    assert (mounts_of(shared), clients(shared)) == ([], [])
