@@ -35,6 +35,7 @@ from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import choose_runtime
+from .recycler import Recycler
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -118,10 +119,12 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
     volumes = str(home.volumes)
+    recycler = Recycler([address for address, _ in dns_addresses(settings)])
     plane = ControlPlane(
         server.client,
         world,
-        directories=LocalDirectories([volumes, "/tmp"]),  # hand-made volumes may be deleted below /tmp only (V54)
+        # Hand-made volumes may be deleted below /tmp only (V54).
+        directories=LocalDirectories([volumes, "/tmp"], empty_share=recycler.empty),
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,

@@ -48,6 +48,8 @@ from .shared import PodVolumes, Shared
 from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
+from .volumes.nfs.names import address_of
+from .volumes.nfs.plugin import Nfs, nfs_directory
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .volumes.usage import VolumeUse
 from .worker import PodWorker
@@ -172,7 +174,18 @@ class Agent:
         if state is None:
             return ImaginedVolumes(self._client, lambda: registration.node)
         memory = self._config.run_dir or state / "run"
-        return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node)
+        return Volumes(
+            self._client,
+            lookup,
+            self._world,
+            state,
+            memory,
+            lambda: registration.node,
+            plugins={"nfs": Nfs(nfs_directory(state), self._server_address)},
+        )
+
+    async def _server_address(self, name: str) -> str:
+        return await address_of(name, self._config.cluster_dns, self._config.cluster_domain)
 
     def _make_evictions(self, registration: Registration) -> Evictions:
         shared, config = self._shared, self._config
@@ -319,6 +332,10 @@ class Agent:
                 await self._remove_orphan(pod_uid)
             except (OSError, RuntimeFailure) as error:
                 log.warning("orphan not removed pod_uid=%s error=%s", pod_uid, error)
+        try:
+            await self._shared.volumes.sweep()
+        except OSError as error:
+            log.warning("volumes not swept error=%s", error)
 
     async def _remove_orphan(self, pod_uid: str) -> None:
         await asyncio.gather(

@@ -12,6 +12,8 @@ from holdfast.client import Client
 
 from .provisioners import LOCAL
 
+OLD_MARK = "storageclass.beta.kubernetes.io/is-default-class"
+
 STANDARD: Manifest = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
@@ -40,6 +42,14 @@ async def create_first_classes(client: Client) -> None:
     await _create(client, EBS)
 
 
+NONE = "none"
+"""As the name of the default class: there is to be no default."""
+
+
+class NoSuchClass(Exception):
+    """The class that is to be the default does not exist."""
+
+
 async def create_standard_class(client: Client) -> None:
     await _create(client, STANDARD)
 
@@ -47,3 +57,23 @@ async def create_standard_class(client: Client) -> None:
 async def _create(client: Client, storage_class: Manifest) -> None:
     with contextlib.suppress(AlreadyExists):
         await client.create(STORAGE_CLASSES, storage_class)
+
+
+async def set_default_class(client: Client, name: str) -> None:
+    """Marks this class alone as the default; `NONE` marks none (V9, V10). Raises NoSuchClass, and changes nothing."""
+    classes = (await client.list(STORAGE_CLASSES)).items
+    if name != NONE and all(each["metadata"]["name"] != name for each in classes):
+        raise NoSuchClass(name)
+    for each in classes:
+        if marks := _marks(each, is_wanted=each["metadata"]["name"] == name):
+            await client.patch(STORAGE_CLASSES, each["metadata"]["name"], {"metadata": {"annotations": marks}})
+
+
+def _marks(storage_class: Manifest, *, is_wanted: bool) -> dict[str, str]:
+    """The annotations to be changed: the old one only where it is, for it would still count."""
+    wanted = "true" if is_wanted else "false"
+    there = storage_class["metadata"].get("annotations") or {}
+    marks = {mark: wanted for mark in (IS_DEFAULT_CLASS, OLD_MARK) if mark in there and there[mark] != wanted}
+    if is_wanted and IS_DEFAULT_CLASS not in there:
+        marks[IS_DEFAULT_CLASS] = wanted
+    return marks

@@ -6,8 +6,10 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+
+from .effects import ShareWork
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
@@ -18,9 +20,16 @@ class LocalDirectories:
     File work runs in asyncio's executor: removing a large volume must not stop the event loop.
     """
 
-    def __init__(self, roots: Sequence[str], mount_table: Path = MOUNT_TABLE) -> None:
+    def __init__(
+        self,
+        roots: Sequence[str],
+        mount_table: Path = MOUNT_TABLE,
+        empty_share: Callable[[ShareWork], Awaitable[None]] | None = None,
+    ) -> None:
+        """`empty_share` does that part of `VolumeDirectories`, which needs an NFS client."""
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._mount_table = mount_table
+        self._empty_share = empty_share
 
     async def create(self, path: str) -> None:
         await asyncio.to_thread(self._create, path)
@@ -30,6 +39,11 @@ class LocalDirectories:
 
     async def empty(self, path: str) -> None:
         await asyncio.to_thread(self._empty, path)
+
+    async def empty_share(self, work: ShareWork) -> None:
+        if self._empty_share is None:
+            raise OSError(errno.ENOSYS, "there is no NFS client")
+        await self._empty_share(work)
 
     def _create(self, path: str) -> None:
         self._require_below_root(path)

@@ -18,7 +18,7 @@ from holdfast.controllers.runner import Controller, Runner
 from holdfast.world import Clock, World
 
 from .controller import BY_CLAIM, BY_CLASS, claims_in, live_claim, pods_in, volumes_of
-from .effects import DirectoryWork, VolumeDirectories, Work
+from .effects import DirectoryWork, ShareWork, VolumeDirectories, Work
 from .provision import ObservedRequest, plan_provision, volume_name
 from .provisioners import LOCAL
 from .reclaim import ObservedRelease, plan_reclaim
@@ -58,12 +58,23 @@ class DirectoryRunner(Runner[T]):
             outcome = await self._perform(work.directory)
             await self.carry_out(key, replace(outcome, subject=work.subject))
 
-    async def _perform(self, work: DirectoryWork) -> Plan:
+    async def _perform(self, work: DirectoryWork | ShareWork) -> Plan:
+        if isinstance(work, ShareWork):
+            return await self._empty(work)
         operation = getattr(self._directories, work.operation)
         try:
             await operation(work.path)
         except OSError as error:
             return work.failed(f"{error.strerror or error}: {work.path}")
+        return work.done
+
+    async def _empty(self, work: ShareWork) -> Plan:
+        try:
+            await self._directories.empty_share(work)
+        except TimeoutError:
+            return work.failed("Pod was active on the node longer than the specified deadline")
+        except OSError as error:
+            return work.failed(str(error))
         return work.done
 
 
@@ -116,7 +127,8 @@ class Reclaimer:
     """Deletes or recycles released volumes. Keys are volumes."""
 
     name = "persistentvolume-controller"
-    concurrency = 4
+    concurrency = 32
+    """More than elsewhere: a server that is away holds one of them for minutes (V55)."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
