@@ -2,8 +2,9 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo images test simulate check format bench compatibility mutations clean
+.PHONY: demo images test simulate chaos check format bench compatibility mutations clean
 SEEDS ?= 1000
+ROUNDS ?= 200
 FIRST_SEED ?= 0
 .DEFAULT_GOAL := help
 
@@ -12,6 +13,7 @@ help:
 	@echo "make images stand-ins for public images, built from Debian packages, for holdfast image load"
 	@echo "make test   unit, simulation and container tests"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
+	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (4 s a round)"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
@@ -34,6 +36,9 @@ test: $(STAMP)
 
 simulate: $(STAMP)
 	@$(BIN)/python -m holdfast.simulation mixed --seeds $(SEEDS) --seed $(FIRST_SEED)
+
+chaos: $(STAMP)
+	@HOLDFAST_CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest -q -x tests/live/test_chaos.py
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
