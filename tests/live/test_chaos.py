@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -94,8 +95,9 @@ class Work:
         return f"deleted {name}"
 
     def _roll(self) -> str:
-        self._cluster.kubectl("rollout", "restart", "sts/web")
-        return "restarted web"
+        version = {"metadata": {"annotations": {"version": str(self._number)}}}
+        self._cluster.kubectl("patch", "sts/web", "-p", json.dumps({"spec": {"template": version}}))
+        return "rolled web"
 
     def _delete_bank(self) -> str:
         self._cluster.kubectl("delete", "pod", "bank-0", "--wait=false", "--ignore-not-found")
