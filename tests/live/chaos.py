@@ -53,12 +53,18 @@ def first_processes(home: Path) -> dict[str, int]:
     for path in (home / "run" / "0" / "c").glob("*/pid"):
         try:
             pid = int(path.read_text())
-            groups = Path(f"/proc/{pid}/cgroup").read_text()
         except (OSError, ValueError):
             continue
-        if path.parent.name in groups:  # else the number is another's by now
+        if path.parent.name in _groups(pid):  # else the number is another's by now
             found[path.parent.name] = pid
     return found
+
+
+def _groups(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
 
 
 class Killer:
@@ -87,8 +93,8 @@ class Killer:
             if time.monotonic() > deadline:
                 return []
         chosen = self._chance.choice(sorted(found, key=lambda one: one.pid))
-        if part == "shim":
-            self.hit.add(chosen.command.split(" -c ", 1)[1].split(" ", 1)[0])
+        about = chosen.command + _groups(chosen.pid)
+        self.hit.update(one for one in _names(self._cluster.home / "run/0/c") if one in about)
         return _kill(chosen.pid)
 
     def _both(self) -> list[int]:

@@ -178,7 +178,7 @@ def come_to_rest(cluster, work: Work, killer: Killer) -> None:
     for name, code in work.codes.items():
         ended = state(pods[name])["terminated"]
         was_killed = ended.get("containerID", "").rpartition("/")[2] in killer.hit
-        never_began = ended["reason"] == "StartError" and killer.counts["helper"] > 0  # the runtime itself was hit
+        never_began = ended["reason"] == "StartError" and killer.counts["helper"] > 0  # the runtime was hit
         is_right = ended["exitCode"] == code or (was_killed and ended["exitCode"] == 137) or never_began
         assert is_right, f"not {code}: {cluster.kubectl('describe', 'pod', name)}"
     deadline = time.monotonic() + GONE_WITHIN_S
