@@ -2,8 +2,9 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo images test tutorials simulate check format bench compatibility mutations clean
+.PHONY: demo images test tutorials simulate chaos check format bench compatibility mutations clean
 SEEDS ?= 1000
+ROUNDS ?= 200
 FIRST_SEED ?= 0
 .DEFAULT_GOAL := help
 
@@ -13,6 +14,7 @@ help:
 	@echo "make test   unit, simulation and container tests"
 	@echo "make tutorials  the part of it that plays tutorials and lessons (docs/tutorials) with real kubectls"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
+	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (4 s a round)"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
@@ -34,10 +36,14 @@ test: $(STAMP)
 	$(BIN)/pytest -q -m live
 
 tutorials: $(STAMP)
-	$(BIN)/pytest -q tests/live/test_tutorials.py tests/live/test_lessons.py
+	@scripts/test-programs
+	$(BIN)/pytest -q tests/live/test_tutorials.py tests/live/test_nfs_tutorial.py tests/live/test_lessons.py
 
 simulate: $(STAMP)
 	@$(BIN)/python -m holdfast.simulation mixed --seeds $(SEEDS) --seed $(FIRST_SEED)
+
+chaos: $(STAMP)
+	@HOLDFAST_CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest -q -x tests/live/test_chaos.py
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -7,12 +7,13 @@ import json
 import os
 import platform
 
-from . import api, images, services, sets, startup, statefulset, turns
+from . import api, images, pods, services, sets, startup, statefulset, turns
 
 BENCHMARKS = {
     "api": api.measure,
     "startup": startup.measure,
     "sets": sets.measure,
+    "pods": pods.measure,
     "statefulset": statefulset.measure,
     "services": services.measure,
     "images": images.measure,
