@@ -147,9 +147,13 @@ def _data(record: Record) -> dnslib.RD:
             return dnslib.TXT(record.data[0])
 
 
+def soa_times() -> tuple[int, ...]:
+    """Serial number, and seconds: to refresh, to retry, to expire, to remember what does not exist."""
+    return (1, 7200, 1800, 86400, NEGATIVE_TTL_S)
+
+
 def _soa(domain: Name) -> dnslib.RR:
-    times = (1, 7200, 1800, 86400, NEGATIVE_TTL_S)
-    data = dnslib.SOA(_label(("ns", "dns", *domain)), _label(("hostmaster", *domain)), times)
+    data = dnslib.SOA(_label(("ns", "dns", *domain)), _label(("hostmaster", *domain)), soa_times())
     return dnslib.RR(_label(domain), dnslib.QTYPE.SOA, ttl=NEGATIVE_TTL_S, rdata=data)
 
 
