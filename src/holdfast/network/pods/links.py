@@ -9,7 +9,7 @@ import contextlib
 import errno
 import hashlib
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +69,25 @@ def names() -> set[str]:
         return {name for name in found if name and name.startswith("hf") and len(name) == 12}
 
 
-def add_gateway(address: IPv4Address) -> None:
-    """Puts the node's own address on the loopback link, where it answers whatever link is asked on."""
-    with _netlink() as netlink, _already_there():
-        netlink.addr("add", index=netlink.link_lookup(ifname="lo")[0], address=str(address), prefixlen=32)
+def add_gateway(address: IPv4Address, node: IPv4Network) -> None:
+    """Puts the node's own address on the loopback link, where it answers whatever link is asked on.
+
+    The node's other addresses lead there too, unless a pod has them: a pod that is gone is never looked for outside.
+    """
+    with _netlink() as netlink:
+        loopback = netlink.link_lookup(ifname="lo")[0]
+        with _already_there():
+            netlink.addr("add", index=loopback, address=str(address), prefixlen=32)
+        netlink.route("replace", dst=str(node), oif=loopback, prefsrc=str(address), scope=_SCOPE_LINK)
 
 
-def remove_gateway(address: IPv4Address) -> None:
-    with _netlink() as netlink, contextlib.suppress(_error()):
-        netlink.addr("del", index=netlink.link_lookup(ifname="lo")[0], address=str(address), prefixlen=32)
+def remove_gateway(address: IPv4Address, node: IPv4Network) -> None:
+    with _netlink() as netlink:
+        loopback = netlink.link_lookup(ifname="lo")[0]
+        with contextlib.suppress(_error()):
+            netlink.route("del", dst=str(node), oif=loopback, scope=_SCOPE_LINK)
+        with contextlib.suppress(_error()):
+            netlink.addr("del", index=loopback, address=str(address), prefixlen=32)
 
 
 @contextlib.contextmanager

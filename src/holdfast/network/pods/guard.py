@@ -1,0 +1,76 @@
+"""Wakes whoever looks after the pods' network when the kernel tells that some of it may be gone, and now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from holdfast.network.notices import LinkNotices, RuleNotices
+from holdfast.world import Clock
+
+log = logging.getLogger(__name__)
+
+COLLECT_S = 0.3
+"""What comes together is looked at once: pods that come and go make notices too."""
+LOOK_EVERY_S = 30.0
+"""For what the kernel does not tell."""
+
+Repair = Callable[[bool], Coroutine[Any, Any, None]]
+"""Is told whether the rules are to be looked at too."""
+
+
+async def guard(table: str, clock: Clock, repair: Repair) -> None:
+    """Calls `repair` until cancelled; whatever breaks in it is logged. `table` is the one of rules to look after."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    listening = _listen(table)
+    of_rules = False
+
+    def hear(notices: LinkNotices | RuleNotices) -> None:
+        nonlocal of_rules
+        if notices.drain() or notices.lost:
+            notices.lost = False
+            of_rules = of_rules or isinstance(notices, RuleNotices)
+            told.set()
+
+    for notices in listening:
+        loop.add_reader(notices.fileno(), hear, notices)
+    try:
+        while True:
+            try:
+                await asyncio.wait_for(told.wait(), LOOK_EVERY_S)
+                await clock.sleep(COLLECT_S)
+            except TimeoutError:
+                of_rules = True
+            told.clear()
+            looks_at_rules, of_rules = of_rules, False
+            await _whole(repair(looks_at_rules))
+    finally:
+        for notices in listening:
+            loop.remove_reader(notices.fileno())
+            notices.close()
+
+
+async def _whole(repair: Coroutine[Any, Any, None]) -> None:
+    """When it is cancelled it ends after the repair: nothing is set up behind who takes all down."""
+    running = asyncio.ensure_future(repair)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+    except Exception:
+        log.exception("the network of pods was not looked after")
+
+
+def _listen(table: str) -> list[LinkNotices | RuleNotices]:
+    """Less on kernels that do not tell: what is gone is then found later."""
+    found: list[LinkNotices | RuleNotices] = []
+    for make in (LinkNotices, lambda: RuleNotices(table)):
+        try:
+            found.append(make())
+        except OSError as error:
+            log.info("the kernel does not tell of changes: they are looked for error=%r", str(error))
+    return found
