@@ -9,6 +9,7 @@ from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
+from holdfast.api.discovery.listing import Listed, families_of, is_selecting, listed, relevant
 from holdfast.api.resource import Manifest
 from holdfast.client.informer import Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
@@ -16,7 +17,6 @@ from holdfast.controllers.actions import Plan
 
 from .legacy import ObservedEndpoints, plan_endpoints
 from .plan import MANAGED_BY, MANAGER, SERVICE_NAME, ObservedService, plan_slices
-from .pods import Listed, families_of, is_selecting, listed, relevant
 
 BY_LABEL, BY_SELECTOR, BY_SERVICE = "label", "selector", "service"
 ZONE = "topology.kubernetes.io/zone"

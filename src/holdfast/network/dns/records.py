@@ -61,7 +61,9 @@ class _Service:
 
 
 @dataclass(frozen=True, slots=True)
-class _Endpoint:
+class Endpoint:
+    """One that is ready."""
+
     label: str
     """Host name, else the address with dashes (D54)."""
     addresses: tuple[str, ...]
@@ -73,8 +75,17 @@ class _Slice:
 
     service: tuple[str, str]
     ports: tuple[_Port, ...]
-    endpoints: dict[str, list[_Endpoint]] = field(default_factory=dict)
+    endpoints: dict[str, list[Endpoint]] = field(default_factory=dict)
     """By label."""
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """What pods of one service say that its slices do not say yet."""
+
+    come: dict[Endpoint, None] = field(default_factory=dict)
+    """In order."""
+    gone: set[Endpoint] = field(default_factory=set)
 
 
 class Zone:
@@ -91,6 +102,7 @@ class Zone:
         self._services: dict[tuple[str, str], _Service] = {}
         self._slices: dict[str, _Slice] = {}
         self._slices_of: dict[tuple[str, str], dict[str, _Slice]] = {}
+        self._ahead: dict[tuple[str, str], _Ahead] = {}
         self._reverse: dict[str, dict[tuple[str, ...], Name]] = {}
         """Address to names; each under the object and the name it is from."""
 
@@ -104,6 +116,7 @@ class Zone:
         for address in self._services.pop((namespace, name), _NONE).addresses:
             self._drop_reverse(address, ("service", key))
         if service is None:
+            self._ahead.pop((namespace, name), None)
             return
         made = self._services[namespace, name] = _service(service)
         for address in made.addresses:
@@ -119,14 +132,55 @@ class Zone:
                 for address in endpoint.addresses:
                     self._drop_reverse(address, ("slice", key, endpoint.label))
         made = _slice(slice) if slice is not None else None
+        if made is not None:
+            self._slices[key] = made
+            self._slices_of.setdefault(made.service, {})[key] = made
+        for each in (old, made):
+            if each is not None and each.service in self._ahead:
+                self._settle(each.service, _all_of(each))
         if made is None:
             return
-        self._slices[key] = made
-        self._slices_of.setdefault(made.service, {})[key] = made
         for endpoint in _all_of(made):
             name = (endpoint.label, *self._service_name(*made.service))
             for address in endpoint.addresses:
                 self._reverse.setdefault(address, {})["slice", key, endpoint.label] = name
+
+    def note(self, service: tuple[str, str], before: Iterable[Endpoint], after: Iterable[Endpoint]) -> None:
+        """A pod of the service was these endpoints, and is those; its slices will say so too."""
+        ahead = self._ahead.setdefault(service, _Ahead())
+        before, after = list(before), list(after)
+        for endpoint in before:
+            ahead.come.pop(endpoint, None)
+            ahead.gone.add(endpoint)
+        for endpoint in after:
+            ahead.gone.discard(endpoint)
+            ahead.come[endpoint] = None
+        self._settle(service, [*before, *after])
+
+    def _settle(self, service: tuple[str, str], endpoints: Iterable[Endpoint]) -> None:
+        """Forgets what the slices say too by now."""
+        ahead = self._ahead[service]
+        slices = self._slices_of.get(service, {}).values()
+        for endpoint in endpoints:
+            is_listed = any(endpoint in slice.endpoints.get(endpoint.label, ()) for slice in slices)
+            if is_listed:
+                ahead.come.pop(endpoint, None)
+            else:
+                ahead.gone.discard(endpoint)
+        if not ahead.come and not ahead.gone:
+            del self._ahead[service]
+
+    def _endpoints(self, service: tuple[str, str], label: str | None = None) -> list[Endpoint]:
+        """The service's, or those of them with the label: as pods say, else as slices do."""
+        slices = self._slices_of.get(service, {}).values()
+        if label is None:
+            found = [each for slice in slices for each in _all_of(slice)]
+        else:
+            found = [each for slice in slices for each in slice.endpoints.get(label, ())]
+        if (ahead := self._ahead.get(service)) is None:
+            return found
+        stay = [each for each in found if each not in ahead.gone]
+        return stay + [each for each in ahead.come if label in (None, each.label)]
 
     def _drop_reverse(self, address: str, source: tuple[str, ...]) -> None:
         names = self._reverse.get(address)
@@ -195,7 +249,7 @@ class Zone:
     def _service_itself(self, name: Name, key: tuple[str, str], service: _Service, type: str) -> Answer:
         if service.alias:
             return Answer(True, [Record(name, "CNAME", (name_of(service.alias),))])
-        endpoints = [each for slice in self._slices_of.get(key, {}).values() for each in _all_of(slice)]
+        endpoints = self._endpoints(key)
         if service.is_headless and not endpoints:
             return NO_SUCH_NAME  # D53
         if type == "SRV":
@@ -211,7 +265,7 @@ class Zone:
         return NO_DATA if any(f"_{port.protocol}" == label and port.name for port in ports) else NO_SUCH_NAME
 
     def _endpoint(self, name: Name, key: tuple[str, str], label: str, type: str) -> Answer:
-        found = [each for slice in self._slices_of.get(key, {}).values() for each in slice.endpoints.get(label, ())]
+        found = self._endpoints(key, label)
         if not found:
             return NO_SUCH_NAME
         addresses = dict.fromkeys(address for each in found for address in each.addresses)
@@ -238,12 +292,13 @@ class Zone:
         self, key: tuple[str, str], port: str | None, protocol: str
     ) -> list[tuple[Name, int, tuple[str, ...]]]:
         own = self._service_name(*key)
+        gone = self._ahead[key].gone if key in self._ahead else ()
         found = {}
         for slice in self._slices_of.get(key, {}).values():
             for each in slice.ports:
                 if not _is_asked_for(each, port, protocol):
                     continue
-                for endpoint in _all_of(slice):
+                for endpoint in (endpoint for endpoint in _all_of(slice) if endpoint not in gone):
                     target = (endpoint.label, *own)
                     found[target, each.number] = (target, each.number, endpoint.addresses)
         return list(found.values())
@@ -315,13 +370,18 @@ def _slice(slice: Manifest) -> _Slice | None:
     for endpoint in slice.get("endpoints") or ():
         if (endpoint.get("conditions") or {}).get("ready") is False:
             continue
-        addresses = tuple(_plain(each) for each in endpoint["addresses"])
-        label = (endpoint.get("hostname") or _dashed(addresses[0])).lower()
-        made.endpoints.setdefault(label, []).append(_Endpoint(label, addresses))
+        found = endpoint_of(endpoint.get("hostname") or "", endpoint["addresses"])
+        made.endpoints.setdefault(found.label, []).append(found)
     return made
 
 
-def _all_of(slice: _Slice) -> Iterable[_Endpoint]:
+def endpoint_of(hostname: str, addresses: Iterable[str]) -> Endpoint:
+    """As it is found: by its host name if it has one."""
+    plain = tuple(_plain(each) for each in addresses)
+    return Endpoint((hostname or _dashed(plain[0])).lower(), plain)
+
+
+def _all_of(slice: _Slice) -> Iterable[Endpoint]:
     for endpoints in slice.endpoints.values():
         yield from endpoints
 
