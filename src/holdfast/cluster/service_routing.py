@@ -19,7 +19,6 @@ from .node_parts import choose_runtime, host_address
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from holdfast.network.notices import RuleNotices
     from holdfast.network.services.nftables import Nftables
     from holdfast.network.services.rules import Machine
 
@@ -69,6 +68,7 @@ class ServiceRouting:
     async def _run(self) -> None:
         from holdfast.client.events import EventRecorder
         from holdfast.client.informer import Informers
+        from holdfast.network.notices import LinkNotices, RuleNotices, told_by_kernel
         from holdfast.network.services.load_balancers import LoadBalancers
         from holdfast.network.services.router import ServiceRouter
 
@@ -77,8 +77,9 @@ class ServiceRouting:
         client = RemoteClient(as_node(self._home, self._url, name))
         informers = Informers(client, self._world)
         recorder = EventRecorder(client, "service-controller", self._world, host=name)
-        notices = self._notices()
-        router = ServiceRouter(informers, self._world, self._nftables, self._table, machine(self._settings), notices)
+        notices = told_by_kernel(lambda: RuleNotices(self._table)), told_by_kernel(LinkNotices)
+        here = machine(self._settings)
+        router = ServiceRouter(informers, self._world, self._nftables, self._table, here, *notices)
         balancers = LoadBalancers(client, informers, self._world, recorder, host_address())
         try:
             async with asyncio.TaskGroup() as group:
@@ -86,15 +87,6 @@ class ServiceRouting:
                     group.create_task(part.run())
         finally:
             await client.close()
-
-    def _notices(self) -> RuleNotices | None:
-        from holdfast.network.notices import RuleNotices
-
-        try:
-            return RuleNotices(self._table)
-        except OSError as error:
-            log.info("the kernel does not tell of changed rules: they are looked for error=%r", str(error))
-            return None
 
     async def close(self) -> None:
         """Takes away what a `run` that has ended has set up, in this process or in one that was killed."""

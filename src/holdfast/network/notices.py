@@ -6,9 +6,13 @@ Sockets belong to the network namespace of the thread that makes them. They neve
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+log = logging.getLogger(__name__)
 
 _NETLINK_NETFILTER = 12
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
@@ -68,6 +72,18 @@ class _Notices:
                 length, kind, _, _, _ = _HEADER.unpack_from(data, at)
                 yield kind, data[at + _HEADER.size : at + length]
                 at += max(_HEADER.size, (length + 3) & ~3)
+
+
+Kind = TypeVar("Kind", bound=_Notices)
+
+
+def told_by_kernel(make: Callable[[], Kind]) -> Kind | None:
+    """None on kernels that do not tell: what is gone is then found later, by looking."""
+    try:
+        return make()
+    except OSError as error:
+        log.info("the kernel does not tell of changes: they are looked for error=%r", str(error))
+        return None
 
 
 class RuleNotices(_Notices):

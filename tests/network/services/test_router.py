@@ -69,7 +69,7 @@ class Nft:
 
 
 @asynccontextmanager
-async def routing(monkeypatch, api, notices=None):
+async def routing(monkeypatch, api, notices=None, link_notices=None):
     monkeypatch.setattr(machine, "has_default_route", lambda: True)
     monkeypatch.setattr(router, "COLLECT_S", 0.01)
     monkeypatch.setattr(router, "FIRST_RETRY_S", 0.01)
@@ -77,7 +77,7 @@ async def routing(monkeypatch, api, notices=None):
     if notices is not None:
         notices.nft = nft
     informers = Informers(api, world)
-    made = ServiceRouter(informers, world, nft, "t", HERE, notices)
+    made = ServiceRouter(informers, world, nft, "t", HERE, notices, link_notices)
     tasks = [asyncio.create_task(part.run()) for part in (made, informers)]
     try:
         yield nft
@@ -279,6 +279,20 @@ async def test_d51_a_change_by_somebody_else_is_put_right_at_once_and_our_own_is
         nft.kernel.elements["to-1"].clear()
         notices.somebody_changes()
         await until(lambda: endpoints(nft))
+
+
+async def test_r84_a_route_that_somebody_removes_is_put_back_at_once(monkeypatch):
+    monkeypatch.setattr(router, "REPAIR_EVERY_S", 0.05)
+    monkeypatch.setattr(machine, "add_route", lambda services, gateway: added.append(str(services)))
+    added, notices, api = [], Notices(), Api()
+    async with routing(monkeypatch, api, link_notices=notices):
+        monkeypatch.setattr(machine, "has_default_route", lambda: False)
+        for count in (1, 2, 3):
+            await until(lambda count=count: len(added) == count)
+            notices.somebody_changes()
+        await until(lambda: len(added) == 4)
+        await asyncio.sleep(0.2)
+        assert len(added) == 4
 
 
 async def test_who_changes_the_table_all_the_time_is_not_answered_all_the_time(monkeypatch):

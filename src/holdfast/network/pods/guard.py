@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from holdfast.network.notices import LinkNotices, RuleNotices
+from holdfast.network.notices import LinkNotices, RuleNotices, told_by_kernel
 from holdfast.world import Clock
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ async def guard(table: str, clock: Clock, repair: Repair) -> None:
     """Calls `repair` until cancelled; whatever breaks in it is logged. `table` is the one of rules to look after."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
-    listening = _listen(table)
+    listening = [each for each in (told_by_kernel(LinkNotices), told_by_kernel(lambda: RuleNotices(table))) if each]
     of_rules = False
 
     def hear(notices: LinkNotices | RuleNotices) -> None:
@@ -63,14 +63,3 @@ async def _whole(repair: Coroutine[Any, Any, None]) -> None:
         raise
     except Exception:
         log.exception("the network of pods was not looked after")
-
-
-def _listen(table: str) -> list[LinkNotices | RuleNotices]:
-    """Less on kernels that do not tell: what is gone is then found later."""
-    found: list[LinkNotices | RuleNotices] = []
-    for make in (LinkNotices, lambda: RuleNotices(table)):
-        try:
-            found.append(make())
-        except OSError as error:
-            log.info("the kernel does not tell of changes: they are looked for error=%r", str(error))
-    return found

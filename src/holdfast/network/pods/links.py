@@ -62,13 +62,6 @@ def detach(name: str) -> None:
                 netlink.link("del", index=index)
 
 
-def names() -> set[str]:
-    """The links of this kind that there are, of whatever cluster."""
-    with _netlink() as netlink:
-        found = (link.get_attr("IFLA_IFNAME") for link in netlink.get_links())
-        return {name for name in found if name and name.startswith("hf") and len(name) == 12}
-
-
 def add_gateway(address: IPv4Address, node: IPv4Network) -> None:
     """Puts the node's own address on the loopback link, where it answers whatever link is asked on.
 

@@ -34,7 +34,7 @@ class PodNetwork:
         self._opened = asyncio.Event()
         self._is_guarded = False
         self._listing = ""
-        """The table in the kernel's words, as it was after the last time it was made."""
+        """The table in nft's words, as it is when nobody has changed it."""
         self._attached: dict[str, str] = {}
         """Pod uid to the path of its network namespace."""
         self._repairing = asyncio.Lock()
@@ -51,7 +51,16 @@ class PodNetwork:
             self._is_guarded = True
         except OSError as error:
             log.warning("pods cannot reach beyond this machine error=%r", str(error))
-        self._listing = await self._listed()
+        self._listing = self._listing or await self._listed()
+
+    async def _reinstall(self) -> None:
+        """Again, should the outcome not read as before: somebody was at it just now, or nft is another version."""
+        await self._install()
+        if (listing := await self._listed()) == self._listing:
+            return
+        await self._install()
+        if listing and listing == await self._listed():
+            self._listing = listing
 
     async def attach(self, pod_uid: str, netns_path: str) -> str:
         """Gives the pod its address, the same one each time; waits for `open`. Raises OSError, NoAddressLeft."""
@@ -87,12 +96,12 @@ class PodNetwork:
 
     async def repair(self, rules: bool = True) -> None:
         """Looks at gateway and pods, and at the rules if asked to, and makes anew what is not as it should be."""
-        if not await asyncio.to_thread(state.is_own, self.gateway):
+        if not state.is_own(self.gateway) or not await asyncio.to_thread(state.loops, self._node):
             log.warning("someone removed the pods' gateway; it is put back address=%s", self.gateway)
             await asyncio.to_thread(links.add_gateway, self.gateway, self._node)
-        if not state.forwards() or (rules and await self._listed() != self._listing):
+        if self._is_guarded and (not state.forwards() or (rules and await self._listed() != self._listing)):
             log.warning("someone changed the pods' rules; they are put back table=%s", self._table)
-            await self._install()
+            await self._reinstall()
         for pod_uid, address in (await asyncio.to_thread(self._cut_off, set(self._attached))).items():
             await self._relink(pod_uid, address)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -16,15 +16,24 @@ _UP = 1
 
 def broken(links: Mapping[str, IPv4Address], routes: Path = ROUTES, devices: Path = LINKS) -> list[str]:
     """Those of the links, each with its pod's address, that are gone, down or not routed to."""
-    routed = set(_host_routes(routes.read_text().splitlines()[1:]))
-    return [name for name, address in links.items() if not _is_up(devices / name) or (name, address) not in routed]
+    routed = set(_routes(routes))
+    return [
+        name
+        for name, address in links.items()
+        if not _is_up(devices / name) or (name, IPv4Network(address)) not in routed
+    ]
 
 
-def _host_routes(lines: Iterable[str]) -> Iterable[tuple[str, IPv4Address]]:
-    """Link and address of every route to one address only."""
-    for fields in map(str.split, lines):
-        if fields[7] == "FFFFFFFF":
-            yield fields[0], IPv4Address(int.from_bytes(bytes.fromhex(fields[1]), "little"))
+def loops(node: IPv4Network, routes: Path = ROUTES) -> bool:
+    """Whether the node's addresses lead to the loopback link where no pod has them."""
+    return ("lo", node) in _routes(routes)
+
+
+def _routes(table: Path) -> Iterator[tuple[str, IPv4Network]]:
+    """Link and destination of every route."""
+    for fields in map(str.split, table.read_text().splitlines()[1:]):
+        destination, mask = (int.from_bytes(bytes.fromhex(fields[i]), "little") for i in (1, 7))
+        yield fields[0], IPv4Network((destination, mask.bit_count()))
 
 
 def _is_up(device: Path) -> bool:

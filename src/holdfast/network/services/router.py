@@ -22,7 +22,7 @@ from .nftables import Nftables, firewalls, has_table, remembered
 from .routes import SERVICE_NAME, Route, host_routes, routes
 from .rules import Machine, fragment
 from .table import Table, removal
-from .tampering import NoNotices, Notices, Tampering
+from .tampering import NoNotices, Notices, Tampering, heard
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ class ServiceRouter:
         table: str,
         here: Machine,
         notices: Notices | None = None,
+        link_notices: Notices | None = None,
     ) -> None:
-        """`notices` are those of the table; the router closes them."""
+        """`notices` are those of the table, `link_notices` of routes that went; the router closes both."""
         self.applied = 0
         """How many transactions the kernel has taken."""
         self._world = world
@@ -66,18 +67,20 @@ class ServiceRouter:
         self._wake = asyncio.Event()
         self._notices = notices or NoNotices()
         self._tampering = Tampering(self._notices, self._wake.set)
-        self._looked_at_s = self._repaired_at_s = 0.0
+        self._link_notices = link_notices or NoNotices()
+        self._is_route_suspect = False
+        self._looked_at_s = self._repaired_at_s = self._routed_at_s = 0.0
 
     async def run(self) -> None:
+        with heard(self._notices, self._tampering.hear), heard(self._link_notices, self._hear_of_links):
+            await self._follow()
+
+    async def _follow(self) -> None:
         ends = (
             self._services.subscribe(lambda old, new: self._mark(key_of(new or old or {}))),
             self._slices.subscribe(self._slice_changed),
             *(pods.subscribe(self._pod_changed) for pods in self._pods),
         )
-        loop = asyncio.get_running_loop()
-        listens = self._notices.fileno() >= 0
-        if listens:
-            loop.add_reader(self._notices.fileno(), self._tampering.hear)
         try:
             await self._services.wait_synced()
             await self._slices.wait_synced()
@@ -89,9 +92,6 @@ class ServiceRouter:
         finally:
             for end in ends:
                 end()
-            if listens:
-                loop.remove_reader(self._notices.fileno())
-            self._notices.close()
 
     # Following
 
@@ -105,6 +105,12 @@ class ServiceRouter:
         key = POD + key_of(pod)
         if key in self._routes or (new is not None and host_routes(new)):
             self._mark(key)
+
+    def _hear_of_links(self) -> None:
+        if self._link_notices.drain() or self._link_notices.lost:
+            self._link_notices.lost = False
+            self._is_route_suspect = True
+            self._wake.set()
 
     def _mark(self, service: str) -> None:
         self._changed.add(service)
@@ -152,6 +158,8 @@ class ServiceRouter:
 
     async def _route(self) -> None:
         """Lets the host itself reach cluster addresses. The gateway may take a moment to be there."""
+        self._is_route_suspect = False
+        self._routed_at_s = self._world.clock.monotonic_s()
         for _ in range(ROUTE_ATTEMPTS):
             if machine.has_default_route():
                 return
@@ -180,7 +188,10 @@ class ServiceRouter:
         else:
             await self._world.clock.sleep(COLLECT_S)
             await self._apply_changes()
-        if self._is_repair_due():
+        now_s = self._world.clock.monotonic_s()
+        if self._is_route_suspect and now_s - self._routed_at_s >= REPAIR_EVERY_S:
+            await self._route()
+        if self._tampering.is_suspected and now_s - self._repaired_at_s >= REPAIR_EVERY_S:
             await self._repair()
         if self._world.clock.monotonic_s() - self._looked_at_s >= LOOK_EVERY_S:
             await self._look()
@@ -191,6 +202,8 @@ class ServiceRouter:
         due_s = self._looked_at_s + LOOK_EVERY_S
         if self._tampering.is_suspected:
             due_s = min(due_s, self._repaired_at_s + REPAIR_EVERY_S)
+        if self._is_route_suspect:
+            due_s = min(due_s, self._routed_at_s + REPAIR_EVERY_S)
         return max(0.0, due_s - now_s)
 
     async def _apply_changes(self) -> None:
@@ -202,10 +215,6 @@ class ServiceRouter:
                 log.warning("change refused, replacing the table=%s error=%r", self._table.name, str(error))
                 await self._replace()
         await self._forget_flows(entrances)
-
-    def _is_repair_due(self) -> bool:
-        now_s = self._world.clock.monotonic_s()
-        return self._tampering.is_suspected and now_s - self._repaired_at_s >= REPAIR_EVERY_S
 
     async def _look(self) -> None:
         """For what the kernel does not tell, or has not told."""

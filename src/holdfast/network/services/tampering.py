@@ -6,7 +6,9 @@ notices than answers mean that somebody else was at the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 
@@ -35,6 +37,20 @@ class NoNotices:
 
     def close(self) -> None:
         pass
+
+
+@contextlib.contextmanager
+def heard(notices: Notices, hear: Callable[[], None]) -> Iterator[None]:
+    """While it lasts, `hear` is called when there are any; they are closed then."""
+    loop, descriptor = asyncio.get_running_loop(), notices.fileno()
+    if descriptor >= 0:
+        loop.add_reader(descriptor, hear)
+    try:
+        yield
+    finally:
+        if descriptor >= 0:
+            loop.remove_reader(descriptor)
+        notices.close()
 
 
 class Tampering:
