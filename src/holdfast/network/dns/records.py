@@ -136,8 +136,9 @@ class Zone:
             self._slices[key] = made
             self._slices_of.setdefault(made.service, {})[key] = made
         for each in (old, made):
-            if each is not None and each.service in self._ahead:
-                self._settle(each.service, _all_of(each))
+            if each is not None and (ahead := self._ahead.get(each.service)) is not None:
+                told = ahead.come.keys() | ahead.gone
+                self._settle(each.service, [endpoint for endpoint in _all_of(each) if endpoint in told])
         if made is None:
             return
         for endpoint in _all_of(made):
