@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.network.pods import state
+from holdfast.network.pods import masquerade, state
 
 from .in_namespace import SCENARIOS
 
@@ -61,3 +61,21 @@ def test_in_a_namespace_of_its_own(scenario: str) -> None:
     command = ["unshare", "--net", "--mount", "sh", "-c", inside]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PATH": SEARCH})
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_kernel_that_cannot_refuse_everywhere_gets_all_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def nft(*arguments: str, text: str = "") -> str:
+        looped = text.partition("chain looped {")[2].partition("}")[0]
+        if "goto refuse" in looped:
+            raise OSError("nft: Could not process rule: Operation not supported")
+        taken.append(text)
+        return ""
+
+    monkeypatch.setattr(masquerade, "_nft", nft)
+    monkeypatch.setattr(masquerade, "forwards", lambda: True)
+    masquerade.install("t", IPv4Network("10.244.0.0/16"))
+    (text,) = taken
+    assert "masquerade" in text
+    assert 'ip daddr 10.244.0.0/16 oifname != "hf*" goto refuse' in text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast.network.services.routes import host_routes, routes
-from holdfast.network.services.rules import fragment, shared_chains
+from holdfast.network.services.rules import fragment, shared_chains, shared_sets
 
 from .builders import HERE, TWO_NODES, endpoint, pod_with_port, service, slice_of
 
@@ -30,6 +32,15 @@ def test_d40_one_endpoint_is_gone_to_directly_and_several_are_chosen_from_at_ran
 
 def test_a_service_of_a_cluster_address_alone_has_no_chains_so_that_its_changes_cost_the_same_among_any_number():
     assert made(service(), *(endpoint(f"10.244.0.{n}") for n in range(16))).chains == {}
+
+
+def test_where_maps_cannot_draw_every_service_has_chains_of_its_own():
+    old = replace(HERE, draws_in_maps=False)
+    one = made(service(), endpoint("10.244.0.2"), machine=old)
+    assert one.elements["services", "10.96.0.10 . tcp . 80"] == f"goto svc-{TCP}"
+    assert one.chains == {f"svc-{TCP}": ("meta l4proto tcp dnat ip to 10.244.0.2:8080",)}
+    assert "find-endpoint" not in str(shared_chains(old))
+    assert not any("numgen" in declared for declared in shared_sets(old).values())
 
 
 def test_endpoints_of_a_node_port_are_a_rule_each():

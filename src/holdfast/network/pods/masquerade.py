@@ -10,18 +10,22 @@ this machine itself sends there comes in again by it.
 from __future__ import annotations
 
 import hashlib
+import logging
 import subprocess
 from ipaddress import IPv4Network
 
 from .state import FORWARDING, forwards
+
+log = logging.getLogger(__name__)
 
 
 def table_name(cluster: str) -> str:
     return f"holdfast-{hashlib.sha256(cluster.encode()).hexdigest()[:8]}"
 
 
-def rules(table: str, pods: IPv4Network) -> str:
+def rules(table: str, pods: IPv4Network, *, refuses_looped: bool = True) -> str:
     """A ruleset that replaces the table of that name, in one transaction."""
+    looped = f'iifname "lo" ip daddr {pods} fib daddr type != local goto refuse' if refuses_looped else ""
     return f"""\
 table ip {table}
 delete table ip {table}
@@ -44,7 +48,7 @@ table ip {table} {{
   }}
   chain looped {{
     type filter hook prerouting priority filter; policy accept;
-    iifname "lo" ip daddr {pods} fib daddr type != local goto refuse
+    {looped}
   }}
 }}
 """
@@ -54,7 +58,12 @@ def install(table: str, pods: IPv4Network) -> None:
     """Raises OSError, with what nft said, if the rules cannot be set."""
     if not forwards():
         FORWARDING.write_text("1\n")
-    _nft("-f", "-", text=rules(table, pods))
+    try:
+        _nft("-f", "-", text=rules(table, pods))
+    except OSError as error:
+        # Linux before 5.9 cannot refuse there: what this machine itself sends to pods that are gone is then lost.
+        log.info("trying without one rule error=%r", str(error))
+        _nft("-f", "-", text=rules(table, pods, refuses_looped=False))
 
 
 def remove(table: str) -> None:

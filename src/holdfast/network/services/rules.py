@@ -40,6 +40,12 @@ def _plain(count: int) -> str:
     return f"to-{count}"
 
 
+_DRAWN = {_plain(count): f"typeof {_random(count)} : ip daddr . th dport;" for count in range(1, FEW + 1)}
+
+_FIND_ENDPOINT = tuple(
+    f"meta l4proto {{ tcp, udp, sctp }} dnat ip to {_random(count)} map @{_plain(count)}" for count in range(1, FEW + 1)
+)
+
 SHARED = {
     "services": "type ipv4_addr . inet_proto . inet_service : verdict;",
     "node-ports": "type inet_proto . inet_service : verdict;",
@@ -47,7 +53,7 @@ SHARED = {
     "refused": "type ipv4_addr . inet_proto . inet_service;",
     "refused-node-ports": "type inet_proto . inet_service;",
     "endpoints": "type ipv4_addr . ipv4_addr;",
-    **{_plain(count): f"typeof {_random(count)} : ip daddr . th dport;" for count in range(1, FEW + 1)},
+    **_DRAWN,
 }
 """The maps and sets that services put their elements in. An endpoint is there twice in one element: as what a
 connection goes to, and as what it comes from when a pod reaches itself."""
@@ -68,6 +74,20 @@ class Machine:
     """This machine's nodes, and the range of each one's pods."""
     gateway: str
     """An address of this machine from which every pod can be reached."""
+    draws_in_maps: bool = True
+    """Whether nftables takes `probe` here. Without it every service has chains of its own."""
+
+
+def shared_sets(machine: Machine) -> dict[str, str]:
+    """Those of `SHARED` that this machine takes."""
+    return {name: declared for name, declared in SHARED.items() if machine.draws_in_maps or name not in _DRAWN}
+
+
+def probe(table: str) -> str:
+    """Leaves nothing, and is refused where maps cannot be asked for random numbers: by versions of nftables of old."""
+    maps = "\n".join(f"map {name} {{ {declared} }}" for name, declared in _DRAWN.items())
+    rules = "\n".join(_FIND_ENDPOINT)
+    return f"table ip {table} {{\n{maps}\nchain c {{\n{rules}\n}}\n}}\ndelete table ip {table}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:
             made.elements["cluster-ips", route.cluster_ip] = ""
         for endpoint in route.endpoints:
             made.elements["endpoints", f"{endpoint.address} . {endpoint.address}"] = ""
-        if _is_plain(route):
+        if machine.draws_in_maps and _is_plain(route):
             _choices(made, route)
         else:
             _chains(made, route, machine)
@@ -222,13 +242,10 @@ def shared_chains(machine: Machine) -> dict[str, tuple[str, ...]]:
             "ip saddr 127.0.0.0/8 goto hide-client",
         ),
         "refuse": ("meta l4proto tcp reject with tcp reset", "reject with icmp port-unreachable"),
-        "find-endpoint": tuple(
-            f"meta l4proto {{ tcp, udp, sctp }} dnat ip to {_random(count)} map @{_plain(count)}"
-            for count in range(1, FEW + 1)
-        ),
+        **({"find-endpoint": _FIND_ENDPOINT} if machine.draws_in_maps else {}),
         "find-service": (
             f"{_PORT} vmap @services",
-            "ip daddr @cluster-ips jump find-endpoint",
+            *(("ip daddr @cluster-ips jump find-endpoint",) if machine.draws_in_maps else ()),
             "fib daddr type local meta l4proto . th dport vmap @node-ports",
         ),
         "find-unserved": (
