@@ -24,6 +24,9 @@ _LONGEST_NAME, _LONGEST_LABEL = 255, 63
 _RECURSION_DESIRED = 0x01
 _ANSWER, _TRUNCATED, _AVAILABLE = 0x8400, 0x0200, 0x0080
 """A reply with authority; cut short; recursion is to be had."""
+_SIZES = {"A": 4, "AAAA": 16}
+_BEFORE_ADDRESS = 12
+"""Bytes of a record that points to the question, without its address."""
 _TO_QUESTION = b"\xc0\x0c"
 """Points to the name that was asked for."""
 _OWN_OPTIONS = _OPTIONS.pack(0, _OPTIONS_TYPE, OWN_UDP, 0, 0)
@@ -67,26 +70,30 @@ def parse(data: bytes) -> Quick | None:
     return Quick(tuple(labels), type, end, True, max(SMALLEST_UDP, min(size, LARGEST_UDP)))
 
 
-def encode(query: Quick, data: bytes, answer: Answer, domain: Name, limit: int) -> bytes | None:
+def most(query: Quick, limit: int) -> int:
+    """How many addresses fit into a reply of `limit` bytes."""
+    taken = query.end + (len(_OWN_OPTIONS) if query.has_options else 0)
+    return max(0, (limit - taken) // (_BEFORE_ADDRESS + _SIZES[query.type]))
+
+
+def encode(query: Quick, data: bytes, answer: Answer, domain: Name) -> bytes | None:
     """The reply to the query in `data`; None if it holds more than addresses of the very name.
 
-    With `limit` bytes exceeded, only the sign to ask again over TCP (D64).
+    An answer that was cut goes with the sign to ask again over TCP; who cannot, has some of the addresses (D64).
     """
-    family, size = (socket.AF_INET, 4) if query.type == "A" else (socket.AF_INET6, 16)
-    options = _OWN_OPTIONS if query.has_options else b""
     records: list[bytes] = []
-    is_cut = query.end + len(options) + len(answer.records) * (12 + size) > limit
-    head = _TO_QUESTION + data[query.end - 4 : query.end] + struct.pack("!IH", TTL_S, size)
+    family = socket.AF_INET if query.type == "A" else socket.AF_INET6
+    head = _TO_QUESTION + data[query.end - 4 : query.end] + struct.pack("!IH", TTL_S, _SIZES[query.type])
     for record in answer.records:
         if record.type != query.type or record.name != query.name:
             return None
-        if not is_cut:
-            records.append(head + socket.inet_pton(family, record.data[0]))
+        records.append(head + socket.inet_pton(family, record.data[0]))
     if answer.additional:
         return None
-    flags = _ANSWER | (data[2] & _RECURSION_DESIRED) << 8 | _AVAILABLE | (is_cut and _TRUNCATED)
+    flags = _ANSWER | (data[2] & _RECURSION_DESIRED) << 8 | _AVAILABLE | (answer.is_cut and _TRUNCATED)
     flags |= 0 if answer.exists else NXDOMAIN
-    authority = b"" if answer.records else _soa(query, domain)
+    authority = b"" if records or answer.is_cut else _soa(query, domain)
+    options = _OWN_OPTIONS if query.has_options else b""
     counts = struct.pack("!HHHHH", flags, 1, len(records), bool(authority), query.has_options)
     return b"".join((data[:2], counts, data[_HEADER : query.end], *records, authority, options))
 

@@ -19,6 +19,9 @@ NEGATIVE_TTL_S = 0
 """Of what does not exist, carried by the SOA: a name is found the moment its endpoint is ready, since no resolver on
 the way remembers that it was not (D63, kubernetes#127259)."""
 
+MOST_TARGETS = 500
+"""Of a headless service, in one answer to SRV: more would fit into no message."""
+
 Name = tuple[str, ...]
 Type = Literal["A", "AAAA", "SRV", "CNAME", "PTR", "TXT", "SOA", "NS"]
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -39,6 +42,8 @@ class Answer:
     exists: bool
     records: Sequence[Record] = ()
     additional: Sequence[Record] = ()
+    is_cut: bool = False
+    """Whether there are more records than were asked for: these are some of them, at random."""
 
 
 NO_SUCH_NAME = Answer(False)
@@ -77,6 +82,8 @@ class _Slice:
     ports: tuple[_Port, ...]
     endpoints: dict[str, list[Endpoint]] = field(default_factory=dict)
     """By label."""
+    addresses: dict[str, list[str]] = field(default_factory=lambda: {"A": [], "AAAA": []})
+    """Of all endpoints, by type of record."""
 
 
 @dataclass(slots=True)
@@ -199,14 +206,17 @@ class Zone:
         """Whether the zone is authoritative for the name: then nobody else is asked (D60)."""
         return name[-len(self.domain) :] == self.domain
 
-    def answer(self, name: Name, type: str) -> Answer:
-        """For a name that the zone contains. A CNAME is not followed here."""
+    def answer(self, name: Name, type: str, most: int | None = None) -> Answer:
+        """For a name that the zone contains. A CNAME is not followed here.
+
+        Of a headless service's addresses at most `most` are told, so that a large one costs no more than is sent.
+        """
         below = name[: -len(self.domain)]
         if not below:
             return self._apex(name, type)
         match below[-1]:
             case "svc":
-                return self._below_svc(name, below[:-1], type)
+                return self._below_svc(name, below[:-1], type, most)
             case "pod":
                 return self._below_pod(name, below[:-1], type)
         if below == ("dns-version",):
@@ -226,7 +236,7 @@ class Zone:
     def _apex(self, name: Name, type: str) -> Answer:
         return _of_type(type, [Record(name, "SOA", ()), Record(name, "NS", (("ns", "dns", *self.domain),))])
 
-    def _below_svc(self, name: Name, labels: Name, type: str) -> Answer:
+    def _below_svc(self, name: Name, labels: Name, type: str, most: int | None) -> Answer:
         if not labels:
             return NO_DATA
         namespace = labels[-1]
@@ -238,7 +248,7 @@ class Zone:
             return NO_SUCH_NAME
         match labels[:-2]:
             case ():
-                return self._service_itself(name, key, service, type)
+                return self._service_itself(name, key, service, type, most)
             case (label,) if label.startswith("_"):
                 return self._protocol_node(service, key, label)
             case (label,):
@@ -247,18 +257,35 @@ class Zone:
                 return self._srv(name, key, service, port[1:], protocol[1:], type)
         return NO_SUCH_NAME
 
-    def _service_itself(self, name: Name, key: tuple[str, str], service: _Service, type: str) -> Answer:
+    def _service_itself(
+        self, name: Name, key: tuple[str, str], service: _Service, type: str, most: int | None
+    ) -> Answer:
         if service.alias:
             return Answer(True, [Record(name, "CNAME", (name_of(service.alias),))])
-        endpoints = self._endpoints(key)
-        if service.is_headless and not endpoints:
+        if service.is_headless and not self._has_endpoints(key):
             return NO_SUCH_NAME  # D53
         if type == "SRV":
             return self._srv(name, key, service, None, "", type)
-        addresses = (
-            [address for each in endpoints for address in each.addresses] if service.is_headless else service.addresses
-        )
-        return _of_type(type, self._shuffled(_addresses(name, addresses)))
+        if not service.is_headless:
+            return _of_type(type, self._shuffled(_addresses(name, service.addresses)))
+        found = [
+            address for each in ("A", "AAAA") if type in (each, "ANY") for address in self._addresses_of(key, each)
+        ]
+        if most is not None and len(found) > most:
+            return Answer(True, _addresses(name, self._random.sample(found, most)), is_cut=True)
+        return Answer(True, self._shuffled(_addresses(name, found)))
+
+    def _has_endpoints(self, service: tuple[str, str]) -> bool:
+        if service in self._ahead:
+            return bool(self._endpoints(service))
+        return any(slice.endpoints for slice in self._slices_of.get(service, {}).values())
+
+    def _addresses_of(self, service: tuple[str, str], type: str) -> list[str]:
+        """Of all endpoints."""
+        if service in self._ahead:
+            found = [address for each in self._endpoints(service) for address in each.addresses]
+            return [address for address in found if (":" in address) == (type == "AAAA")]
+        return [address for slice in self._slices_of.get(service, {}).values() for address in slice.addresses[type]]
 
     def _protocol_node(self, service: _Service, key: tuple[str, str], label: str) -> Answer:
         """`_tcp.web...` has no records but is the parent of some."""
@@ -278,6 +305,7 @@ class Zone:
         """Of a headless service one for each ready endpoint, with the endpoint's port (D55, D73)."""
         if service.is_headless:
             targets = self._endpoint_targets(key, port, protocol)
+            targets = self._random.sample(targets, min(len(targets), MOST_TARGETS))
         else:
             own = self._service_name(*key)
             chosen = [each for each in service.ports if _is_asked_for(each, port, protocol)]
@@ -373,6 +401,8 @@ def _slice(slice: Manifest) -> _Slice | None:
             continue
         found = endpoint_of(endpoint.get("hostname") or "", endpoint["addresses"])
         made.endpoints.setdefault(found.label, []).append(found)
+        for address in found.addresses:
+            made.addresses["AAAA" if ":" in address else "A"].append(address)
     return made
 
 

@@ -43,7 +43,9 @@ class Resolver:
         if query is None or not self._zone.contains(query.name) or not self._is_synced():
             return None
         limit = query.limit if is_udp else TCP_LIMIT
-        return quick.encode(query, data, self._zone.answer(query.name, query.type), self._zone.domain, limit)
+        answer = self._zone.answer(query.name, query.type, quick.most(query, limit))
+        reply = quick.encode(query, data, answer, self._zone.domain)
+        return reply if reply is not None and len(reply) <= limit else None
 
     def _answer(self, question: Question, data: bytes, is_udp: bool) -> bytes | Awaitable[bytes]:
         is_own = self._zone.contains(question.name)
