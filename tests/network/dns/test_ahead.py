@@ -16,7 +16,8 @@ from holdfast.api.core.service import SERVICES
 from holdfast.client import ObjectList, WatchEvent
 from holdfast.client.informer import Informers
 from holdfast.network.dns.ahead import endpoints_of, follow
-from holdfast.network.dns.records import Zone, name_of
+from holdfast.network.dns.names import name_of
+from holdfast.network.dns.records import Zone
 from holdfast.world import real_world
 
 from .builders import endpoint, service, slice_of

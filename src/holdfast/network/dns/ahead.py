@@ -14,7 +14,8 @@ from holdfast.api.discovery.listing import families_of, is_selecting, listed, re
 from holdfast.api.resource import Manifest
 from holdfast.client.informer import Informers
 
-from .records import Endpoint, Zone, endpoint_of
+from .published import Endpoint, endpoint_of
+from .records import Zone
 
 BY_SELECTOR = "dns-selector"
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import dnslib
 
-from .records import NEGATIVE_TTL_S, TTL_S, Answer, Name, Record
+from .names import Name
+from .records import NEGATIVE_TTL_S, TTL_S, Answer, Record
 
 SMALLEST_UDP, LARGEST_UDP = 512, 4096
 OWN_UDP = 1232

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from . import message
 from .message import LARGEST_UDP, NXDOMAIN, OWN_UDP, SMALLEST_UDP
-from .records import TTL_S, Answer, Name
+from .names import Name
+from .records import TTL_S, Answer
 
 _HEADER = 12
 _ONE_QUESTION = (b"\0\1\0\0\0\0\0\0", b"\0\1\0\0\0\0\0\1")

@@ -5,13 +5,15 @@ Names are handled as tuples of lower-case labels. Every change costs as much as 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
 from holdfast.api.resource import Manifest
+
+from .names import Name, address_of, name_of, undashed
+from .published import NOTHING, Endpoint, Port, Service, Slice, all_of, read_service, read_slice
 
 TTL_S = 5
 
@@ -22,9 +24,7 @@ the way remembers that it was not (D63, kubernetes#127259)."""
 MOST_TARGETS = 500
 """Of a headless service, in one answer to SRV: more would fit into no message."""
 
-Name = tuple[str, ...]
 Type = Literal["A", "AAAA", "SRV", "CNAME", "PTR", "TXT", "SOA", "NS"]
-SERVICE_NAME = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +50,6 @@ NO_SUCH_NAME = Answer(False)
 NO_DATA = Answer(True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Port:
-    name: str
-    protocol: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    is_headless: bool
-    addresses: tuple[str, ...]
-    alias: str
-    ports: tuple[_Port, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One that is ready."""
-
-    label: str
-    """Host name, else the address with dashes (D54)."""
-    addresses: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Slice:
-    """The ready endpoints of one slice."""
-
-    service: tuple[str, str]
-    ports: tuple[_Port, ...]
-    endpoints: dict[str, list[Endpoint]] = field(default_factory=dict)
-    """By label."""
-    addresses: dict[str, list[str]] = field(default_factory=lambda: {"A": [], "AAAA": []})
-    """Of all endpoints, by type of record."""
-
-
 @dataclass(slots=True)
 class _Ahead:
     """What pods of one service say that its slices do not say yet."""
@@ -106,9 +70,9 @@ class Zone:
         self._random = random
         self._pod_exists = pod_exists
         self._namespaces: set[str] = set()
-        self._services: dict[tuple[str, str], _Service] = {}
-        self._slices: dict[str, _Slice] = {}
-        self._slices_of: dict[tuple[str, str], dict[str, _Slice]] = {}
+        self._services: dict[tuple[str, str], Service] = {}
+        self._slices: dict[str, Slice] = {}
+        self._slices_of: dict[tuple[str, str], dict[str, Slice]] = {}
         self._ahead: dict[tuple[str, str], _Ahead] = {}
         self._reverse: dict[str, dict[tuple[str, ...], Name]] = {}
         """Address to names; each under the object and the name it is from."""
@@ -120,12 +84,12 @@ class Zone:
 
     def set_service(self, key: str, service: Manifest | None) -> None:
         namespace, _, name = key.partition("/")
-        for address in self._services.pop((namespace, name), _NONE).addresses:
+        for address in self._services.pop((namespace, name), NOTHING).addresses:
             self._drop_reverse(address, ("service", key))
         if service is None:
             self._ahead.pop((namespace, name), None)
             return
-        made = self._services[namespace, name] = _service(service)
+        made = self._services[namespace, name] = read_service(service)
         for address in made.addresses:
             self._reverse.setdefault(address, {})["service", key] = self._service_name(namespace, name)
 
@@ -135,20 +99,20 @@ class Zone:
             del self._slices_of[old.service][key]
             if not self._slices_of[old.service]:
                 del self._slices_of[old.service]
-            for endpoint in _all_of(old):
+            for endpoint in all_of(old):
                 for address in endpoint.addresses:
                     self._drop_reverse(address, ("slice", key, endpoint.label))
-        made = _slice(slice) if slice is not None else None
+        made = read_slice(slice) if slice is not None else None
         if made is not None:
             self._slices[key] = made
             self._slices_of.setdefault(made.service, {})[key] = made
         for each in (old, made):
             if each is not None and (ahead := self._ahead.get(each.service)) is not None:
                 told = ahead.come.keys() | ahead.gone
-                self._settle(each.service, [endpoint for endpoint in _all_of(each) if endpoint in told])
+                self._settle(each.service, [endpoint for endpoint in all_of(each) if endpoint in told])
         if made is None:
             return
-        for endpoint in _all_of(made):
+        for endpoint in all_of(made):
             name = (endpoint.label, *self._service_name(*made.service))
             for address in endpoint.addresses:
                 self._reverse.setdefault(address, {})["slice", key, endpoint.label] = name
@@ -182,7 +146,7 @@ class Zone:
         """The service's, or those of them with the label: as pods say, else as slices do."""
         slices = self._slices_of.get(service, {}).values()
         if label is None:
-            found = [each for slice in slices for each in _all_of(slice)]
+            found = [each for slice in slices for each in all_of(slice)]
         else:
             found = [each for slice in slices for each in slice.endpoints.get(label, ())]
         if (ahead := self._ahead.get(service)) is None:
@@ -258,7 +222,7 @@ class Zone:
         return NO_SUCH_NAME
 
     def _service_itself(
-        self, name: Name, key: tuple[str, str], service: _Service, type: str, most: int | None
+        self, name: Name, key: tuple[str, str], service: Service, type: str, most: int | None
     ) -> Answer:
         if service.alias:
             return Answer(True, [Record(name, "CNAME", (name_of(service.alias),))])
@@ -287,7 +251,7 @@ class Zone:
             return [address for address in found if (":" in address) == (type == "AAAA")]
         return [address for slice in self._slices_of.get(service, {}).values() for address in slice.addresses[type]]
 
-    def _protocol_node(self, service: _Service, key: tuple[str, str], label: str) -> Answer:
+    def _protocol_node(self, service: Service, key: tuple[str, str], label: str) -> Answer:
         """`_tcp.web...` has no records but is the parent of some."""
         ports = {*service.ports, *(port for slice in self._slices_of.get(key, {}).values() for port in slice.ports)}
         return NO_DATA if any(f"_{port.protocol}" == label and port.name for port in ports) else NO_SUCH_NAME
@@ -300,7 +264,7 @@ class Zone:
         return _of_type(type, self._shuffled(_addresses(name, addresses)))
 
     def _srv(
-        self, name: Name, key: tuple[str, str], service: _Service, port: str | None, protocol: str, type: str
+        self, name: Name, key: tuple[str, str], service: Service, port: str | None, protocol: str, type: str
     ) -> Answer:
         """Of a headless service one for each ready endpoint, with the endpoint's port (D55, D73)."""
         if service.is_headless:
@@ -327,7 +291,7 @@ class Zone:
             for each in slice.ports:
                 if not _is_asked_for(each, port, protocol):
                     continue
-                for endpoint in (endpoint for endpoint in _all_of(slice) if endpoint not in gone):
+                for endpoint in (endpoint for endpoint in all_of(slice) if endpoint not in gone):
                     target = (endpoint.label, *own)
                     found[target, each.number] = (target, each.number, endpoint.addresses)
         return list(found.values())
@@ -339,7 +303,7 @@ class Zone:
             return NO_SUCH_NAME
         if len(labels) == 1:
             return NO_DATA
-        address = _undashed(labels[0]) if len(labels) == 2 else ""
+        address = undashed(labels[0]) if len(labels) == 2 else ""
         if not address or not self._pod_exists(labels[1], address):
             return NO_SUCH_NAME
         return _of_type(type, _addresses(name, [address]))
@@ -349,93 +313,7 @@ class Zone:
         return records
 
 
-_NONE = _Service(False, (), "", ())
-
-
-def name_of(text: str) -> Name:
-    """The labels of a name in lower case, without the root."""
-    return tuple(label for label in text.lower().split(".") if label)
-
-
-def address_of(name: Name) -> str:
-    """The address behind a reverse name; empty if it is none."""
-    labels = name[:-2][::-1]
-    try:
-        if name[-2:] == ("in-addr", "arpa") and len(labels) == 4:
-            return str(ipaddress.IPv4Address(".".join(labels)))
-        if name[-2:] == ("ip6", "arpa") and len(labels) == 32 and all(len(label) == 1 for label in labels):
-            return str(ipaddress.IPv6Address(int("".join(labels), 16)))
-    except ValueError:
-        return ""
-    return ""
-
-
-def _service(service: Manifest) -> _Service:
-    spec = service["spec"]
-    is_alias = spec.get("type") == "ExternalName"
-    addresses = spec.get("clusterIPs") or [spec.get("clusterIP") or ""]
-    ports = (
-        _Port(each.get("name") or "", (each.get("protocol") or "TCP").lower(), each["port"])
-        for each in spec.get("ports") or ()
-    )
-    return _Service(
-        is_headless=spec.get("clusterIP") == "None",
-        addresses=tuple(_plain(each) for each in addresses if each and each != "None"),
-        alias=spec.get("externalName", "") if is_alias else "",
-        ports=tuple(ports),
-    )
-
-
-def _slice(slice: Manifest) -> _Slice | None:
-    service = (slice["metadata"].get("labels") or {}).get(SERVICE_NAME)
-    if not service or slice.get("addressType") == "FQDN":
-        return None
-    ports = (
-        _Port(each.get("name") or "", (each.get("protocol") or "TCP").lower(), each["port"])
-        for each in slice.get("ports") or ()
-        if each.get("port")
-    )
-    made = _Slice((slice["metadata"]["namespace"], service), tuple(ports))
-    for endpoint in slice.get("endpoints") or ():
-        if (endpoint.get("conditions") or {}).get("ready") is False:
-            continue
-        found = endpoint_of(endpoint.get("hostname") or "", endpoint["addresses"])
-        made.endpoints.setdefault(found.label, []).append(found)
-        for address in found.addresses:
-            made.addresses["AAAA" if ":" in address else "A"].append(address)
-    return made
-
-
-def endpoint_of(hostname: str, addresses: Iterable[str]) -> Endpoint:
-    """As it is found: by its host name if it has one."""
-    plain = tuple(_plain(each) for each in addresses)
-    return Endpoint((hostname or _dashed(plain[0])).lower(), plain)
-
-
-def _all_of(slice: _Slice) -> Iterable[Endpoint]:
-    for endpoints in slice.endpoints.values():
-        yield from endpoints
-
-
-def _plain(address: str) -> str:
-    """The one way to write it: IPv6 has many."""
-    return str(ipaddress.ip_address(address)) if ":" in address else address
-
-
-def _dashed(address: str) -> str:
-    return address.replace(".", "-").replace(":", "-")
-
-
-def _undashed(label: str) -> str:
-    for separator in (".", ":"):
-        try:
-            return str(ipaddress.ip_address(label.replace("-", separator)))
-        except ValueError:
-            continue
-    return ""
-
-
-def _is_asked_for(port: _Port, name: str | None, protocol: str) -> bool:
+def _is_asked_for(port: Port, name: str | None, protocol: str) -> bool:
     """None asks for every port, those without a name among them."""
     return name is None or (bool(name) and port.name == name and port.protocol == protocol)
 
