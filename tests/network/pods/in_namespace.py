@@ -42,7 +42,8 @@ class Pod:
     """A network namespace, and a process in it that accepts connections."""
 
     def __init__(self, stack):
-        command = ["unshare", "--net", sys.executable, "-c", SERVE]
+        ends_with_us = ["setpriv", "--pdeathsig", "KILL"]
+        command = ["unshare", "--net", *ends_with_us, sys.executable, "-c", SERVE]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         stack.callback(self.process.stdout.close)
         stack.callback(self.process.wait)

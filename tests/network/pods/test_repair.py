@@ -49,11 +49,13 @@ def test_whether_unused_addresses_lead_to_loopback(table: Path) -> None:
 
 
 def can_have_namespaces() -> bool:
-    return os.geteuid() == 0 and all(shutil.which(each, path=SEARCH) for each in ("unshare", "nft", "ip", "sysctl"))
+    return os.geteuid() == 0 and all(
+        shutil.which(each, path=SEARCH) for each in ("unshare", "setpriv", "nft", "ip", "sysctl")
+    )
 
 
 @pytest.mark.live
-@pytest.mark.skipif(not can_have_namespaces(), reason="needs root, unshare, nft, ip and sysctl")
+@pytest.mark.skipif(not can_have_namespaces(), reason="needs root, util-linux, nft, ip and sysctl")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_in_a_namespace_of_its_own(scenario: str) -> None:
     program = Path(__file__).with_name("in_namespace.py")

@@ -8,6 +8,8 @@ import os
 import threading
 from contextlib import asynccontextmanager
 
+import pytest
+
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
@@ -202,6 +204,18 @@ async def test_a_router_that_is_stopped_leaves_nothing_running_behind_it(monkeyp
     async with routing(monkeypatch, api):
         await until(running.is_set)
     assert finished
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_it_ends_although_something_changes_in_the_same_moment(monkeypatch, turns):
+    api = Api()
+    api.put(service())
+    async with asyncio.timeout(5), routing(monkeypatch, api) as nft:
+        await until(lambda: nft.texts)
+        await asyncio.sleep(0.02)
+        api.put(slice_of(endpoint("10.244.0.2")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
 
 async def test_flows_are_forgotten_after_the_rules_have_changed(monkeypatch):

@@ -16,6 +16,7 @@ COLLECT_S = 0.3
 """What comes together is looked at once: pods that come and go make notices too."""
 LOOK_EVERY_S = 30.0
 """For what the kernel does not tell."""
+RETRY_AFTER_S = 2.0
 
 Repair = Callable[[bool], Coroutine[Any, Any, None]]
 """Is told whether the rules are to be looked at too."""
@@ -26,7 +27,7 @@ async def guard(table: str, clock: Clock, repair: Repair) -> None:
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     listening = [each for each in (told_by_kernel(LinkNotices), told_by_kernel(lambda: RuleNotices(table))) if each]
-    of_rules = False
+    of_rules, is_well = False, True
 
     def hear(notices: LinkNotices | RuleNotices) -> None:
         nonlocal of_rules
@@ -40,21 +41,23 @@ async def guard(table: str, clock: Clock, repair: Repair) -> None:
     try:
         while True:
             try:
-                await asyncio.wait_for(told.wait(), LOOK_EVERY_S)
+                # Not wait_for: that may lose a cancellation that comes together with the event.
+                async with asyncio.timeout(LOOK_EVERY_S if is_well else RETRY_AFTER_S):
+                    await told.wait()
                 await clock.sleep(COLLECT_S)
             except TimeoutError:
                 of_rules = True
             told.clear()
             looks_at_rules, of_rules = of_rules, False
-            await _whole(repair(looks_at_rules))
+            is_well = await _whole(repair(looks_at_rules))
     finally:
         for notices in listening:
             loop.remove_reader(notices.fileno())
             notices.close()
 
 
-async def _whole(repair: Coroutine[Any, Any, None]) -> None:
-    """When it is cancelled it ends after the repair: nothing is set up behind who takes all down."""
+async def _whole(repair: Coroutine[Any, Any, None]) -> bool:
+    """Whether it came to its end. Cancelled, this ends after it: nothing is set up behind who takes all down."""
     running = asyncio.ensure_future(repair)
     try:
         await asyncio.shield(running)
@@ -62,4 +65,6 @@ async def _whole(repair: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(running, return_exceptions=True)
         raise
     except Exception:
-        log.exception("the network of pods was not looked after")
+        log.exception("the network of pods was not looked after retrying_after_s=%g", RETRY_AFTER_S)
+        return False
+    return True

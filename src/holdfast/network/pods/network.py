@@ -95,15 +95,24 @@ class PodNetwork:
         await guard(self._table, clock, self.repair)
 
     async def repair(self, rules: bool = True) -> None:
-        """Looks at gateway and pods, and at the rules if asked to, and makes anew what is not as it should be."""
+        """Looks at gateway and pods, and at the rules if asked to, and makes anew what is not as it should be.
+
+        Raises OSError, after all that can be done, for what could not.
+        """
         if not state.is_own(self.gateway) or not await asyncio.to_thread(state.loops, self._node):
             log.warning("someone removed the pods' gateway; it is put back address=%s", self.gateway)
             await asyncio.to_thread(links.add_gateway, self.gateway, self._node)
         if self._is_guarded and (not state.forwards() or (rules and await self._listed() != self._listing)):
             log.warning("someone changed the pods' rules; they are put back table=%s", self._table)
             await self._reinstall()
+        failures = []
         for pod_uid, address in (await asyncio.to_thread(self._cut_off, set(self._attached))).items():
-            await self._relink(pod_uid, address)
+            try:
+                await self._relink(pod_uid, address)
+            except OSError as error:
+                failures.append(f"pod {pod_uid}: {error}")
+        if failures:
+            raise OSError(f"pods stay cut off: {'; '.join(failures)}")
 
     async def _listed(self) -> str:
         return await asyncio.to_thread(masquerade.listing, self._table)
@@ -119,10 +128,7 @@ class PodNetwork:
             if (netns_path := self._attached.get(pod_uid)) is None:
                 return  # it is leaving
             log.warning("someone cut off a pod; it is linked again pod=%s address=%s", pod_uid, address)
-            try:
-                await self._link(pod_uid, netns_path, address)
-            except OSError as error:
-                log.warning("pod cannot be linked pod=%s error=%r", pod_uid, str(error))
+            await self._link(pod_uid, netns_path, address)
 
     async def close(self) -> None:
         """Removes everything, of pods too."""

@@ -182,7 +182,9 @@ class ServiceRouter:
     async def _step(self) -> None:
         """Waits for changes, or for the time to look whether all is as it was left."""
         try:
-            await asyncio.wait_for(self._wake.wait(), self._wait_s())
+            # Not wait_for: that may lose a cancellation that comes together with the event.
+            async with asyncio.timeout(self._wait_s()):
+                await self._wake.wait()
         except TimeoutError:
             pass
         else:
