@@ -16,7 +16,7 @@ help:
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
 	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (4 s a round)"
 	@echo "make check  format, lint, types, import rules"
-	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
+	@echo "make bench  cost of each API operation, start-up, memory, ordered sets, the network (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
 	@echo "make mutations  writes docs/mutations.md anew: which test catches which wrong rule (ten minutes)"
 	@echo "make clean  removes what the targets above made"

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 
-from . import api, images, pods, services, sets, startup, statefulset, turns
+from . import api, images, network, pods, sets, startup, statefulset, turns
 
 BENCHMARKS = {
     "api": api.measure,
@@ -15,7 +15,7 @@ BENCHMARKS = {
     "sets": sets.measure,
     "pods": pods.measure,
     "statefulset": statefulset.measure,
-    "services": services.measure,
+    "network": network.measure,
     "images": images.measure,
     "turns": turns.measure,
 }

@@ -33,7 +33,7 @@ Step = Callable[[], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
-    """`prepare` comes before the agent runs, `take_down` after it has ended for good."""
+    """`prepare` makes what the agent needs, then looks after it until cancelled; `take_down` comes after its end."""
 
     runtime: Runtime
     config: AgentConfig
@@ -129,6 +129,7 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
     async def prepare() -> None:
         await network.open()
         await asyncio.to_thread(store.sweep, world.clock.now())
+        await network.keep(world.clock)
 
     async def take_down() -> None:
         await runtime.remove_all()

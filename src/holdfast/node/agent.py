@@ -308,8 +308,7 @@ class Agent:
         if self._names.get(worker.pod.key) is worker:
             del self._names[worker.pod.key]
         for other in self._workers.values():
-            if other.waits_for_resources:
-                other.wake()
+            other.another_left()
 
     def _container_ended(self, record: ContainerRecord) -> None:
         if worker := self._workers.get(record.pod_uid):

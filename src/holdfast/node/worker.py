@@ -148,9 +148,13 @@ class PodWorker:
         is_rejected = self._verdict is not None and self._verdict.is_rejection
         return not (self.stopped.is_set() or self._is_gone or is_rejected)
 
-    @property
-    def waits_for_resources(self) -> bool:
-        return self._allocation.is_pending
+    def another_left(self) -> None:
+        """What this pod waits for may be free now: resources, or an address."""
+        if self._allocation.is_pending:
+            self.wake()
+        if self._preparation.waits_for_sandbox:
+            self._preparation.retry()
+            self.wake()
 
     def wake(self) -> None:
         """Look again soon."""
