@@ -134,8 +134,10 @@ def leaks(cluster) -> list[str]:
     found += [f"address {one}" for one in _names(home / "nodes/0/addresses") if one not in addresses]
     found += [f"shim {one.pid}" for one in processes(home) if one.part == "shim" and not _serves(one, containers)]
     found += [f"helper {one}" for one in processes(home) if one.part == "helper"]
-    agents = next(one.pid for one in processes(home) if one.part == "agents")
-    for line in Path(f"/proc/{agents}/mountinfo").read_text().splitlines():
+    agents = [one.pid for one in processes(home) if one.part == "agents"]
+    if len(agents) != 1:
+        return [f"agents {agents}"]
+    for line in Path(f"/proc/{agents[0]}/mountinfo").read_text().splitlines():
         target = line.split()[4]
         words = set(target.split("/"))
         if target.startswith(f"{home}/run/0/") and not words & (uids | containers | {"host", "images"}):
