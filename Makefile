@@ -2,8 +2,9 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo images test simulate check format bench compatibility mutations clean
+.PHONY: demo images test tutorials simulate chaos check format bench compatibility mutations clean
 SEEDS ?= 1000
+ROUNDS ?= 200
 FIRST_SEED ?= 0
 .DEFAULT_GOAL := help
 
@@ -11,9 +12,11 @@ help:
 	@echo "make demo   the whole story in under a minute, on a cluster of its own"
 	@echo "make images stand-ins for public images, built from Debian packages, for holdfast image load"
 	@echo "make test   unit, simulation and container tests"
+	@echo "make tutorials  the part of it that plays tutorials and lessons (docs/tutorials) with real kubectls"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
+	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (4 s a round)"
 	@echo "make check  format, lint, types, import rules"
-	@echo "make bench  cost of each API operation, start-up, memory, ordered sets (prints JSON)"
+	@echo "make bench  cost of each API operation, start-up, memory, ordered sets, the network (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
 	@echo "make mutations  writes docs/mutations.md anew: which test catches which wrong rule (ten minutes)"
 	@echo "make clean  removes what the targets above made"
@@ -32,8 +35,15 @@ test: $(STAMP)
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
 	$(BIN)/pytest -q -m live
 
+tutorials: $(STAMP)
+	@scripts/test-programs
+	$(BIN)/pytest -q tests/live/test_tutorials.py tests/live/test_nfs_tutorial.py tests/live/test_lessons.py
+
 simulate: $(STAMP)
 	@$(BIN)/python -m holdfast.simulation mixed --seeds $(SEEDS) --seed $(FIRST_SEED)
+
+chaos: $(STAMP)
+	@HOLDFAST_CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest -q -x tests/live/test_chaos.py
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

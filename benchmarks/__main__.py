@@ -7,14 +7,15 @@ import json
 import os
 import platform
 
-from . import api, images, services, sets, startup, statefulset, turns
+from . import api, images, network, pods, sets, startup, statefulset, turns
 
 BENCHMARKS = {
     "api": api.measure,
     "startup": startup.measure,
     "sets": sets.measure,
+    "pods": pods.measure,
     "statefulset": statefulset.measure,
-    "services": services.measure,
+    "network": network.measure,
     "images": images.measure,
     "turns": turns.measure,
 }

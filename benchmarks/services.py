@@ -1,7 +1,7 @@
 """Rules of services: what a full build and one change cost when 10, 1,000 or 10,000 services exist.
 
 In a network namespace of its own, so that no rule of this machine is touched and none of them counts. Needs root
-and nftables. Alone: `python -m benchmarks.services`.
+and nftables. Part of `network`; alone: `python -m benchmarks.services`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ LENT = (
     "api/core/service_addresses.py",
     "api/core/taints.py",
     "api/selectors.py",
+    "api/storage/mount_options.py",
 )
 """Parts of what kinds are that the acting packages decide by."""
 FIELD_BY_FIELD = (

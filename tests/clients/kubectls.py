@@ -30,3 +30,11 @@ def every_kubectl():
     numbered = [pytest.param(path, id=f"1.{minor}") for minor, path in chosen]
     absent = [pytest.param("", id="1.27-1.33", marks=pytest.mark.skip(reason=NONE_BESIDE))]
     return [pytest.param("debian_kubectl", id="debian"), *(numbered or absent)]
+
+
+def old_and_new():
+    """Parameters for what takes long: Debian's kubectl and 1.32, else the newest that there is."""
+    found = beside()
+    minor = 32 if 32 in found else max(found, default=None)
+    new = pytest.param("any_kubectl", id="machine") if minor is None else pytest.param(found[minor], id=f"1.{minor}")
+    return [pytest.param("debian_kubectl", id="debian"), new]

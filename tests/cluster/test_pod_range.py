@@ -11,15 +11,15 @@ USUAL = IPv4Network("10.244.0.0/16")
 NEXT = IPv4Network("10.245.0.0/16")
 
 
-def choose(saved="", in_use=False, routed=(), held=()):
-    """The range; `held` are other clusters'."""
+def choose(saved="", in_use=False, routed=(), held=(), left=()):
+    """The range; `held` are other clusters', `left` has the gateways of agents that were killed."""
     taken = []
 
     def hold(network):
         taken.append(network)
         return None if network in held else object()
 
-    return pod_range.choose(saved, in_use, lambda: list(routed), hold)[0]
+    return pod_range.choose(saved, in_use, lambda: list(routed), hold, lambda network: network in left)[0]
 
 
 def test_the_usual_range_is_taken_where_it_is_free():
@@ -45,6 +45,12 @@ def test_the_last_starts_range_is_given_up_if_somebody_took_it_meanwhile():
 
 def test_a_range_whose_pods_run_stays():
     assert choose(saved="10.244.0.0/16", in_use=True, routed=[IPv4Network("10.244.0.1/32")]) == USUAL
+
+
+def test_a_range_whose_agents_were_killed_too_stays_for_the_sake_of_its_pods():
+    routed = [IPv4Network("10.244.0.1/32"), IPv4Network("10.244.0.2/32")]
+    assert choose(saved="10.244.0.0/16", routed=routed, left=[USUAL]) == USUAL
+    assert choose(saved="10.244.0.0/16", routed=routed, left=[USUAL], held=[USUAL]) == NEXT
 
 
 def test_two_clusters_never_hold_the_same_range():

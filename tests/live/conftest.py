@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.clients.kubectls import old_and_new
 
 from holdfast.cluster.home import Home
 from holdfast.cluster.node_parts import control_group
@@ -156,6 +157,13 @@ def any_kubectl(request):
     return Path(shutil.which("kubectl") or request.getfixturevalue("debian_kubectl"))
 
 
+@pytest.fixture(scope="session")
+def kubectls(request):
+    """Name to program: one that is old, one that is new."""
+    found = {parameter.id: parameter.values[0] for parameter in old_and_new()}
+    return {name: request.getfixturevalue(each) if isinstance(each, str) else each for name, each in found.items()}
+
+
 @pytest.fixture
 def new_cluster(any_kubectl):
     """Makes clusters; every one is purged, and must leave nothing behind."""
@@ -182,11 +190,11 @@ def cluster(any_kubectl):
 
 
 @pytest.fixture(scope="session")
-def load_images():
-    """A function that loads images into a cluster. They are built once from Debian's packages, and cached."""
+def build_images():
+    """A function that builds images from Debian's packages, once, and tells where their archives are."""
     built = {}
 
-    def load(cluster, *names):
+    def build(*names):
         missing = [name for name in names if name not in built]
         if missing:
             command = [sys.executable, str(IMAGES / "build.py"), *missing, "--output", str(CACHE / "images")]
@@ -194,8 +202,18 @@ def load_images():
             if done.returncode == 1 and "apt-get" in done.stderr:
                 pytest.skip(f"Debian's packages cannot be had: {done.stderr[-500:]}")
             assert done.returncode == 0, done.stdout + done.stderr
-            built.update(zip(missing, done.stdout.split(), strict=True))
-        return cluster.holdfast("image", "load", *(built[name] for name in names)).stdout
+            built.update(zip(missing, map(Path, done.stdout.split()), strict=True))
+        return [built[name] for name in names]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def load_images(build_images):
+    """A function that loads images into a cluster."""
+
+    def load(cluster, *names):
+        return cluster.holdfast("image", "load", *map(str, build_images(*names))).stdout
 
     return load
 

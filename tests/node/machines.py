@@ -33,12 +33,17 @@ class Machine:
         self._world = world
         self._config = config
         self._agent: asyncio.Task[None] | None = None
+        self.line = asyncio.Event()
+        """Set while the agent reaches the API server."""
+        self.line.set()
         self.readings: dict[str, Reading] = {}
         """What the machine has left, by signal."""
         self.statuses: list[dict[str, Any]] = []
 
     async def start(self) -> None:
-        self.api = FaultyClient(lambda: self.server.client("node"), lambda: NO_FAULTS, self._world.random)
+        self.api = FaultyClient(
+            lambda: self.server.client("node"), lambda: NO_FAULTS, self._world.random, line=self.line
+        )
         self.agent = Agent(self.api, self.runtime, self._world, self._config, readings=self._look)
         self._agent = asyncio.create_task(self.agent.run())
 

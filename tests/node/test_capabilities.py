@@ -37,6 +37,24 @@ def test_each_failure_comes_with_a_cure() -> None:
         assert item.ok or item.cure, item
 
 
+@pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.geteuid() != 0, reason="no FUSE here")
+def test_nfs_volumes_need_no_more_than_fuse() -> None:
+    found = capabilities.probe()["nfs"]
+    assert found.ok
+    assert found.serves.startswith("NFS volumes")
+
+
+def test_without_fuse_nor_a_helper_it_is_told_how_to_get_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(capabilities, "SEARCH_PATH", "/nonexistent")
+    monkeypatch.setattr(capabilities, "_mount_fuse", refused)
+    found = capabilities._nfs()
+    assert (found.ok, found.detail) == (False, "No such file or directory")
+    assert "apt install nfs-common" in found.cure
+
+
 def test_probing_leaves_no_mount_and_no_link_behind() -> None:
     def seen() -> tuple[str, list[str]]:
         with open("/proc/self/mountinfo") as mounts:

@@ -54,6 +54,41 @@ def test_n90_a_new_agent_has_forgotten_the_back_off(scenario):
     scenario(body, {"app:1": Script(exit_after_s=0.5, exit_code=1)})
 
 
+def test_n45_n49_a_start_that_failed_for_good_is_the_state_and_no_state_before_it(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "restartPolicy": "Never"})
+        pod = await machine.until(lambda pod: pod.get("status", {}).get("phase") == "Failed")
+        assert state(pod)["terminated"]["reason"] == "StartError"
+        assert entry(pod)["lastState"] == {}
+        assert entry(pod)["restartCount"] == 0
+
+    scenario(body, {"app:1": Script(start_failure="no such program")})
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["by itself", "deleted"])
+def test_n197_how_a_container_ended_is_known_although_api_and_agent_were_away(scenario, is_deleted):
+    """The API went first, then the container ended, and then the agent was killed before it could tell."""
+
+    async def body(machine):
+        created = await machine.create({"containers": [APP], "restartPolicy": "Never"})
+        await machine.until(lambda pod: "running" in state(pod))
+        watch = machine.client.watch(PODS, "default", resource_version=created["metadata"]["resourceVersion"])
+        if is_deleted:
+            await machine.client.delete(PODS, "web-0", "default")
+            await asyncio.sleep(0.1)
+        machine.line.clear()
+        await asyncio.sleep(20)
+        await machine.stop()
+        machine.line.set()
+        await machine.start()
+        async for event in watch:
+            if ended := state(event.object).get("terminated"):
+                assert (ended["exitCode"], ended["reason"]) == (7, "Error")
+                break
+
+    scenario(body, {"app:1": Script(exit_after_s=5, exit_code=7, ignores_signal=True)})
+
+
 def test_n91_nothing_is_restarted_in_a_pod_that_is_being_deleted(scenario):
     async def body(machine):
         slow = {"name": "slow", "image": "slow:1"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -32,23 +33,40 @@ CHAPTERS: tuple[Chapter, ...] = (
 
 
 @click.command("demo")
-def command() -> None:
+@click.argument("lesson", required=False)
+@click.option("--list", "show_list", is_flag=True, help="Show the lessons, a line each.")
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where `make images` left its archives, for the lessons that need them. [build/images]",
+)
+def command(lesson: str | None, show_list: bool, images: Path | None) -> None:
     """Tell the whole story on a cluster of its own: real containers, in under a minute, offline.
 
     A StatefulSet comes up in order, its pods find one another by name, it is scaled, loses a pod and gets it back with
     its data, and outlives a kill -9 of the daemon. Every promise is checked; the exit status is 1 if one was broken.
+
+    With the name or number of a LESSON it plays that one: the pages of docs/tutorials, command by command.
     """
+    if show_list or lesson is not None:
+        from . import lesson as lessons
+
+        lessons.show_list() if lesson is None else lessons.play(lesson, images)
+        return
+    _whole_story()
+
+
+def _whole_story() -> None:
     clock = SystemClock()
     begin = clock.monotonic_s()
-    with tempfile.TemporaryDirectory(prefix="holdfast-demo-", ignore_cleanup_errors=True) as directory:
-        home = Home(Path(directory) / "h")
-        story = chapters.Story(home, clock, tell=_line, show=_show)
-        try:
-            _tell(story)
-        except (chapters.Broken, launch.LaunchFailed, ApiError) as error:
-            raise Failure(f"a promise was not kept: {error}") from error
-        finally:
-            _clean_up(home)
+    home = Home(Path(tempfile.mkdtemp(prefix="holdfast-demo-")) / "h")
+    story = chapters.Story(home, clock, tell=_line, show=_show)
+    try:
+        _tell(story)
+    except (chapters.Broken, launch.LaunchFailed, ApiError) as error:
+        raise Failure(f"a promise was not kept: {error}") from error
+    finally:
+        _clean_up(home)
     click.secho(f"\nEvery promise kept, in {clock.monotonic_s() - begin:.0f} s. Your turn:", bold=True)
     click.echo("  holdfast up\n  kubectl apply -f your-statefulset.yaml\n  holdfast status")
 
@@ -90,6 +108,7 @@ def _clean_up(home: Home) -> None:
     try:
         launch.stop(home, _line)
         launch.purge(home)
+        shutil.rmtree(home.path.parent, ignore_errors=True)  # not before: `purge` refuses where something is mounted
     except (launch.LaunchFailed, OSError) as error:
         raise Failure(f"could not clean up {home.path}: {error}") from error
 

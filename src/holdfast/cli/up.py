@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import ChainMap
 from collections.abc import Sequence
 from typing import Any
@@ -49,11 +50,23 @@ class _FeatureGates(click.ParamType[dict[str, bool]]):
     help="Upstream's feature gates to turn on or off. Known: "
     + ", ".join(f"{name} ({stage})" for name, stage in feature_gates.KNOWN.items()),
 )
+@click.option(
+    "--default-class",
+    metavar="CLASS|none",
+    help="The storage class of claims that name none, marked as upstream's annotation does; `none` leaves such claims "
+    "to volumes made by hand. Also of a cluster that is up. [standard]",
+)
 @click.option("--no-merge", is_flag=True, help="Leave your own kubeconfig alone.")
 @click.option("--foreground", is_flag=True, help="Run the daemon here, its log on the terminal.")
 @click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds to wait until ready.")
 def command(
-    home: Home, gates: Sequence[dict[str, bool]], no_merge: bool, foreground: bool, wait_s: float, **given: Any
+    home: Home,
+    gates: Sequence[dict[str, bool]],
+    default_class: str | None,
+    no_merge: bool,
+    foreground: bool,
+    wait_s: float,
+    **given: Any,
 ) -> None:
     """Start the cluster and return when it is ready.
 
@@ -64,11 +77,14 @@ def command(
     begin = clock.monotonic_s()
     if found := launch.running(home):
         _merge(home, found.url, no_merge)
+        _mark_default_class(home, default_class)
         click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
         return
     given["without"] = given["without"] or None
     settings = (saved.load(home.settings) or Settings()).changed(**given).with_gates(dict(ChainMap(*reversed(gates))))
     if foreground:
+        if default_class:
+            raise click.UsageError("--default-class: once the cluster is up, with another `holdfast up`")
         _in_foreground(home, settings)
         return
     try:
@@ -76,6 +92,7 @@ def command(
     except launch.LaunchFailed as error:
         raise Failure(str(error)) from error
     _merge(home, started.url, no_merge)
+    _mark_default_class(home, default_class)
     nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"
     click.echo(f"holdfast is up at {started.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
     click.echo(f"kubeconfig: {home.kubeconfig}" + ("" if no_merge else "   (context holdfast in your own)"))
@@ -87,6 +104,25 @@ def _in_foreground(home: Home, settings: Settings) -> None:
     home.make()
     saved.save(home.settings, settings)
     raise SystemExit(main(["--home", str(home.path)]))
+
+
+def _mark_default_class(home: Home, name: str | None) -> None:
+    if not name:
+        return
+    from holdfast.api.errors import ApiError
+    from holdfast.cluster.connect import connect
+    from holdfast.controllers.volumes.bootstrap import NoSuchClass, set_default_class
+
+    async def mark() -> None:
+        async with connect(home) as client:
+            await set_default_class(client, name)
+
+    try:
+        asyncio.run(mark())
+    except NoSuchClass as error:
+        raise Failure(f'the cluster is up, but there is no storage class "{name}": kubectl get storageclass') from error
+    except ApiError as error:
+        raise Failure(f"the cluster is up, but its default class was not changed: {error}") from error
 
 
 def _merge(home: Home, url: str, no_merge: bool) -> None:

@@ -33,7 +33,7 @@ Step = Callable[[], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
-    """`prepare` comes before the agent runs, `take_down` after it has ended for good."""
+    """`prepare` makes what the agent needs, then looks after it until cancelled; `take_down` comes after its end."""
 
     runtime: Runtime
     config: AgentConfig
@@ -56,7 +56,7 @@ def node_parts(home: Home, settings: Settings, number: int, world: World) -> Nod
     if kind == "oci":
         return _containers(home, settings, number, world, config)
     if kind == "process":
-        return NodeParts(_processes(home, number, world), config, _nothing, _nothing)
+        return NodeParts(_processes(home, number, world), config, _nothing, lambda: _unmount_nfs(home, number))
     from holdfast.node.runtime.simulated import SimulatedRuntime
 
     first, second = settings.pod_cidr.split(".")[:2]
@@ -130,9 +130,11 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
     async def prepare() -> None:
         await network.open()
         await asyncio.to_thread(store.sweep, world.clock.now())
+        await network.keep(world.clock)
 
     async def take_down() -> None:
         await runtime.remove_all()
+        await _unmount_nfs(home, number)
         await network.close()
 
     return NodeParts(runtime, config, prepare, take_down)
@@ -142,6 +144,14 @@ def _processes(home: Home, number: int, world: World) -> Runtime:
     from holdfast.node.runtime.process import ProcessRuntime
 
     return ProcessRuntime(home.run / str(number), world)
+
+
+async def _unmount_nfs(home: Home, number: int) -> None:
+    """What the agent itself takes away as its pods end, and what one that was killed has left."""
+    from holdfast.node.volumes.nfs.plugin import nfs_directory
+    from holdfast.node.volumes.nfs.served import end_all
+
+    await end_all(home.node(number), nfs_directory(home.node(number)))
 
 
 def control_group(home: Home, number: int) -> str:

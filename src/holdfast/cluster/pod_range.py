@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 
 from holdfast.network.pods import ranges
+from holdfast.network.pods.state import is_own
 
 IP_FREEBIND = 15
 DNS_PORT = 53
@@ -40,18 +41,27 @@ def _nameserver_fits(address: str) -> bool:
     return True
 
 
+def is_left(network: IPv4Network) -> bool:
+    """Whether the pods' gateway is on this machine: agents that were killed leave it, and their pods go on."""
+    return is_own(ranges.gateway(ranges.node_range(network, 0)))
+
+
 def choose(
     saved: str,
     in_use: bool,
     routed: Callable[[], list[IPv4Network]] = ranges.routed,
     hold: Callable[[IPv4Network], Hold | None] = hold,
+    is_left: Callable[[IPv4Network], bool] = is_left,
 ) -> tuple[IPv4Network, Hold | None]:
     """The range and what holds it. `saved` is the last start's; with `in_use` its pods run, and it stays.
 
-    Otherwise a range that somebody took meanwhile is given up for the next that is free. Raises NoRangeLeft.
+    It stays too where it `is_left` by agents that were killed and no other cluster holds it. Otherwise a range that
+    somebody took meanwhile is given up for the next that is free. Raises NoRangeLeft.
     """
     if saved and in_use:
         return IPv4Network(saved), hold(IPv4Network(saved))
+    if saved and is_left(IPv4Network(saved)) and (holding := hold(IPv4Network(saved))) is not None:
+        return IPv4Network(saved), holding
     taken = routed()
     wanted = [IPv4Network(saved)] if saved else []
     while True:

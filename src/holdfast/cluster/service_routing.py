@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,7 @@ class ServiceRouting:
     async def _run(self) -> None:
         from holdfast.client.events import EventRecorder
         from holdfast.client.informer import Informers
+        from holdfast.network.notices import LinkNotices, RuleNotices, told_by_kernel
         from holdfast.network.services.load_balancers import LoadBalancers
         from holdfast.network.services.router import ServiceRouter
 
@@ -76,7 +78,9 @@ class ServiceRouting:
         client = RemoteClient(as_node(self._home, self._url, name))
         informers = Informers(client, self._world)
         recorder = EventRecorder(client, "service-controller", self._world, host=name)
-        router = ServiceRouter(informers, self._world, self._nftables, self._table, machine(self._settings))
+        notices = told_by_kernel(lambda: RuleNotices(self._table)), told_by_kernel(LinkNotices)
+        here = replace(machine(self._settings), draws_in_maps=await asyncio.to_thread(self._draws_in_maps))
+        router = ServiceRouter(informers, self._world, self._nftables, self._table, here, *notices)
         balancers = LoadBalancers(client, informers, self._world, recorder, host_address())
         try:
             async with asyncio.TaskGroup() as group:
@@ -84,6 +88,17 @@ class ServiceRouting:
                     group.create_task(part.run())
         finally:
             await client.close()
+
+    def _draws_in_maps(self) -> bool:
+        from holdfast.network.services.rules import probe
+
+        assert self._nftables is not None
+        try:
+            self._nftables.run(probe(f"{self._table}-probe"))
+        except OSError as error:
+            log.info("services have chains of their own here: nftables refuses what is faster error=%r", str(error))
+            return False
+        return True
 
     async def close(self) -> None:
         """Takes away what a `run` that has ended has set up, in this process or in one that was killed."""

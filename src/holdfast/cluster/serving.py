@@ -25,7 +25,7 @@ from holdfast.apiserver.server import ApiServer, Config
 from holdfast.apiserver.streams import PodStreams
 from holdfast.apiserver.streams.dialing import NodeDialer
 from holdfast.controllers.volumes import copies
-from holdfast.controllers.volumes.bootstrap import create_standard_class
+from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.store import Store
 from holdfast.wire.http import serve
@@ -36,6 +36,7 @@ from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import choose_runtime
+from .recycler import Recycler
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ async def api_server(
     server.streams = PodStreams(dialer, world.clock)
     server.dialer = dialer
     if is_new:
-        await create_standard_class(server.client("controller-manager"))
+        await create_first_classes(server.client("controller-manager"))
     for address, _ in dns_addresses(settings) if "dns" not in settings.without else ():
         await dns_service.ensure(server.client("controller-manager"), settings.service_cidr, address)
     context = _serving_context(home)
@@ -119,10 +120,11 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
     volumes = str(home.volumes)
+    recycler = Recycler([address for address, _ in dns_addresses(settings)])
     plane = ControlPlane(
         server.client,
         world,
-        directories=_directories(volumes, settings),
+        directories=_directories(volumes, settings, recycler),
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
@@ -134,12 +136,13 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
     return plane
 
 
-def _directories(volumes: str, settings: Settings) -> LocalDirectories:
+def _directories(volumes: str, settings: Settings, recycler: Recycler) -> LocalDirectories:
     """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
     copies.let_all_go_on(volumes)
     obstacle = "" if settings.nodes == 0 or choose_runtime(settings.runtime) == "simulated" else "real containers"
     # Hand-made volumes may be deleted below /tmp only (V54).
-    return LocalDirectories([volumes, "/tmp"], may_size=has_pods(settings), obstacle=obstacle)
+    roots = [volumes, "/tmp"]
+    return LocalDirectories(roots, may_size=has_pods(settings), obstacle=obstacle, empty_share=recycler.empty)
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:

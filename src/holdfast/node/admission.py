@@ -12,10 +12,11 @@ from holdfast.api.core.host_ports import collide, host_ports
 from holdfast.api.core.taints import tolerates
 from holdfast.api.resource import Manifest
 
+from .amounts import amounts
 from .eviction.manager import refusal
 from .observed import Verdict
 from .pod import Pod
-from .resizing import amounts, requested
+from .resizing import requested
 
 _FIRST = ("pods", "cpu", "memory", "ephemeral-storage")
 
@@ -31,8 +32,7 @@ def _objections(pod: Pod, node: Manifest, others: Sequence[Pod], pressures: froz
     yield from _short(pod, node, others)
     if not node_affinity.pod_allows(pod.manifest, node):
         yield _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
-    taken = [port for other in others for port in host_ports(other.manifest)]
-    if any(collide(port, other) for port in host_ports(pod.manifest) for other in taken):
+    if _wants_taken_ports(pod, others):
         yield _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
     for taint in node["spec"].get("taints") or ():
         if taint.get("effect") == "NoExecute" and not tolerates(pod.manifest, taint):
@@ -48,6 +48,14 @@ def _short(pod: Pod, node: Manifest, others: Sequence[Pod]) -> Iterator[Verdict]
         if asked[name] and asked[name] > there[name] - used.get(name, 0):
             text = f"{name}, requested: {asked[name]}, used: {used.get(name, 0)}, capacity: {there[name]}"
             yield Verdict(f"OutOf{name}", f"Node didn't have enough resource: {text}", is_rejection=True)
+
+
+def _wants_taken_ports(pod: Pod, others: Sequence[Pod]) -> bool:
+    wanted = host_ports(pod.manifest)
+    if not wanted:
+        return False  # most pods: what all others have is not looked through for them
+    taken = [port for other in others for port in host_ports(other.manifest)]
+    return any(collide(port, other) for port in wanted for other in taken)
 
 
 def _place(name: str) -> tuple[int, str]:

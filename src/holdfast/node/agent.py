@@ -50,7 +50,10 @@ from .shared import PodVolumes, Shared
 from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
+from .volumes import Plugin
 from .volumes.growth import Growth
+from .volumes.nfs.names import address_of
+from .volumes.nfs.plugin import Nfs, nfs_directory
 from .volumes.pod_volumes import ImaginedVolumes, Volumes
 from .volumes.sized import SizedVolumes
 from .volumes.usage import VolumeUse
@@ -176,11 +179,14 @@ class Agent:
         if state is None:
             return ImaginedVolumes(self._client, lambda: registration.node)
         memory = self._config.run_dir or state / "run"
-        plugins = None
+        plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address)}
         if self._config.volumes_dir is not None:
             finish = Growth(self._client, self._config.node_name, events.record)
-            plugins = {"csi": SizedVolumes(self._config.volumes_dir, finish)}
+            plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)
         return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node, plugins)
+
+    async def _server_address(self, name: str) -> str:
+        return await address_of(name, self._config.cluster_dns, self._config.cluster_domain)
 
     def _make_evictions(self, registration: Registration) -> Evictions:
         shared, config = self._shared, self._config
@@ -317,8 +323,7 @@ class Agent:
         if self._names.get(worker.pod.key) is worker:
             del self._names[worker.pod.key]
         for other in self._workers.values():
-            if other.waits_for_resources:
-                other.wake()
+            other.another_left()
 
     def _container_ended(self, record: ContainerRecord) -> None:
         if worker := self._workers.get(record.pod_uid):
@@ -341,6 +346,10 @@ class Agent:
                 await self._remove_orphan(pod_uid)
             except (OSError, RuntimeFailure) as error:
                 log.warning("orphan not removed pod_uid=%s error=%s", pod_uid, error)
+        try:
+            await self._shared.volumes.sweep()
+        except OSError as error:
+            log.warning("volumes not swept error=%s", error)
 
     async def _remove_orphan(self, pod_uid: str) -> None:
         await asyncio.gather(

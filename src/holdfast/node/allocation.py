@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import resizing
+from .amounts import amounts
 from .observed import Observed, Resizing, Waiting
 from .pod import Pod
 from .shared import Shared
@@ -44,7 +45,7 @@ class Allocation:
             self._pending = None
             return
         pod, shared = self._desired, self._shared
-        refused = resizing.refusal(pod, resizing.amounts(shared.allocatable), shared.requested_beside(pod.uid))
+        refused = resizing.refusal(pod, amounts(shared.allocatable), shared.requested_beside(pod.uid))
         if refused is None:
             self._granted = resizing.granted_to(pod)
             self._pending, self._is_in_progress, self._error = None, True, ""

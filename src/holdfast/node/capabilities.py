@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.disks import capability as sizing
+from holdfast.nfs import FILE_SYSTEM
 from holdfast.world import linux
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -122,6 +123,7 @@ def _beyond() -> list[Capability]:
         _subordinate_ids(),
         _program("newuidmap", "several users in containers without root", "apt install uidmap"),
         _device("/dev/fuse", "NFS volumes without a kernel client"),
+        _nfs(),
         _device("/dev/net/tun", "ways out of the pod network without root"),
         _program("zstd", "images with zstd layers", "apt install zstd"),
         _program("proot", "images where nothing else can run", "apt install proot"),
@@ -234,6 +236,31 @@ def _device(path: str, serves: str) -> Capability:
         cure = f"chmod 0666 {path}" if error.errno in (errno.EACCES, errno.EPERM) else f"modprobe {Path(path).name}"
         return Capability(path, False, serves, words, cure)
     return Capability(path, True, serves)
+
+
+def _nfs() -> Capability:
+    """By the kernel, with its helper program; else through a FUSE mount, tried without any server (R138)."""
+    serves = "NFS volumes"
+    known = Path("/proc/filesystems").read_text().split() if Path("/proc/filesystems").exists() else []
+    helper = shutil.which("mount.nfs", path=SEARCH_PATH)
+    if helper and "nfs4" in known:
+        return Capability("nfs", True, f"{serves}, mounted by the kernel", helper)
+    failure = attempt(_mount_fuse)
+    if not failure:
+        return Capability("nfs", True, f"{serves} of servers that speak 4.1, in user space", FILE_SYSTEM)
+    cure = "run as root with /dev/fuse, or: modprobe nfs; apt install nfs-common"
+    return Capability("nfs", False, serves, failure, cure)
+
+
+def _mount_fuse() -> None:
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+    descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    with tempfile.TemporaryDirectory(prefix="holdfast-probe-") as place:
+        options = f"fd={descriptor},rootmode=40000,user_id=0,group_id=0"
+        linux.mount("probe", place, FILE_SYSTEM, 0, options)
+        linux.unmount(place, linux.MNT_DETACH)
+        os.close(descriptor)
 
 
 def _subordinate_ids() -> Capability:

@@ -8,7 +8,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from holdfast.api.core.pod_resources import pod_amounts, with_overhead
 from holdfast.api.resource import Manifest
+
+from .amounts import Amounts, amounts
 
 DEFAULT_GRACE_S = 30
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
@@ -154,6 +157,11 @@ class Pod:
         if grace is None:
             grace = DEFAULT_GRACE_S
         return max(int(grace), 1)
+
+    @cached_property
+    def requests(self) -> Amounts:
+        """What the pod takes of a node, its overhead included."""
+        return amounts(with_overhead(self.spec, "requests", pod_amounts(self.spec, "requests")))
 
     @cached_property
     def init_containers(self) -> tuple[Container, ...]:

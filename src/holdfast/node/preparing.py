@@ -27,6 +27,8 @@ class Preparation:
         self._delay_s = FIRST_DELAY_S
         self._held_until_s = 0.0
         self._told_s: dict[str, float] = {}
+        self.waits_for_sandbox = False
+        """The node could not make one: for want of an address, perhaps."""
 
     def left_s(self) -> float:
         """How long to wait yet before the next attempt; 0 or less: none."""
@@ -40,12 +42,14 @@ class Preparation:
         """Mounts the volumes and makes the sandbox, or tells why not and sets the time of the next attempt."""
         try:
             self._volumes = None
+            self.waits_for_sandbox = False
             await self.volumes(pod)
             await whole(self._shared.runtime.create_sandbox(self._sandbox_spec(pod)))
         except MountFailure as failure:
             self.failed(pod, failure)
         except RuntimeFailure as error:
             self._hold()
+            self.waits_for_sandbox = True
             message = f"Failed to create pod sandbox: {error.message}"
             self._shared.tell(pod, "Warning", "FailedCreatePodSandBox", message)
         else:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from holdfast.api import quantity
-from holdfast.api.core.pod_resources import pod_amounts, with_overhead
 from holdfast.api.resource import Manifest
 
+from .amounts import Amounts
 from .observed import Waiting
 from .pod import Container, Pod
 from .status import old_entry
@@ -21,8 +21,6 @@ RESIZABLE = ("cpu", "memory")
 
 Granted = Mapping[str, Manifest]
 """Requests and limits by container name."""
-Amounts = dict[str, int]
-"""CPU in thousandths, everything else in whole units."""
 
 
 def granted_before(pod: Pod) -> dict[str, Manifest]:
@@ -95,13 +93,9 @@ def requested(pods: Iterable[Pod]) -> Amounts:
     """By all of them together."""
     total: Amounts = {}
     for pod in pods:
-        for name, amount in amounts(with_overhead(pod.spec, "requests", pod_amounts(pod.spec, "requests"))).items():
+        for name, amount in pod.requests.items():
             total[name] = total.get(name, 0) + amount
     return total
-
-
-def amounts(quantities: Mapping[str, str]) -> Amounts:
-    return {name: quantity.milli(text) if name == "cpu" else quantity.whole(text) for name, text in quantities.items()}
 
 
 def refusal(pod: Pod, allocatable: Amounts, used: Amounts) -> Waiting | None:

@@ -40,6 +40,7 @@ class Runs:
             memory.restarts.next(restart_key(pod, container), latest.finished or now, now)
         newest_log = self._shared.files.newest_log(pod, container.name)
         attempt = next_attempt(pod, container, observed.seen(container.name), newest_log)
+        await self._forget_old(pod, container, attempt)
         try:
             volumes = await self._preparation.volumes(pod)
             place = Place(observed.ips, observed.host_ips, self._preparation.hostname(pod), volumes)
@@ -53,7 +54,7 @@ class Runs:
             wait_s = self._preparation.failed(pod, failure)
             memory.failed(container, "ContainerCreating", "", now + timedelta(seconds=wait_s))
         else:
-            await self._forget_old(pod, container, attempt)
+            self._shared.files.prune(pod, container.name, attempt - 1)  # `logs --previous` reads that one (N170)
 
     async def _post_start(self, pod: Pod, container: Container, record: ContainerRecord, place: Place) -> None:
         self._memory.in_hook.add(container.name)
@@ -101,9 +102,8 @@ class Runs:
         return problem
 
     async def _forget_old(self, pod: Pod, container: Container, attempt: int) -> None:
-        """The current run and the one before are kept (N170)."""
+        """The next run and the one before are kept (N170). First, so that an agent killed meanwhile leaves no third."""
         for record in self._shared.runtime.containers(pod.uid):
             if record.name == container.name and record.attempt < attempt - 1:
                 with suppress(RuntimeFailure):
                     await self._shared.runtime.remove_container(record.id)
-        self._shared.files.prune(pod, container.name, attempt - 1)

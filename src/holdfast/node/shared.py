@@ -38,6 +38,8 @@ class PodVolumes(Protocol):
 
     async def unmount(self, pod_uid: str) -> None: ...
 
+    async def sweep(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:

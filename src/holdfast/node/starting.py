@@ -17,7 +17,8 @@ from .pod import Container, Pod, Role
 from .probes import Target
 from .runtime import ContainerRecord, ContainerSpec, ContainerState, ImageRecord, Mount, RuntimeFailure
 from .shared import Shared, whole
-from .volumes import Mounted
+from .volumes import Mounted, bounded
+from .volumes.pod_volumes import MAY_HANG
 from .volumes.subpath import SubpathFailure, read_text
 from .volumes.subpath import resolve as resolve_subpath
 
@@ -118,7 +119,7 @@ class Starter:
             container_spec.Parts(
                 attempt=attempt,
                 variables={"HOSTNAME": place.hostname, **variables},
-                mounts=self._mounts(pod, container, attempt, place, variables),
+                mounts=await self._mounts(pod, container, attempt, place, variables),
                 image=image,
                 log_path=log_path,
                 memory_capacity_bytes=quantity.whole(shared.allocatable.get("memory") or "0"),
@@ -152,7 +153,7 @@ class Starter:
         )
         return environment.environment(pod, container, sources)
 
-    def _mounts(
+    async def _mounts(
         self, pod: Pod, container: Container, attempt: int, place: Place, variables: Mapping[str, str]
     ) -> tuple[Mount, ...]:
         mounts = []
@@ -161,24 +162,31 @@ class Starter:
             if mounted is None:
                 raise environment.ConfigError(f'volume "{entry["name"]}" is not mounted')
             path = mounted.path
+            if self._may_hang(mounted):
+                await bounded.require_answer(path)  # the container runtime would wait for ever
             subpath = entry.get("subPath") or ""
             if expression := entry.get("subPathExpr"):
                 subpath = environment.expand_strictly(expression, variables)
             if subpath:
-                path = self._subpath(container, entry["name"], mounted, subpath)
+                path = await self._subpath(container, entry["name"], mounted, subpath)
             mounts.append(container_spec.mount_of(entry, str(path), is_read_only=mounted.source.is_read_only))
         taken = {mount.container_path for mount in mounts}
         return (*mounts, *self._own_files(pod, container, attempt, place, taken))
 
-    def _subpath(self, container: Container, volume: str, mounted: Mounted, subpath: str) -> Path:
+    async def _subpath(self, container: Container, volume: str, mounted: Mounted, subpath: str) -> Path:
         if self._shared.config.state_dir is None:
             return mounted.path / subpath
         try:
+            if self._may_hang(mounted):
+                return await bounded.resolve_subpath(mounted.path, subpath, is_read_only=mounted.source.is_read_only)
             return resolve_subpath(mounted.path, subpath, is_read_only=mounted.source.is_read_only)
         except SubpathFailure as error:
             raise environment.ConfigError(
                 f'failed to prepare subPath for volumeMount "{volume}" of container "{container.name}"'
             ) from error
+
+    def _may_hang(self, mounted: Mounted) -> bool:
+        return self._shared.config.state_dir is not None and mounted.source.kind in MAY_HANG
 
     def _own_files(self, pod: Pod, container: Container, attempt: int, place: Place, taken: set[str]) -> list[Mount]:
         """/etc/hosts, resolv.conf, the termination message: written anew for each run (N164, N176)."""

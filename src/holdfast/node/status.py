@@ -157,7 +157,8 @@ def _states(
         case run if seen.waiting is not None and not observed.is_ending:
             return waiting, _terminated_state(run, observed, runtime)  # N49
         case run:
-            return _terminated_state(run, observed, runtime), last
+            ended = _terminated_state(run, observed, runtime)
+            return ended, {} if last == ended else last  # a failed start was `lastState` as long as another was due
 
 
 def may_have_run(pod: Pod, container: Container, observed: Observed, old: Manifest) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 from holdfast.api.errors import ApiError
 
 from .allocation import Allocation
-from .leaving import Step, delete_object, until_done
+from .leaving import Step, delete_object, unless, until_done
 from .lookout import Lookout
 from .memory import ContainerMemory
 from .observed import Observed, Verdict
@@ -148,9 +148,13 @@ class PodWorker:
         is_rejected = self._verdict is not None and self._verdict.is_rejection
         return not (self.stopped.is_set() or self._is_gone or is_rejected)
 
-    @property
-    def waits_for_resources(self) -> bool:
-        return self._allocation.is_pending
+    def another_left(self) -> None:
+        """What this pod waits for may be free now: resources, or an address."""
+        if self._allocation.is_pending:
+            self.wake()
+        if self._preparation.waits_for_sandbox:
+            self._preparation.retry()
+            self.wake()
 
     def wake(self) -> None:
         """Look again soon."""
@@ -336,6 +340,9 @@ class PodWorker:
                     await stopping
         self._is_stopped = self.pod.is_terminating or self._is_gone or not self._shutting_down.is_set()
         self._publish()
+        # With the sandbox go the records of how containers ended: by then the API knows (N197). A node that is stopped
+        # does not wait for an API that may have been stopped before.
+        await unless(self._shutting_down, self._status.flush())
         await self._until_done(self._shared.runtime.remove_sandbox, "sandbox not removed")
         self._rounds.keep(set())
         self._publish()
@@ -347,17 +354,7 @@ class PodWorker:
         """
         await self._until_done(self._shared.volumes.unmount, "volumes not unmounted")
         self.reclaimed.set()
-        taking_leave = asyncio.ensure_future(self._until_gone())
-        stopping = asyncio.ensure_future(self._shutting_down.wait())
-        try:
-            await asyncio.wait({taking_leave, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({taking_leave}, timeout=LONGEST_FAREWELL_S)
-        finally:
-            for task in (taking_leave, stopping):
-                task.cancel()
-            await asyncio.wait({taking_leave, stopping})
-        if not taking_leave.cancelled():
-            taking_leave.result()
+        await unless(self._shutting_down, self._until_gone(), farewell_s=LONGEST_FAREWELL_S)
         if self._is_gone:
             await self._until_done(self._remove_files, "files not removed")
 

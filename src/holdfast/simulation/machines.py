@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from holdfast.client import Client
-from holdfast.controllers.volumes.effects import Backing, Cut
+from holdfast.controllers.volumes.effects import Backing, Cut, ShareWork
 from holdfast.node.agent import Agent
 from holdfast.node.config import AgentConfig
 from holdfast.node.runtime import ContainerRecord, ContainerSpec, ContainerState
@@ -94,6 +94,9 @@ class Directories:
 
     async def empty(self, path: str) -> None:
         """Nothing is ever in one."""
+
+    async def empty_share(self, work: ShareWork) -> None:
+        """Nor in an export."""
 
 
 class Node:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 import threading
 from collections.abc import Callable
@@ -33,10 +34,12 @@ MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
+MNT_FORCE = 1
 MNT_DETACH = 2
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_OPENAT2 = 430, 431, 432, 437
 _SET_STRING, _CREATE, _CLOEXEC = 1, 6, 1
+_PR_SET_PDEATHSIG = 1
 _RESOLVE_IN_ROOT = 0x10
 _AT_FDCWD = -100
 _NSFS_MAGIC = 0x6E736673
@@ -63,6 +66,13 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, kind: int) -> None:
     """The calling thread joins the namespace behind `descriptor`."""
     _call("setns", ctypes.c_int(descriptor), ctypes.c_int(kind))
+
+
+def die_with_parent() -> None:
+    """The calling process is killed when the thread that started it ends; at once if it has ended already."""
+    _call("prctl", ctypes.c_int(_PR_SET_PDEATHSIG), ctypes.c_ulong(signal.SIGKILL))
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def sethostname(name: str) -> None:

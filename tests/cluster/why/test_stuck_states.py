@@ -99,11 +99,32 @@ class Stuck:
     """What happens after the manifests are applied, given the cluster."""
     first: object = None
     """What happens before, given the cluster."""
+    nodes: int = 1
 
 
 MISSING = "missing"
 """An image that no simulated machine finds."""
 NO_PROBE = {"readinessProbe": None}
+
+ON_N1 = {
+    "required": {
+        "nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}]}
+        ]
+    }
+}
+CLERK = {
+    "metadata": {"labels": {"app": "clerk"}},
+    "affinity": {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"labelSelector": {"matchLabels": {"app": "clerk"}}, "topologyKey": "kubernetes.io/hostname"}
+            ]
+        }
+    },
+    "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}],
+}
+"""Never two of them on one node, and one disk for all."""
 
 STATES = [
     Stuck(
@@ -168,6 +189,20 @@ STATES = [
         ["pod/p"],
         "its host port 8080 is taken on every node",
         "use a Service",
+    ),
+    Stuck(
+        "beside its predecessor where its disk is",
+        [
+            volume(nodeAffinity=ON_N1, storageClassName="none"),
+            claim(storageClassName="none"),
+            pod("first", **CLERK),
+            pod(**CLERK),
+        ],
+        "pod/p",
+        ["pod/p"],
+        "where its volume is there is a pod already that it must not be beside (",
+        "let that pod end first (the strategy Recreate of a Deployment, or a StatefulSet)",
+        nodes=2,
     ),
     Stuck(
         "missing claim",
@@ -609,7 +644,7 @@ def stuck(state):
 
 @pytest.mark.parametrize("state", [stuck(state) for state in STATES])
 def test_what_is_stuck_is_traced_to_its_first_cause_and_the_cure(state):
-    with simulate(0) as cluster:
+    with simulate(0, nodes=state.nodes) as cluster:
         cluster.run_for(3)
         if state.first is not None:
             state.first(cluster)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.api.discovery.listing import relevant
 from holdfast.controllers.actions import Create, Delete, Update
 from holdfast.controllers.endpoints.controller import Listings
 from holdfast.controllers.endpoints.legacy import ObservedEndpoints, plan_endpoints
 from holdfast.controllers.endpoints.plan import ObservedService, plan_slices
-from holdfast.controllers.endpoints.pods import relevant
 
 MANAGED = {
     "kubernetes.io/service-name": "nginx",

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from holdfast.network.dns.records import Zone, address_of, name_of
+from holdfast.network.dns.names import address_of, name_of
+from holdfast.network.dns.records import Zone
 
 from .builders import alias, endpoint, service, slice_of
 

@@ -161,7 +161,8 @@ async def test_d64_too_much_for_a_datagram_is_cut_and_comes_whole_over_tcp():
     async with serving() as port:
         name = "many.default.svc.cluster.local"
         cut = await ask(port, name)
-        assert (cut.header.tc, cut.rr) == (1, [])
+        assert cut.header.tc == 1
+        assert 0 < len(cut.rr) < 100, "whoever cannot ask over TCP has some"
         assert len((await ask(port, name, edns=4096)).rr) == 100
         query = dnslib.DNSRecord.question(name).pack()
         for reply in await over_tcp(port, query, query):

@@ -132,7 +132,7 @@ class Kernel:
             yield from (verdict.split() for verdict in members.values())
 
     def _exists(self, verdict: str) -> None:
-        assert not verdict or verdict.removeprefix("goto ") in self.chains, verdict
+        assert not verdict.startswith("goto ") or verdict.removeprefix("goto ") in self.chains, verdict
 
     def _check(self) -> None:
         """Whatever is named is there."""

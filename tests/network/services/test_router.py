@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 from contextlib import asynccontextmanager
+
+import pytest
 
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
@@ -67,13 +71,15 @@ class Nft:
 
 
 @asynccontextmanager
-async def routing(monkeypatch, api):
+async def routing(monkeypatch, api, notices=None, link_notices=None):
     monkeypatch.setattr(machine, "has_default_route", lambda: True)
     monkeypatch.setattr(router, "COLLECT_S", 0.01)
     monkeypatch.setattr(router, "FIRST_RETRY_S", 0.01)
     nft, world = Nft(), real_world()
+    if notices is not None:
+        notices.nft = nft
     informers = Informers(api, world)
-    made = ServiceRouter(informers, world, nft, "t", HERE)
+    made = ServiceRouter(informers, world, nft, "t", HERE, notices, link_notices)
     tasks = [asyncio.create_task(part.run()) for part in (made, informers)]
     try:
         yield nft
@@ -89,7 +95,10 @@ async def until(holds):
             await asyncio.sleep(0.002)
 
 
-SVC = "svc-default/web/tcp-80"
+def endpoints(nft):
+    """Where connections to the service go."""
+    chosen = [members for name, members in nft.kernel.elements.items() if name.startswith("to-")]
+    return sorted(to for members in chosen for key, to in members.items() if key.startswith("10.96.0.10 . tcp . 80"))
 
 
 async def test_what_comes_together_is_one_transaction(monkeypatch):
@@ -97,17 +106,17 @@ async def test_what_comes_together_is_one_transaction(monkeypatch):
     api.put(service())
     async with routing(monkeypatch, api) as nft:
         await until(lambda: nft.texts)
-        assert SVC not in nft.kernel.chains
+        assert not endpoints(nft)
         api.put(slice_of(endpoint("10.244.0.2")))
         api.put(slice_of(endpoint("10.244.0.2"), endpoint("10.244.0.3")))
         api.put(service("other", "10.96.0.11"))
         await until(lambda: len(nft.texts) > 1)
-        assert "10.244.0.3" in nft.kernel.chains[SVC][-1]
+        assert endpoints(nft) == ["10.244.0.2 . 8080", "10.244.0.3 . 8080"]
         assert "10.96.0.11" in nft.kernel.elements["cluster-ips"]
         assert len(nft.texts) == 2
         api.put(slice_of(endpoint("10.244.0.2")), gone=True)
         api.put(service(), gone=True)
-        await until(lambda: SVC not in nft.kernel.chains)
+        await until(lambda: not endpoints(nft))
 
 
 async def test_a_service_that_cannot_be_understood_leaves_the_others_routed(monkeypatch, caplog):
@@ -117,7 +126,7 @@ async def test_a_service_that_cannot_be_understood_leaves_the_others_routed(monk
     api.put(service("odd", "10.96.0.11", ports=[{"port": 80}]))
     api.put(slice_of({"addresses": []}, service="odd", name="odd-x") | {"ports": [{"port": 80, "protocol": "TCP"}]})
     async with routing(monkeypatch, api) as nft:
-        await until(lambda: SVC in nft.kernel.chains)
+        await until(lambda: endpoints(nft))
     assert "cannot be routed key=default/odd" in caplog.text
 
 
@@ -128,19 +137,19 @@ async def test_a_refused_change_replaces_the_table_and_is_tried_until_it_is_take
         await until(lambda: nft.texts)
         nft.refusals = 3
         api.put(slice_of(endpoint("10.244.0.2")))
-        await until(lambda: SVC in nft.kernel.chains)
+        await until(lambda: endpoints(nft))
         assert nft.texts[-1].startswith("table ip t\ndelete table ip t\n")
 
 
 async def test_d51_a_table_that_somebody_removed_is_put_back(monkeypatch):
-    monkeypatch.setattr(router, "LOOK_AFTER_S", 0.02)
+    monkeypatch.setattr(router, "LOOK_EVERY_S", 0.02)
     api = Api()
     api.put(service())
     api.put(slice_of(endpoint("10.244.0.2")))
     async with routing(monkeypatch, api) as nft:
-        await until(lambda: SVC in nft.kernel.chains)
+        await until(lambda: endpoints(nft))
         nft.kernel = Kernel()
-        await until(lambda: SVC in nft.kernel.chains)
+        await until(lambda: endpoints(nft))
         taken = len(nft.texts)
         await asyncio.sleep(0.1)
         assert len(nft.texts) == taken, "one that is there is left alone"
@@ -177,7 +186,7 @@ async def test_r84_without_a_default_route_the_host_gets_one_as_soon_as_the_gate
         monkeypatch.setattr(machine, "add_route", add_route)
         await until(lambda: len(tried) == 3)
         api.put(slice_of(endpoint("10.244.0.2")))
-        await until(lambda: SVC in nft.kernel.chains)
+        await until(lambda: endpoints(nft))
     assert tried == [("10.96.0.0/16", "10.244.0.1")] * 3
 
 
@@ -195,6 +204,18 @@ async def test_a_router_that_is_stopped_leaves_nothing_running_behind_it(monkeyp
     async with routing(monkeypatch, api):
         await until(running.is_set)
     assert finished
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_it_ends_although_something_changes_in_the_same_moment(monkeypatch, turns):
+    api = Api()
+    api.put(service())
+    async with asyncio.timeout(5), routing(monkeypatch, api) as nft:
+        await until(lambda: nft.texts)
+        await asyncio.sleep(0.02)
+        api.put(slice_of(endpoint("10.244.0.2")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
 
 async def test_flows_are_forgotten_after_the_rules_have_changed(monkeypatch):
@@ -227,3 +248,86 @@ async def test_a_pod_s_host_port_comes_with_its_address_and_goes_with_the_pod(mo
         await until(lambda: chain in nft.kernel.chains)
         api.put(pod_with_port(8080), gone=True)
         await until(lambda: chain not in nft.kernel.chains)
+
+
+class Notices:
+    """The kernel's: one for each transaction of the router's, and those that are put in."""
+
+    def __init__(self):
+        self.lost = False
+        self.foreign = self.told = 0
+        self.nft = None
+        self.reading, self.writing = os.pipe()
+
+    def fileno(self):
+        return self.reading
+
+    def somebody_changes(self):
+        self.foreign += 1
+        os.write(self.writing, b"!")
+
+    def drain(self):
+        with contextlib.suppress(BlockingIOError):
+            os.set_blocking(self.reading, False)
+            os.read(self.reading, 100)
+        seen = self.foreign + (len(self.nft.texts) if self.nft else 0)
+        count, self.told = seen - self.told, seen
+        return count
+
+    def close(self):
+        os.close(self.reading)
+        os.close(self.writing)
+
+
+async def test_d51_a_change_by_somebody_else_is_put_right_at_once_and_our_own_is_not_taken_for_one(monkeypatch):
+    api, notices = Api(), Notices()
+    api.put(service())
+    api.put(slice_of(endpoint("10.244.0.2")))
+    async with routing(monkeypatch, api, notices) as nft:
+        await until(lambda: endpoints(nft))
+        for n in range(3, 6):
+            api.put(slice_of(endpoint(f"10.244.0.{n}")))
+            await until(lambda n=n: endpoints(nft) == [f"10.244.0.{n} . 8080"])
+        replacements = sum(text.startswith("table ip t\ndelete") for text in nft.texts)
+        assert replacements == 1, "only the first build"
+        nft.kernel.elements["to-1"].clear()
+        notices.somebody_changes()
+        await until(lambda: endpoints(nft))
+
+
+async def test_r84_a_route_that_somebody_removes_is_put_back_at_once(monkeypatch):
+    monkeypatch.setattr(router, "REPAIR_EVERY_S", 0.05)
+    monkeypatch.setattr(machine, "add_route", lambda services, gateway: added.append(str(services)))
+    added, notices, api = [], Notices(), Api()
+    async with routing(monkeypatch, api, link_notices=notices):
+        monkeypatch.setattr(machine, "has_default_route", lambda: False)
+        for count in (1, 2, 3):
+            await until(lambda count=count: len(added) == count)
+            notices.somebody_changes()
+        await until(lambda: len(added) == 4)
+        await asyncio.sleep(0.2)
+        assert len(added) == 4
+
+
+async def test_who_changes_the_table_all_the_time_is_not_answered_all_the_time(monkeypatch):
+    monkeypatch.setattr(router, "REPAIR_EVERY_S", 0.2)
+    api, notices = Api(), Notices()
+    api.put(service())
+    async with routing(monkeypatch, api, notices) as nft:
+        await until(lambda: nft.texts)
+        for _ in range(50):
+            notices.somebody_changes()
+            await asyncio.sleep(0.01)
+        assert 2 <= len(nft.texts) <= 6
+
+
+async def test_lost_notices_are_no_reason_to_replace_the_table(monkeypatch):
+    api, notices = Api(), Notices()
+    api.put(service())
+    async with routing(monkeypatch, api, notices) as nft:
+        await until(lambda: nft.texts)
+        notices.lost, notices.foreign = True, 1
+        api.put(slice_of(endpoint("10.244.0.2")))
+        await until(lambda: endpoints(nft))
+        await asyncio.sleep(0.1)
+        assert len(nft.texts) == 2

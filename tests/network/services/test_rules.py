@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast.network.services.routes import host_routes, routes
-from holdfast.network.services.rules import fragment, shared_chains
+from holdfast.network.services.rules import fragment, shared_chains, shared_sets
 
 from .builders import HERE, TWO_NODES, endpoint, pod_with_port, service, slice_of
 
@@ -18,14 +20,38 @@ def made(manifest, *endpoints, machine=HERE):
 
 def test_d40_one_endpoint_is_gone_to_directly_and_several_are_chosen_from_at_random():
     one = made(service(), endpoint("10.244.0.2"))
+    assert one.elements["to-1", "10.96.0.10 . tcp . 80"] == "10.244.0.2 . 8080"
+    three = made(service(), *(endpoint(f"10.244.0.{n}") for n in (2, 3, 4)))
+    assert {key: to for (name, key), to in three.elements.items() if name == "to-3"} == {
+        "10.96.0.10 . tcp . 80 . 0": "10.244.0.2 . 8080",
+        "10.96.0.10 . tcp . 80 . 1": "10.244.0.3 . 8080",
+        "10.96.0.10 . tcp . 80 . 2": "10.244.0.4 . 8080",
+    }
+    assert "numgen random mod 3 map @to-3" in shared_chains(HERE)["find-endpoint"][2]
+
+
+def test_a_service_of_a_cluster_address_alone_has_no_chains_so_that_its_changes_cost_the_same_among_any_number():
+    assert made(service(), *(endpoint(f"10.244.0.{n}") for n in range(16))).chains == {}
+
+
+def test_where_maps_cannot_draw_every_service_has_chains_of_its_own():
+    old = replace(HERE, draws_in_maps=False)
+    one = made(service(), endpoint("10.244.0.2"), machine=old)
     assert one.elements["services", "10.96.0.10 . tcp . 80"] == f"goto svc-{TCP}"
     assert one.chains == {f"svc-{TCP}": ("meta l4proto tcp dnat ip to 10.244.0.2:8080",)}
-    three = made(service(), *(endpoint(f"10.244.0.{n}") for n in (2, 3, 4)))
+    assert "find-endpoint" not in str(shared_chains(old))
+    assert not any("numgen" in declared for declared in shared_sets(old).values())
+
+
+def test_endpoints_of_a_node_port_are_a_rule_each():
+    ports = [{"name": "http", "port": 80, "nodePort": 30080}]
+    three = made(service(type="NodePort", ports=ports), *(endpoint(f"10.244.0.{n}") for n in (2, 3, 4)))
     assert three.chains[f"svc-{TCP}"] == (
         "numgen random mod 3 == 0 meta l4proto tcp dnat ip to 10.244.0.2:8080",
         "numgen random mod 2 == 0 meta l4proto tcp dnat ip to 10.244.0.3:8080",
         "meta l4proto tcp dnat ip to 10.244.0.4:8080",
     )
+    assert three.elements["services", "10.96.0.10 . tcp . 80"] == f"goto svc-{TCP}"
 
 
 def test_many_endpoints_are_one_rule_so_that_choosing_does_not_take_longer():
@@ -121,8 +147,7 @@ def test_other_protocols_are_routed_alike(protocol):
     slices = [slice_of(endpoint("10.244.0.2"), protocol=protocol)]
     found = fragment(routes(manifest, slices, ["one"]), HERE)
     name = protocol.lower()
-    assert found.elements["services", f"10.96.0.10 . {name} . 53"] == f"goto svc-default/web/{name}-53"
-    assert found.chains[f"svc-default/web/{name}-53"] == (f"meta l4proto {name} dnat ip to 10.244.0.2:8080",)
+    assert found.elements["to-1", f"10.96.0.10 . {name} . 53"] == "10.244.0.2 . 8080"
 
 
 def test_pods_of_other_clusters_are_left_to_their_own_rules():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.network.services.routes import routes
-from holdfast.network.services.rules import fragment
+from holdfast.network.services.rules import fragment, probe
 from holdfast.network.services.table import Table, removal
 
 from .builders import HERE, TWO_NODES, Kernel, endpoint, service, slice_of
@@ -58,7 +59,7 @@ def of(name, wanted, machine):
 ROUNDS = st.lists(st.dictionaries(st.sampled_from(NAMES), st.none() | services(), min_size=1), min_size=1, max_size=6)
 
 
-@given(ROUNDS, st.sampled_from((HERE, TWO_NODES)))
+@given(ROUNDS, st.sampled_from((HERE, TWO_NODES, replace(TWO_NODES, draws_in_maps=False))))
 @settings(max_examples=30, deadline=None)
 def test_any_history_of_changes_ends_in_the_table_of_a_full_build(rounds, machine):
     table, kernel, now = Table("t", machine), Kernel(), {}
@@ -81,9 +82,9 @@ def test_a_change_names_only_the_service_that_changed():
         table.set(f"s{n}", of(f"s{n}", (service(ip=f"10.96.0.{n}"), [slice_of(endpoint("10.244.0.2"))]), HERE))
     table.full()
     table.set("s7", of("s7", (service(ip="10.96.0.7"), [slice_of(endpoint("10.244.0.3"))]), HERE))
-    assert table.changes().splitlines() == [
-        "flush chain ip t svc-default/s7/tcp-80",
-        "add rule ip t svc-default/s7/tcp-80 meta l4proto tcp dnat ip to 10.244.0.3:8080",
+    assert sorted(table.changes().splitlines(), reverse=True) == [
+        "delete element ip t to-1 { 10.96.0.7 . tcp . 80 }",
+        "add element ip t to-1 { 10.96.0.7 . tcp . 80 : 10.244.0.3 . 8080 }",
         "add element ip t endpoints { 10.244.0.3 . 10.244.0.3 }",
     ]
 
@@ -136,20 +137,29 @@ def can_try_rules():
 
 @pytest.mark.live
 @pytest.mark.skipif(not can_try_rules(), reason="needs root, unshare and nft")
-def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build():
-    table, now, transactions = Table("t", TWO_NODES), {}, []
+def test_the_probe_is_taken_and_leaves_nothing():
+    assert in_kernel([probe("t")]) == ""
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not can_try_rules(), reason="needs root, unshare and nft")
+@pytest.mark.parametrize("draws_in_maps", [True, False])
+def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build(draws_in_maps):
+    here = replace(TWO_NODES, draws_in_maps=draws_in_maps)
+    table, now, transactions = Table("t", here), {}, []
     transactions.append(table.full())
     for changed in HISTORY:
         for name, wanted in changed.items():
-            now[name] = None if wanted is None else of(name, wanted, TWO_NODES)
+            now[name] = None if wanted is None else of(name, wanted, here)
             table.set(name, now[name])
         transactions.append(table.changes())
-    fresh = Table("t", TWO_NODES)
+    fresh = Table("t", here)
     for name, wanted in now.items():
         fresh.set(name, wanted)
     step_by_step, at_once = in_kernel(transactions), in_kernel([fresh.full()])
     assert sorted(step_by_step.splitlines()) == sorted(at_once.splitlines())
-    assert "goto svc-default/c/tcp-80" in at_once
+    assert "goto svc-default/b/tcp-80" in at_once
+    assert ("10.96.0.10 . tcp . 80 : 10.244.0.2 . 8080" in at_once) is draws_in_maps
     assert in_kernel([*transactions, removal("t")]) == ""
 
 

@@ -79,12 +79,18 @@ def _in_words(pod: Manifest, nodes: Iterable[Manifest], message: str) -> tuple[s
             if port.get("hostPort")
         ]
         return f"its host port {listed(ports)} is taken on every node", "use a Service, or another hostPort"
+    is_bound_to_a_place = "PersistentVolume's node affinity" in message or "volume node affinity" in message
+    if "anti-affinity" in message and is_bound_to_a_place:
+        return (
+            f"where its volume is there is a pod already that it must not be beside ({_brief(message)})",
+            "let that pod end first (the strategy Recreate of a Deployment, or a StatefulSet)",
+        )
     if "anti-affinity" in message:
         return (
             f"every node has a pod already that it must not be beside ({_brief(message)})",
             "add a node (holdfast up --nodes N), or make the anti-affinity a preference",
         )
-    if "PersistentVolume's node affinity" in message or "volume node affinity" in message:
+    if is_bound_to_a_place:
         return "its volume can be reached from another node only", kubectl(pod, f"describe pod {name_of(pod)}")
     return _brief(message), kubectl(pod, f"describe pod {name_of(pod)}")
 

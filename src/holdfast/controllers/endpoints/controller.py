@@ -9,6 +9,7 @@ from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
+from holdfast.api.discovery.listing import Listed, families_of, is_selecting, listed, relevant
 from holdfast.api.resource import Manifest
 from holdfast.client.informer import Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
@@ -16,12 +17,13 @@ from holdfast.controllers.actions import Plan
 
 from .legacy import ObservedEndpoints, plan_endpoints
 from .plan import MANAGED_BY, MANAGER, SERVICE_NAME, ObservedService, plan_slices
-from .pods import Listed, families_of, is_selecting, listed, relevant
 
 BY_LABEL, BY_SELECTOR, BY_SERVICE = "label", "selector", "service"
 ZONE = "topology.kubernetes.io/zone"
 MANY, TOGETHER_S = 100, 0.1
 """With more pods than this, changes that follow each other closely become one update (D32)."""
+LEGACY_TOGETHER_S = 0.5
+"""For Endpoints, which are one large object however little changes, and which neither routing nor DNS waits for."""
 
 
 def _labels_in(namespace: str, labels: Mapping[str, str] | None) -> list[str]:
@@ -60,15 +62,18 @@ class Selections:
         """Whether its pods are so many that their changes are better taken together."""
         return any(len(self._pods.by_index(BY_LABEL, pair)) > MANY for pair in _one_pair(service))
 
-    def follow(self, queue: WorkQueue) -> None:
-        """Adds services that changed, and those for whom a pod came, went or changed in what they see of it."""
+    def follow(self, queue: WorkQueue, together_s: float) -> None:
+        """Adds services that changed, and those for whom a pod came, went or changed in what they see of it.
+
+        Where its pods are many, what they do within `together_s` becomes one update.
+        """
 
         def on_pod(old: Manifest | None, new: Manifest | None) -> None:
             if old is not None and new is not None and relevant(old) == relevant(new):
                 return
             for pod in (old, new):
                 for service in self.services_of(pod) if pod is not None else ():
-                    queue.add_after(key_of(service), TOGETHER_S if self.are_many(service) else 0)
+                    queue.add_after(key_of(service), together_s if self.are_many(service) else 0)
 
         def on_service(old: Manifest | None, new: Manifest | None) -> None:
             service = new or old
@@ -126,7 +131,7 @@ class EndpointSliceController:
         self._slices = informers.of(ENDPOINT_SLICES)
         self._slices.add_index(BY_SERVICE, _service_of)
         self._selections, self._listings = Selections(informers), Listings()
-        self._selections.follow(queue)
+        self._selections.follow(queue, TOGETHER_S)
 
         def on_slice(old: Manifest | None, new: Manifest | None) -> None:
             for slice in (old, new):
@@ -172,7 +177,7 @@ class EndpointsController:
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._services, self._endpoints = informers.of(SERVICES), informers.of(ENDPOINTS)
         self._selections, self._listings = Selections(informers), Listings()
-        self._selections.follow(queue)
+        self._selections.follow(queue, LEGACY_TOGETHER_S)
 
         def on_endpoints(old: Manifest | None, new: Manifest | None) -> None:
             endpoints = new or old

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.api.core.endpoints import ENDPOINTS
+from holdfast.api.discovery.listing import Listed, Port, is_headless
 from holdfast.api.errors import Forbidden
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Create, Delete, Plan, Report, Update
 
 from .plan import HEADLESS
-from .pods import Listed, Port, is_headless
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 MANAGER = "endpoint-controller"

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
+from holdfast.api.discovery.listing import Listed, Port, families_of, is_headless
 from holdfast.api.errors import Forbidden
 from holdfast.api.resource import Manifest
 from holdfast.controllers.actions import Action, Create, Delete, Plan, Report, Update
-
-from .pods import Listed, Port, families_of, is_headless
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from holdfast.disks import Disk, images
@@ -14,7 +14,7 @@ from holdfast.disks.capability import Sizing, find_out
 from holdfast.disks.locking import locked
 
 from . import copies, marks
-from .effects import Backing, Cut
+from .effects import Backing, Cut, ShareWork
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
@@ -26,13 +26,23 @@ class LocalDirectories:
     """
 
     def __init__(
-        self, roots: Sequence[str], mount_table: Path = MOUNT_TABLE, *, may_size: bool = False, obstacle: str = ""
+        self,
+        roots: Sequence[str],
+        mount_table: Path = MOUNT_TABLE,
+        *,
+        may_size: bool = False,
+        obstacle: str = "",
+        empty_share: Callable[[ShareWork], Awaitable[None]] | None = None,
     ) -> None:
-        """`may_size` is whether nodes here can mount images; `obstacle` is why not, where that has to be told."""
+        """`may_size` is whether nodes here can mount images; `obstacle` is why not, where that has to be told.
+
+        `empty_share` does that part of `VolumeDirectories`, which needs an NFS client.
+        """
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._mount_table = mount_table
         self._sizing = None if may_size else Sizing(obstacle, grows_mounted=False)
         self._may_size = may_size
+        self._empty_share = empty_share
         self._taking = asyncio.Lock()
 
     async def backing(self, size_bytes: int) -> Backing:
@@ -104,6 +114,11 @@ class LocalDirectories:
 
     async def empty(self, path: str) -> None:
         await asyncio.to_thread(self._empty, path)
+
+    async def empty_share(self, work: ShareWork) -> None:
+        if self._empty_share is None:
+            raise OSError(errno.ENOSYS, "there is no NFS client")
+        await self._empty_share(work)
 
     def _create(self, path: str) -> None:
         self._require_below_root(path)

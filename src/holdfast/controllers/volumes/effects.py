@@ -32,12 +32,25 @@ class DirectoryWork:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareWork:
+    """An NFS server's export to be emptied (V55), and what follows."""
+
+    server: str
+    path: str
+    options: tuple[str, ...]
+    """Of mount."""
+    deadline_s: float
+    done: Plan
+    failed: Callable[[str], Plan]
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """API calls first, then the directory, then what its outcome asks for; all about `subject`."""
 
     subject: Manifest
     before: Plan
-    directory: DirectoryWork | None = None
+    directory: DirectoryWork | ShareWork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +133,6 @@ class VolumeDirectories(Protocol):
 
     async def empty(self, path: str) -> None:
         """Removes what is in the directory and keeps the directory itself, its mode and owner (V141)."""
+
+    async def empty_share(self, work: ShareWork) -> None:
+        """Removes what is in the export and keeps its root (V55, V57). TimeoutError if the deadline passes."""

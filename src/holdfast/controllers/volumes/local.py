@@ -20,7 +20,7 @@ from holdfast.controllers.runner import Controller, Runner
 from holdfast.world import Clock, World
 
 from .controller import BY_CLAIM, BY_CLASS, BY_SOURCE, claims_in, live_claim, pods_in, volumes_of
-from .effects import Backing, DirectoryWork, VolumeDirectories, Work
+from .effects import Backing, DirectoryWork, ShareWork, VolumeDirectories, Work
 from .origin import Lookups, find_origin
 from .provision import ObservedRequest, plan_provision, volume_name
 from .provisioners import LOCAL
@@ -60,16 +60,27 @@ class DirectoryRunner(Runner[T]):
         if work.directory is not None:
             is_done, outcome = await self._perform(work.directory)
             await self.carry_out(key, replace(outcome, subject=work.subject))
-            if is_done and work.directory.settles:
+            if is_done and isinstance(work.directory, DirectoryWork) and work.directory.settles:
                 await self._directories.settle(work.directory.path)
 
-    async def _perform(self, work: DirectoryWork) -> tuple[bool, Plan]:
+    async def _perform(self, work: DirectoryWork | ShareWork) -> tuple[bool, Plan]:
+        if isinstance(work, ShareWork):
+            return await self._empty(work)
         operation = getattr(self._directories, work.operation)
         try:
             result = await operation(work.path, *work.arguments)
         except OSError as error:
             return False, work.failed(f"{error.strerror or error}: {work.path}")
         return True, work.done_by(result) if work.done_by else work.done
+
+    async def _empty(self, work: ShareWork) -> tuple[bool, Plan]:
+        try:
+            await self._directories.empty_share(work)
+        except TimeoutError:
+            return False, work.failed("Pod was active on the node longer than the specified deadline")
+        except OSError as error:
+            return False, work.failed(str(error))
+        return True, work.done
 
 
 class LocalProvisioner:
@@ -150,7 +161,8 @@ class Reclaimer:
     """Deletes or recycles released volumes. Keys are volumes."""
 
     name = "persistentvolume-controller"
-    concurrency = 4
+    concurrency = 32
+    """More than elsewhere: a server that is away holds one of them for minutes (V55)."""
 
     def __init__(self, clock: Clock, root: str) -> None:
         """`root` is the directory for volumes, absolute."""

@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from holdfast.api import quantity
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
+from holdfast.api.storage.mount_options import mount_options
 from holdfast.controllers.actions import Action, Delete, Emit, Patch, Plan, Report
 
-from .effects import DirectoryWork, Work
+from .effects import DirectoryWork, ShareWork, Work
 from .places import is_sized, path_of
 from .plan import RESYNC_S, set_phase
 from .provision import FINALIZER
 from .provisioners import SERVED
 
 IN_TREE_FINALIZER = "kubernetes.io/pv-controller"
+
+RECYCLED_WITHIN_S, RECYCLED_WITHIN_S_PER_GI = 300.0, 30.0
 
 REMOVING = Plan("removing the volume's data")
 
@@ -116,18 +120,23 @@ def _plan_recycle(observed: ObservedRelease) -> Work:
         return Work(
             volume, Plan(message, (Emit(Report("Normal", "VolumeFailedRecycle", message)),), again_after_s=RESYNC_S)
         )
-    if not path:
-        return Work(volume, _failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now))
-    return Work(
-        volume,
-        Plan("emptying the volume"),
-        DirectoryWork(
-            "empty",
-            path,
-            _recycled(volume, now),
-            failed=lambda error: _failed(volume, "VolumeFailedRecycle", f"Recycle failed: {error}", now),
-        ),
-    )
+
+    def failed(error: str) -> Plan:
+        return _failed(volume, "VolumeFailedRecycle", f"Recycle failed: {error}", now)
+
+    emptying, recycled = Plan("emptying the volume"), _recycled(volume, now)
+    if path:
+        return Work(volume, emptying, DirectoryWork("empty", path, recycled, failed))
+    if share := volume["spec"].get("nfs"):
+        options, deadline_s = mount_options(volume), nfs_deadline_s(volume)
+        return Work(volume, emptying, ShareWork(share["server"], share["path"], options, deadline_s, recycled, failed))
+    return Work(volume, _failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now))
+
+
+def nfs_deadline_s(volume: Manifest) -> float:
+    """How long emptying may take: half a minute for each whole Gi, and five minutes at least (V55)."""
+    gibibytes = quantity.whole(volume["spec"]["capacity"]["storage"]) // (1 << 30)
+    return max(RECYCLED_WITHIN_S, RECYCLED_WITHIN_S_PER_GI * gibibytes)
 
 
 def _recycled(volume: Manifest, now: datetime) -> Plan:

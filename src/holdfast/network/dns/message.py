@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import dnslib
 
-from .records import NEGATIVE_TTL_S, TTL_S, Answer, Name, Record
+from .names import Name
+from .records import NEGATIVE_TTL_S, TTL_S, Answer, Record
 
 SMALLEST_UDP, LARGEST_UDP = 512, 4096
 OWN_UDP = 1232
@@ -147,9 +148,13 @@ def _data(record: Record) -> dnslib.RD:
             return dnslib.TXT(record.data[0])
 
 
+def soa_times() -> tuple[int, ...]:
+    """Serial number, and seconds: to refresh, to retry, to expire, to remember what does not exist."""
+    return (1, 7200, 1800, 86400, NEGATIVE_TTL_S)
+
+
 def _soa(domain: Name) -> dnslib.RR:
-    times = (1, 7200, 1800, 86400, NEGATIVE_TTL_S)
-    data = dnslib.SOA(_label(("ns", "dns", *domain)), _label(("hostmaster", *domain)), times)
+    data = dnslib.SOA(_label(("ns", "dns", *domain)), _label(("hostmaster", *domain)), soa_times())
     return dnslib.RR(_label(domain), dnslib.QTYPE.SOA, ttl=NEGATIVE_TTL_S, rdata=data)
 
 

@@ -5,7 +5,6 @@ Names are handled as tuples of lower-case labels. Every change costs as much as 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -13,15 +12,19 @@ from typing import Any, Literal
 
 from holdfast.api.resource import Manifest
 
+from .names import Name, address_of, name_of, undashed
+from .published import NOTHING, Endpoint, Port, Service, Slice, all_of, read_service, read_slice
+
 TTL_S = 5
 
 NEGATIVE_TTL_S = 0
 """Of what does not exist, carried by the SOA: a name is found the moment its endpoint is ready, since no resolver on
 the way remembers that it was not (D63, kubernetes#127259)."""
 
-Name = tuple[str, ...]
+MOST_TARGETS = 500
+"""Of a headless service, in one answer to SRV: more would fit into no message."""
+
 Type = Literal["A", "AAAA", "SRV", "CNAME", "PTR", "TXT", "SOA", "NS"]
-SERVICE_NAME = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +42,21 @@ class Answer:
     exists: bool
     records: Sequence[Record] = ()
     additional: Sequence[Record] = ()
+    is_cut: bool = False
+    """Whether there are more records than were asked for: these are some of them, at random."""
 
 
 NO_SUCH_NAME = Answer(False)
 NO_DATA = Answer(True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Port:
-    name: str
-    protocol: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    is_headless: bool
-    addresses: tuple[str, ...]
-    alias: str
-    ports: tuple[_Port, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    label: str
-    """Host name, else the address with dashes (D54)."""
-    addresses: tuple[str, ...]
-
-
 @dataclass(slots=True)
-class _Slice:
-    """The ready endpoints of one slice."""
+class _Ahead:
+    """What pods of one service say that its slices do not say yet."""
 
-    service: tuple[str, str]
-    ports: tuple[_Port, ...]
-    endpoints: dict[str, list[_Endpoint]] = field(default_factory=dict)
-    """By label."""
+    come: dict[Endpoint, None] = field(default_factory=dict)
+    """In order."""
+    gone: set[Endpoint] = field(default_factory=set)
 
 
 class Zone:
@@ -88,9 +70,10 @@ class Zone:
         self._random = random
         self._pod_exists = pod_exists
         self._namespaces: set[str] = set()
-        self._services: dict[tuple[str, str], _Service] = {}
-        self._slices: dict[str, _Slice] = {}
-        self._slices_of: dict[tuple[str, str], dict[str, _Slice]] = {}
+        self._services: dict[tuple[str, str], Service] = {}
+        self._slices: dict[str, Slice] = {}
+        self._slices_of: dict[tuple[str, str], dict[str, Slice]] = {}
+        self._ahead: dict[tuple[str, str], _Ahead] = {}
         self._reverse: dict[str, dict[tuple[str, ...], Name]] = {}
         """Address to names; each under the object and the name it is from."""
 
@@ -101,11 +84,12 @@ class Zone:
 
     def set_service(self, key: str, service: Manifest | None) -> None:
         namespace, _, name = key.partition("/")
-        for address in self._services.pop((namespace, name), _NONE).addresses:
+        for address in self._services.pop((namespace, name), NOTHING).addresses:
             self._drop_reverse(address, ("service", key))
         if service is None:
+            self._ahead.pop((namespace, name), None)
             return
-        made = self._services[namespace, name] = _service(service)
+        made = self._services[namespace, name] = read_service(service)
         for address in made.addresses:
             self._reverse.setdefault(address, {})["service", key] = self._service_name(namespace, name)
 
@@ -115,18 +99,60 @@ class Zone:
             del self._slices_of[old.service][key]
             if not self._slices_of[old.service]:
                 del self._slices_of[old.service]
-            for endpoint in _all_of(old):
+            for endpoint in all_of(old):
                 for address in endpoint.addresses:
                     self._drop_reverse(address, ("slice", key, endpoint.label))
-        made = _slice(slice) if slice is not None else None
+        made = read_slice(slice) if slice is not None else None
+        if made is not None:
+            self._slices[key] = made
+            self._slices_of.setdefault(made.service, {})[key] = made
+        for each in (old, made):
+            if each is not None and (ahead := self._ahead.get(each.service)) is not None:
+                told = ahead.come.keys() | ahead.gone
+                self._settle(each.service, [endpoint for endpoint in all_of(each) if endpoint in told])
         if made is None:
             return
-        self._slices[key] = made
-        self._slices_of.setdefault(made.service, {})[key] = made
-        for endpoint in _all_of(made):
+        for endpoint in all_of(made):
             name = (endpoint.label, *self._service_name(*made.service))
             for address in endpoint.addresses:
                 self._reverse.setdefault(address, {})["slice", key, endpoint.label] = name
+
+    def note(self, service: tuple[str, str], before: Iterable[Endpoint], after: Iterable[Endpoint]) -> None:
+        """A pod of the service was these endpoints, and is those; its slices will say so too."""
+        ahead = self._ahead.setdefault(service, _Ahead())
+        before, after = list(before), list(after)
+        for endpoint in before:
+            ahead.come.pop(endpoint, None)
+            ahead.gone.add(endpoint)
+        for endpoint in after:
+            ahead.gone.discard(endpoint)
+            ahead.come[endpoint] = None
+        self._settle(service, [*before, *after])
+
+    def _settle(self, service: tuple[str, str], endpoints: Iterable[Endpoint]) -> None:
+        """Forgets what the slices say too by now."""
+        ahead = self._ahead[service]
+        slices = self._slices_of.get(service, {}).values()
+        for endpoint in endpoints:
+            is_listed = any(endpoint in slice.endpoints.get(endpoint.label, ()) for slice in slices)
+            if is_listed:
+                ahead.come.pop(endpoint, None)
+            else:
+                ahead.gone.discard(endpoint)
+        if not ahead.come and not ahead.gone:
+            del self._ahead[service]
+
+    def _endpoints(self, service: tuple[str, str], label: str | None = None) -> list[Endpoint]:
+        """The service's, or those of them with the label: as pods say, else as slices do."""
+        slices = self._slices_of.get(service, {}).values()
+        if label is None:
+            found = [each for slice in slices for each in all_of(slice)]
+        else:
+            found = [each for slice in slices for each in slice.endpoints.get(label, ())]
+        if (ahead := self._ahead.get(service)) is None:
+            return found
+        stay = [each for each in found if each not in ahead.gone]
+        return stay + [each for each in ahead.come if label in (None, each.label)]
 
     def _drop_reverse(self, address: str, source: tuple[str, ...]) -> None:
         names = self._reverse.get(address)
@@ -144,14 +170,17 @@ class Zone:
         """Whether the zone is authoritative for the name: then nobody else is asked (D60)."""
         return name[-len(self.domain) :] == self.domain
 
-    def answer(self, name: Name, type: str) -> Answer:
-        """For a name that the zone contains. A CNAME is not followed here."""
+    def answer(self, name: Name, type: str, most: int | None = None) -> Answer:
+        """For a name that the zone contains. A CNAME is not followed here.
+
+        Of a headless service's addresses at most `most` are told, so that a large one costs no more than is sent.
+        """
         below = name[: -len(self.domain)]
         if not below:
             return self._apex(name, type)
         match below[-1]:
             case "svc":
-                return self._below_svc(name, below[:-1], type)
+                return self._below_svc(name, below[:-1], type, most)
             case "pod":
                 return self._below_pod(name, below[:-1], type)
         if below == ("dns-version",):
@@ -171,7 +200,7 @@ class Zone:
     def _apex(self, name: Name, type: str) -> Answer:
         return _of_type(type, [Record(name, "SOA", ()), Record(name, "NS", (("ns", "dns", *self.domain),))])
 
-    def _below_svc(self, name: Name, labels: Name, type: str) -> Answer:
+    def _below_svc(self, name: Name, labels: Name, type: str, most: int | None) -> Answer:
         if not labels:
             return NO_DATA
         namespace = labels[-1]
@@ -183,7 +212,7 @@ class Zone:
             return NO_SUCH_NAME
         match labels[:-2]:
             case ():
-                return self._service_itself(name, key, service, type)
+                return self._service_itself(name, key, service, type, most)
             case (label,) if label.startswith("_"):
                 return self._protocol_node(service, key, label)
             case (label,):
@@ -192,37 +221,55 @@ class Zone:
                 return self._srv(name, key, service, port[1:], protocol[1:], type)
         return NO_SUCH_NAME
 
-    def _service_itself(self, name: Name, key: tuple[str, str], service: _Service, type: str) -> Answer:
+    def _service_itself(
+        self, name: Name, key: tuple[str, str], service: Service, type: str, most: int | None
+    ) -> Answer:
         if service.alias:
             return Answer(True, [Record(name, "CNAME", (name_of(service.alias),))])
-        endpoints = [each for slice in self._slices_of.get(key, {}).values() for each in _all_of(slice)]
-        if service.is_headless and not endpoints:
+        if service.is_headless and not self._has_endpoints(key):
             return NO_SUCH_NAME  # D53
         if type == "SRV":
             return self._srv(name, key, service, None, "", type)
-        addresses = (
-            [address for each in endpoints for address in each.addresses] if service.is_headless else service.addresses
-        )
-        return _of_type(type, self._shuffled(_addresses(name, addresses)))
+        if not service.is_headless:
+            return _of_type(type, self._shuffled(_addresses(name, service.addresses)))
+        found = [
+            address for each in ("A", "AAAA") if type in (each, "ANY") for address in self._addresses_of(key, each)
+        ]
+        if most is not None and len(found) > most:
+            return Answer(True, _addresses(name, self._random.sample(found, most)), is_cut=True)
+        return Answer(True, self._shuffled(_addresses(name, found)))
 
-    def _protocol_node(self, service: _Service, key: tuple[str, str], label: str) -> Answer:
+    def _has_endpoints(self, service: tuple[str, str]) -> bool:
+        if service in self._ahead:
+            return bool(self._endpoints(service))
+        return any(slice.endpoints for slice in self._slices_of.get(service, {}).values())
+
+    def _addresses_of(self, service: tuple[str, str], type: str) -> list[str]:
+        """Of all endpoints."""
+        if service in self._ahead:
+            found = [address for each in self._endpoints(service) for address in each.addresses]
+            return [address for address in found if (":" in address) == (type == "AAAA")]
+        return [address for slice in self._slices_of.get(service, {}).values() for address in slice.addresses[type]]
+
+    def _protocol_node(self, service: Service, key: tuple[str, str], label: str) -> Answer:
         """`_tcp.web...` has no records but is the parent of some."""
         ports = {*service.ports, *(port for slice in self._slices_of.get(key, {}).values() for port in slice.ports)}
         return NO_DATA if any(f"_{port.protocol}" == label and port.name for port in ports) else NO_SUCH_NAME
 
     def _endpoint(self, name: Name, key: tuple[str, str], label: str, type: str) -> Answer:
-        found = [each for slice in self._slices_of.get(key, {}).values() for each in slice.endpoints.get(label, ())]
+        found = self._endpoints(key, label)
         if not found:
             return NO_SUCH_NAME
         addresses = dict.fromkeys(address for each in found for address in each.addresses)
         return _of_type(type, self._shuffled(_addresses(name, addresses)))
 
     def _srv(
-        self, name: Name, key: tuple[str, str], service: _Service, port: str | None, protocol: str, type: str
+        self, name: Name, key: tuple[str, str], service: Service, port: str | None, protocol: str, type: str
     ) -> Answer:
         """Of a headless service one for each ready endpoint, with the endpoint's port (D55, D73)."""
         if service.is_headless:
             targets = self._endpoint_targets(key, port, protocol)
+            targets = self._random.sample(targets, min(len(targets), MOST_TARGETS))
         else:
             own = self._service_name(*key)
             chosen = [each for each in service.ports if _is_asked_for(each, port, protocol)]
@@ -238,12 +285,13 @@ class Zone:
         self, key: tuple[str, str], port: str | None, protocol: str
     ) -> list[tuple[Name, int, tuple[str, ...]]]:
         own = self._service_name(*key)
+        gone = self._ahead[key].gone if key in self._ahead else ()
         found = {}
         for slice in self._slices_of.get(key, {}).values():
             for each in slice.ports:
                 if not _is_asked_for(each, port, protocol):
                     continue
-                for endpoint in _all_of(slice):
+                for endpoint in (endpoint for endpoint in all_of(slice) if endpoint not in gone):
                     target = (endpoint.label, *own)
                     found[target, each.number] = (target, each.number, endpoint.addresses)
         return list(found.values())
@@ -255,7 +303,7 @@ class Zone:
             return NO_SUCH_NAME
         if len(labels) == 1:
             return NO_DATA
-        address = _undashed(labels[0]) if len(labels) == 2 else ""
+        address = undashed(labels[0]) if len(labels) == 2 else ""
         if not address or not self._pod_exists(labels[1], address):
             return NO_SUCH_NAME
         return _of_type(type, _addresses(name, [address]))
@@ -265,86 +313,7 @@ class Zone:
         return records
 
 
-_NONE = _Service(False, (), "", ())
-
-
-def name_of(text: str) -> Name:
-    """The labels of a name in lower case, without the root."""
-    return tuple(label for label in text.lower().split(".") if label)
-
-
-def address_of(name: Name) -> str:
-    """The address behind a reverse name; empty if it is none."""
-    labels = name[:-2][::-1]
-    try:
-        if name[-2:] == ("in-addr", "arpa") and len(labels) == 4:
-            return str(ipaddress.IPv4Address(".".join(labels)))
-        if name[-2:] == ("ip6", "arpa") and len(labels) == 32 and all(len(label) == 1 for label in labels):
-            return str(ipaddress.IPv6Address(int("".join(labels), 16)))
-    except ValueError:
-        return ""
-    return ""
-
-
-def _service(service: Manifest) -> _Service:
-    spec = service["spec"]
-    is_alias = spec.get("type") == "ExternalName"
-    addresses = spec.get("clusterIPs") or [spec.get("clusterIP") or ""]
-    ports = (
-        _Port(each.get("name") or "", (each.get("protocol") or "TCP").lower(), each["port"])
-        for each in spec.get("ports") or ()
-    )
-    return _Service(
-        is_headless=spec.get("clusterIP") == "None",
-        addresses=tuple(_plain(each) for each in addresses if each and each != "None"),
-        alias=spec.get("externalName", "") if is_alias else "",
-        ports=tuple(ports),
-    )
-
-
-def _slice(slice: Manifest) -> _Slice | None:
-    service = (slice["metadata"].get("labels") or {}).get(SERVICE_NAME)
-    if not service or slice.get("addressType") == "FQDN":
-        return None
-    ports = (
-        _Port(each.get("name") or "", (each.get("protocol") or "TCP").lower(), each["port"])
-        for each in slice.get("ports") or ()
-        if each.get("port")
-    )
-    made = _Slice((slice["metadata"]["namespace"], service), tuple(ports))
-    for endpoint in slice.get("endpoints") or ():
-        if (endpoint.get("conditions") or {}).get("ready") is False:
-            continue
-        addresses = tuple(_plain(each) for each in endpoint["addresses"])
-        label = (endpoint.get("hostname") or _dashed(addresses[0])).lower()
-        made.endpoints.setdefault(label, []).append(_Endpoint(label, addresses))
-    return made
-
-
-def _all_of(slice: _Slice) -> Iterable[_Endpoint]:
-    for endpoints in slice.endpoints.values():
-        yield from endpoints
-
-
-def _plain(address: str) -> str:
-    """The one way to write it: IPv6 has many."""
-    return str(ipaddress.ip_address(address)) if ":" in address else address
-
-
-def _dashed(address: str) -> str:
-    return address.replace(".", "-").replace(":", "-")
-
-
-def _undashed(label: str) -> str:
-    for separator in (".", ":"):
-        try:
-            return str(ipaddress.ip_address(label.replace("-", separator)))
-        except ValueError:
-            continue
-    return ""
-
-
-def _is_asked_for(port: _Port, name: str | None, protocol: str) -> bool:
+def _is_asked_for(port: Port, name: str | None, protocol: str) -> bool:
     """None asks for every port, those without a name among them."""
     return name is None or (bool(name) and port.name == name and port.protocol == protocol)
 

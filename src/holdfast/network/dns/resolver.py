@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 
-from . import message
+from . import message, quick
 from .forward import Forwarder
 from .message import Question
 from .records import Answer, Zone
@@ -26,6 +26,8 @@ class Resolver:
 
     def answer(self, data: bytes, *, is_udp: bool) -> bytes | Awaitable[bytes] | None:
         """The answer, the promise of one, or None where none is due. Whatever the bytes, nothing is raised."""
+        if (reply := self._at_once(data, is_udp)) is not None:
+            return reply
         question = message.parse(data)
         if not isinstance(question, Question):
             return question
@@ -34,6 +36,16 @@ class Resolver:
         except Exception:
             log.exception("query failed name=%s type=%s", ".".join(question.name), question.type)
             return message.refuse(question, message.SERVFAIL)
+
+    def _at_once(self, data: bytes, is_udp: bool) -> bytes | None:
+        """The answer to a plain question for addresses in the zone; None for all others."""
+        query = quick.parse(data)
+        if query is None or not self._zone.contains(query.name) or not self._is_synced():
+            return None
+        limit = query.limit if is_udp else TCP_LIMIT
+        answer = self._zone.answer(query.name, query.type, quick.most(query, limit))
+        reply = quick.encode(query, data, answer, self._zone.domain)
+        return reply if reply is not None and len(reply) <= limit else None
 
     def _answer(self, question: Question, data: bytes, is_udp: bool) -> bytes | Awaitable[bytes]:
         is_own = self._zone.contains(question.name)

@@ -107,6 +107,7 @@ class Followed:
     """The zone, and what keeps it up to date."""
 
     def __init__(self, informers: Informers, world: World, domain: str) -> None:
+        from .ahead import follow
         from .records import Zone
 
         pods = informers.of(PODS)
@@ -120,6 +121,7 @@ class Followed:
             namespaces.subscribe(lambda old, new: self.zone.set_namespace(key_of(_one(old, new)), new is not None)),
             services.subscribe(lambda old, new: self.zone.set_service(key_of(_one(old, new)), new)),
             slices.subscribe(lambda old, new: self.zone.set_slice(key_of(_one(old, new)), new)),
+            follow(informers, self.zone),
         ]
 
     def resolver(self, forwarder: Forwarder) -> Resolver:

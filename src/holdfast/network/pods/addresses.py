@@ -10,8 +10,8 @@ from pathlib import Path
 _LAST = ".last"
 
 
-class NoAddressLeft(Exception):
-    """Every address of the node is in use."""
+class NoAddressLeft(OSError):
+    """Every address of the node is in use: the pod has to wait for one."""
 
 
 class Addresses:
@@ -66,7 +66,9 @@ class Addresses:
             candidate = IPv4Address(first + (start + step) % size)
             if candidate not in used:
                 return candidate
-        raise NoAddressLeft(f"no address left in {self._network}")
+        raise NoAddressLeft(
+            f"no address is free: pods have all {size} of {self._network}. The pod starts as soon as another leaves"
+        )
 
     def _write(self, name: str, text: str) -> None:
         temporary = self._directory / f".{name}.new"

@@ -1,6 +1,6 @@
 """Links, addresses and routes of pods, made through netlink (R80-R84). Blocking: to be called off the event loop.
 
-Every function may be repeated: what is there already is left as it is.
+Every function may be repeated: what is there already is left as it is. All raise OSError.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import errno
 import hashlib
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def attach(name: str, netns_path: str, address: IPv4Address, gateway: IPv4Addres
             netlink.link("add", ifname=name, kind="veth", peer=peer)
     linux.in_network_namespace(netns_path, lambda: _set_up_inside(address, gateway))
     with _netlink() as netlink:
-        index = netlink.link_lookup(ifname=name)[0]
+        index = _index(netlink, name)
         netlink.link("set", index=index, state="up")
         netlink.route("replace", dst=f"{address}/32", oif=index, prefsrc=str(gateway), scope=_SCOPE_LINK)
 
@@ -45,7 +45,7 @@ def pass_loopback(name: str) -> None:
 def _set_up_inside(address: IPv4Address, gateway: IPv4Address) -> None:
     """Runs in the pod's network namespace."""
     with _netlink() as netlink:
-        loopback, link = (netlink.link_lookup(ifname=name)[0] for name in ("lo", POD_SIDE))
+        loopback, link = _index(netlink, "lo"), _index(netlink, POD_SIDE)
         netlink.link("set", index=loopback, state="up")
         with _already_there():
             netlink.addr("add", index=link, address=str(address), prefixlen=32)
@@ -62,31 +62,44 @@ def detach(name: str) -> None:
                 netlink.link("del", index=index)
 
 
-def names() -> set[str]:
-    """The links of this kind that there are, of whatever cluster."""
+def add_gateway(address: IPv4Address, node: IPv4Network) -> None:
+    """Puts the node's own address on the loopback link, where it answers whatever link is asked on.
+
+    The node's other addresses lead there too, unless a pod has them: a pod that is gone is never looked for outside.
+    """
     with _netlink() as netlink:
-        found = (link.get_attr("IFLA_IFNAME") for link in netlink.get_links())
-        return {name for name in found if name and name.startswith("hf") and len(name) == 12}
+        loopback = _index(netlink, "lo")
+        with _already_there():
+            netlink.addr("add", index=loopback, address=str(address), prefixlen=32)
+        netlink.route("replace", dst=str(node), oif=loopback, prefsrc=str(address), scope=_SCOPE_LINK)
 
 
-def add_gateway(address: IPv4Address) -> None:
-    """Puts the node's own address on the loopback link, where it answers whatever link is asked on."""
-    with _netlink() as netlink, _already_there():
-        netlink.addr("add", index=netlink.link_lookup(ifname="lo")[0], address=str(address), prefixlen=32)
-
-
-def remove_gateway(address: IPv4Address) -> None:
-    with _netlink() as netlink, contextlib.suppress(_error()):
-        netlink.addr("del", index=netlink.link_lookup(ifname="lo")[0], address=str(address), prefixlen=32)
+def remove_gateway(address: IPv4Address, node: IPv4Network) -> None:
+    with _netlink() as netlink:
+        loopback = _index(netlink, "lo")
+        with contextlib.suppress(_error()):
+            netlink.route("del", dst=str(node), oif=loopback, scope=_SCOPE_LINK)
+        with contextlib.suppress(_error()):
+            netlink.addr("del", index=loopback, address=str(address), prefixlen=32)
 
 
 @contextlib.contextmanager
 def _netlink() -> Iterator[Any]:
-    """A netlink socket in the calling thread's network namespace."""
+    """A netlink socket in the calling thread's network namespace. What the kernel refuses is an OSError."""
     from pyroute2.iproute.linux import IPRoute
 
-    with IPRoute() as netlink:
-        yield netlink
+    try:
+        with IPRoute() as netlink:
+            yield netlink
+    except _error() as error:
+        raise OSError(error.code, str(error)) from error  # type: ignore[attr-defined]
+
+
+def _index(netlink: Any, name: str) -> int:
+    """Raises OSError if there is no such link, or none any more."""
+    for index in netlink.link_lookup(ifname=name):
+        return int(index)
+    raise OSError(errno.ENODEV, f"no link {name}")
 
 
 @contextlib.contextmanager

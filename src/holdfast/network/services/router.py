@@ -1,7 +1,7 @@
 """Keeps the kernel's rules in step with Services, EndpointSlices and the host ports of this machine's pods.
 
 Changes are collected for a moment and applied together, at the cost of what changed. A table that is not as it
-should be is replaced as a whole: at the start, when the kernel refuses a change, and when someone removed it.
+should be is replaced as a whole: at the start, when the kernel refuses a change, and when someone else changed it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ from .nftables import Nftables, firewalls, has_table, remembered
 from .routes import SERVICE_NAME, Route, host_routes, routes
 from .rules import Machine, fragment
 from .table import Table, removal
+from .tampering import NoNotices, Notices, Tampering, heard
 
 log = logging.getLogger(__name__)
 
 POD = "_pod/"
 """Before the key of a pod, among the keys of services: no namespace is called so."""
 COLLECT_S = 0.05
-LOOK_AFTER_S = 30.0
-"""How often it looks whether the table is still there: restarting a firewall removes every table."""
+LOOK_EVERY_S = 30.0
+"""How often it looks whether the table is still there, should the kernel not have told that it is gone."""
+REPAIR_EVERY_S = 2.0
+"""At most so often the table is put right: whoever changes it all the time must not keep this machine busy."""
 AT_ONCE = 50
 ROUTE_ATTEMPTS, ROUTE_RETRY_S = 20, 0.25
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
@@ -38,7 +41,17 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 class ServiceRouter:
     """The services of one cluster on one machine. `run` until cancelled, which leaves everything in place."""
 
-    def __init__(self, informers: Informers, world: World, nftables: Nftables, table: str, here: Machine) -> None:
+    def __init__(
+        self,
+        informers: Informers,
+        world: World,
+        nftables: Nftables,
+        table: str,
+        here: Machine,
+        notices: Notices | None = None,
+        link_notices: Notices | None = None,
+    ) -> None:
+        """`notices` are those of the table, `link_notices` of routes that went; the router closes both."""
         self.applied = 0
         """How many transactions the kernel has taken."""
         self._world = world
@@ -52,8 +65,17 @@ class ServiceRouter:
         self._pods = [informers.of(PODS, field_selector=f"spec.nodeName={node}") for node in here.nodes]
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
+        self._notices = notices or NoNotices()
+        self._tampering = Tampering(self._notices, self._wake.set)
+        self._link_notices = link_notices or NoNotices()
+        self._is_route_suspect = False
+        self._looked_at_s = self._repaired_at_s = self._routed_at_s = 0.0
 
     async def run(self) -> None:
+        with heard(self._notices, self._tampering.hear), heard(self._link_notices, self._hear_of_links):
+            await self._follow()
+
+    async def _follow(self) -> None:
         ends = (
             self._services.subscribe(lambda old, new: self._mark(key_of(new or old or {}))),
             self._slices.subscribe(self._slice_changed),
@@ -83,6 +105,12 @@ class ServiceRouter:
         key = POD + key_of(pod)
         if key in self._routes or (new is not None and host_routes(new)):
             self._mark(key)
+
+    def _hear_of_links(self) -> None:
+        if self._link_notices.drain() or self._link_notices.lost:
+            self._link_notices.lost = False
+            self._is_route_suspect = True
+            self._wake.set()
 
     def _mark(self, service: str) -> None:
         self._changed.add(service)
@@ -126,9 +154,12 @@ class ServiceRouter:
         await self._forget_flows(entrances)
         log.info("services are routed table=%s services=%s", self._table.name, len(self._routes))
         await self._route()
+        self._looked_at_s = self._world.clock.monotonic_s()
 
     async def _route(self) -> None:
         """Lets the host itself reach cluster addresses. The gateway may take a moment to be there."""
+        self._is_route_suspect = False
+        self._routed_at_s = self._world.clock.monotonic_s()
         for _ in range(ROUTE_ATTEMPTS):
             if machine.has_default_route():
                 return
@@ -149,14 +180,35 @@ class ServiceRouter:
             log.warning("cannot look for firewalls error=%r", str(error))
 
     async def _step(self) -> None:
-        """Waits for changes, or for the time to look whether the table is still there."""
+        """Waits for changes, or for the time to look whether all is as it was left."""
         try:
-            await asyncio.wait_for(self._wake.wait(), LOOK_AFTER_S)
+            # Not wait_for: that may lose a cancellation that comes together with the event.
+            async with asyncio.timeout(self._wait_s()):
+                await self._wake.wait()
         except TimeoutError:
-            await self._route()  # the way out may have gone meanwhile
+            pass
+        else:
+            await self._world.clock.sleep(COLLECT_S)
+            await self._apply_changes()
+        now_s = self._world.clock.monotonic_s()
+        if self._is_route_suspect and now_s - self._routed_at_s >= REPAIR_EVERY_S:
+            await self._route()
+        if self._tampering.is_suspected and now_s - self._repaired_at_s >= REPAIR_EVERY_S:
             await self._repair()
-            return
-        await self._world.clock.sleep(COLLECT_S)
+        if self._world.clock.monotonic_s() - self._looked_at_s >= LOOK_EVERY_S:
+            await self._look()
+
+    def _wait_s(self) -> float:
+        """Until there is something to do although nothing changes."""
+        now_s = self._world.clock.monotonic_s()
+        due_s = self._looked_at_s + LOOK_EVERY_S
+        if self._tampering.is_suspected:
+            due_s = min(due_s, self._repaired_at_s + REPAIR_EVERY_S)
+        if self._is_route_suspect:
+            due_s = min(due_s, self._routed_at_s + REPAIR_EVERY_S)
+        return max(0.0, due_s - now_s)
+
+    async def _apply_changes(self) -> None:
         entrances = await self._take()
         if text := self._table.changes():
             try:
@@ -166,20 +218,28 @@ class ServiceRouter:
                 await self._replace()
         await self._forget_flows(entrances)
 
-    async def _repair(self) -> None:
+    async def _look(self) -> None:
+        """For what the kernel does not tell, or has not told."""
+        self._looked_at_s = self._world.clock.monotonic_s()
+        await self._route()  # the way out may have gone meanwhile
         try:
-            if await asyncio.to_thread(has_table, self._nftables, self._table.name):
-                return
+            is_there = await asyncio.to_thread(has_table, self._nftables, self._table.name)
         except OSError as error:
             log.warning("cannot look for the table=%s error=%r", self._table.name, str(error))
             return
-        log.warning("someone removed the service rules; they are put back table=%s", self._table.name)
+        if not is_there:
+            await self._repair()
+
+    async def _repair(self) -> None:
+        log.warning("someone changed the service rules; they are put back table=%s", self._table.name)
         await self._replace()
+        self._repaired_at_s = self._world.clock.monotonic_s()
 
     async def _replace(self) -> None:
         """Again and again until the kernel takes it. Clients keep the endpoints they have (D45)."""
         delay_s = FIRST_RETRY_S
         clients = await asyncio.to_thread(self._remembered)
+        self._tampering.settle()
         while True:
             try:
                 await self._run(await asyncio.to_thread(self._table.full, clients))
@@ -202,12 +262,17 @@ class ServiceRouter:
 
     async def _run(self, text: str) -> None:
         """When it is cancelled it ends after the kernel has answered: nothing is set up behind who takes it down."""
+        self._tampering.begin()
         running = asyncio.ensure_future(asyncio.to_thread(self._nftables.run, text))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.gather(running, return_exceptions=True)
             raise
+        except OSError:
+            self._tampering.end(is_done=False)
+            raise
+        self._tampering.end(is_done=True)
         self.applied += 1
 
     async def _forget_flows(self, entrances: Entrances) -> None:

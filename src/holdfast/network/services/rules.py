@@ -1,7 +1,12 @@
 """Routes in nftables' words: what one service has in the table, and what all services share (R90-R93).
 
-A connection's first packet finds its service by one look-up in a map, whatever the number of services; all
-later packets follow the kernel's connection tracking.
+A connection's first packet finds its service by look-ups in maps, whatever the number of services; all later packets
+follow the kernel's connection tracking.
+
+Most services are nothing but elements of maps that all share: a cluster address and port, with endpoints chosen at
+random. Changing them costs the same whatever the number of services. Whoever wants more (affinity, traffic that keeps
+to its node, ports of the machine, a great many endpoints) has chains of its own; with every change of those the kernel
+goes through all rules, and libnftables through all chains.
 """
 
 from __future__ import annotations
@@ -16,11 +21,30 @@ MASQUERADE = 0x4000
 """A bit of the packet mark: the same bit, with the same meaning, as other Kubernetes proxies use."""
 
 FEW = 16
-"""Up to so many endpoints are a rule each. More are one rule with a map of its own, which is found at once, but the
-kernel looks at all such maps whenever it makes one."""
+"""Up to so many endpoints are found in shared maps, or are a rule each. More are one rule with a map of its own, which
+is found at once, but the kernel looks at all such maps whenever it makes one."""
 
 Key = tuple[str, str]
 """A map or set, and what is looked up in it."""
+
+_PORT = "ip daddr . meta l4proto . th dport"
+
+
+def _random(count: int) -> str:
+    """What is looked up in the map of services with so many endpoints: a port, and which of them."""
+    return f"{_PORT} . numgen random mod {count}" if count > 1 else _PORT
+
+
+def _plain(count: int) -> str:
+    """The map of services with so many endpoints."""
+    return f"to-{count}"
+
+
+_DRAWN = {_plain(count): f"typeof {_random(count)} : ip daddr . th dport;" for count in range(1, FEW + 1)}
+
+_FIND_ENDPOINT = tuple(
+    f"meta l4proto {{ tcp, udp, sctp }} dnat ip to {_random(count)} map @{_plain(count)}" for count in range(1, FEW + 1)
+)
 
 SHARED = {
     "services": "type ipv4_addr . inet_proto . inet_service : verdict;",
@@ -29,13 +53,14 @@ SHARED = {
     "refused": "type ipv4_addr . inet_proto . inet_service;",
     "refused-node-ports": "type inet_proto . inet_service;",
     "endpoints": "type ipv4_addr . ipv4_addr;",
+    **_DRAWN,
 }
 """The maps and sets that services put their elements in. An endpoint is there twice in one element: as what a
 connection goes to, and as what it comes from when a pod reaches itself."""
 
 
 def is_map(name: str) -> bool:
-    return SHARED[name].endswith("verdict;")
+    return " : " in SHARED[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +74,20 @@ class Machine:
     """This machine's nodes, and the range of each one's pods."""
     gateway: str
     """An address of this machine from which every pod can be reached."""
+    draws_in_maps: bool = True
+    """Whether nftables takes `probe` here. Without it every service has chains of its own."""
+
+
+def shared_sets(machine: Machine) -> dict[str, str]:
+    """Those of `SHARED` that this machine takes."""
+    return {name: declared for name, declared in SHARED.items() if machine.draws_in_maps or name not in _DRAWN}
+
+
+def probe(table: str) -> str:
+    """Leaves nothing, and is refused where maps cannot be asked for random numbers: by versions of nftables of old."""
+    maps = "\n".join(f"map {name} {{ {declared} }}" for name, declared in _DRAWN.items())
+    rules = "\n".join(_FIND_ENDPOINT)
+    return f"table ip {table} {{\n{maps}\nchain c {{\n{rules}\n}}\n}}\ndelete table ip {table}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +98,7 @@ class Fragment:
     sets: dict[str, str] = field(default_factory=dict)
     """Never changed: a set of another declaration has another name."""
     elements: dict[Key, str] = field(default_factory=dict)
-    """The verdict in maps, nothing in sets."""
+    """What maps lead to, a verdict or an endpoint; nothing in sets."""
 
 
 def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:
@@ -69,9 +108,28 @@ def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:
             made.elements["cluster-ips", route.cluster_ip] = ""
         for endpoint in route.endpoints:
             made.elements["endpoints", f"{endpoint.address} . {endpoint.address}"] = ""
-        _chains(made, route, machine)
-        _entries(made, route)
+        if machine.draws_in_maps and _is_plain(route):
+            _choices(made, route)
+        else:
+            _chains(made, route, machine)
+            _entries(made, route)
     return made
+
+
+def _is_plain(route: Route) -> bool:
+    """Whether it is all said by a cluster address and a few endpoints."""
+    is_only_inside = route.cluster_ip and not (route.node_port or route.external_ips)
+    is_any_endpoint = not (route.affinity_s or route.is_internal_local)
+    return bool(is_only_inside and is_any_endpoint and len(route.endpoints) <= FEW)
+
+
+def _choices(made: Fragment, route: Route) -> None:
+    """An element for each endpoint, all equally likely (D40); without any, the address alone refuses (D42)."""
+    count = len(route.endpoints)
+    entrance = f"{route.cluster_ip} . {route.protocol} . {route.port}"
+    for n, each in enumerate(route.endpoints):
+        key = f"{entrance} . {n}" if count > 1 else entrance
+        made.elements[_plain(count), key] = f"{each.address} . {each.port}"
 
 
 def _chains(made: Fragment, route: Route, machine: Machine) -> None:
@@ -184,8 +242,10 @@ def shared_chains(machine: Machine) -> dict[str, tuple[str, ...]]:
             "ip saddr 127.0.0.0/8 goto hide-client",
         ),
         "refuse": ("meta l4proto tcp reject with tcp reset", "reject with icmp port-unreachable"),
+        **({"find-endpoint": _FIND_ENDPOINT} if machine.draws_in_maps else {}),
         "find-service": (
-            "ip daddr . meta l4proto . th dport vmap @services",
+            f"{_PORT} vmap @services",
+            *(("ip daddr @cluster-ips jump find-endpoint",) if machine.draws_in_maps else ()),
             "fib daddr type local meta l4proto . th dport vmap @node-ports",
         ),
         "find-unserved": (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from .rules import SHARED, Fragment, Key, Machine, is_map, shared_chains
+from .rules import SHARED, Fragment, Key, Machine, is_map, shared_chains, shared_sets
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -65,7 +65,7 @@ class Table:
         """Replaces the table, whatever is there, in one transaction; `remembered` is what goes into `sets` again."""
         self._forget()
         elements = {key: self._element(key) or "" for key in self._claims}
-        sets, chains = {**SHARED, **self._sets}, {**shared_chains(self._machine), **self._chains}
+        sets, chains = {**shared_sets(self._machine), **self._sets}, {**shared_chains(self._machine), **self._chains}
         return "\n".join(
             [
                 f"table ip {self.name}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from holdfast.api.resource import Manifest
 from holdfast.node.pod import Pod
@@ -86,6 +86,14 @@ class Plugin(Protocol):
 
         Raises OSError; the caller tries again.
         """
+
+
+@runtime_checkable
+class Sweeping(Protocol):
+    """A plugin that has more on the machine than the volumes of pods."""
+
+    async def sweep(self) -> None:
+        """Takes away what no volume needs. Raises OSError."""
 
 
 def mounted_names(pod: Pod) -> set[str]:

@@ -13,7 +13,7 @@ from holdfast.client import Client
 from holdfast.node.pod import Pod
 from holdfast.world import World
 
-from . import Mounted, MountFailure, Plugin, Source, atomic, volumes_of
+from . import Mounted, MountFailure, Plugin, Source, Sweeping, atomic, bounded, volumes_of
 from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
 from .ownership import give_to_group
@@ -21,6 +21,9 @@ from .removal import mounts_below, remove_tree
 from .sized import SizedVolumes
 from .sources import claim_of, resolve
 from .usage import VolumeUse, measure
+
+MAY_HANG = frozenset({"nfs"})
+"""Kinds of volumes that nobody looks at but in a child process."""
 
 MEASURED = frozenset({"emptyDir", "persistentVolumeClaim", "ephemeral"})
 
@@ -47,7 +50,9 @@ class Volumes:
         self._node = node
         self._sources: dict[str, dict[str, Source]] = {}
         self._empty_in_memory = EmptyDir(is_in_memory=True)
+        # First those whose mounts may hang: they are taken away before anybody else looks at them.
         self._plugins: dict[str, Plugin] = {
+            **{kind: plugin for kind, plugin in (plugins or {}).items() if kind in MAY_HANG},
             "emptyDir": EmptyDir(is_in_memory=False),
             "hostPath": HostPath(),
             "local": Local(),
@@ -97,7 +102,10 @@ class Volumes:
             claim = source.claim["metadata"]["name"] if source.claim else ""
             in_memory = not claim and self._plugin(source).is_in_memory
             place = self._place(pod.uid, source)
-            use = await asyncio.to_thread(measure, source.name, place, claim=claim, is_in_memory=in_memory)
+            if source.kind in MAY_HANG:
+                use = await bounded.measure(source.name, place, claim=claim)
+            else:
+                use = await asyncio.to_thread(measure, source.name, place, claim=claim, is_in_memory=in_memory)
             if use is not None:
                 found.append(use)
         return found
@@ -124,6 +132,12 @@ class Volumes:
             remove_tree(top)
             with suppress(OSError):
                 top.parent.rmdir()  # the disk's holds more, which goes with the pod
+
+    async def sweep(self) -> None:
+        """Takes away what an agent that was killed had begun to mount for nobody."""
+        for plugin in self._plugins.values():
+            if isinstance(plugin, Sweeping):
+                await plugin.sweep()
 
     async def _detach(self, point: Path) -> None:
         for plugin in self._plugins.values():
@@ -194,3 +208,5 @@ class ImaginedVolumes:
         return []
 
     async def unmount(self, pod_uid: str) -> None: ...
+
+    async def sweep(self) -> None: ...

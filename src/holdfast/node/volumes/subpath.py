@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import stat
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+NO_SUBPATH = 3
+"""Exit status of this module as a program: the output says why."""
 
 
 class SubpathFailure(Exception):
@@ -66,3 +72,23 @@ def _make(root: str, names: tuple[str, ...], is_read_only: bool) -> None:
             directory = below
     finally:
         os.close(directory)
+
+
+def main(given: Sequence[str]) -> int:
+    """`resolve` as a program, for volumes that may hang."""
+    parser = argparse.ArgumentParser(prog="python -m holdfast.node.volumes.subpath")
+    parser.add_argument("volume", type=Path)
+    parser.add_argument("subpath")
+    parser.add_argument("--read-only", action="store_true")
+    arguments = parser.parse_args(given)
+    try:
+        found = resolve(arguments.volume, arguments.subpath, is_read_only=arguments.read_only)
+    except SubpathFailure as failure:
+        sys.stdout.write(f"{failure}\n")
+        return NO_SUBPATH
+    sys.stdout.buffer.write(os.fsencode(found) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -59,12 +59,23 @@ def _wake(cluster: Cluster) -> None:
 
 def _make_whole(cluster: Cluster, shape: Shape) -> None:
     """There is a set, its template is healthy, and no pod is kept from it."""
-    cluster.run_until(lambda: not _is_going(cluster), LONGEST_S)
+    _see_it_go(cluster)
     if cluster.get(STATEFUL_SETS, NAME) is None:
         cluster.apply(shape.manifest())
     set_image(cluster, GOOD_IMAGES[0])
     for pod in cluster.objects(PODS, "default"):
         relabel(cluster, pod["metadata"]["name"], LABELS)
+
+
+def _see_it_go(cluster: Cluster) -> None:
+    """A set that is being deleted waits for claims, and these for pods that may be nobody's (S115, S61)."""
+    end_s = cluster.time_s + LONGEST_S
+    while _is_going(cluster) and cluster.time_s < end_s:
+        for pod in _pods(cluster).values():
+            if not pod.is_terminating and _claims_go(cluster, pod):
+                cluster.delete(PODS, pod.name)
+        cluster.run_for(PATIENCE_S)
+    cluster.run_until(lambda: not _is_going(cluster), PATIENCE_S)
 
 
 def _is_going(cluster: Cluster) -> bool:

@@ -15,6 +15,7 @@ import pytest
 
 from holdfast.node.images.loading import load
 from holdfast.node.runtime import ContainerResources, ContainerState, ImageMissing, Mount, RunsAs, RuntimeFailure, User
+from holdfast.node.runtime.oci import containers
 
 pytestmark = pytest.mark.live
 
@@ -629,6 +630,26 @@ async def test_a_container_whose_supervisor_was_killed_is_ended_and_its_code_kno
     ended = await node.ended(record)
     assert ended.exit_code == 137
     assert "supervisor" in ended.message
+
+
+async def test_n45_a_container_that_dies_before_its_program_starts_is_a_start_error(node, monkeypatch):
+    """Nobody is there then for the runtime to tell that it may begin: it waits for ever, now and then."""
+    run = containers.run
+
+    async def too_late(command, **options):
+        if "start" in command:
+            os.kill(int((node.top / "run" / "c" / command[-1] / "pid").read_text()), signal.SIGKILL)
+            command = ["sleep", "1000"]
+        return await run(command, **options)
+
+    monkeypatch.setattr(containers, "run", too_late)
+    async with asyncio.timeout(20):
+        with pytest.raises(RuntimeFailure, match="ended before its program was started"):
+            await node.start(FOREVER)
+    (record,) = node.runtime.containers()
+    assert (record.state, record.exit_code, record.reason) == (ContainerState.EXITED, 128, "StartError")
+    monkeypatch.undo()
+    assert (await node.start("echo again", attempt=1)).state is ContainerState.RUNNING
 
 
 async def test_n45_n199_after_a_reboot_everything_counts_as_ended(node, monkeypatch):

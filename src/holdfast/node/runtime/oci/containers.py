@@ -31,7 +31,10 @@ from holdfast.world import Clock
 
 EXIT_RECORD_DEADLINE_S = 5.0
 """How long a supervisor may take to write down an exit that the kernel has reported."""
+AFTER_END_S = 2.0
+"""How long the runtime may take to say that it has started what has ended already."""
 START_ERROR = 128
+_DIED = "the container ended before its program was started"
 _KILLED = 137
 _LOST_IN_REBOOT = 255
 
@@ -181,12 +184,30 @@ class Containers:
         )
         stored = msgspec.structs.replace(stored, process=supervised.container, supervisor=supervised.supervisor)
         self.keep(stored)
-        done = await run([*self._runtime, "start", stored.id])
-        if done.exit_code != 0:
-            raise RuntimeFailure("RunContainerError", done.text)
+        await self._begin(stored)
         stored = msgspec.structs.replace(stored, started=self._clock.now())
         self.keep(stored)
         return stored
+
+    async def _begin(self, stored: StoredContainer) -> None:
+        """Lets the program start. Raises RuntimeFailure; the runtime waits for ever for a container that has died."""
+        process = open_process(stored.process) if stored.process else None
+        if process is None:
+            raise RuntimeFailure("RunContainerError", _DIED)
+        beginning = asyncio.ensure_future(run([*self._runtime, "start", stored.id]))
+        ended = asyncio.ensure_future(wait_readable(process))
+        try:
+            await asyncio.wait({beginning, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({beginning}, timeout=AFTER_END_S)
+        finally:
+            for task in (beginning, ended):
+                task.cancel()
+            await asyncio.gather(beginning, ended, return_exceptions=True)
+            os.close(process)
+        if beginning.cancelled():
+            raise RuntimeFailure("RunContainerError", _DIED)
+        if (done := beginning.result()).exit_code != 0:
+            raise RuntimeFailure("RunContainerError", done.text)
 
     async def update(self, identifier: str, resources: ContainerResources) -> None:
         """Raises RuntimeFailure. Without control groups there is nothing to change but the record."""

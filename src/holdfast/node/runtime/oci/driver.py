@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +58,7 @@ class Network(Protocol):
 
     async def detach(self, pod_uid: str) -> None: ...
 
-    async def recover(self, live: Sequence[str]) -> None: ...
+    async def recover(self, live: Mapping[str, str]) -> None: ...
 
 
 class Images(Protocol):
@@ -147,7 +147,8 @@ class OciRuntime:
             else:
                 self._sandboxes[stored.spec.pod_uid] = stored
         await self._containers.recover()
-        await self._network.recover([uid for uid in self._sandboxes if self._is_healthy(uid)])
+        live = {uid: self._place(uid).network_namespace for uid in self._sandboxes if self._is_healthy(uid)}
+        await self._network.recover(live)
 
     async def close(self) -> None:
         await self._containers.close()

@@ -1,0 +1,83 @@
+"""The pods' network in the kernel: what somebody takes away, who is gone, and what the kernel tells of it (D51)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from holdfast.network.pods import masquerade, state
+
+from .in_namespace import SCENARIOS
+
+SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
+TABLE = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+lo\t0003F40A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+hf0\t0203F40A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
+hf1\t0303F40A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
+"""
+NODE = IPv4Network("10.244.3.0/24")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "route"
+    path.write_text(TABLE)
+    return path
+
+
+def test_a_pod_is_cut_off_without_its_link_while_it_is_down_and_without_its_route(tmp_path: Path, table: Path) -> None:
+    for name, flags in (("hf0", "0x1003"), ("hf1", "0x1002"), ("hf2", "0x1003")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flags").write_text(f"{flags}\n")
+    links = {f"hf{n}": IPv4Address(f"10.244.3.{n + 2}") for n in range(4)}
+    assert state.broken(links, table, tmp_path) == ["hf1", "hf2", "hf3"]
+    moved = {"hf0": IPv4Address("10.244.3.9")}
+    assert state.broken(moved, table, tmp_path) == ["hf0"]
+
+
+def test_whether_unused_addresses_lead_to_loopback(table: Path) -> None:
+    assert state.loops(NODE, table)
+    assert not state.loops(IPv4Network("10.244.4.0/24"), table)
+
+
+def can_have_namespaces() -> bool:
+    return os.geteuid() == 0 and all(
+        shutil.which(each, path=SEARCH) for each in ("unshare", "setpriv", "nft", "ip", "sysctl")
+    )
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not can_have_namespaces(), reason="needs root, util-linux, nft, ip and sysctl")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_in_a_namespace_of_its_own(scenario: str) -> None:
+    program = Path(__file__).with_name("in_namespace.py")
+    inside = f"mount -t sysfs none /sys && exec {sys.executable} -W error {program} {scenario}"
+    command = ["unshare", "--net", "--mount", "sh", "-c", inside]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PATH": SEARCH})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_kernel_that_cannot_refuse_everywhere_gets_all_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def nft(*arguments: str, text: str = "") -> str:
+        looped = text.partition("chain looped {")[2].partition("}")[0]
+        if "goto refuse" in looped:
+            raise OSError("nft: Could not process rule: Operation not supported")
+        taken.append(text)
+        return ""
+
+    monkeypatch.setattr(masquerade, "_nft", nft)
+    monkeypatch.setattr(masquerade, "forwards", lambda: True)
+    masquerade.install("t", IPv4Network("10.244.0.0/16"))
+    (text,) = taken
+    assert "masquerade" in text
+    assert 'ip daddr 10.244.0.0/16 oifname != "hf*" goto refuse' in text
