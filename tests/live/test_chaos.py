@@ -203,7 +203,9 @@ def check_ledger(cluster, directory: Path) -> int:
     login = f"PGPASSWORD={ledger.PASSWORD} psql -qAtX -h 127.0.0.1 -U app shop"
     question = "SELECT run, client, count(*), max(n) FROM entries GROUP BY 1, 2"
     promised = ledger.acknowledged(directory)  # before the database is asked: it goes on
-    rows = cluster.kubectl("exec", "bank-0", "--", "sh", "-c", f'{login} -c "{question}"')
+    asked = ("exec", "bank-0", "--", "sh", "-c", f'{login} -c "{question}"')
+    # Agents that were just started have a moment until they listen.
+    rows = cluster.until("the bank answers", lambda: cluster.kubectl(*asked, check=False).stdout)
     kept = ledger.recorded(rows)
     lost = {key: (count, kept.get(key, 0)) for key, count in promised.items() if kept.get(key, 0) < count}
     assert not lost, f"promised and kept, by run and client: {lost}"

@@ -90,7 +90,8 @@ class Shares:
 def test_v55_what_emptying_came_to_decides_what_follows(error, message):
     runner = DirectoryRunner.__new__(DirectoryRunner)
     runner._directories = Shares(error)
-    outcome = asyncio.run(runner._perform(plan(released()).directory))
+    is_done, outcome = asyncio.run(runner._perform(plan(released()).directory))
+    assert is_done == (error is None)
     told = outcome.actions[-1].patch["status"]
     assert (told["phase"], told["message"]) == (("Failed", message) if message else ("Available", None))
 
