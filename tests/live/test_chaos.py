@@ -186,8 +186,18 @@ def come_to_rest(cluster, work: Work, killer: Killer) -> None:
         time.sleep(0.5)
     assert not left
     for ordinal in range(work.replicas):
-        said = cluster.kubectl("exec", f"web-{ordinal}", "--", "sh", "-c", "cat /data/twice 2>/dev/null || true")
+        said = ask(cluster, f"web-{ordinal}", "cat /data/twice 2>/dev/null || true")
         assert not said, f"two of one identity ran at once: {said}"
+
+
+def ask(cluster, pod: str, command: str) -> str:
+    """What it prints. Agents that were just started have a moment until they listen."""
+
+    def answer():
+        done = cluster.kubectl("exec", pod, "--", "sh", "-c", command, check=False)
+        return done if done.returncode == 0 else None
+
+    return cluster.until(f"{pod} answers", answer).stdout
 
 
 def is_ready(pod) -> bool:
@@ -203,14 +213,12 @@ def check_ledger(cluster, directory: Path) -> int:
     login = f"PGPASSWORD={ledger.PASSWORD} psql -qAtX -h 127.0.0.1 -U app shop"
     question = "SELECT run, client, count(*), max(n) FROM entries GROUP BY 1, 2"
     promised = ledger.acknowledged(directory)  # before the database is asked: it goes on
-    asked = ("exec", "bank-0", "--", "sh", "-c", f'{login} -c "{question}"')
-    # Agents that were just started have a moment until they listen.
-    rows = cluster.until("the bank answers", lambda: cluster.kubectl(*asked, check=False).stdout)
+    rows = ask(cluster, "bank-0", f'{login} -c "{question}"')
     kept = ledger.recorded(rows)
     lost = {key: (count, kept.get(key, 0)) for key, count in promised.items() if kept.get(key, 0) < count}
     assert not lost, f"promised and kept, by run and client: {lost}"
     check = f"PGPASSWORD={ledger.PASSWORD} pg_amcheck --install-missing -h 127.0.0.1 -U app shop"
-    cluster.kubectl("exec", "bank-0", "--", "sh", "-c", check)
+    ask(cluster, "bank-0", check)
     return sum(promised.values())
 
 
