@@ -146,7 +146,7 @@ class PodWorker:
     def uses_resources(self) -> bool:
         """Whether what the pod asks for counts against the node: as long as something of it runs, or is to run."""
         is_rejected = self._verdict is not None and self._verdict.is_rejection
-        return not (self.stopped.is_set() or self._is_gone or is_rejected)
+        return not (self._is_stopped or self.stopped.is_set() or self._is_gone or is_rejected)
 
     def another_left(self) -> None:
         """What this pod waits for may be free now: resources, or an address."""
