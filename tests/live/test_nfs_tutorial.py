@@ -20,7 +20,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "clients"))
-from kubectls import every_kubectl
+from kubectls import old_and_new
 from nfs_server import NfsServer, missing
 
 TUTORIALS = Path(os.environ.get("HOLDFAST_TEST_TUTORIALS") or Path(__file__).parents[3] / "shared" / "tutorials")
@@ -56,7 +56,7 @@ def page():
     shutil.rmtree(directory)
 
 
-@pytest.fixture(params=every_kubectl())
+@pytest.fixture(params=old_and_new())
 def kubectl(cluster, request):
     program = request.getfixturevalue(request.param) if isinstance(request.param, str) else request.param
 

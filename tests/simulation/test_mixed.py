@@ -21,7 +21,7 @@ from holdfast.simulation.mixed.story import KINDS, Story, draw, read
 from holdfast.simulation.scenarios import play, watch
 from holdfast.world import SystemClock
 
-ONCE_BROKEN = (97, 978, 4044, 5163, 6421, 6909)
+ONCE_BROKEN = (97, 978, 4044, 5163, 6421, 6909, 7338)
 """These found something in ten thousand: an ending that was too hasty or that forgot to look, or a bug."""
 
 

@@ -97,7 +97,11 @@ class Witness:
 
     def running_pods(self) -> list[str]:
         """`namespace/name` of each pod of which a container runs, by the word of the machines."""
-        return [identity for identity in self._identities if any(self._running(identity))]
+        return [
+            identity
+            for identity, uids in self._identities.items()
+            if any(node.runs(uid) for uid in uids for node in self._nodes)
+        ]
 
     def check(self) -> None:
         """Raises InvariantBroken."""
