@@ -122,7 +122,8 @@ def test_delete_with_grace_and_by_force(kubectl, web):
     uid = ("get", "pod", "web-1", "-o", "jsonpath={.metadata.uid}")
     before = kubectl(*uid)
     # Not waited for: kubectls wait by name for what they list a moment later, and that may be the next pod already.
-    assert kubectl("delete", "pod", "web-1", "--grace-period=1", "--wait=false") == f'pod "web-1" deleted{kubectl.from_namespace}\n'
+    deleted = kubectl("delete", "pod", "web-1", "--grace-period=1", "--wait=false")
+    assert deleted == f'pod "web-1" deleted{kubectl.from_namespace}\n'
     deadline = time.monotonic() + 20
     while kubectl(*uid, check=False).stdout in ("", before):
         assert time.monotonic() < deadline
