@@ -7,6 +7,8 @@ from typing import Any
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.event import EVENTS
 from holdfast.api.core.secret import SECRETS
+from holdfast.controllers.garbage.controller import GarbageCollector
+from holdfast.controllers.garbage.plan import Object, ObservedObject, Owner
 from holdfast.simulation.cluster import simulate
 from holdfast.simulation.faults import Faults
 
@@ -137,3 +139,18 @@ def test_w86_a_view_that_lags_deletes_nothing_whose_owner_is_orphaning_by_now():
             cluster.delete(CONFIG_MAPS, "a", propagation="Orphan")
             cluster.run_for(60)
             assert names(cluster) == ["child"]
+
+
+def test_nobody_is_asked_about_the_owners_of_what_is_on_its_way_out_already():
+    """Each of a set's pods changes several times as it goes."""
+    with simulate(0, nodes=0) as cluster:
+        owner = make(cluster, thing("a"))
+        make(cluster, thing("child", owner, finalizers=["a.example/x"]))
+        cluster.delete(CONFIG_MAPS, "a", propagation="Foreground")
+        cluster.run_for(2)
+        collector = GarbageCollector()
+        of = Object(CONFIG_MAPS, cluster.get(CONFIG_MAPS, "child"))
+        assert of.is_going
+        reference = of.metadata["ownerReferences"][0]
+        observed = ObservedObject(of, [(reference, Owner.WAITING)])
+        assert cluster.do(collector.verify(observed, client=None)) is observed

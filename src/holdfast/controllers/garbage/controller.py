@@ -120,7 +120,7 @@ class GarbageCollector:
 
         An owner that is missing from the view may be there; one that waits for its dependents may let them go by now.
         """
-        if all(owner not in _FATAL for _, owner in observed.owners):
+        if observed.object.is_going or all(owner not in _FATAL for _, owner in observed.owners):
             return observed
         return await self._confirm(observed, client)
 
