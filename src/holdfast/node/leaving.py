@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -51,18 +50,3 @@ async def delete_object(shared: Shared, pod: Pod, is_gone: Callable[[], bool]) -
             log.debug("pod not removed pod=%s error=%s", pod.key, error)
             await shared.world.clock.sleep(delay_s)
             delay_s = min(delay_s * 2, LONGEST_DELETION_RETRY_S)
-
-
-async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None], farewell_s: float = 0.0) -> None:
-    """Works until that is done, or given up since the event is set and so much more time has passed."""
-    working = asyncio.ensure_future(work)
-    waiting = asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait({working}, timeout=farewell_s)
-    finally:
-        for task in (working, waiting):
-            task.cancel()
-        await asyncio.wait({working, waiting})
-    if not working.cancelled():
-        working.result()

@@ -15,7 +15,8 @@ from typing import Any, assert_never
 from holdfast.api.errors import ApiError
 
 from .allocation import Allocation
-from .leaving import Step, delete_object, unless, until_done
+from .giving_up import unless
+from .leaving import Step, delete_object, until_done
 from .lookout import Lookout
 from .memory import ContainerMemory
 from .observed import Observed, Verdict
@@ -248,23 +249,13 @@ class PodWorker:
 
     async def _unless_ending(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Does it, unless the pod is to end meanwhile: then it is given up where it stands."""
-        work = asyncio.ensure_future(coroutine)
-        ending = asyncio.ensure_future(self._ending.wait())
         try:
-            await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ending.cancel()
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
-        if work.done() and not work.cancelled():
-            try:
-                work.result()
-            except Exception as error:
-                # One pod's trouble must not end the agent; the step is tried again (N80).
-                log.exception("sync failed pod=%s", self.pod.key)
-                self._shared.tell(self.pod, "Warning", "FailedSync", f"error syncing pod: {error}")
-                await self._pause(self._shared.world.random.uniform(10, 15))
+            await unless(self._ending.wait(), coroutine)
+        except Exception as error:
+            # One pod's trouble must not end the agent; the step is tried again (N80).
+            log.exception("sync failed pod=%s", self.pod.key)
+            self._shared.tell(self.pod, "Warning", "FailedSync", f"error syncing pod: {error}")
+            await self._pause(self._shared.world.random.uniform(10, 15))
 
     async def _pause(self, again_after_s: float | None) -> None:
         world, config = self._shared.world, self._shared.config
@@ -342,7 +333,7 @@ class PodWorker:
         self._publish()
         # With the sandbox go the records of how containers ended: by then the API knows (N197). A node that is stopped
         # does not wait for an API that may have been stopped before.
-        await unless(self._shutting_down, self._status.flush())
+        await unless(self._shutting_down.wait(), self._status.flush())
         await self._until_done(self._shared.runtime.remove_sandbox, "sandbox not removed")
         self._rounds.keep(set())
         self._publish()
@@ -354,7 +345,7 @@ class PodWorker:
         """
         await self._until_done(self._shared.volumes.unmount, "volumes not unmounted")
         self.reclaimed.set()
-        await unless(self._shutting_down, self._until_gone(), farewell_s=LONGEST_FAREWELL_S)
+        await unless(self._shutting_down.wait(), self._until_gone(), farewell_s=LONGEST_FAREWELL_S)
         if self._is_gone:
             await self._until_done(self._remove_files, "files not removed")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast.node.giving_up import unless
 from holdfast.node.runtime import ContainerResources, ContainerState, ExitListener, RuntimeFailure
 from holdfast.node.runtime.oci import records, rootfs
 from holdfast.node.runtime.oci.cgroups import Groups
@@ -194,19 +195,14 @@ class Containers:
         process = open_process(stored.process) if stored.process else None
         if process is None:
             raise RuntimeFailure("RunContainerError", _DIED)
-        beginning = asyncio.ensure_future(run([*self._runtime, "start", stored.id]))
-        ended = asyncio.ensure_future(wait_readable(process))
         try:
-            await asyncio.wait({beginning, ended}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({beginning}, timeout=AFTER_END_S)
+            begin = run([*self._runtime, "start", stored.id])
+            done = await unless(wait_readable(process), begin, farewell_s=AFTER_END_S)
         finally:
-            for task in (beginning, ended):
-                task.cancel()
-            await asyncio.gather(beginning, ended, return_exceptions=True)
             os.close(process)
-        if beginning.cancelled():
+        if done is None:
             raise RuntimeFailure("RunContainerError", _DIED)
-        if (done := beginning.result()).exit_code != 0:
+        if done.exit_code != 0:
             raise RuntimeFailure("RunContainerError", done.text)
 
     async def update(self, identifier: str, resources: ContainerResources) -> None:
