@@ -90,3 +90,10 @@ def test_canonical_form_keeps_the_value_and_is_stable(number: int, suffix: str) 
     }[suffix]  # fmt: skip
     assert Fraction(quantity.parse(text)) == number * scale
     assert quantity.canonical(text) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (512, "512"), (1 << 30, "1Gi"), (1000 << 10, "1000Ki"), (2 << 50, "2Pi")]
+)
+def test_a_number_of_bytes_is_written_as_upstream_writes_sizes(number, text):
+    assert quantity.binary(number) == text

@@ -127,16 +127,17 @@ def _write(value: Decimal, family: str) -> str:
     if not value:
         return "0"
     if family == BINARY and abs(value) >= 1024 and value == int(value):
-        return _write_binary(int(value))
+        return binary(int(value))
     mantissa, exponent = _mantissa(value)
     if family == EXPONENT:
         return f"{mantissa}e{exponent}" if exponent else str(mantissa)
     return f"{mantissa}{_SUFFIX_OF_DECIMAL[exponent]}"
 
 
-def _write_binary(value: int) -> str:
+def binary(value: int) -> str:
+    """A whole number as upstream writes sizes: `1Gi`, and no suffix where none fits."""
     exponent = 0
-    while value % 1024 == 0 and exponent < 60:
+    while value and value % 1024 == 0 and exponent < 60:
         value, exponent = value // 1024, exponent + 10
     return f"{value}{_SUFFIX_OF_BINARY.get(exponent, '')}"
 
