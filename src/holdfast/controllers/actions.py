@@ -78,6 +78,14 @@ class Patch:
     error: str = "{error}"
 
 
+def patch_status(resource: Resource, manifest: Manifest, status: Manifest, on_success: Report | None = None) -> Patch:
+    """Conditional on the uid only: the step before may have written the object."""
+    metadata = manifest["metadata"]
+    patch = {"metadata": {"uid": metadata["uid"]}, "status": status}
+    namespace = metadata.get("namespace", "")
+    return Patch(resource, namespace, metadata["name"], patch, subresource="status", on_success=on_success)
+
+
 @dataclass(frozen=True, slots=True)
 class Delete:
     """Deletes exactly the object of that uid; its absence counts as success."""

@@ -17,14 +17,14 @@ from holdfast.api.resource import Manifest
 from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
 from holdfast.api.storage import binding
 from holdfast.api.times import format_time
-from holdfast.controllers.actions import Action, Emit, Plan, Report
+from holdfast.controllers.actions import Action, Emit, Plan, Report, patch_status
 from holdfast.controllers.volumes.effects import Cut, DirectoryWork, Work
 from holdfast.controllers.volumes.places import SNAPSHOTS, is_sized, path_of
 from holdfast.controllers.volumes.plan import RESYNC_S
 from holdfast.controllers.volumes.provisioners import DRIVERS
 
 from .names import BEING_DELETED, CONTENT_BOUND, finalizers, group_of, group_size, handle_of
-from .writes import set_finalizers, set_status
+from .writes import set_finalizers
 
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -150,7 +150,7 @@ def _taken(content: Manifest, handle: str, size_bytes: int, cut: Cut) -> Plan:
         "readyToUse": True,
         "error": None,
     }
-    return Plan("it is there", (set_status(VOLUME_SNAPSHOT_CONTENTS, content, status),))
+    return Plan("it is there", (patch_status(VOLUME_SNAPSHOT_CONTENTS, content, status),))
 
 
 def _failed(observed: ObservedContent, reason: str, message: str) -> Plan:
@@ -158,7 +158,7 @@ def _failed(observed: ObservedContent, reason: str, message: str) -> Plan:
     error = {"message": message, "time": format_time(observed.now)}
     actions: list[Action] = [Emit(Report("Warning", reason, message))]
     if ((content.get("status") or {}).get("error") or {}).get("message") != message:
-        actions.insert(0, set_status(VOLUME_SNAPSHOT_CONTENTS, content, {"error": error, "readyToUse": False}))
+        actions.insert(0, patch_status(VOLUME_SNAPSHOT_CONTENTS, content, {"error": error, "readyToUse": False}))
     return Plan(message, tuple(actions), again_after_s=RESYNC_S)
 
 

@@ -20,13 +20,13 @@ from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
 from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
 from holdfast.api.storage import binding
 from holdfast.api.times import format_time
-from holdfast.controllers.actions import Action, Create, Delete, Emit, Patch, Plan, Report
+from holdfast.controllers.actions import Action, Create, Delete, Emit, Patch, Plan, Report, patch_status
 from holdfast.controllers.volumes.places import is_ours, is_sized
 from holdfast.controllers.volumes.plan import RESYNC_S
 from holdfast.controllers.volumes.provisioners import DRIVER, DRIVERS
 
 from .names import AS_SOURCE, BEING_DELETED, BOUND, CONTENT_BOUND, content_name, finalizers, is_bound
-from .writes import change, set_finalizers, set_status
+from .writes import change, set_finalizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def _plan_mirror(observed: ObservedSnapshot, content: Manifest) -> Plan:
     has = snapshot.get("status") or {}
     if all(has.get(key) == value for key, value in wanted.items()):
         return Plan("as its content is")
-    actions: list[Action] = [set_status(VOLUME_SNAPSHOTS, snapshot, wanted)]
+    actions: list[Action] = [patch_status(VOLUME_SNAPSHOTS, snapshot, wanted)]
     called = f"{snapshot['metadata']['namespace']}/{snapshot['metadata']['name']}"
     if wanted["creationTime"] and not has.get("creationTime"):
         created = f"Snapshot {called} was successfully created by the CSI driver."
@@ -210,17 +210,9 @@ def _mirrored(content: Manifest) -> Manifest:
         "boundVolumeSnapshotContentName": content["metadata"]["name"],
         "creationTime": format_time(datetime.fromtimestamp(created // 10**9, UTC)) if created else None,
         "readyToUse": bool(status.get("readyToUse")),
-        "restoreSize": quantity.canonical(_binary(size)) if size is not None else None,
+        "restoreSize": quantity.binary(size) if size is not None else None,
         "error": status.get("error"),
     }
-
-
-def _binary(size_bytes: int) -> str:
-    """As upstream writes sizes: `1Gi` rather than a number of bytes, where it is a whole one."""
-    for power, suffix in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if size_bytes and size_bytes % 1024**power == 0:
-            return f"{size_bytes // 1024**power}{suffix}"
-    return str(size_bytes)
 
 
 def _stopped(observed: ObservedSnapshot, obstacle: Obstacle) -> Plan:
@@ -231,7 +223,7 @@ def _stopped(observed: ObservedSnapshot, obstacle: Obstacle) -> Plan:
     known = ((snapshot.get("status") or {}).get("error") or {}).get("message")
     actions: list[Action] = [told]
     if known != obstacle.message:
-        actions.insert(0, set_status(VOLUME_SNAPSHOTS, snapshot, {"error": error, "readyToUse": False}))
+        actions.insert(0, patch_status(VOLUME_SNAPSHOTS, snapshot, {"error": error, "readyToUse": False}))
     return Plan(obstacle.message, tuple(actions), again_after_s=RESYNC_S)
 
 

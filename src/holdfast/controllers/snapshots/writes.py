@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.storage import binding
-from holdfast.controllers.actions import Patch, Report
+from holdfast.controllers.actions import Patch
 
 
 def change(resource: Resource, manifest: Manifest, patch: Manifest) -> Patch:
@@ -16,12 +16,3 @@ def change(resource: Resource, manifest: Manifest, patch: Manifest) -> Patch:
 
 def set_finalizers(resource: Resource, manifest: Manifest, finalizers: Sequence[str]) -> Patch:
     return change(resource, manifest, {"metadata": {"finalizers": list(finalizers) or None}})
-
-
-def set_status(resource: Resource, manifest: Manifest, status: Manifest, told: Report | None = None) -> Patch:
-    """Conditional on the uid only: the step before may have written the object."""
-    metadata = manifest["metadata"]
-    patch = {"metadata": {"uid": metadata["uid"]}, "status": status}
-    return Patch(
-        resource, metadata.get("namespace", ""), metadata["name"], patch, subresource="status", on_success=told
-    )

@@ -19,7 +19,7 @@ from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import growth
 from holdfast.api.times import format_time
-from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report
+from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report, patch_status
 
 from .effects import DirectoryWork, Work
 from .places import is_ours, is_sized, path_of
@@ -77,7 +77,8 @@ def _begun(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
         "allocatedResourceStatuses": {"storage": growth.CONTROLLER_IN_PROGRESS},
         "conditions": growth.with_condition(claim, growth.RESIZING, format_time(observed.now)),
     }
-    return (_status(claim, written, Report("Normal", "Resizing", f"External resizer is resizing volume {name}")),)
+    told = Report("Normal", "Resizing", f"External resizer is resizing volume {name}")
+    return (patch_status(PERSISTENT_VOLUME_CLAIMS, claim, written, told),)
 
 
 def _work(observed: ObservedGrowth, asked: str) -> DirectoryWork:
@@ -108,7 +109,7 @@ def _grown(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
     """Both objects tell the new size, and nothing is left of how it came about (V68, V69)."""
     status = growth.finished(observed.claim, asked)
     told = Report("Normal", "VolumeResizeSuccessful", "Resize volume succeeded")
-    return (*_volume_side(observed, asked), _status(observed.claim, status, told))
+    return (*_volume_side(observed, asked), patch_status(PERSISTENT_VOLUME_CLAIMS, observed.claim, status, told))
 
 
 def _pending(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
@@ -120,7 +121,7 @@ def _pending(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
         "conditions": growth.with_condition(claim, growth.PENDING, format_time(observed.now), message),
     }
     told = Report("Normal", "FileSystemResizeRequired", "Require file system resize of volume on node")
-    return (*_volume_side(observed, asked), _status(claim, written, told))
+    return (*_volume_side(observed, asked), patch_status(PERSISTENT_VOLUME_CLAIMS, claim, written, told))
 
 
 def _volume_side(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
@@ -131,15 +132,3 @@ def _volume_side(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
     metadata = volume["metadata"]
     patch = {"metadata": {"uid": metadata["uid"]}, "spec": {"capacity": {"storage": asked}}}
     return (Patch(PERSISTENT_VOLUMES, "", metadata["name"], patch),)
-
-
-def _status(claim: Manifest, status: Manifest, told: Report) -> Patch:
-    metadata = claim["metadata"]
-    return Patch(
-        PERSISTENT_VOLUME_CLAIMS,
-        metadata["namespace"],
-        metadata["name"],
-        {"metadata": {"uid": metadata["uid"]}, "status": status},
-        subresource="status",
-        on_success=told,
-    )

@@ -18,7 +18,7 @@ from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 from holdfast.api.times import format_time
-from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report
+from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report, patch_status
 
 from .provisioners import SERVED, csi_name
 
@@ -219,14 +219,15 @@ def _claim_status(volume: Manifest, claim: Manifest) -> Patch | None:
         wanted["capacity"] = {"storage": volume["spec"]["capacity"]["storage"]}
     if all(status.get(key) == value for key, value in wanted.items()):
         return None
-    return _status_of_claim(claim, wanted)
+    return patch_status(PERSISTENT_VOLUME_CLAIMS, claim, wanted)
 
 
 def _pending(claim: Manifest, report: Report | None) -> Plan:
     """The claim waits; the report says what for, again with every look (V25)."""
     actions: list[Action] = []
     if (claim.get("status") or {}).get("phase") != "Pending":
-        actions.append(_status_of_claim(claim, {"phase": "Pending", "accessModes": None, "capacity": None}))
+        pending = {"phase": "Pending", "accessModes": None, "capacity": None}
+        actions.append(patch_status(PERSISTENT_VOLUME_CLAIMS, claim, pending))
     if report:
         actions.append(Emit(report))
     return Plan(report.message if report else "the volume does not exist yet", tuple(actions), again_after_s=RESYNC_S)
@@ -236,7 +237,8 @@ def _lost(claim: Manifest, reason: str, message: str) -> Plan:
     if (claim.get("status") or {}).get("phase") == "Lost":
         return Plan("the claim is lost")
     status = {"phase": "Lost", "accessModes": None, "capacity": None}
-    return Plan(message, (_status_of_claim(claim, status, on_success=Report("Warning", reason, message)),))
+    told = Report("Warning", reason, message)
+    return Plan(message, (patch_status(PERSISTENT_VOLUME_CLAIMS, claim, status, told),))
 
 
 def plan_volume(observed: ObservedVolume) -> Plan:
@@ -297,14 +299,7 @@ def _volume_phase(volume: Manifest, phase: str, now: datetime) -> Patch | None:
 
 def set_phase(volume: Manifest, phase: str, now: datetime, message: str = "", report: Report | None = None) -> Patch:
     status = {"phase": phase, "message": message or None, "lastPhaseTransitionTime": format_time(now)}
-    return Patch(
-        PERSISTENT_VOLUMES,
-        "",
-        volume["metadata"]["name"],
-        {"metadata": {"uid": volume["metadata"]["uid"]}, "status": status},
-        subresource="status",
-        on_success=report,
-    )
+    return patch_status(PERSISTENT_VOLUMES, volume, status, report)
 
 
 def _patch_volume(volume: Manifest, patch: Manifest) -> Patch:
@@ -319,18 +314,5 @@ def _patch_claim(claim: Manifest, patch: Manifest, on_success: Report | None = N
         metadata["namespace"],
         metadata["name"],
         binding.locked(claim, patch),
-        on_success=on_success,
-    )
-
-
-def _status_of_claim(claim: Manifest, status: Manifest, on_success: Report | None = None) -> Patch:
-    """Conditional on the uid only: the step before may have written the claim."""
-    metadata = claim["metadata"]
-    return Patch(
-        PERSISTENT_VOLUME_CLAIMS,
-        metadata["namespace"],
-        metadata["name"],
-        {"metadata": {"uid": metadata["uid"]}, "status": status},
-        subresource="status",
         on_success=on_success,
     )
