@@ -90,7 +90,6 @@ class Session:
         self._link: Connection | None = None
         self._established: _Established | None = None
         self._lock = asyncio.Lock()
-        self._is_closing = False
         self._attempts: set[asyncio.Task[list[Any]]] = set()
 
     @property
@@ -118,7 +117,6 @@ class Session:
 
     async def close(self) -> None:
         """Says good-bye if the server listens."""
-        self._is_closing = True
         link, session = self._link, self._established
         if link is None:
             return
