@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -169,9 +168,3 @@ def _serves(shim: Process, containers: set[str]) -> bool:
 
 def _names(directory: Path) -> list[str]:
     return [one for one in os.listdir(directory) if not one.startswith(".")] if directory.is_dir() else []
-
-
-def namespaces() -> set[str]:
-    """Network namespaces that have a name on this machine."""
-    done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, env={"PATH": "/usr/sbin:/sbin:/bin"})
-    return set(done.stdout.split())

@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import ledger
-from chaos import Killer, leaks, namespaces
+from chaos import Killer, leaks
 from debian_registry import DebianRegistry, layer, program, shell_layer
 
 from conftest import CACHE
@@ -224,7 +224,6 @@ def check_ledger(cluster, directory: Path) -> int:
 
 def test_whatever_is_killed_nothing_is_lost_doubled_or_left(new_cluster, statefulset, load_images, registry, request):
     chance = random.Random(SEED)
-    named = namespaces()
     cluster = new_cluster()
     load_images(cluster, "postgres")
     directory = cluster.home.parent / "ledger"
@@ -247,4 +246,3 @@ def test_whatever_is_killed_nothing_is_lost_doubled_or_left(new_cluster, statefu
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             print(f"\nchaos seed {SEED}, {ROUNDS} rounds, killed {killer.counts}", *told[-30:], sep="\n")
     assert check_ledger(cluster, directory) > 0
-    assert namespaces() == named
