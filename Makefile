@@ -14,7 +14,7 @@ help:
 	@echo "make test   unit, simulation and container tests"
 	@echo "make tutorials  the part of it that plays tutorials and lessons (docs/tutorials) with real kubectls"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
-	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (4 s a round)"
+	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (2 s a round)"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets, the network (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
