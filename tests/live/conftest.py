@@ -15,6 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import debian_registry
 from tests.clients.kubectls import old_and_new
 
 from holdfast.cluster.home import Home
@@ -265,3 +268,15 @@ def make_set(name, replicas=3, program=PROGRAM, **spec):
         },
     }
     return {"apiVersion": "v1", "kind": "List", "items": [service, workload]}
+
+
+@pytest.fixture(scope="session")
+def registry_program():
+    """Debian's docker-registry."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "registry-debian.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return debian_registry.program(CACHE)
+        except OSError as error:
+            pytest.skip(str(error))

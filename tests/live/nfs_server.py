@@ -124,3 +124,35 @@ def _free_address(port: int, host: str) -> tuple[str, int]:
             probe.bind((address, port))
             return address, probe.getsockname()[1]
     raise OSError(f"no free address for port {port}")
+
+
+def volume(name, server, export, **spec):
+    """A PersistentVolume of one of the server's exports."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "mountOptions": [f"port={server.port}"],
+            "nfs": {"server": server.host, "path": f"/exports/{export}"},
+            "storageClassName": "",
+            **spec,
+        },
+    }
+
+
+def claim(name, volume_name):
+    """A claim of that very volume."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": "",
+            "volumeName": volume_name,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }

@@ -19,9 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import ledger
 from chaos import Killer, leaks
-from debian_registry import DebianRegistry, layer, program, shell_layer
-
-from conftest import CACHE
+from debian_registry import DebianRegistry, layer, shell_layer
 
 ROUNDS = int(os.environ.get("HOLDFAST_CHAOS_ROUNDS", "8"))
 SEED = int(os.environ.get("HOLDFAST_CHAOS_SEED", str(random.SystemRandom().randrange(10_000))))
@@ -41,14 +39,9 @@ while :; do sleep 3600 & wait $!; done
 
 
 @pytest.fixture(scope="module")
-def registry():
-    CACHE.mkdir(exist_ok=True)
-    try:
-        found = program(CACHE)
-    except OSError as error:
-        pytest.skip(str(error))
+def registry(registry_program):
     directory = Path(tempfile.mkdtemp(prefix="hf-registry-"))
-    made = DebianRegistry(found, directory / "open")
+    made = DebianRegistry(registry_program, directory / "open")
     yield made
     made.stop()
     shutil.rmtree(directory)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from nfs_server import NfsServer, missing
+from nfs_server import NfsServer, claim, missing, volume
 
 from holdfast.cluster.home import Home
 from holdfast.cluster.node_parts import host_address
@@ -40,36 +40,6 @@ def healthy(server):
     yield server
     server.stop()
     server.start()
-
-
-def volume(name, server, export, **spec):
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "mountOptions": [f"port={server.port}"],
-            "nfs": {"server": server.host, "path": f"/exports/{export}"},
-            "storageClassName": "",
-            **spec,
-        },
-    }
-
-
-def claim(name, volume_name):
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": "",
-            "volumeName": volume_name,
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
 
 
 def pod(name, script, *, claim_name="", mount=None, source=None, security=None, **spec):

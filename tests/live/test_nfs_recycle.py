@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from nfs_server import NfsServer, missing
+from nfs_server import NfsServer, claim, missing
+from nfs_server import volume as nfs_volume
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -35,34 +36,8 @@ def serve():
         shutil.rmtree(directory)
 
 
-def volume(name, server, export, **spec):
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "persistentVolumeReclaimPolicy": "Recycle",
-            "mountOptions": [f"port={server.port}"],
-            "nfs": {"server": server.host, "path": f"/exports/{export}"},
-            **spec,
-        },
-    }
-
-
-def claim(name, volume_name):
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": "",
-            "volumeName": volume_name,
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
+def volume(name, server, export, persistentVolumeReclaimPolicy="Recycle", **spec):  # noqa: N803 - as the API has it
+    return nfs_volume(name, server, export, persistentVolumeReclaimPolicy=persistentVolumeReclaimPolicy, **spec)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import random
 import shutil
@@ -14,9 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from debian_registry import PASSWORD, USER, DebianRegistry, layer, program, shell_layer
-
-from conftest import CACHE
+from debian_registry import PASSWORD, USER, DebianRegistry, layer, shell_layer
 
 TOP = layer(
     {"etc/motd": b"from the top\n", "etc/.wh.gone": b"", "opt/.wh..wh..opq": b"", "opt/new": b"new\n"},
@@ -24,17 +21,6 @@ TOP = layer(
 )
 MIDDLE = layer({"etc/motd": b"from below\n", "etc/gone": b"x", "opt/old": b"old\n"})
 SCRIPT = "cat /etc/motd /etc/motd.same; ls /etc/gone /opt; sleep 1000"
-
-
-@pytest.fixture(scope="module")
-def registry_program():
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "registry-debian.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            return program(CACHE)
-        except OSError as error:
-            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
