@@ -281,6 +281,38 @@ MEHDB = Recipe(
     ports=("9876/tcp",),
 )
 
+NFS_SERVER = Recipe(
+    names=(
+        *_tags("registry.k8s.io/volume-nfs", "0.8"),
+        *_tags("k8s.gcr.io/volume-nfs", "0.8"),
+        *_tags("gcr.io/google_containers/volume-nfs", "0.8"),
+        *_tags("docker.io/itsthenetwork/nfs-server-alpine", "latest", "11", "12"),
+    ),
+    contents=Contents(
+        packages=("nfs-ganesha-vfs",),
+        without=(
+            *(
+                "dbus",
+                "dbus-*",
+                "nfs-common",
+                "rpcbind",
+                "libldap-*",
+                "libsasl2-*",
+                "libicu*",
+                "libsqlite3-*",
+                "python3*",
+            ),
+            *("libapparmor1", "libexpat1", "libnfsidmap-*"),
+        ),
+        files="nfs-server",
+        links={"/etc/mtab": "/proc/self/mounts"},
+        directories={"/exports": (0, 0o755), "/var/lib/nfs/ganesha": (0, 0o755)},
+    ),
+    command=("nfs-server",),
+    stop_signal="SIGTERM",
+    ports=("2049/tcp",),
+)
+
 RECIPES = {
     "busybox": BUSYBOX,
     "curl": CURL,
@@ -288,6 +320,7 @@ RECIPES = {
     "mehdb": MEHDB,
     "mysql": MYSQL,
     "mysql-openshift": OPENSHIFT_MYSQL,
+    "nfs-server": NFS_SERVER,
     "nginx": NGINX,
     "postgres": POSTGRES,
     "redis": REDIS,

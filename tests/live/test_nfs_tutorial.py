@@ -39,8 +39,7 @@ def images(cluster, load_images):
     """And no default class, as the page has none."""
     said = cluster.holdfast("up", "--no-merge", "--default-class", "none").stdout
     assert "up already" in said
-    loaded = load_images(cluster, "nginx", "mysql-openshift")
-    assert "docker.io/library/nginx:alpine" in loaded
+    load_images(cluster, "nginx", "mysql-openshift")
 
 
 @pytest.fixture

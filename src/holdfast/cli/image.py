@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from holdfast.node.runtime import ImageMissing, ImageRecord, PullProgress
 
 from .output import Failure, home_option, output_option, print_json, step, table
 
+SHOWN_NAMES = 3
 PROGRESS_EVERY = 10
 """Of what a pull tells, where nobody watches a terminal."""
 
@@ -50,7 +51,13 @@ def load(archives: tuple[Path, ...], names: tuple[str, ...], home: Home) -> None
         except (BadArchive, OSError) as error:
             raise Failure(str(error)) from error
         for record in loaded:
-            click.echo(f"loaded {', '.join(record.references)}  {short(record)}  {size(record.size_bytes)}")
+            click.echo(f"loaded {_several(record.references)}  {short(record)}  {size(record.size_bytes)}")
+
+
+def _several(names: Sequence[str]) -> str:
+    """Stand-ins have dozens of names, which `holdfast image list` shows."""
+    shown = ", ".join(names[:SHOWN_NAMES])
+    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more names"
 
 
 @command.command("list")

@@ -14,6 +14,7 @@ in a sentence.
 
 - Programs: `kubectl`, `curl`
 - Images: `postgres`
+- Capabilities: `nfs`
 
 ```console
 $ first
@@ -45,18 +46,19 @@ $ fourth
 def test_a_page_is_prose_and_the_commands_between():
     page = parse(PAGE)
     assert (page.title, page.summary) == ("A title", "What it shows, in a sentence.")
-    assert (page.programs, page.images) == (("kubectl", "curl"), ("postgres",))
+    assert (page.programs, page.images, page.capabilities) == (("kubectl", "curl"), ("postgres",), ("nfs",))
     assert page.steps == (
-        Step(10, "first", ("one", "", "two")),
-        Step(15, "second \\\nfurther", ()),
-        Step(26, "third", ("$HOME is not a command",), again=True),
-        Step(31, "fourth", (), fails=True),
+        Step(11, "first", ("one", "", "two")),
+        Step(16, "second \\\nfurther", ()),
+        Step(27, "third", ("$HOME is not a command",), again=True),
+        Step(32, "fourth", (), fails=True),
     )
     assert page.parts[3] == Text("Prose between.\n\n```yaml\nkind: Pod\n```")
 
 
 def test_what_needs_nothing_says_nothing():
-    assert (parse("# T\n\nS.\n").programs, parse("# T\n\nS.\n").images) == ((), ())
+    page = parse("# T\n\nS.\n")
+    assert (page.programs, page.images, page.capabilities) == ((), (), ())
 
 
 @pytest.mark.parametrize(

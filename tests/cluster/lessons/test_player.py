@@ -12,6 +12,8 @@ from holdfast.cluster.lessons import player
 from holdfast.cluster.lessons.page import parse
 from holdfast.cluster.lessons.shelf import Lesson
 from holdfast.cluster.node_parts import choose_runtime
+from holdfast.node import capabilities
+from holdfast.node.capabilities import Capabilities, Capability
 from holdfast.world import SystemClock
 
 pytestmark = pytest.mark.skipif(choose_runtime("auto") != "oci", reason="lessons need root, crun and conmon")
@@ -107,3 +109,15 @@ async def test_what_is_missing_is_told_before_anything_runs(play, tmp_path):
         player.check(parse("# T\n\nS.\n\n- Images: `a`, `b`\n"), tmp_path)
     (tmp_path / "a.tar").touch()
     player.check(parse("# T\n\nS.\n\n- Images: `a`\n"), tmp_path)
+
+
+async def test_what_the_machine_cannot_do_is_told_with_what_would_lift_it(tmp_path, monkeypatch):
+    page = parse("# T\n\nS.\n\n- Capabilities: `nfs`\n")
+    found = Capabilities((Capability("nfs", False, "NFS volumes", "no such device", "modprobe fuse"),))
+    monkeypatch.setattr(capabilities, "probe", lambda: found)
+    with pytest.raises(
+        player.CannotPlay, match=r"^not on this machine: NFS volumes \(no such device\); .*modprobe fuse$"
+    ):
+        player.check(page, tmp_path)
+    monkeypatch.setattr(capabilities, "probe", lambda: Capabilities((Capability("nfs", True, "NFS volumes"),)))
+    player.check(page, tmp_path)

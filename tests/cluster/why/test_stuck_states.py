@@ -14,6 +14,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.cluster.why.asking import answer, parse_question
+from holdfast.cluster.why.claims import DEFAULT_CLASS
 from holdfast.cluster.why.evidence import gather
 from holdfast.simulation.cluster import simulate
 from holdfast.simulation.scenarios import web
@@ -239,6 +240,17 @@ STATES = [
         "it names no storage class, and the cluster has no default one; there are no volumes",
         "make a PersistentVolume",
         first=lambda cluster: cluster.delete(STORAGE_CLASSES, "standard"),
+    ),
+    Stuck(
+        "no class is the default any more",
+        [claim()],
+        "pvc/data",
+        ["persistentvolumeclaim/data"],
+        "it names no storage class, and the cluster has no default one; there are no volumes",
+        "kubectl patch storageclass standard -p",
+        first=lambda cluster: cluster.patch(
+            STORAGE_CLASSES, "standard", {"metadata": {"annotations": {DEFAULT_CLASS: "false"}}}
+        ),
     ),
     Stuck(
         "class of another's provisioner",

@@ -6,7 +6,8 @@ is what the command prints. The mark may be followed by one word, for a block of
     fails   it ends with another status than 0
     again   it is asked again until it prints that
 
-All other blocks are prose. Two lines say what a lesson needs: `- Programs:` and `- Images:`, each name in backticks.
+All other blocks are prose. What a lesson needs is said by the lines `- Programs:`, `- Images:` and `- Capabilities:`,
+each name in backticks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 FENCE = re.compile(r"^```\s*(.*?)\s*$")
-NEEDS = re.compile(r"^- (Programs|Images): (.*)$", re.MULTILINE)
+NEEDS = re.compile(r"^- (Programs|Images|Capabilities): (.*)$", re.MULTILINE)
 QUOTED = re.compile(r"`([^`]+)`")
 WORDS = ("fails", "again")
 
@@ -54,6 +55,8 @@ class Page:
     """What must be on this machine's PATH."""
     images: tuple[str, ...]
     """Archives of `make images` that the page loads."""
+    capabilities: tuple[str, ...]
+    """What the machine must be able to do, in the words of `holdfast doctor`."""
     parts: tuple[Text | Step, ...]
 
     @property
@@ -70,7 +73,8 @@ def parse(markdown: str) -> Page:
         raise BadPage("line 1: a page begins with its title: # Title")
     summary = " ".join(rest.strip().partition("\n\n")[0].split())
     needs = {kind: tuple(QUOTED.findall(names)) for kind, names in NEEDS.findall(prose)}
-    return Page(title.removeprefix("# "), summary, needs.get("Programs", ()), needs.get("Images", ()), parts)
+    programs, images, capabilities = (needs.get(kind, ()) for kind in ("Programs", "Images", "Capabilities"))
+    return Page(title.removeprefix("# "), summary, programs, images, capabilities, parts)
 
 
 def _parts(lines: list[str]) -> Iterator[Text | Step]:

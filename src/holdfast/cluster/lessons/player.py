@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from holdfast.cluster.node_parts import choose_runtime
+from holdfast.node import capabilities
 from holdfast.world import Clock
 
 from .likeness import first_difference
@@ -53,6 +54,10 @@ def check(page: Page, images: Path) -> None:
     if missing:
         packages = " ".join({"kubectl": "kubernetes-client"}.get(program, program) for program in missing)
         raise CannotPlay(f"not on this machine: {', '.join(missing)}; on Debian: apt-get install {packages}")
+    for capability in map(capabilities.probe().__getitem__, page.capabilities):
+        if not capability.ok:
+            cure = f"; to lift it: {capability.cure}" if capability.cure else ""
+            raise CannotPlay(f"not on this machine: {capability.serves} ({capability.detail}){cure}")
     if absent := [name for name in page.images if not (images / f"{name}.tar").is_file()]:
         raise CannotPlay(
             f"no {', '.join(f'{name}.tar' for name in absent)} in {images}: `make images` in a checkout of holdfast "

@@ -66,8 +66,9 @@ def _no_class(evidence: Evidence, claim: Manifest) -> Cause:
     names = [name_of(found) for found in evidence.all(STORAGE_CLASSES)]
     if not names:
         return _static(evidence, claim, says)
+    proposed = "standard" if "standard" in names else names[0]
     patch = f'{{"metadata":{{"annotations":{{"{DEFAULT_CLASS}":"true"}}}}}}'
-    return _static(evidence, claim, says, f"kubectl patch storageclass {names[0]} -p '{patch}'")
+    return _static(evidence, claim, says, f"kubectl patch storageclass {proposed} -p '{patch}'")
 
 
 def _unknown_class(evidence: Evidence, claim: Manifest, class_name: str) -> Cause:
