@@ -11,10 +11,19 @@ import pytest
 
 from holdfast.api.core.pod import PODS
 from holdfast.client import PatchType
-from holdfast.node.container_spec import Parts, container_spec, oom_score_adj, resources, seccomp, user
+from holdfast.node.container_spec import (
+    Parts,
+    container_spec,
+    oom_score_adj,
+    pod_resources,
+    resources,
+    seccomp,
+    user,
+    widest,
+)
 from holdfast.node.environment import ConfigError
 from holdfast.node.pod import Container, Pod, Role
-from holdfast.node.runtime import ImageRecord
+from holdfast.node.runtime import ContainerResources, ImageRecord
 from holdfast.node.runtime.simulated import Script
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -52,6 +61,56 @@ def secured(of_pod: dict[str, Any] | None = None, **of_container: Any) -> tuple[
 def test_n141_limits_as_the_kernel_takes_them(kinds, shares, quota, memory):
     found = resources(*with_resources(**kinds), 8 * GI)
     assert (found.cpu_shares, found.cpu_quota_us, found.memory_limit_bytes) == (shares, quota, memory)
+
+
+LIMITED = {"requests": {"cpu": "250m"}, "limits": {"cpu": "500m", "memory": "64Mi"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "shares", "quota", "memory"),
+    [
+        pytest.param({"app": {}, "db": {}}, 2, None, None, id="nothing"),
+        pytest.param({"app": LIMITED, "db": LIMITED}, 512, 100_000, 128 << 20, id="sums"),
+        pytest.param(
+            {"app": LIMITED, "db": {"limits": {"cpu": "1"}}}, 1280, 150_000, None, id="one has no memory limit"
+        ),
+        pytest.param({"app": LIMITED, "db": {"requests": {"cpu": "1"}}}, 1280, None, None, id="one has no limit"),
+        pytest.param({"app": LIMITED, "init-a": {}}, 256, None, None, id="an init container has none"),
+        pytest.param(
+            {"app": LIMITED, "init-a": {"limits": {"cpu": "2", "memory": "1Gi"}}}, 2048, 200_000, GI, id="init"
+        ),
+        pytest.param(
+            {"app": LIMITED, "db": {}, "resources": {"limits": {"memory": "1Gi"}}},
+            256,
+            None,
+            GI,
+            id="the pod has its own",
+        ),
+        pytest.param(
+            {"app": LIMITED, "overhead": {"cpu": "250m", "memory": "64Mi"}}, 512, 75_000, 128 << 20, id="overhead"
+        ),
+    ],
+)
+def test_n142_a_pod_as_a_whole_is_limited_where_each_container_is(spec, shares, quota, memory):
+    of_pod = {name: value for name, value in spec.items() if name in ("resources", "overhead")}
+    init = [{"name": name, "resources": spec[name]} for name in spec if name.startswith("init")]
+    one = pod(*(name for name in spec if name in ("app", "db")), init=init, **of_pod)
+    for container in one.spec["containers"]:
+        container["resources"] = _with_requests(spec[container["name"]])
+    for container in one.spec.get("initContainers", ()):
+        container["resources"] = _with_requests(container["resources"])
+    found = pod_resources(one)
+    assert (found.cpu_shares, found.cpu_quota_us, found.memory_limit_bytes) == (shares, quota, memory)
+
+
+def _with_requests(kinds: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """As the server fills them in."""
+    return {**kinds, "requests": {**kinds.get("limits", {}), **kinds.get("requests", {})}}
+
+
+def test_n142_the_widest_leaves_room_for_both():
+    one, other = ContainerResources(1, None, cpu_shares=2), ContainerResources(3, 4, cpu_shares=5)
+    assert widest(one, other) == ContainerResources(3, None, cpu_shares=5)
 
 
 @pytest.mark.parametrize(

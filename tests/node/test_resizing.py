@@ -75,6 +75,37 @@ def test_n148_a_running_container_is_given_what_it_asks_for_without_a_restart(sc
     scenario(body, capacity=NODE)
 
 
+def test_n142_n148_the_pod_grows_before_its_containers_and_shrinks_after_them(scenario):
+    def of_pod(machine):
+        limits = machine.runtime.sandboxes()[0].resources
+        return limits.cpu_shares, limits.memory_limit_bytes >> 30
+
+    async def body(machine):
+        steps = []
+        for name in ("update_sandbox", "update_container"):
+            setattr(machine.runtime, name, noted(getattr(machine.runtime, name), name, steps))
+        await machine.create({"containers": [app()]})
+        await machine.until(is_ready)
+        assert of_pod(machine) == (1024, 1)
+        await resize(machine, "2", "2Gi")
+        await machine.until(has_cpu("2"))
+        assert of_pod(machine) == (2048, 2)
+        await resize(machine, "1", "1Gi")
+        await machine.until(has_cpu("1"))
+        await asyncio.sleep(1)
+        assert of_pod(machine) == (1024, 1)
+        assert steps == ["update_sandbox", "update_container", "update_sandbox", "update_container", "update_sandbox"]
+
+    def noted(call, name, steps):
+        async def noting(*arguments):
+            steps.append(name)
+            await call(*arguments)
+
+        return noting
+
+    scenario(body, capacity=NODE)
+
+
 def test_n148_what_the_node_does_not_have_at_all_is_infeasible(scenario):
     async def body(machine):
         await machine.create({"containers": [app()]})

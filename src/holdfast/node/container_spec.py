@@ -1,14 +1,15 @@
 """From a container of the manifest to what the runtime is asked to run. Pure.
 
-Source: rules N141, N143, N178; Kubernetes, pkg/kubelet/kuberuntime and cm/helpers_linux.go.
+Source: rules N141-N143, N178; Kubernetes, pkg/kubelet/kuberuntime and cm/helpers_linux.go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.api import quantity
+from holdfast.api.core.pod_resources import pod_amounts, with_overhead
 from holdfast.api.resource import Manifest
 
 from .environment import ConfigError, expand_all
@@ -120,9 +121,41 @@ def _refuse_root(pod: Pod, container: Container, uid: int | None, image: ImageRe
 
 
 def resources(pod: Pod, container: Container, memory_capacity_bytes: int) -> ContainerResources:
-    """Limits as the kernel takes them (N141)."""
+    """Of one container."""
     declared = container.manifest.get("resources") or {}
     limits, requests = declared.get("limits") or {}, declared.get("requests") or {}
+    score = oom_score_adj(pod, requests, memory_capacity_bytes)
+    return replace(_as_the_kernel_takes_them(limits, requests), oom_score_adj=score)
+
+
+def pod_resources(pod: Pod) -> ContainerResources:
+    """Of all its containers together: limited where each of them is, or where the pod itself has a limit (N142)."""
+    amounts = {kind: with_overhead(pod.spec, kind, pod_amounts(pod.spec, kind)) for kind in ("limits", "requests")}
+    limits = {name: amount for name, amount in amounts["limits"].items() if _is_limited(pod, name)}
+    return _as_the_kernel_takes_them(limits, amounts["requests"])
+
+
+def widest(one: ContainerResources, other: ContainerResources) -> ContainerResources:
+    """What leaves room for both."""
+    return replace(
+        other,
+        memory_limit_bytes=_larger(one.memory_limit_bytes, other.memory_limit_bytes),
+        cpu_quota_us=_larger(one.cpu_quota_us, other.cpu_quota_us),
+    )
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)
+
+
+def _is_limited(pod: Pod, name: str) -> bool:
+    containers = (*pod.init_containers, *pod.app_containers)
+    own = (pod.spec.get("resources") or {}).get("limits") or {}
+    return name in own or all(name in (container.resources.get("limits") or {}) for container in containers)
+
+
+def _as_the_kernel_takes_them(limits: Mapping[str, str], requests: Mapping[str, str]) -> ContainerResources:
+    """N141."""
     cpu_limit, cpu_request = limits.get("cpu"), requests.get("cpu", limits.get("cpu"))
     shares = LEAST_SHARES if cpu_request is None else quantity.milli(cpu_request) * 1024 // 1000
     memory = quantity.whole(limits["memory"]) if "memory" in limits else 0
@@ -132,7 +165,6 @@ def resources(pod: Pod, container: Container, memory_capacity_bytes: int) -> Con
         cpu_quota_us=quota,
         cpu_period_us=PERIOD_US,
         cpu_shares=min(MOST_SHARES, max(LEAST_SHARES, shares)),
-        oom_score_adj=oom_score_adj(pod, requests, memory_capacity_bytes),
     )
 
 

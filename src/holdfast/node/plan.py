@@ -6,7 +6,7 @@ that may have been restarted since. Source: Kubernetes, pkg/kubelet/kuberuntime 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,10 +16,11 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import parse_time
 
 from .backoff import Backoff, in_words
+from .container_spec import pod_resources, widest
 from .observed import Observed, Seen, Verdict, Waiting
 from .pod import TERMINAL_PHASES, Container, Pod, Role
 from .resizing import changed, needs_restart
-from .runtime import ContainerRecord
+from .runtime import ContainerRecord, ContainerResources
 from .status import LOST_REASON, old_entry
 
 DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
@@ -71,7 +72,14 @@ class ResizeContainer:
     id: str
 
 
-Action = CreateSandbox | RemoveSandbox | StartContainer | StopContainer | ResizeContainer | EndPod
+@dataclass(frozen=True, slots=True)
+class LimitPod:
+    """Changes what all containers have together (N142)."""
+
+    resources: ContainerResources
+
+
+Action = CreateSandbox | RemoveSandbox | StartContainer | StopContainer | ResizeContainer | LimitPod | EndPod
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +261,33 @@ class _Step:
 
 def _changes(pod: Pod, observed: Observed, memory: Memory) -> tuple[tuple[Action, ...], list[float]]:
     """Runs to be ended and runs to be resized; and how long to wait before the latter is tried again."""
-    changes: list[Action] = []
-    wait_s = 0.0 if memory.resize_held is None else (memory.resize_held - observed.now).total_seconds()
-    again_s: list[float] = []
+    stops: list[Action] = []
+    resizes: list[Action] = []
     for container in (*pod.init_containers, *pod.app_containers):
         seen = observed.seen(container.name)
         if not seen.is_running or seen.current is None:
             continue
         if stop := _stop(pod, container, seen, seen.current):
-            changes.append(stop)
+            stops.append(stop)
         elif seen.resources is not None and changed(seen.resources, container.resources):
-            if wait_s > 0:
-                again_s.append(wait_s)
-            else:
-                changes.append(ResizeContainer(container, seen.current.id))
-    return tuple(changes), again_s
+            resizes.append(ResizeContainer(container, seen.current.id))
+    resizes[:0] = _pod_limits(pod, observed, has_to_wait=bool(stops or resizes))
+    wait_s = 0.0 if memory.resize_held is None else (memory.resize_held - observed.now).total_seconds()
+    if resizes and wait_s > 0:
+        return tuple(stops), [wait_s]
+    return (*resizes, *stops), []
+
+
+def _pod_limits(pod: Pod, observed: Observed, *, has_to_wait: bool) -> Iterator[LimitPod]:
+    """The pod as a whole has at all times as much as any container: it grows before them, and shrinks after them."""
+    limits = observed.sandbox.resources if observed.sandbox else None
+    if limits is None:
+        return
+    wanted = pod_resources(pod)
+    if has_to_wait:
+        wanted = widest(limits, wanted)
+    if wanted != limits:
+        yield LimitPod(wanted)
 
 
 def _stop(pod: Pod, container: Container, seen: Seen, run: ContainerRecord) -> StopContainer | None:

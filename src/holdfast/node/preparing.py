@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from holdfast.api.errors import ApiError
 
 from . import hosts
+from .container_spec import pod_resources
 from .pod import Pod
 from .runtime import RuntimeFailure, SandboxSpec
 from .runtime.simulated import SCRIPT_PREFIX
@@ -101,4 +102,5 @@ class Preparation:
             share_process_namespace=bool(spec.get("shareProcessNamespace")),
             sysctls={sysctl["name"]: sysctl["value"] for sysctl in security.get("sysctls") or ()},
             labels={**pod.labels, **scripts},
+            resources=pod_resources(pod),
         )

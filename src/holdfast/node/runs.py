@@ -10,7 +10,7 @@ from holdfast.api import quantity
 from . import container_spec
 from .memory import ContainerMemory
 from .observed import Observed
-from .plan import ResizeContainer, StopContainer, next_attempt, restart_key
+from .plan import LimitPod, ResizeContainer, StopContainer, next_attempt, restart_key
 from .pod import Container, Pod
 from .preparing import Preparation
 from .runtime import ContainerRecord, ContainerState, RuntimeFailure
@@ -95,11 +95,23 @@ class Runs:
             except RuntimeFailure as error:
                 problem = error.message
         if problem:
-            world = self._shared.world
-            memory.resize_held = world.clock.now() + timedelta(seconds=world.random.uniform(*RETRY_S))
+            self._hold_resizes()
         else:
             memory.resources[resize.id], memory.resize_held = container.resources, None
         return problem
+
+    async def limit(self, pod: Pod, limit: LimitPod) -> str:
+        """Changes what all containers have together. What went wrong comes back, empty if nothing did."""
+        try:
+            await self._shared.runtime.update_sandbox(pod.uid, limit.resources)
+        except RuntimeFailure as error:
+            self._hold_resizes()
+            return error.message
+        return ""
+
+    def _hold_resizes(self) -> None:
+        world = self._shared.world
+        self._memory.resize_held = world.clock.now() + timedelta(seconds=world.random.uniform(*RETRY_S))
 
     async def _forget_old(self, pod: Pod, container: Container, attempt: int) -> None:
         """The next run and the one before are kept (N170). First, so that an agent killed meanwhile leaves no third."""

@@ -24,6 +24,7 @@ from .plan import (
     Action,
     CreateSandbox,
     EndPod,
+    LimitPod,
     Plan,
     RemoveSandbox,
     ResizeContainer,
@@ -241,6 +242,8 @@ class PodWorker:
                     await self._runs.stop(self.pod, action, self._lookout.ips)
                 case ResizeContainer():
                     self._allocation.failed(await self._runs.resize(self.pod, action))
+                case LimitPod():
+                    self._allocation.failed(await self._runs.limit(self.pod, action))
                 case EndPod(verdict):
                     self._end_by(verdict, "Normal")
                     return

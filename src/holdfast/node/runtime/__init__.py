@@ -34,6 +34,17 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerResources:
+    """Limits; None is none. `cpu_shares` is relative weight (1024 = one core)."""
+
+    memory_limit_bytes: int | None = None
+    cpu_quota_us: int | None = None
+    cpu_period_us: int = 100_000
+    cpu_shares: int | None = None
+    oom_score_adj: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """What the containers of one pod share."""
 
@@ -47,6 +58,8 @@ class SandboxSpec:
     share_process_namespace: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    resources: ContainerResources = field(default_factory=ContainerResources)
+    """Of all containers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,8 @@ class Sandbox:
     ips: tuple[str, ...]
     created: datetime
     ready: bool = True
+    resources: ContainerResources | None = None
+    """Of all containers together; None where the driver cannot limit these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +93,6 @@ class RunsAs:
     uid: int
     gid: int
     supplementary_gids: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerResources:
-    """Limits; None is none. `cpu_shares` is relative weight (1024 = one core)."""
-
-    memory_limit_bytes: int | None = None
-    cpu_quota_us: int | None = None
-    cpu_period_us: int = 100_000
-    cpu_shares: int | None = None
-    oom_score_adj: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +290,9 @@ class Runtime(Protocol):
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Namespaces and network; returns the existing one if it is healthy."""
+
+    async def update_sandbox(self, pod_uid: str, resources: ContainerResources) -> None:
+        """Changes what the pod's containers may use together. Raises RuntimeFailure; the sandbox says the old then."""
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         """Removes its containers too, killing them if need be; nothing is left. No error if there is none."""

@@ -284,6 +284,9 @@ class ProcessRuntime:
         if self._listener is not None:
             self._listener(container.stored.as_record())
 
+    async def update_sandbox(self, pod_uid: str, resources: ContainerResources) -> None:
+        """Nothing is limited here, and sandboxes say so."""
+
     async def update_container(self, container_id: str, resources: ContainerResources) -> None:
         """Nothing is limited here, as `shortcomings` says."""
 

@@ -188,9 +188,14 @@ class SimulatedRuntime:
             attempt=attempt,
             ips=() if spec.host_network else (self._allocate(),),
             created=self._now(),
+            resources=spec.resources,
         )
         self._pods[spec.pod_uid] = _Pod(spec, sandbox)
         return sandbox
+
+    async def update_sandbox(self, pod_uid: str, resources: ContainerResources) -> None:
+        if pod := self._pods.get(pod_uid):
+            pod.sandbox = replace(pod.sandbox, resources=resources)
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         pod = self._pods.pop(pod_uid, None)

@@ -60,6 +60,26 @@ def test_n148_where_there_are_no_groups_nothing_is_limited(root):
     assert not list((root / "pods/a").iterdir())
 
 
+def test_n142_a_pod_has_a_level_of_its_own(root):
+    Groups("pods", Layout.V1).limit_pod("b", FULL)
+    assert (root / "memory/pods/b").is_dir()
+    (root / "memory/pods/b/memory.limit_in_bytes").write_text("0")  # a kernel makes it with its directory
+    Groups("pods", Layout.V1).limit_pod("b", FULL)
+    assert (root / "memory/pods/b/memory.limit_in_bytes").read_text() == str(96 << 20)
+    assert (root / "cpu/pods/b/cpu.cfs_quota_us").read_text() == "50000"
+    Groups("pods", Layout.V2).limit_pod("b", FULL)
+    assert (root / "pods/b/memory.max").read_text() == str(96 << 20)
+    assert [(level / "cgroup.subtree_control").read_text() for level in (root, root / "pods")] == ["+cpu +memory"] * 2
+    Groups("pods", Layout.NONE).limit_pod("c", FULL)
+    assert not (root / "pods/c").exists()
+
+
+def test_n142_a_pod_is_not_limited_where_controllers_are_not_passed_on(root):
+    (root / "cgroup.subtree_control").mkdir()
+    Groups("pods", Layout.V2).limit_pod("b", FULL)
+    assert not list((root / "pods/b").iterdir())
+
+
 @pytest.mark.parametrize(("shares", "expected"), [(2, 1), (1024, 39), (262_144, 10_000)])
 def test_n141_shares_become_a_weight(shares, expected):
     assert weight(shares) == expected

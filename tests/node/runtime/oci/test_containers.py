@@ -408,6 +408,18 @@ async def test_n141_limits_and_usage_are_the_containers_own(node):
     assert text == str(128 << 20)
 
 
+async def test_n142_containers_share_what_their_pod_may_use(node):
+    """A pod has no more than its limits although none of its containers has any, and they can be changed."""
+    await node.sandbox(resources=ContainerResources(memory_limit_bytes=64 << 20, cpu_shares=512))
+    hungry = await node.start(command=("python3", "-c", "x = bytearray(1 << 30)"), name="hungry")
+    assert (await node.ended(hungry)).reason == "OOMKilled"
+    await node.runtime.update_sandbox("pod-1", ContainerResources(memory_limit_bytes=256 << 20))
+    await node.reopen()
+    assert node.runtime.sandbox("pod-1").resources == ContainerResources(memory_limit_bytes=256 << 20)
+    satisfied = await node.start(command=("python3", "-c", "x = bytearray(100 << 20)"), name="satisfied")
+    assert (await node.ended(satisfied)).reason == "Completed"
+
+
 async def test_n148_limits_of_a_running_container_change(node):
     """Both layouts of control groups; what has no limit any more has none, and the record outlives the agent."""
     show = (

@@ -1,7 +1,7 @@
-"""Control groups of containers: whether limits work here, what was used, whether memory ran out.
+"""Control groups of pods and containers: whether limits work here, what was used, whether memory ran out.
 
-crun makes and removes the group of a container itself; the level of the pod and of the cluster is ours
-to remove (R34). What cannot be done here is reported as unknown, never as zero.
+crun makes and removes the group of a container itself; the level of the pod is ours to make, it and that of
+the cluster ours to remove (R34). What cannot be done here is reported as unknown, never as zero.
 """
 
 from __future__ import annotations
@@ -78,6 +78,20 @@ class Groups:
             change = _limit_v2 if self.layout is Layout.V2 else _limit_v1
             change(memory, cpu, limits)
 
+    def limit_pod(self, pod_uid: str, limits: ContainerResources) -> None:
+        """Makes the level of the pod, if it is not there, with these limits. Raises OSError.
+
+        Nothing is limited where version 2 does not pass its controllers on: crun says then what is wrong.
+        """
+        if self.layout is Layout.NONE:
+            return
+        path = f"/{self.parent}/{pod_uid}"
+        directories = [self._directory(controller, path) for controller in ("memory", "cpu")]
+        for directory in directories:
+            directory.mkdir(parents=True, exist_ok=True)
+        if self.layout is Layout.V1 or all(map(_passes_on, (ROOT, ROOT / self.parent))):
+            self.limit(path, limits)
+
     def oom_kills(self, path: str) -> int:
         """Processes of the group killed for want of memory since it was made; the group must still be there (R62)."""
         if not path or self.layout is Layout.NONE:
@@ -138,6 +152,20 @@ class Groups:
         elif self.layout is Layout.V1:
             with os.scandir(ROOT) as entries:
                 yield from [Path(entry.path, self.parent) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _passes_on(group: Path) -> bool:
+    """Whether groups below have the controllers of version 2."""
+    try:
+        (group / "cgroup.subtree_control").write_text("+cpu +memory")
+    except OSError:
+        return False
+    return True
+
+
+def said_by_kernel(error: OSError) -> str:
+    """Why a limit could not be changed."""
+    return f"writing {error.filename}: {(error.strerror or str(error)).lower()}"
 
 
 def _limit_v1(memory: Path, cpu: Path, limits: ContainerResources) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from holdfast.node.giving_up import unless
 from holdfast.node.runtime import ContainerResources, ContainerState, ExitListener, RuntimeFailure
 from holdfast.node.runtime.oci import records, rootfs
-from holdfast.node.runtime.oci.cgroups import Groups
+from holdfast.node.runtime.oci.cgroups import Groups, said_by_kernel
 from holdfast.node.runtime.oci.processes import (
     exit_code_through,
     open_process,
@@ -211,7 +211,7 @@ class Containers:
         try:
             self._groups.limit(stored.cgroup, resources)
         except OSError as error:
-            raise RuntimeFailure("", f"writing {error.filename}: {(error.strerror or str(error)).lower()}") from error
+            raise RuntimeFailure("", said_by_kernel(error)) from error
         spec = dataclasses.replace(stored.spec, resources=resources)
         self.keep(msgspec.structs.replace(self._known(identifier), spec=spec))
 

@@ -38,7 +38,7 @@ from holdfast.node.runtime import (
 )
 from holdfast.node.runtime.listening import ListeningPorts
 from holdfast.node.runtime.oci import records, rootfs, sessions
-from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout
+from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout, said_by_kernel
 from holdfast.node.runtime.oci.containers import Containers, container_id
 from holdfast.node.runtime.oci.dialing import dial
 from holdfast.node.runtime.oci.machine import find_machine
@@ -159,12 +159,12 @@ class OciRuntime:
     # -- what there is
 
     def sandboxes(self) -> Sequence[Sandbox]:
-        return [stored.as_sandbox(self._is_healthy(uid)) for uid, stored in self._sandboxes.items()]
+        return [stored.as_limited_sandbox(self._is_healthy(uid)) for uid, stored in self._sandboxes.items()]
 
     def sandbox(self, pod_uid: str) -> Sandbox | None:
         """One of `sandboxes`, without looking at all the others."""
         stored = self._sandboxes.get(pod_uid)
-        return stored.as_sandbox(self._is_healthy(pod_uid)) if stored else None
+        return stored.as_limited_sandbox(self._is_healthy(pod_uid)) if stored else None
 
     def listening_ports(self, pod_uid: str) -> frozenset[int] | None:
         """Which TCP ports of the pod are open (R152); None where that cannot be told."""
@@ -203,20 +203,20 @@ class OciRuntime:
         async with self._lock(spec.pod_uid):
             stored = self._sandboxes.get(spec.pod_uid)
             if stored is not None and self._is_healthy(spec.pod_uid):
-                return stored.as_sandbox(True)
+                return stored.as_limited_sandbox(True)
             attempt = 0 if stored is None else stored.attempt + 1
             await self._end_sandbox(spec.pod_uid)
             place = self._place(spec.pod_uid)
             try:
+                self._groups.limit_pod(spec.pod_uid, spec.resources)
                 pause = await asyncio.to_thread(place.make, spec)
                 ips = await self._address(spec, place)
             except (OSError, RuntimeFailure) as error:
                 await self._end_sandbox(spec.pod_uid)
                 raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
             stored = StoredSandbox(spec, attempt, ips, self._world.clock.now(), self._boot_id, pause)
-            records.write(place.path, stored)
-            self._sandboxes[spec.pod_uid] = stored
-            return stored.as_sandbox(True)
+            self._keep_sandbox(stored)
+            return stored.as_limited_sandbox(True)
 
     async def _address(self, spec: SandboxSpec, place: SandboxDirectory) -> tuple[str, ...]:
         if spec.host_network:
@@ -231,6 +231,22 @@ class OciRuntime:
             listening.close()
         await self._network.detach(pod_uid)
         await asyncio.to_thread(self._place(pod_uid).remove, self._sandboxes.get(pod_uid))
+
+    async def update_sandbox(self, pod_uid: str, resources: ContainerResources) -> None:
+        """Without control groups there is nothing to change but the record."""
+        async with self._lock(pod_uid):
+            if (stored := self._sandboxes.get(pod_uid)) is None or stored.spec.resources == resources:
+                return
+            try:
+                self._groups.limit_pod(pod_uid, resources)
+            except OSError as error:
+                raise RuntimeFailure("", said_by_kernel(error)) from error
+            spec = dataclasses.replace(stored.spec, resources=resources)
+            self._keep_sandbox(msgspec.structs.replace(stored, spec=spec))
+
+    def _keep_sandbox(self, stored: StoredSandbox) -> None:
+        records.write(self._place(stored.spec.pod_uid).path, stored)
+        self._sandboxes[stored.spec.pod_uid] = stored
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         async with self._lock(pod_uid):

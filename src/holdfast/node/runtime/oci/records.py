@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +33,10 @@ class StoredSandbox(msgspec.Struct, frozen=True):
 
     def as_sandbox(self, ready: bool) -> Sandbox:
         return Sandbox(self.spec.pod_uid, self.attempt, self.ips, self.created, ready)
+
+    def as_limited_sandbox(self, ready: bool) -> Sandbox:
+        """The same, for a driver that limits pods as a whole."""
+        return replace(self.as_sandbox(ready), resources=self.spec.resources)
 
 
 class StoredContainer(msgspec.Struct, frozen=True):

@@ -204,7 +204,6 @@ def _seccomp(spec: ContainerSpec, machine: Machine) -> dict[str, Any] | None:
 
 
 def resources(spec: ContainerSpec) -> dict[str, Any]:
-    """Limits and the device rules."""
     """Limits and the device rules; swap is held to the memory limit (R62)."""
     result: dict[str, Any] = {"devices": [{"allow": spec.privileged, "access": "rwm"}]}
     limits: ContainerResources = spec.resources
