@@ -84,6 +84,13 @@ def test_feature_gates_are_remembered_and_only_those_named_change(tmp_path):
     assert saved.load(path).with_gates({"A": False, "C": True}).feature_gates == ("B", "C")
 
 
+def test_thresholds_are_remembered_and_only_those_named_change(tmp_path):
+    path = tmp_path / "settings.json"
+    saved.save(path, Settings().with_thresholds({"memory.available": "1Gi", "nodefs.available": "5%"}))
+    changed = saved.load(path).with_thresholds({"memory.available": "0%"})
+    assert changed.eviction_hard == {"memory.available": "0%", "nodefs.available": "5%"}
+
+
 def test_settings_from_before_there_were_gates_are_read(tmp_path):
     path = tmp_path / "cluster.json"
     path.write_text('{"port": 7, "without": []}')

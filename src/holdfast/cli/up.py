@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -14,23 +14,27 @@ from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 from holdfast.cluster.settings import PARTS, RUNTIMES, Settings
+from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
 
 from .output import Failure, home_option, step
 
 
-class _FeatureGates(click.ParamType[dict[str, bool]]):
-    """As upstream's flag takes them."""
+class _Pairs(click.ParamType[dict[str, Any]]):
+    """As upstream's flags take them."""
 
-    name = "name=true|false,..."
+    def __init__(self, name: str, parse: Callable[[str], dict[str, Any]]) -> None:
+        """`parse` raises ValueError."""
+        self.name = name
+        self._parse = parse
 
     def convert(
-        self, value: str | dict[str, bool], param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, bool]:
+        self, value: str | dict[str, Any], param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
         try:
-            return feature_gates.parse(value)
+            return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -46,9 +50,16 @@ class _FeatureGates(click.ParamType[dict[str, bool]]):
     "--feature-gates",
     "gates",
     multiple=True,
-    type=_FeatureGates(),
+    type=_Pairs("name=true|false,...", feature_gates.parse),
     help="Upstream's feature gates to turn on or off. Known: "
     + ", ".join(f"{name} ({stage})" for name, stage in feature_gates.KNOWN.items()),
+)
+@click.option(
+    "--eviction-hard",
+    type=_Pairs("signal<value,...", thresholds.read_option),
+    default="",
+    help="Below what pods of a node are ended, as the kubelet's flag: memory.available<100Mi,nodefs.available<10%. "
+    "Those not named stay as they were; 0% turns one off. [the kubelet's, but of a disk at most 1Gi]",
 )
 @click.option(
     "--default-class",
@@ -62,6 +73,7 @@ class _FeatureGates(click.ParamType[dict[str, bool]]):
 def command(
     home: Home,
     gates: Sequence[dict[str, bool]],
+    eviction_hard: dict[str, str],
     default_class: str | None,
     no_merge: bool,
     foreground: bool,
@@ -81,7 +93,8 @@ def command(
         click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
         return
     given["without"] = given["without"] or None
-    settings = (saved.load(home.settings) or Settings()).changed(**given).with_gates(dict(ChainMap(*reversed(gates))))
+    settings = (saved.load(home.settings) or Settings()).changed(**given)
+    settings = settings.with_gates(dict(ChainMap(*reversed(gates)))).with_thresholds(eviction_hard)
     if foreground:
         if default_class:
             raise click.UsageError("--default-class: once the cluster is up, with another `holdfast up`")

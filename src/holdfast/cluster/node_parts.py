@@ -83,7 +83,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
         server_tls=tls,
         image_dir=home.images,
         volumes_dir=home.volumes,
-        eviction_hard=thresholds(home.path),
+        eviction_hard={**thresholds(home.path), **settings.eviction_hard},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class Settings:
     service_cidr: str = "10.96.0.0/16"
     feature_gates: tuple[str, ...] = ()
     """Upstream's, those that are on."""
+    eviction_hard: Mapping[str, str] = field(default_factory=dict)
+    """Thresholds other than those that the disk's size suggests."""
     pod_cidr: str = ""
     """Empty until the first start has looked for a free one."""
 
@@ -49,6 +51,10 @@ class Settings:
     def changed(self, **given: object) -> Settings:
         """These settings with the given ones that are not None."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    def with_thresholds(self, given: Mapping[str, str]) -> Settings:
+        """With these thresholds of eviction, and the others as they were."""
+        return replace(self, eviction_hard={**self.eviction_hard, **given})
 
     def with_gates(self, gates: Mapping[str, bool]) -> Settings:
         """With these feature gates on or off, and the others as they were."""

@@ -42,6 +42,28 @@ def test_n146_the_kubelet_s_own_thresholds():
 
 def test_n146_a_threshold_of_nothing_is_none_and_unknown_ones_are_refused():
     assert thresholds.parse({"nodefs.available": "0%"}) == ()
+    assert thresholds.read_option("memory.available<1Gi, nodefs.available<5%") == {
+        "memory.available": "1Gi",
+        "nodefs.available": "5%",
+    }
+    assert thresholds.read_option("") == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("memory.available=1Gi", "should read SIGNAL<VALUE"),
+        ("memory.available<", "should read SIGNAL<VALUE"),
+        ("memory<1Gi", "unknown eviction signal: memory; known are memory.available, "),
+        ("memory.available<much", "quantities must match"),
+        ("nodefs.available<x%", "neither a quantity nor a percentage"),
+        ("nodefs.available<101%", "can never be available"),
+        ("memory.available<-1Gi", "can never be available"),
+    ],
+)
+def test_n146_a_threshold_that_makes_no_sense_is_refused(given, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        thresholds.read_option(given)
     with pytest.raises(ValueError, match="unknown eviction signal: disk"):
         thresholds.parse({"disk": "1Gi"})
 

@@ -85,10 +85,27 @@ class Met:
         return f"Threshold quantity: {least}, available: {in_binary(self.reading.available)}. "
 
 
+def read_option(text: str) -> dict[str, str]:
+    """As the kubelet's flag is written: `memory.available<100Mi,nodefs.available<10%`. Raises ValueError."""
+    given = {}
+    for statement in filter(None, text.split(",")):
+        signal, sign, value = (part.strip() for part in statement.partition("<"))
+        if not (sign and value):
+            raise ValueError(f'"{statement}" should read SIGNAL<VALUE, such as memory.available<100Mi')
+        given[signal] = value
+        try:
+            (threshold,) = parse({signal: value}) or (Threshold(signal),)
+        except ArithmeticError as error:
+            raise ValueError(f"{signal}: {value} is neither a quantity nor a percentage") from error
+        if threshold.amount < 0 or not 0 <= (threshold.part or 0) <= 1:
+            raise ValueError(f"{signal}: {value} can never be available")
+    return given
+
+
 def parse(given: Mapping[str, str]) -> tuple[Threshold, ...]:
     """From texts such as `100Mi` and `10%`, in the order of `SIGNALS`; none for `0%`. Raises ValueError."""
     if unknown := given.keys() - SIGNALS.keys():
-        raise ValueError(f"unknown eviction signal: {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown eviction signal: {', '.join(sorted(unknown))}; known are {', '.join(SIGNALS)}")
     thresholds = []
     for signal in SIGNALS:
         text = given.get(signal, "0%")
