@@ -2,10 +2,11 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo images test tutorials simulate chaos check format bench compatibility mutations clean
+.PHONY: demo images test tutorials simulate chaos emulated check format bench compatibility mutations clean
 SEEDS ?= 1000
 ROUNDS ?= 200
 FIRST_SEED ?= 0
+EMULATED ?= tests/node/runtime/oci tests/disks
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +16,7 @@ help:
 	@echo "make tutorials  the part of it that plays tutorials and lessons (docs/tutorials) with real kubectls"
 	@echo "make simulate SEEDS=N [FIRST_SEED=M]  lives of StatefulSets while everything fails, on simulated time"
 	@echo "make chaos ROUNDS=N  kill -9 at random points of real work, with PostgreSQL under pgbench (2 s a round)"
+	@echo "make emulated  containers and volumes on an emulated machine with cgroup v2 and all rights (scripts/emulated.py)"
 	@echo "make check  format, lint, types, import rules"
 	@echo "make bench  cost of each API operation, start-up, memory, ordered sets, the network (prints JSON)"
 	@echo "make compatibility  writes docs/compatibility.md anew"
@@ -44,6 +46,9 @@ simulate: $(STAMP)
 
 chaos: $(STAMP)
 	@HOLDFAST_CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest -q -x tests/live/test_chaos.py
+
+emulated: $(STAMP)
+	@$(BIN)/python scripts/emulated.py $(EMULATED)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -389,7 +389,7 @@ async def test_n144_a_container_that_outlives_its_hungry_child_tells_of_it(node)
                 break
             await asyncio.sleep(0.05)
     if usage is not None:
-        assert usage.oom_kills == 1
+        assert usage.oom_kills >= 1  # version 2 kills all of the container
         assert usage.memory_usage_bytes >= usage.memory_working_set_bytes
 
 
