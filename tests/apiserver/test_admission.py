@@ -82,7 +82,7 @@ async def create_claim(web: Any, **spec: Any) -> Any:
     return await web("POST", CLAIMS, {"metadata": {"name": "c"}, "spec": wanted})
 
 
-async def test_a_claim_without_class_gets_the_newest_default(web: Any, clock: Any) -> None:
+async def test_v9_a_claim_without_class_gets_the_newest_default(web: Any, clock: Any) -> None:
     default = {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
     await make_class(web, "old", metadata=default)
     clock.advance(10)
@@ -91,12 +91,12 @@ async def test_a_claim_without_class_gets_the_newest_default(web: Any, clock: An
     assert (await create_claim(web))["spec"]["storageClassName"] == "new"
 
 
-async def test_an_empty_class_is_an_answer(web: Any) -> None:
+async def test_v8_an_empty_class_is_an_answer(web: Any) -> None:
     await make_class(web, "d", metadata={"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}})
     assert (await create_claim(web, storageClassName=""))["spec"]["storageClassName"] == ""
 
 
-async def test_claims_and_volumes_are_protected_while_in_use(web: Any) -> None:
+async def test_v11_claims_and_volumes_are_protected_while_in_use(web: Any) -> None:
     assert (await create_claim(web))["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
     spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}
     volume = await web("POST", "/api/v1/persistentvolumes", {"metadata": {"name": "v"}, "spec": spec})
@@ -104,7 +104,7 @@ async def test_claims_and_volumes_are_protected_while_in_use(web: Any) -> None:
 
 
 @pytest.mark.parametrize(("expands", "code"), [(True, 200), (False, 403)])
-async def test_a_bound_claim_grows_if_its_class_can(web: Any, expands: bool, code: int) -> None:
+async def test_v65_a_bound_claim_grows_if_its_class_can(web: Any, expands: bool, code: int) -> None:
     await make_class(web, "s", allowVolumeExpansion=expands)
     claim = (await create_claim(web, storageClassName="s", volumeName="v")).body
     bound = await web("PUT", f"{CLAIMS}/c/status", {**claim, "status": {"phase": "Bound"}})

@@ -202,7 +202,7 @@ def a_deleted_claim_recycles_its_volume(cluster, on_server, files, kubectl):
     cluster.until("it is taken again", lambda: table(kubectl("get", "pvc"))["claim-http"]["VOLUME"] == "nfs-0001")
 
 
-def test_a_pod_waits_for_its_claim_and_a_claim_without_volume_stays_pending(cluster, images, page):
+def test_v25_v140_a_pod_waits_for_its_claim_and_a_claim_without_volume_stays_pending(cluster, images, page):
     """X3.2, V25, V140."""
     _, files = page
     kubectl = cluster.kubectl

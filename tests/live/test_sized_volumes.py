@@ -90,7 +90,7 @@ def test_df_shows_the_claims_size_and_more_does_not_fit(sized, new_cluster, stat
     assert os.listdir(cluster.home / "volumes" / ".making") == []
 
 
-def test_two_pods_share_a_claim_and_the_end_of_one_is_nothing_to_the_other(sized, new_cluster, statefulset):
+def test_v4_v144_two_pods_share_a_claim_and_the_end_of_one_is_nothing_to_the_other(sized, new_cluster, statefulset):
     cluster = new_cluster()
     claim = {
         "apiVersion": "v1",

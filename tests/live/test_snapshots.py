@@ -119,7 +119,7 @@ def snapshots_on_disk(cluster):
     return sorted(os.listdir(directory)) if directory.exists() else []
 
 
-def test_a_snapshot_under_a_running_pod_is_restored_into_another_claim(cluster, namespace):
+def test_v121_v123_a_snapshot_under_a_running_pod_is_restored_into_another_claim(cluster, namespace):
     apply(cluster, claim("data"))
     run(cluster, "writer", "data")
     write(cluster, "writer", "data", "before")
@@ -149,7 +149,7 @@ def test_a_snapshot_under_a_running_pod_is_restored_into_another_claim(cluster, 
     assert read(cluster, "reader", "restored") == "before"
 
 
-def test_a_clone_is_independent_of_its_source(cluster):
+def test_v122_a_clone_is_independent_of_its_source(cluster):
     apply(cluster, claim("data"))
     run(cluster, "writer", "data")
     write(cluster, "writer", "data", "before")
@@ -165,7 +165,7 @@ def test_a_clone_is_independent_of_its_source(cluster):
     )
 
 
-def test_what_cannot_be_restored_is_told_and_waits(cluster):
+def test_v43_v121_what_cannot_be_restored_is_told_and_waits(cluster):
     apply(cluster, claim("data"), claim("early", source=("VolumeSnapshot", "snap")), pod("reader", "early"))
     run(cluster, "writer", "data")
     missing = (
@@ -227,7 +227,7 @@ def test_retained_data_outlives_the_snapshot_and_is_bound_again(cluster, namespa
     assert handle not in snapshots_on_disk(cluster)
 
 
-def test_kubectl_shows_upstreams_columns(cluster):
+def test_v120_kubectl_shows_upstreams_columns(cluster):
     apply(cluster, claim("data"))
     run(cluster, "writer", "data")
     apply(cluster, snapshot("snap"))

@@ -275,7 +275,7 @@ def test_n99_apps_end_first_and_together_then_sidecars_in_reverse(scenario):
     scenario(body, scripts)
 
 
-def test_n135_the_object_stays_until_its_volumes_are_away(scenario):
+def test_n135_v82_the_object_stays_until_its_volumes_are_away(scenario):
     async def body(machine):
         await machine.create({"containers": [APP]})
         await machine.until(is_ready)

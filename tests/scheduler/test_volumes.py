@@ -76,7 +76,7 @@ NOWHERE = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for 
         pytest.param(storage((claim(),)), "pod has unbound immediate PersistentVolumeClaims", id="V42: no class"),
     ],
 )
-def test_n222_a_claim_that_keeps_the_pod_from_every_node(of_storage, problem):
+def test_n222_v35_v42_v140_a_claim_that_keeps_the_pod_from_every_node(of_storage, problem):
     assert where(pod(claims=("data",)), cluster(node()), of_storage) == (
         f"0/1 nodes are available: {problem}. {NOWHERE}"
     )
@@ -94,19 +94,19 @@ def decided(of_storage, view):
     return decide(pod(claims=("data",)), view.nodes, of_storage, random.Random(0))
 
 
-def test_a_delayed_claim_is_to_be_provisioned_at_the_chosen_node():
+def test_v37_a_delayed_claim_is_to_be_provisioned_at_the_chosen_node():
     decision = decided(storage((claim(),), classes=(fast(),)), cluster(node()))
     assert decision.waits_for_volumes
     assert [each["metadata"]["name"] for each in decision.reservation.provisions] == ["data"]
 
 
-def test_a_free_volume_at_the_node_is_taken_before_one_is_provisioned():
+def test_v37_a_free_volume_at_the_node_is_taken_before_one_is_provisioned():
     of_storage = storage((claim(),), (volume("big", size="9Gi"), volume("small")), (fast(),))
     decision = decided(of_storage, cluster(node()))
     assert [of["metadata"]["name"] for _, of in decision.reservation.matches] == ["small"]
 
 
-def test_the_pod_follows_the_volume_where_nothing_can_be_provisioned():
+def test_v29_v37_the_pod_follows_the_volume_where_nothing_can_be_provisioned():
     classes = (fast(provisioner="kubernetes.io/no-provisioner"),)
     view = cluster(node("n1"), node("n2"))
     assert where(pod(claims=("data",)), view, storage((claim(),), (volume("v", on="n2"),), classes)) == "n2"
@@ -115,7 +115,7 @@ def test_the_pod_follows_the_volume_where_nothing_can_be_provisioned():
     )
 
 
-def test_one_volume_is_not_given_to_two_claims_of_a_pod():
+def test_v37_one_volume_is_not_given_to_two_claims_of_a_pod():
     classes = (fast(provisioner="kubernetes.io/no-provisioner"),)
     claims = (claim("a"), claim("b"))
     one, two = (volume("v"),), (volume("v"), volume("w"))
@@ -137,7 +137,7 @@ def test_a_bound_volumes_affinity_decides():
     )
 
 
-def test_a_claim_for_one_pod_only_keeps_a_second_pod_out():
+def test_v79_a_claim_for_one_pod_only_keeps_a_second_pod_out():
     taken = claim(volume="v", phase="Bound", accessModes=["ReadWriteOncePod"])
     user = pod("other", on="n1", claims=("data",))
     message = where(pod(claims=("data",)), cluster(node()), storage((taken,), (volume("v"),), users=(user,)))

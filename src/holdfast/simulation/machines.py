@@ -92,7 +92,7 @@ class Directories:
     async def remove(self, path: str) -> None:
         self.present.discard(path)
 
-    async def empty(self, path: str) -> None:
+    async def empty(self, path: str, deadline_s: float) -> None:
         """Nothing is ever in one."""
 
     async def empty_share(self, work: ShareWork) -> None:

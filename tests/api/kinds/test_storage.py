@@ -44,6 +44,23 @@ def update_errors(new: Manifest, old: Manifest) -> list[str]:
     return [str(error) for error in PERSISTENT_VOLUME_CLAIMS.validate_update(new, old)]
 
 
+def test_v2_a_claim_is_filled_in_and_asks_for_something() -> None:
+    new = claim(status={"phase": "Bound"})
+    PERSISTENT_VOLUME_CLAIMS.prepare_create(new)
+    assert (new["spec"]["volumeMode"], new["status"]) == ("Filesystem", {"phase": "Pending"})
+    assert [str(error) for error in PERSISTENT_VOLUME_CLAIMS.validate(claim("0", accessModes=[]))] == [
+        "spec.accessModes: Required value: at least 1 access mode is required",
+        'spec.resources[storage]: Invalid value: "0": must be greater than zero',
+    ]
+
+
+def test_v4_the_mode_of_one_pod_stands_alone() -> None:
+    both = ["ReadWriteOncePod", "ReadWriteOnce"]
+    (error,) = PERSISTENT_VOLUME_CLAIMS.validate(claim(accessModes=both))
+    assert str(error) == "spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes"
+    assert PERSISTENT_VOLUME_CLAIMS.validate(claim(accessModes=both[:1])) == []
+
+
 BOUND = {"phase": "Bound", "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"]}
 
 
@@ -189,7 +206,7 @@ SNAPSHOT = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "na
         ),
     ],
 )
-def test_a_source_is_shown_in_both_fields_or_dropped(given: Manifest, shown: Manifest) -> None:
+def test_v121_a_source_is_shown_in_both_fields_or_dropped(given: Manifest, shown: Manifest) -> None:
     new = claim(**given)
     PERSISTENT_VOLUME_CLAIMS.prepare_create(new)
     found = {member: new["spec"][member] for member in ("dataSource", "dataSourceRef") if member in new["spec"]}

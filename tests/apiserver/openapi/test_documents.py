@@ -133,7 +133,7 @@ def test_large_documents_are_compressed_when_asked_a13() -> None:
     assert header(get("/openapi/v3", accept_encoding="gzip"), "Content-Encoding") == ""
 
 
-def test_v2_is_protobuf_for_old_kubectl_a35() -> None:
+def test_the_older_document_is_protobuf_for_old_kubectl_a35() -> None:
     response = get("/openapi/v2", accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
     assert response.content_type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     assert get("/openapi/v2", accept="application/json").content_type == "application/json"

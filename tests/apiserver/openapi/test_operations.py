@@ -186,7 +186,7 @@ def test_queries_have_their_types_and_bodies_their_schemas() -> None:
     assert creation["requestBody"]["required"]
 
 
-def test_ids_are_unique_in_the_whole_of_v2() -> None:
+def test_ids_are_unique_in_the_whole_older_document() -> None:
     paths = json.loads(openapi.v2_json())["paths"]
     names = [operation["operationId"] for item in paths.values() for operation in item.values()]
     assert len(names) == len(set(names))

@@ -67,7 +67,7 @@ def reasons(cluster, name):
     return [each["reason"] for each in cluster.objects(EVENTS) if each["involvedObject"]["name"] == name]
 
 
-def test_two_sizes_find_their_claims_in_either_order():
+def test_v19_v23_two_sizes_find_their_claims_in_either_order():
     """X3.2."""
     for order in ((0, 1), (1, 0)):
         with simulate(0, nodes=0) as cluster:
@@ -83,7 +83,7 @@ def test_two_sizes_find_their_claims_in_either_order():
             assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "claim-mysql")["status"]["capacity"] == {"storage": "5Gi"}
 
 
-def test_a_volume_that_comes_later_binds_a_waiting_claim():
+def test_v25_a_volume_that_comes_later_binds_a_waiting_claim():
     with simulate(0, nodes=0) as cluster:
         cluster.apply(claim("data"))
         cluster.run_for(60)
@@ -94,7 +94,7 @@ def test_a_volume_that_comes_later_binds_a_waiting_claim():
         assert status(cluster, "data") == ("Bound", "v")
 
 
-def test_a_released_volume_is_not_given_to_a_claim_of_the_same_name():
+def test_v17_v133_a_released_volume_is_not_given_to_a_claim_of_the_same_name():
     with simulate(0, nodes=0) as cluster:
         cluster.apply(volume("v"), claim("data"))
         cluster.run_for(2)
@@ -109,7 +109,7 @@ def test_a_released_volume_is_not_given_to_a_claim_of_the_same_name():
         assert status(cluster, "data") == ("Bound", "v")
 
 
-def test_a_recycled_volume_is_given_to_the_next_claim():
+def test_v55_a_recycled_volume_is_given_to_the_next_claim():
     with simulate(0, nodes=0) as cluster:
         cluster.apply(volume("v", policy="Recycle"), claim("one"))
         cluster.run_for(2)
@@ -122,7 +122,7 @@ def test_a_recycled_volume_is_given_to_the_next_claim():
         assert status(cluster, "two") == ("Bound", "v")
 
 
-def test_a_clouds_class_gives_a_local_volume_at_once_and_takes_it_back_when_the_class_is_gone():
+def test_v35_v46_v53_a_clouds_class_gives_a_local_volume_at_once_and_takes_it_back_when_the_class_is_gone():
     """X7."""
     with simulate(0, nodes=0) as cluster:
         cluster.apply(storage_class("www-disk", "kubernetes.io/gce-pd"), claim("data", of_class="www-disk"))
@@ -138,7 +138,7 @@ def test_a_clouds_class_gives_a_local_volume_at_once_and_takes_it_back_when_the_
         assert cluster.directories.present == set()
 
 
-def test_a_claim_of_an_unknown_class_binds_as_soon_as_the_class_is_there():
+def test_v42_a_claim_of_an_unknown_class_binds_as_soon_as_the_class_is_there():
     with simulate(0, nodes=0) as cluster:
         cluster.apply(claim("data", of_class="later"))
         cluster.run_for(40)
@@ -148,7 +148,7 @@ def test_a_claim_of_an_unknown_class_binds_as_soon_as_the_class_is_there():
         assert status(cluster, "data")[0] == "Bound"
 
 
-def test_a_claim_waits_for_its_first_consumer_and_no_longer():
+def test_v36_v44_v139_a_claim_waits_for_its_first_consumer_and_no_longer():
     with simulate(0) as cluster:
         cluster.apply(claim("data", of_class=None))
         cluster.run_for(30)
@@ -161,14 +161,14 @@ def test_a_claim_waits_for_its_first_consumer_and_no_longer():
         assert cluster.get(PODS, "user")["status"]["phase"] == "Running"
 
 
-def test_a_pod_that_names_its_node_gets_its_volume_too():
+def test_v45_a_pod_that_names_its_node_gets_its_volume_too():
     with simulate(0) as cluster:
         cluster.apply(claim("data", of_class=None), pod("user", "data", node="n1"))
         cluster.run_for(2)
         assert status(cluster, "data")[0] == "Bound"
 
 
-def test_static_volumes_of_a_node_wait_for_the_pod_and_are_taken_where_it_goes():
+def test_v29_v37_static_volumes_of_a_node_wait_for_the_pod_and_are_taken_where_it_goes():
     with simulate(0, nodes=2) as cluster:
         expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}
         affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
@@ -184,7 +184,7 @@ def test_static_volumes_of_a_node_wait_for_the_pod_and_are_taken_where_it_goes()
         assert cluster.get(PODS, "user")["spec"]["nodeName"] == "n2"
 
 
-def test_a_claim_in_use_goes_only_after_its_pod():
+def test_v50_v51_v52_v60_v134_a_claim_in_use_goes_only_after_its_pod():
     with simulate(0) as cluster:
         cluster.apply(claim("data", of_class=None), pod("user", "data"))
         cluster.run_for(5)
@@ -203,7 +203,7 @@ def test_a_claim_in_use_goes_only_after_its_pod():
         assert not cluster.directories.present
 
 
-def test_a_claim_that_is_on_its_way_out_gets_no_new_users():
+def test_v50_a_claim_that_is_on_its_way_out_gets_no_new_users():
     with simulate(0) as cluster:
         cluster.apply(claim("data", of_class=None), pod("user", "data"))
         cluster.run_for(5)
@@ -214,7 +214,7 @@ def test_a_claim_that_is_on_its_way_out_gets_no_new_users():
         assert 'persistentvolumeclaim "data" is being deleted' in condition["message"]
 
 
-def test_a_bound_claim_whose_volume_is_taken_away_is_lost():
+def test_v15_a_bound_claim_whose_volume_is_taken_away_is_lost():
     with simulate(0, nodes=0) as cluster:
         cluster.apply(volume("v"), claim("data"))
         cluster.run_for(2)
@@ -225,7 +225,7 @@ def test_a_bound_claim_whose_volume_is_taken_away_is_lost():
         assert "ClaimLost" in reasons(cluster, "data")
 
 
-def test_claims_that_race_for_volumes_get_one_each_whatever_fails():
+def test_v27_claims_that_race_for_volumes_get_one_each_whatever_fails():
     rough = Faults(crash_every_s=10, request_delay_s=0.3, watch_delay_s=1, lost_reply=0.05, broken_watch=0.02)
     for seed in range(8):
         with simulate(seed, rough, nodes=0) as cluster:
@@ -242,7 +242,7 @@ def test_claims_that_race_for_volumes_get_one_each_whatever_fails():
                 assert each["spec"]["claimRef"]["uid"] == owner["metadata"]["uid"]
 
 
-def test_each_claim_gets_one_directory_whatever_fails():
+def test_v40_v135_each_claim_gets_one_directory_whatever_fails():
     rough = Faults(crash_every_s=5, request_delay_s=0.3, watch_delay_s=1, lost_reply=0.1, lost_request=0.1)
     for seed in range(8):
         with simulate(seed, rough, nodes=0) as cluster:

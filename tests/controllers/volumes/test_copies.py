@@ -53,7 +53,7 @@ def image(root, obstacle):
     return disk
 
 
-async def test_a_snapshot_of_a_directory_is_restored_with_modes_and_links(directories, root, tree):
+async def test_v121_a_snapshot_of_a_directory_is_restored_with_modes_and_links(directories, root, tree):
     taken = await directories.cut(str(root / ".snapshots" / "s"), str(tree), False)
     assert taken.size_bytes == 0
     (tree / "deep" / "file").write_text("later")
@@ -74,13 +74,13 @@ async def test_a_snapshot_once_taken_stays_what_it_is(directories, root, tree):
     assert await directories.cut(place, str(tree), False) == first == await directories.look(place)
 
 
-async def test_a_clone_of_a_directory_is_a_directory(directories, root, tree):
+async def test_v122_a_clone_of_a_directory_is_a_directory(directories, root, tree):
     await directories.fill(str(root / "pvc-9"), str(tree), MI)
     assert not await directories.is_image(str(root / "pvc-9"))
     assert (root / "pvc-9" / "deep" / "file").read_text() == "data"
 
 
-async def test_half_a_copy_is_no_volume_and_is_made_anew(directories, root, tree):
+async def test_v124_half_a_copy_is_no_volume_and_is_made_anew(directories, root, tree):
     draft = copies.drafts_of(str(root / "pvc-9")) / "tree.new" / "deep"
     draft.mkdir(parents=True)
     (draft / "half").write_text("x")
@@ -105,7 +105,7 @@ async def test_what_is_not_there_is_told(directories, root):
             await work
 
 
-async def test_a_restored_image_is_as_large_as_asked(directories, root, image):
+async def test_v123_a_restored_image_is_as_large_as_asked(directories, root, image):
     taken = await directories.cut(str(root / ".snapshots" / "s"), str(image.path), True)
     assert taken.size_bytes == 4 * MI
     await directories.fill(str(root / "pvc-9"), str(root / ".snapshots" / "s"), 8 * MI)

@@ -26,7 +26,7 @@ def is_running(cluster: Cluster) -> bool:
     return bool(found and (found.get("status") or {}).get("phase") == "Running")
 
 
-def test_a_pod_gets_a_claim_of_its_own_which_goes_with_it() -> None:
+def test_v110_a_pod_gets_a_claim_of_its_own_which_goes_with_it() -> None:
     with simulate(0) as cluster:
         cluster.apply(pod())
         cluster.run_until(lambda: is_running(cluster))
@@ -62,7 +62,7 @@ def test_a_claim_that_is_deleted_before_its_pod_has_a_node_is_made_anew() -> Non
         cluster.run_until(lambda: uid_of_claim(cluster) not in ("", old))
 
 
-def test_a_foreign_claim_of_that_name_is_left_alone_and_told_of() -> None:
+def test_v110_a_foreign_claim_of_that_name_is_left_alone_and_told_of() -> None:
     with simulate(0) as cluster:
         metadata = {"name": CLAIM}
         cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": SPEC}, pod())

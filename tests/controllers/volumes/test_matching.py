@@ -53,12 +53,12 @@ def name_of(found):
         ),
     ],
 )
-def test_best_match(wanted, volumes, name):
+def test_v20_v21_v22_v23_v130_v131_v132_v133_which_volume_a_claim_gets(wanted, volumes, name):
     assert name_of(binding.best_match(wanted, volumes)) == name
     assert name_of(binding.best_match(wanted, volumes[::-1])) == name
 
 
-def test_a_delayed_claim_gets_only_what_is_reserved_for_it():
+def test_v36_a_delayed_claim_gets_only_what_is_reserved_for_it():
     free, mine = volume("free"), volume("mine", claim_ref=reference("data"))
     assert binding.best_match(claim(), [free], is_delayed=True) is None
     assert name_of(binding.best_match(claim(), [free, mine], is_delayed=True)) == "mine"
@@ -69,7 +69,7 @@ def on_node(name):
     return {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
 
 
-def test_on_a_node_only_volumes_that_may_be_there_count():
+def test_v22_v37_on_a_node_only_volumes_that_may_be_there_count():
     node = {"metadata": {"name": "n1", "labels": {"kubernetes.io/hostname": "n1"}}}
     here, there = volume("here", size="9Gi", nodeAffinity=on_node("n1")), volume("there", nodeAffinity=on_node("n2"))
     assert name_of(binding.best_match(claim(), [here, there], node=node)) == "here"
@@ -77,7 +77,7 @@ def test_on_a_node_only_volumes_that_may_be_there_count():
     assert binding.best_match(claim(), [here], node=node, taken={"here"}) is None
 
 
-def test_the_newest_default_class_wins_and_ties_go_by_name():
+def test_v9_the_newest_default_class_wins_and_ties_go_by_name():
     def made(name, at, default="true"):
         metadata = {"name": name, "creationTimestamp": at, "annotations": {binding.IS_DEFAULT_CLASS: default}}
         return {"metadata": metadata}
@@ -88,6 +88,6 @@ def test_the_newest_default_class_wins_and_ties_go_by_name():
     assert binding.default_class(classes) == "a"
 
 
-def test_the_old_annotation_names_the_class_before_the_field_does():
+def test_v8_the_old_annotation_names_the_class_before_the_field_does():
     assert binding.class_of(claim(storage_class="new", annotations={binding.BETA_STORAGE_CLASS: "old"})) == "old"
     assert binding.class_of(claim(storage_class="new", annotations={binding.BETA_STORAGE_CLASS: ""})) == ""

@@ -39,7 +39,7 @@ def merged(target, patch):
     return result
 
 
-def test_binding_writes_volume_then_phase_then_claim_then_status():
+def test_v18_v19_binding_writes_volume_then_phase_then_claim_then_status():
     plan = plan_claim(seen(claim(), volume("v", size="5Gi")))
     assert [(write.resource.kind, write.subresource) for write in plan.actions] == [
         ("PersistentVolume", ""),
@@ -69,7 +69,7 @@ def test_binding_writes_volume_then_phase_then_claim_then_status():
 
 
 @given(st.integers(0, 4), st.integers(0, 4))
-def test_a_binding_that_was_interrupted_anywhere_is_finished(first, second):
+def test_v18_a_binding_that_was_interrupted_anywhere_is_finished(first, second):
     state = {"PersistentVolumeClaim": claim(), "PersistentVolume": volume("v")}
 
     def step(stop_after):
@@ -88,7 +88,7 @@ def test_a_binding_that_was_interrupted_anywhere_is_finished(first, second):
     assert (bound["spec"]["volumeName"], of["spec"]["claimRef"]["uid"]) == ("v", "uid-data")
 
 
-def test_a_volume_its_admin_reserved_is_not_marked_as_bound_by_the_controller():
+def test_v18_a_volume_its_admin_reserved_is_not_marked_as_bound_by_the_controller():
     writes = plan_claim(seen(claim(), volume("v", claim_ref=reference("data", "")))).actions
     assert "annotations" not in writes[0].patch["metadata"]
     assert BOUND_BY_CONTROLLER in writes[2].patch["metadata"]["annotations"]
@@ -153,28 +153,28 @@ def test_a_volume_its_admin_reserved_is_not_marked_as_bound_by_the_controller():
         ),
     ],
 )
-def test_a_claim_that_waits_says_why_and_is_looked_at_again(observed, expected):
+def test_v24_v25_v36_v42_a_claim_that_waits_says_why_and_is_looked_at_again(observed, expected):
     plan = plan_claim(observed)
     assert reports(plan) == [expected]
     assert plan.again_after_s == 15
     assert plan.subject is observed.claim
 
 
-def test_a_claim_whose_named_volume_is_missing_waits_silently():
+def test_v24_a_claim_whose_named_volume_is_missing_waits_silently():
     assert plan_claim(seen(claim(volume="v"))).actions == ()
 
 
-def test_a_claim_of_no_class_gets_the_default_one_when_nothing_matches():
+def test_v9_a_claim_of_no_class_gets_the_default_one_when_nothing_matches():
     (write,) = plan_claim(seen(claim(storage_class=None), default="standard")).actions
     assert write.patch["spec"] == {"storageClassName": "standard"}
     assert len(plan_claim(seen(claim(storage_class=None), volume("v"), default="standard")).actions) == 4
 
 
-def test_an_explicit_empty_class_is_never_replaced_by_the_default():
+def test_v8_v132_an_explicit_empty_class_is_never_replaced_by_the_default():
     assert reports(plan_claim(seen(claim(storage_class=""), default="standard")))[0][1] == "FailedBinding"
 
 
-def test_the_provisioner_is_named_on_the_claim_under_its_csi_name():
+def test_v38_v46_the_provisioner_is_named_on_the_claim_under_its_csi_name():
     observed = seen(claim(storage_class="s"), of_class=storage_class("s", "kubernetes.io/gce-pd"))
     (write,) = plan_claim(observed).actions
     assert write.patch["metadata"]["annotations"] == {
@@ -189,7 +189,7 @@ def test_the_provisioner_is_named_on_the_claim_under_its_csi_name():
     )
 
 
-def test_a_provisioner_served_elsewhere_is_waited_for_aloud():
+def test_v38_a_provisioner_served_elsewhere_is_waited_for_aloud():
     of_class = storage_class("s", "example.com/x")
     (write,) = plan_claim(seen(claim(storage_class="s"), of_class=of_class)).actions
     assert write.on_success is None
@@ -197,18 +197,18 @@ def test_a_provisioner_served_elsewhere_is_waited_for_aloud():
     assert reports(plan_claim(seen(named, of_class=of_class)))[0][1] == "ExternalProvisioning"
 
 
-def test_a_volume_of_the_class_is_taken_before_one_is_provisioned():
+def test_v26_a_volume_of_the_class_is_taken_before_one_is_provisioned():
     observed = seen(claim(storage_class="s"), volume("v", storage_class="s"), of_class=storage_class("s"))
     assert len(plan_claim(observed).actions) == 4
 
 
-def test_a_delayed_claim_is_provisioned_once_a_node_is_selected():
+def test_v37_a_delayed_claim_is_provisioned_once_a_node_is_selected():
     wanted = claim(storage_class="s", annotations=SELECTED)
     (write,) = plan_claim(seen(wanted, of_class=storage_class("s", delayed=True))).actions
     assert write.on_success.reason == "ExternalProvisioning"
 
 
-def test_a_pod_that_named_its_node_itself_is_the_first_consumer():
+def test_v45_a_pod_that_named_its_node_itself_is_the_first_consumer():
     observed = seen(claim(storage_class="s"), of_class=storage_class("s", delayed=True), consumer="n1")
     (write,) = plan_claim(observed).actions
     assert write.patch["metadata"]["annotations"] == SELECTED
@@ -217,7 +217,7 @@ def test_a_pod_that_named_its_node_itself_is_the_first_consumer():
     assert reports(plan_claim(observed))[0][1] == "WaitForFirstConsumer"
 
 
-def test_a_delayed_claim_is_never_bound_to_a_free_volume_by_the_controller():
+def test_v36_v139_a_delayed_claim_is_never_bound_to_a_free_volume_by_the_controller():
     observed = seen(claim(storage_class="s"), volume("v", storage_class="s"), of_class=storage_class("s", delayed=True))
     assert reports(plan_claim(observed))[0][1] == "WaitForFirstConsumer"
 
@@ -250,7 +250,7 @@ def bound(**more):
         ),
     ],
 )
-def test_a_bound_claim_without_its_volume_is_lost(observed, reason, message):
+def test_v15_a_bound_claim_without_its_volume_is_lost(observed, reason, message):
     (write,) = plan_claim(observed).actions
     assert write.patch["status"] == {"phase": "Lost", "accessModes": None, "capacity": None}
     assert (write.on_success.type, write.on_success.reason, write.on_success.message) == ("Warning", reason, message)
@@ -258,7 +258,7 @@ def test_a_bound_claim_without_its_volume_is_lost(observed, reason, message):
     assert plan_claim(lost).actions == ()
 
 
-def test_a_lost_claim_is_bound_again_when_its_volume_is_back():
+def test_v15_a_lost_claim_is_bound_again_when_its_volume_is_back():
     lost = {**bound(), "status": {"phase": "Lost"}}
     writes = plan_claim(seen(lost, volume("v", phase="Bound", claim_ref=reference("data")))).actions
     assert [write.patch["status"]["phase"] for write in writes] == ["Bound"]
@@ -285,7 +285,7 @@ def phase_of(plan):
         pytest.param(volume("v", phase="Released"), None, "Available", id="freed by hand"),
     ],
 )
-def test_the_phase_of_a_volume(of, its_claim, phase):
+def test_v16_v17_the_phase_of_a_volume(of, its_claim, phase):
     assert phase_of(plan_volume(ObservedVolume(of, its_claim, NOW))) == phase
 
 
@@ -296,14 +296,14 @@ def test_the_phase_of_a_volume(of, its_claim, phase):
         ({}, {"claimRef": {"uid": None, "resourceVersion": None}}),
     ],
 )
-def test_a_volume_whose_claim_took_another_is_free_again(annotations, spec):
+def test_v28_a_volume_whose_claim_took_another_is_free_again(annotations, spec):
     of = volume("v", phase="Bound", claim_ref=reference("data"), annotations=annotations)
     plan = plan_volume(ObservedVolume(of, claim(volume="other"), NOW))
     assert plan.actions[0].patch["spec"] == spec
     assert phase_of(plan) == "Available"
 
 
-def test_a_provisioned_volume_whose_claim_took_another_is_released_to_be_deleted():
+def test_v28_a_provisioned_volume_whose_claim_took_another_is_released_to_be_deleted():
     marks = {"pv.kubernetes.io/provisioned-by": "holdfast.dev/local"}
     of = volume("v", phase="Bound", claim_ref=reference("data"), annotations=marks, policy="Delete")
     plan = plan_volume(ObservedVolume(of, claim(volume="other"), NOW))

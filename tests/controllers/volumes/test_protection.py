@@ -34,7 +34,7 @@ def finalizers(plan):
         pytest.param(ProtectedClaim(going(claim()), False), [None], id="let go"),
     ],
 )
-def test_a_claim_stays_while_a_pod_uses_it(observed, written):
+def test_v50_a_claim_stays_while_a_pod_uses_it(observed, written):
     assert finalizers(plan_claim_protection(observed)) == written
 
 
@@ -45,7 +45,7 @@ def test_others_finalizers_are_kept():
 
 
 @pytest.mark.parametrize(("phase", "written"), [("Bound", []), ("Released", [None]), ("Available", [None])])
-def test_a_volume_stays_while_it_is_bound(phase, written):
+def test_v52_a_volume_stays_while_it_is_bound(phase, written):
     assert finalizers(plan_volume_protection(going(volume("v", phase=phase)))) == written
 
 

@@ -21,7 +21,7 @@ def wanted(provisioner="holdfast.dev/local", **more):
     return claim(storage_class="s", annotations={PROVISIONER: provisioner, **more.pop("marks", {})}, **more)
 
 
-def test_the_directory_is_made_before_the_volume_and_events_tell_of_it():
+def test_v38_v40_the_directory_is_made_before_the_volume_and_events_tell_of_it():
     work = plan_provision(request(wanted(size="3Gi"), storage_class("s")))
     (announced,) = work.before.actions
     assert isinstance(announced, Emit)
@@ -36,7 +36,7 @@ def test_the_directory_is_made_before_the_volume_and_events_tell_of_it():
     assert create.on_success.message == "Successfully provisioned volume pvc-uid-data"
 
 
-def test_the_volume_is_complete_with_claim_class_and_policy():
+def test_v39_v47_v135_v142_the_volume_is_complete_with_claim_class_and_policy():
     (create,) = plan_provision(request(wanted(size="3Gi"), storage_class("s"))).directory.done.actions
     made = create.manifest
     assert made["metadata"] == {
@@ -51,13 +51,13 @@ def test_the_volume_is_complete_with_claim_class_and_policy():
     assert "nodeAffinity" not in made["spec"]  # every node of this machine reaches it (X8.3)
 
 
-def test_a_retained_volume_carries_no_finalizer():
+def test_v39_a_retained_volume_carries_no_finalizer():
     work = plan_provision(request(wanted(), storage_class("s", policy="Retain")))
     assert "finalizers" not in work.directory.done.actions[0].manifest["metadata"]
 
 
 @pytest.mark.parametrize("provisioner", ["kubernetes.io/gce-pd", "pd.csi.storage.gke.io"])
-def test_a_clouds_class_is_served_with_a_local_volume_that_says_so(provisioner):
+def test_v46_a_clouds_class_is_served_with_a_local_volume_that_says_so(provisioner):
     work = plan_provision(request(wanted("pd.csi.storage.gke.io"), storage_class("s", provisioner)))
     assert f"a local volume of this machine stands in for {provisioner}" in work.before.actions[0].report.message
     made = work.directory.done.actions[0].manifest
@@ -77,19 +77,19 @@ def test_a_clouds_class_is_served_with_a_local_volume_that_says_so(provisioner):
         pytest.param(request(wanted(), storage_class("s", delayed=True)), "no node has been selected", id="V139"),
     ],
 )
-def test_nothing_is_provisioned(observed, reason):
+def test_v135_v139_nothing_is_provisioned(observed, reason):
     work = plan_provision(observed)
     assert (work.before.reason, work.before.actions, work.directory) == (reason, (), None)
 
 
-def test_a_delayed_claim_is_served_once_a_node_is_selected():
+def test_v37_a_delayed_claim_is_served_once_a_node_is_selected():
     assert plan_provision(request(wanted(marks={SELECTED: "n1"}), storage_class("s", delayed=True))).directory
 
 
 @pytest.mark.parametrize(
     "more", [{"dataSource": {"kind": "VolumeSnapshot", "name": "s"}}, {"volumeMode": "Block"}, {"selector": {}}]
 )
-def test_what_cannot_be_honoured_is_refused_and_never_an_empty_volume(more):
+def test_v43_what_cannot_be_honoured_is_refused_and_never_an_empty_volume(more):
     if "selector" in more:
         more = {"selector": {"matchLabels": {"a": "b"}}}
     work = plan_provision(request(wanted(**more), storage_class("s")))
@@ -99,7 +99,7 @@ def test_what_cannot_be_honoured_is_refused_and_never_an_empty_volume(more):
     assert report.message.startswith('failed to provision volume with StorageClass "s": ')
 
 
-def test_a_directory_that_cannot_be_made_is_reported():
+def test_v38_a_directory_that_cannot_be_made_is_reported():
     plan = plan_provision(request(wanted(), storage_class("s"))).directory.failed("No space left on device")
     assert plan.actions[0].report.message == (
         'failed to provision volume with StorageClass "s": No space left on device'
@@ -113,16 +113,16 @@ def released(*, users=(), provisioner="holdfast.dev/local", **more):
     return ObservedRelease(volume("v", annotations=marks, **more), users, NOW)
 
 
-def test_a_retained_volume_stays_released_with_its_data():
+def test_v53_a_retained_volume_stays_released_with_its_data():
     work = plan_reclaim(released(policy="Retain"))
     assert (work.directory, work.before.actions) == (None, ())
 
 
-def test_a_bound_volume_is_never_reclaimed():
+def test_v58_v134_a_bound_volume_is_never_reclaimed():
     assert plan_reclaim(released(phase="Bound")).directory is None
 
 
-def test_the_data_goes_first_then_the_finalizer_then_the_object():
+def test_v53_the_data_goes_first_then_the_finalizer_then_the_object():
     observed = released()
     observed.volume["metadata"]["finalizers"].append(FINALIZER)
     work = plan_reclaim(observed)
@@ -134,20 +134,20 @@ def test_the_data_goes_first_then_the_finalizer_then_the_object():
     assert delete.uid == "uid-v"
 
 
-def test_data_that_cannot_be_deleted_is_reported_and_the_phase_stays_released():
+def test_v53_data_that_cannot_be_deleted_is_reported_and_the_phase_stays_released():
     plan = plan_reclaim(released()).directory.failed("still mounted: /data")
     (told,) = plan.actions
     assert (told.report.reason, told.report.message) == ("VolumeFailedDelete", "still mounted: /data")
     assert plan.again_after_s == 15
 
 
-def test_data_is_not_deleted_below_a_pod_that_still_runs():
+def test_v134_data_is_not_deleted_below_a_pod_that_still_runs():
     work = plan_reclaim(released(users=["default/web-0"]))
     assert work.directory is None
     assert work.before.actions[0].report.message == "Volume is used by pods: default/web-0"
 
 
-def test_another_provisioners_volume_is_left_to_it():
+def test_v53_another_provisioners_volume_is_left_to_it():
     work = plan_reclaim(released(provisioner="example.com/x"))
     assert (work.directory, work.before.actions) == (None, ())
 
@@ -162,34 +162,34 @@ def test_another_provisioners_volume_is_left_to_it():
         ),
     ],
 )
-def test_what_was_made_by_hand_cannot_be_deleted_but_below_tmp(spec, message):
+def test_v54_what_was_made_by_hand_cannot_be_deleted_but_below_tmp(spec, message):
     work = plan_reclaim(released(provisioner="", **spec))
     (write,) = work.before.actions
     assert (write.patch["status"]["phase"], write.patch["status"]["message"]) == ("Failed", message)
     assert write.on_success.reason == "VolumeFailedDelete"
 
 
-def test_a_hand_made_volume_below_tmp_is_deleted():
+def test_v54_a_hand_made_volume_below_tmp_is_deleted():
     assert plan_reclaim(released(provisioner="", path="/tmp/x")).directory.operation == "remove"
 
 
-def test_a_recycled_volume_is_emptied_and_available_again():
+def test_v55_a_recycled_volume_is_emptied_and_available_again():
     work = plan_reclaim(released(provisioner="", policy="Recycle"))
-    assert work.directory.operation == "empty"
+    assert (work.directory.operation, work.directory.arguments) == ("empty", (60,))
     patch, phase = work.directory.done.actions
     assert patch.patch["spec"] == {"claimRef": None}
     assert (patch.on_success.reason, patch.on_success.message) == ("VolumeRecycled", "Volume recycled")
     assert phase.patch["status"]["phase"] == "Available"
 
 
-def test_a_failed_recycling_is_told_and_tried_again():
+def test_v55_a_failed_recycling_is_told_and_tried_again():
     plan = plan_reclaim(released(provisioner="", policy="Recycle")).directory.failed("busy")
     (write,) = plan.actions
     assert (write.patch["status"]["phase"], write.patch["status"]["message"]) == ("Failed", "Recycle failed: busy")
     assert plan.again_after_s == 15
 
 
-def test_recycling_waits_for_pods_that_use_the_claims_name():
+def test_v56_recycling_waits_for_pods_that_use_the_claims_name():
     work = plan_reclaim(released(provisioner="", policy="Recycle", users=["default/web-0"]))
     report = work.before.actions[0].report
     assert (report.type, report.reason) == ("Normal", "VolumeFailedRecycle")

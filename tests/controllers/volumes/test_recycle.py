@@ -11,7 +11,7 @@ from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.controllers.volumes.bootstrap import NONE, NoSuchClass, set_default_class
 from holdfast.controllers.volumes.effects import ShareWork
 from holdfast.controllers.volumes.local import DirectoryRunner
-from holdfast.controllers.volumes.reclaim import ObservedRelease, nfs_deadline_s, plan_reclaim
+from holdfast.controllers.volumes.reclaim import ObservedRelease, plan_reclaim, recycled_within_s
 
 from .builders import NOW, reference, volume
 
@@ -44,10 +44,12 @@ def test_v55_an_nfs_volume_is_emptied_with_its_mount_options_and_available_again
 
 
 @pytest.mark.parametrize(
-    ("size", "seconds"), [("1Gi", 300), ("10Gi", 300), ("11Gi", 330), ("100Gi", 3000), ("1500Mi", 300), ("11.9Gi", 330)]
+    ("size", "nfs", "directory"),
+    [("1Gi", 300, 60), ("2Gi", 300, 60), ("11Gi", 330, 330), ("100Gi", 3000, 3000), ("1500Mi", 300, 60)],
 )
-def test_v55_the_deadline_grows_with_the_volume(size, seconds):
-    assert nfs_deadline_s(released(size=size)) == seconds
+def test_v55_the_deadline_grows_with_the_volume(size, nfs, directory):
+    assert recycled_within_s(released(size=size), "nfs") == nfs
+    assert recycled_within_s(released(size=size), "hostPath") == directory
 
 
 def test_v55_a_failure_is_the_phase_failed_with_the_reason_and_is_tried_again():

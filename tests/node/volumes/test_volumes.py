@@ -204,6 +204,71 @@ async def test_v110_an_ephemeral_claim_of_somebody_else_is_not_taken(volumes, ob
         await mounted(volumes, {"ephemeral": {}})
 
 
+async def test_v79_a_volume_for_one_pod_is_not_mounted_for_a_second(volumes, objects, tmp_path):
+    bind(objects, tmp_path, accessModes=["ReadWriteOncePod"])
+    second = pod(CLAIM)
+    second.manifest["metadata"]["uid"] = "uid-2"
+    for _ in range(2):  # again after a failure elsewhere
+        await mounted(volumes, CLAIM)
+    with pytest.raises(MountFailure) as caught:
+        await volumes.mount(second)
+    assert caught.value.text == (
+        'MountVolume.SetUp failed for volume "pv-1" : volume uses the ReadWriteOncePod access mode and is already in'
+        " use by another pod"
+    )
+    await volumes.unmount("uid-1")
+    await volumes.mount(second)
+
+
+async def test_v4_a_volume_for_one_node_is_mounted_for_all_pods_of_the_node(volumes, objects, tmp_path):
+    bind(objects, tmp_path)
+    second = pod(CLAIM)
+    second.manifest["metadata"]["uid"] = "uid-2"
+    assert await mounted(volumes, CLAIM) == (await volumes.mount(second))["v0"].path == tmp_path
+
+
+@is_root
+@pytest.mark.parametrize(("marks", "gid"), [({"pv.kubernetes.io/provisioned-by": "holdfast.dev/local"}, 4242), ({}, 0)])
+async def test_v109_v85_a_provisioned_directory_is_the_groups_a_hand_made_one_is_not(
+    volumes, objects, tmp_path, marks, gid
+):
+    place = tmp_path / "pvc-1"
+    place.mkdir()
+    bind(objects, tmp_path)
+    spec = {"hostPath": {"path": str(place)}, "claimRef": {"uid": "data-uid"}, "accessModes": ["ReadWriteOnce"]}
+    objects.put("persistentvolumes", "pv-1", {"metadata": {"name": "pv-1", "annotations": marks}, "spec": spec})
+    await mounted(volumes, CLAIM, securityContext={"fsGroup": 4242})
+    assert place.stat().st_gid == gid
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {},
+        {"emptyDir": {}},
+        {"hostPath": {"path": "{here}", "type": "Directory"}},
+        {"configMap": {"name": "cm"}},
+        {"secret": {"secretName": "s"}},
+        {"downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {"projected": {"sources": [{"configMap": {"name": "cm"}}]}},
+        CLAIM,
+        {"ephemeral": {"volumeClaimTemplate": {}}},
+    ],
+    ids=lambda source: next(iter(source), "nothing"),
+)
+async def test_v75_every_kind_of_volume_can_be_had(volumes, objects, tmp_path, source):
+    objects.put("configmaps", "cm", {"data": {"a": "1"}})
+    objects.put("secrets", "s", {"data": {"a": ""}})
+    bind(objects, tmp_path)
+    owner = {"controller": True, "uid": "uid-1"}
+    metadata = {"name": "web-0-v0", "uid": "data-uid", "ownerReferences": [owner]}
+    bound = {"metadata": metadata, "spec": {"volumeName": "pv-1"}, "status": {"phase": "Bound"}}
+    objects.put("persistentvolumeclaims", "web-0-v0", bound)
+    if "hostPath" in source:
+        source = {"hostPath": {"path": str(tmp_path)}}
+    assert (await mounted(volumes, source)).is_dir()
+
+
 # -- contents ---------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import stat
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -112,8 +113,15 @@ class LocalDirectories:
     async def remove(self, path: str) -> None:
         await asyncio.to_thread(self._remove, path)
 
-    async def empty(self, path: str) -> None:
-        await asyncio.to_thread(self._empty, path)
+    async def empty(self, path: str, deadline_s: float) -> None:
+        """A thread cannot be ended from outside: were it to go on, it would delete what the next user writes."""
+        overdue = threading.Event()
+        timer = asyncio.get_running_loop().call_later(deadline_s, overdue.set)
+        try:
+            await asyncio.to_thread(self._empty, path, overdue)
+        finally:
+            timer.cancel()
+            overdue.set()
 
     async def empty_share(self, work: ShareWork) -> None:
         if self._empty_share is None:
@@ -162,12 +170,12 @@ class LocalDirectories:
             _remove_contents(path)
             os.rmdir(path)
 
-    def _empty(self, path: str) -> None:
+    def _empty(self, path: str, overdue: threading.Event) -> None:
         """Anywhere: an administrator names the path of a volume to be recycled. Never through a symbolic link."""
         if os.path.realpath(path) != os.path.normpath(path) or os.path.normpath(path) == "/":
             raise PermissionError(errno.EPERM, "not a directory of its own", path)
         self._require_no_mounts(path)
-        _remove_contents(path)
+        _remove_contents(path, overdue)
 
     def _require_below_root(self, path: str) -> None:
         parent = os.path.realpath(os.path.dirname(path))
@@ -196,17 +204,22 @@ def _unescape(text: str) -> str:
     return text
 
 
-def _remove_contents(path: str) -> None:
-    """Deletes by directory descriptors, so that no path is resolved twice and no link is followed."""
+def _remove_contents(path: str, overdue: threading.Event | None = None) -> None:
+    """Deletes by directory descriptors, so that no path is resolved twice and no link is followed.
+
+    Raises TimeoutError as soon as `overdue` is set.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        _remove_below(descriptor, os.fstat(descriptor).st_dev)
+        _remove_below(descriptor, os.fstat(descriptor).st_dev, overdue or threading.Event())
     finally:
         os.close(descriptor)
 
 
-def _remove_below(directory: int, device: int) -> None:
+def _remove_below(directory: int, device: int, overdue: threading.Event) -> None:
     for name in os.listdir(directory):
+        if overdue.is_set():
+            raise TimeoutError
         if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=directory)
             continue
@@ -214,7 +227,7 @@ def _remove_below(directory: int, device: int) -> None:
         try:
             if os.fstat(child).st_dev != device:
                 raise OSError(errno.EXDEV, "another filesystem is mounted here", name)
-            _remove_below(child, device)
+            _remove_below(child, device, overdue)
         finally:
             os.close(child)
         os.rmdir(name, dir_fd=directory)

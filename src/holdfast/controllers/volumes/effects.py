@@ -131,8 +131,11 @@ class VolumeDirectories(Protocol):
         Never follows a symbolic link, never descends into a mount: it refuses instead (N201, V136).
         """
 
-    async def empty(self, path: str) -> None:
-        """Removes what is in the directory and keeps the directory itself, its mode and owner (V141)."""
+    async def empty(self, path: str, deadline_s: float) -> None:
+        """Removes what is in the directory and keeps the directory itself, its mode and owner (V141).
+
+        TimeoutError if the deadline passes; nothing is removed any more then.
+        """
 
     async def empty_share(self, work: ShareWork) -> None:
         """Removes what is in the export and keeps its root (V55, V57). TimeoutError if the deadline passes."""

@@ -28,6 +28,9 @@ from .reclaim import ObservedRelease, plan_reclaim
 
 T = TypeVar("T")
 
+OVERDUE = "Pod was active on the node longer than the specified deadline"
+"""What is said of a recycler that took too long: there is no pod, but users look for these words."""
+
 
 class DirectoryController(Controller[T], Protocol[T]):
     """A controller whose plan includes work on a directory."""
@@ -70,14 +73,15 @@ class DirectoryRunner(Runner[T]):
         try:
             result = await operation(work.path, *work.arguments)
         except OSError as error:
-            return False, work.failed(f"{error.strerror or error}: {work.path}")
+            is_overdue = isinstance(error, TimeoutError) and error.errno is None
+            return False, work.failed(OVERDUE if is_overdue else f"{error.strerror or error}: {work.path}")
         return True, work.done_by(result) if work.done_by else work.done
 
     async def _empty(self, work: ShareWork) -> tuple[bool, Plan]:
         try:
             await self._directories.empty_share(work)
         except TimeoutError:
-            return False, work.failed("Pod was active on the node longer than the specified deadline")
+            return False, work.failed(OVERDUE)
         except OSError as error:
             return False, work.failed(str(error))
         return True, work.done

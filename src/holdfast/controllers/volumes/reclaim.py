@@ -25,7 +25,8 @@ from .provisioners import SERVED
 
 IN_TREE_FINALIZER = "kubernetes.io/pv-controller"
 
-RECYCLED_WITHIN_S, RECYCLED_WITHIN_S_PER_GI = 300.0, 30.0
+RECYCLED_WITHIN_S = {"nfs": 300.0, "hostPath": 60.0}
+RECYCLED_WITHIN_S_PER_GI = 30.0
 
 REMOVING = Plan("removing the volume's data")
 
@@ -126,17 +127,18 @@ def _plan_recycle(observed: ObservedRelease) -> Work:
 
     emptying, recycled = Plan("emptying the volume"), _recycled(volume, now)
     if path:
-        return Work(volume, emptying, DirectoryWork("empty", path, recycled, failed))
+        arguments = (recycled_within_s(volume, "hostPath"),)
+        return Work(volume, emptying, DirectoryWork("empty", path, recycled, failed, arguments))
     if share := volume["spec"].get("nfs"):
-        options, deadline_s = mount_options(volume), nfs_deadline_s(volume)
+        options, deadline_s = mount_options(volume), recycled_within_s(volume, "nfs")
         return Work(volume, emptying, ShareWork(share["server"], share["path"], options, deadline_s, recycled, failed))
     return Work(volume, _failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now))
 
 
-def nfs_deadline_s(volume: Manifest) -> float:
-    """How long emptying may take: half a minute for each whole Gi, and five minutes at least (V55)."""
+def recycled_within_s(volume: Manifest, kind: str) -> float:
+    """How long emptying may take: half a minute for each whole Gi, and at least what the kind of volume has (V55)."""
     gibibytes = quantity.whole(volume["spec"]["capacity"]["storage"]) // (1 << 30)
-    return max(RECYCLED_WITHIN_S, RECYCLED_WITHIN_S_PER_GI * gibibytes)
+    return max(RECYCLED_WITHIN_S[kind], RECYCLED_WITHIN_S_PER_GI * gibibytes)
 
 
 def _recycled(volume: Manifest, now: datetime) -> Plan:

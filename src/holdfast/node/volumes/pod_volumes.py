@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from holdfast.api.errors import ApiError
 from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
 from holdfast.client import Client
 from holdfast.node.pod import Pod
 from holdfast.world import World
@@ -49,6 +51,8 @@ class Volumes:
         self._memory = memory
         self._node = node
         self._sources: dict[str, dict[str, Source]] = {}
+        self._users: defaultdict[str, set[str]] = defaultdict(set)
+        """By PersistentVolume, the uids of the pods for which it was mounted."""
         self._empty_in_memory = EmptyDir(is_in_memory=True)
         # First those whose mounts may hang: they are taken away before anybody else looks at them.
         self._plugins: dict[str, Plugin] = {
@@ -67,8 +71,19 @@ class Volumes:
         mounted = {}
         for volume in volumes_of(pod):
             source = await resolve(self._client, pod, volume, self._node())
+            self._require_single_user(pod, source)
             mounted[source.name] = Mounted(source, await self._set_up(pod, source))
         return mounted
+
+    def _require_single_user(self, pod: Pod, source: Source) -> None:
+        """The scheduler sees to it, but a pod may have passed by it (V79)."""
+        if source.persistent_volume is None:
+            return
+        users = self._users[source.spec_name]
+        if source.persistent_volume["spec"]["accessModes"] == ["ReadWriteOncePod"] and users - {pod.uid}:
+            refusal = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+            raise MountFailure(source.spec_name, refusal)
+        users.add(pod.uid)
 
     async def refresh(self, pod: Pod) -> None:
         """Brings the files of configMap, secret, downwardAPI and projected volumes up to date (V103).
@@ -132,6 +147,8 @@ class Volumes:
             remove_tree(top)
             with suppress(OSError):
                 top.parent.rmdir()  # the disk's holds more, which goes with the pod
+        for users in self._users.values():
+            users.discard(pod_uid)
 
     async def sweep(self) -> None:
         """Takes away what an agent that was killed had begun to mount for nobody."""
@@ -151,7 +168,7 @@ class Volumes:
         plugin = self._plugin(source)
         path = await plugin.mount(pod, source, self._directory(pod.uid, source))
         gid = (pod.spec.get("securityContext") or {}).get("fsGroup")
-        if gid is not None and plugin.has_ownership:
+        if gid is not None and (plugin.has_ownership or _is_provisioned(source)):
             policy = (pod.spec.get("securityContext") or {}).get("fsGroupChangePolicy") or "Always"
             # A large tree takes long: other pods must not wait for it.
             await asyncio.to_thread(give_to_group, path, int(gid), is_read_only=source.is_read_only, policy=policy)
@@ -187,6 +204,16 @@ class Volumes:
     def _directory(self, pod_uid: str, source: Source) -> Path:
         in_memory = source.kind in KINDS or self._plugin(source).is_in_memory
         return (self._memory if in_memory else self._disk) / "pods" / pod_uid / "volumes" / source.name
+
+
+def _is_provisioned(source: Source) -> bool:
+    """Made for a claim, of whatever kind: the pod's group may write to it (V109). What its user made is the user's."""
+    volume = source.persistent_volume
+    return (
+        source.kind == "hostPath"
+        and volume is not None
+        and binding.annotation(volume, binding.PROVISIONED_BY) is not None
+    )
 
 
 class ImaginedVolumes:

@@ -19,7 +19,7 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_n141_n148_on_v2_limits_are_changed_and_taken_away(root):
+def test_n141_n148_on_cgroup2_limits_are_changed_and_taken_away(root):
     groups = Groups("pods", Layout.V2)
     groups.limit("/pods/a", FULL)
     group = root / "pods" / "a"
@@ -32,7 +32,7 @@ def test_n141_n148_on_v2_limits_are_changed_and_taken_away(root):
     assert [(group / name).read_text() for name in ("memory.max", "cpu.max")] == ["max", "max 100000"]
 
 
-def test_n141_n148_on_v1_limits_are_changed_and_taken_away(root):
+def test_n141_n148_on_cgroup1_limits_are_changed_and_taken_away(root):
     memory, cpu = root / "memory/pods/a", root / "cpu/pods/a"
     for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
         (memory / name).write_text(str(64 << 20))

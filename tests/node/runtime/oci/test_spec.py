@@ -102,7 +102,7 @@ def test_memory_limits_hold_swap_too() -> None:
     assert "memory" not in configured()["linux"]["resources"]
 
 
-def test_n141_on_v2_a_container_ends_as_a_whole_when_memory_runs_out() -> None:  # N141
+def test_n141_on_cgroup2_a_container_ends_as_a_whole_when_memory_runs_out() -> None:  # N141
     assert "unified" not in configured()["linux"]["resources"]
     whole = configured(machine=replace(MACHINE, ends_whole_groups=True))
     assert whole["linux"]["resources"]["unified"] == {"memory.oom.group": "1"}
