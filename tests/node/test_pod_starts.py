@@ -228,3 +228,21 @@ def test_n215_n219_labels_and_role_that_scripts_select_nodes_by(scenario):
         assert labels["node-role.kubernetes.io/control-plane"] == ""
 
     scenario(body)
+
+
+def test_v81_volumes_are_mounted_once_whatever_containers_do(scenario):
+    async def body(machine):
+        await machine.agent.started.wait()
+        volumes, mounts = machine.agent._shared.volumes, []
+        mount = volumes.mount
+
+        async def counted(pod):
+            mounts.append(pod.name)
+            return await mount(pod)
+
+        volumes.mount = counted
+        await machine.create({"containers": [APP, {"name": "other", "image": "app:1"}]})
+        await machine.until(lambda pod: entry(pod)["restartCount"] >= 3, within_s=300)
+        assert mounts == ["web-0"]
+
+    scenario(body, {"app": Script(exit_after_s=2, exit_code=1)})
