@@ -245,4 +245,4 @@ def test_v81_volumes_are_mounted_once_whatever_containers_do(scenario):
         await machine.until(lambda pod: entry(pod)["restartCount"] >= 3, within_s=300)
         assert mounts == ["web-0"]
 
-    scenario(body, {"app": Script(exit_after_s=2, exit_code=1)})
+    scenario(body, {"app:1": Script(exit_after_s=2, exit_code=1)})
