@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
+from holdfast.controllers.attachment.controller import NodeAttachments, VolumeAttacher
 from holdfast.controllers.clusterroles.controller import ClusterRoleAggregation
 from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
@@ -151,6 +152,8 @@ def controllers(
         ClaimProtection,
         VolumeProtection,
         EphemeralVolumes,
+        lambda: VolumeAttacher(clock),
+        NodeAttachments,
         lambda: SnapshotController(clock, volumes_root),
         SourceProtection,
         EndpointSliceController,

@@ -51,6 +51,7 @@ from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
 from .volumes import Plugin
+from .volumes.attached import Attachments
 from .volumes.growth import Growth
 from .volumes.nfs.names import address_of
 from .volumes.nfs.plugin import Nfs, nfs_directory
@@ -176,14 +177,21 @@ class Agent:
 
     def _make_volumes(self, lookup: ApiLookup, registration: Registration, events: EventRecorder) -> PodVolumes:
         state = self._config.state_dir
+        pods = None if state is None else state / "pods"
+        attachments = Attachments(
+            self._client, self._config.node_name, pods, registration.report, registration.report_soon
+        )
+        registration.volumes_in_use = attachments.in_use
         if state is None:
-            return ImaginedVolumes(self._client, lambda: registration.node)
+            return ImaginedVolumes(self._client, lambda: registration.node, attachments)
         memory = self._config.run_dir or state / "run"
         plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address)}
         if self._config.volumes_dir is not None:
             finish = Growth(self._client, self._config.node_name, events.record)
             plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)
-        return Volumes(self._client, lookup, self._world, state, memory, lambda: registration.node, plugins)
+        return Volumes(
+            self._client, lookup, self._world, state, memory, lambda: registration.node, plugins, attachments
+        )
 
     async def _server_address(self, name: str) -> str:
         return await address_of(name, self._config.cluster_dns, self._config.cluster_domain)
@@ -238,6 +246,8 @@ class Agent:
         def node_changed(old: Manifest | None, new: Manifest | None) -> None:
             if new is not None:
                 registration.notice(new)
+                if old is not None and _attached_to(old) != _attached_to(new):
+                    self._volumes_attached()
             else:
                 registration.report_soon()
 
@@ -255,6 +265,11 @@ class Agent:
         informers.of(SECRETS).subscribe(content_changed)
         if self._config.volumes_dir is not None:
             informers.of(PERSISTENT_VOLUME_CLAIMS).subscribe(claim_changed)
+
+    def _volumes_attached(self) -> None:
+        """Pods may wait for one of them (V48)."""
+        for worker in self._workers.values():
+            worker.retry()
 
     def _claim_changed(self, claim: Manifest) -> None:
         """Its volume may have grown under the file system that pods have mounted (V66)."""
@@ -445,3 +460,7 @@ def _lock(state: Path | None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _attached_to(node: Manifest) -> object:
+    return (node.get("status") or {}).get("volumesAttached")

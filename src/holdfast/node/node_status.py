@@ -135,8 +135,9 @@ def node_status(
     old: Manifest,
     problem: str = "",
     pressures: frozenset[str] = frozenset(),
+    volumes_in_use: Sequence[str] = (),
 ) -> Manifest:
-    """The whole status; `runtime` is name and version, `problem` why the node is not ready.
+    """The whole status but what others write of it; `runtime` is name and version, `problem` why it is not ready.
 
     `pressures` are the types of conditions that say what the node is short of.
     """
@@ -167,6 +168,7 @@ def node_status(
             "osImage": machine.os_image,
             "systemUUID": machine.system_uuid,
         },
+        "volumesInUse": list(volumes_in_use) or None,
     }
 
 
@@ -227,7 +229,10 @@ def is_due(old: Manifest, now: datetime) -> bool:
 
 
 def _still(status: Manifest) -> Manifest:
-    still = {key: value for key, value in status.items() if value not in (None, "", [], {})}
+    """Without what others write, and what changes by itself."""
+    still = {
+        key: value for key, value in status.items() if value not in (None, "", [], {}) and key != "volumesAttached"
+    }
     still["conditions"] = [
         {key: value for key, value in condition.items() if key not in ("lastHeartbeatTime", "lastTransitionTime")}
         for condition in status.get("conditions") or ()

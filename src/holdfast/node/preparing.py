@@ -68,11 +68,15 @@ class Preparation:
     def failed(self, pod: Pod, failure: MountFailure) -> float:
         """Tells of it and puts the next attempt off; by how many seconds.
 
-        What stands in the way of a claim is told at most every two minutes (N78).
+        What stands in the way of a claim is told at most every two minutes (N78); of a volume that is not attached yet,
+        whoever attaches it tells first.
         """
         now_s = self._shared.world.clock.monotonic_s()
+        if failure.is_unattached:
+            self._told_s.setdefault(failure.text, now_s)
         told_s = self._told_s.get(failure.text)
-        if not failure.is_unresolved or told_s is None or now_s - told_s >= SUMMARY_EVERY_S:
+        is_summary = failure.is_unresolved or failure.is_unattached
+        if not is_summary or told_s is None or now_s - told_s >= SUMMARY_EVERY_S:
             self._told_s[failure.text] = now_s
             self._shared.tell(pod, "Warning", "FailedMount", failure.text)
         return self._hold()

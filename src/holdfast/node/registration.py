@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from holdfast.api.core.node import NODES
 from holdfast.api.errors import AlreadyExists, ApiError, NotFound
@@ -40,6 +41,8 @@ class Registration:
         self.node: Manifest = node_status.new_node(config, machine, 0)
         """As last read or written."""
         self.server_port = 0
+        self.volumes_in_use: Callable[[], list[str]] = list
+        """Those attached volumes of which something may be mounted here (V48)."""
         self._client = client
         self._runtime = runtime
         self._world = world
@@ -72,7 +75,7 @@ class Registration:
         while True:
             try:
                 await self._register()
-                await self._report()
+                await self.report()
                 return
             except ApiError as error:
                 log.info("node not registered node=%s error=%s", self._config.node_name, error)
@@ -97,7 +100,7 @@ class Registration:
                 pass
             self._changed.clear()
             try:
-                await self._report()
+                await self.report()
             except NotFound:
                 await self.register()
             except ApiError as error:
@@ -112,7 +115,8 @@ class Registration:
             metadata = {key: new["metadata"][key] for key in ("labels", "annotations")}
             self.node = await self._client.patch(NODES, self._config.node_name, {"metadata": metadata})
 
-    async def _report(self) -> None:
+    async def report(self) -> None:
+        """Writes the status, if it has changed. Raises ApiError."""
         old = self.node.get("status") or {}
         now = self._world.clock.now()
         images = node_status.image_entries(await self._runtime.images())
@@ -125,6 +129,7 @@ class Registration:
             now,
             old,
             pressures=self._pressures,
+            volumes_in_use=self.volumes_in_use(),
         )
         if not node_status.differs(old, new) and not node_status.is_due(old, now):
             return

@@ -66,7 +66,7 @@ def test_n186_an_agent_whose_heartbeats_are_lost_and_the_controller_do_not_write
     with simulate(0, nodes=2) as cluster:
         settled(cluster)
         host = host_of(cluster)
-        monkeypatch.setattr(Registration, "_report", unheard)
+        monkeypatch.setattr(Registration, "report", unheard)
         monkeypatch.setattr(LeaseKeeper, "renew", unheard)
         cluster.run_for(90)
         revision = cluster.store.revision

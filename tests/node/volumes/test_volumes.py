@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from holdfast.api.errors import NotFound
+from holdfast.api.storage.attaching import attachment_name
 from holdfast.node.pod import Pod
 from holdfast.node.volumes import MountFailure, atomic, removal
 from holdfast.node.volumes.atomic import File
+from holdfast.node.volumes.attached import Attachments
 from holdfast.node.volumes.ownership import give_to_group
 from holdfast.node.volumes.pod_volumes import Volumes
 from holdfast.node.volumes.subpath import SubpathFailure, resolve
@@ -267,6 +269,50 @@ async def test_v75_every_kind_of_volume_can_be_had(volumes, objects, tmp_path, s
     if "hostPath" in source:
         source = {"hostPath": {"path": str(tmp_path)}}
     assert (await mounted(volumes, source)).is_dir()
+
+
+class Reports:
+    """How often the node's status was written, at once and later."""
+
+    def __init__(self) -> None:
+        self.now, self.soon = 0, 0
+
+    async def report(self) -> None:
+        self.now += 1
+
+    def report_soon(self) -> None:
+        self.soon += 1
+
+
+async def test_v48_what_is_in_use_is_told_before_it_is_mounted_and_known_to_the_next_agent(objects, tmp_path):
+    reports, disk = Reports(), tmp_path / "disk"
+
+    def agent() -> tuple[Volumes, Attachments]:
+        attachments = Attachments(objects, "node-1", disk / "pods", reports.report, reports.report_soon)
+        world = real_world()
+        made = Volumes(objects, objects, world, disk, tmp_path / "memory", lambda: NODE, attachments=attachments)
+        return made, attachments
+
+    bind(objects, tmp_path)
+    marks = {"pv.kubernetes.io/provisioned-by": "ebs.csi.aws.com"}
+    objects.objects["persistentvolumes", "pv-1"]["metadata"]["annotations"] = marks
+    name = "kubernetes.io/csi/ebs.csi.aws.com^pv-1"
+    volumes, attachments = agent()
+    with pytest.raises(MountFailure) as caught:
+        await volumes.mount(pod(CLAIM))
+    assert caught.value.text == (
+        "Unable to attach or mount volumes: unmounted volumes=[v0], unattached volumes=[v0], failed to process"
+        " volumes=[]: context deadline exceeded"
+    )
+    assert (reports.now, attachments.in_use()) == (1, [name])
+    at = attachment_name("ebs.csi.aws.com", "pv-1", "node-1")
+    objects.put("volumeattachments", at, {"status": {"attached": True}})
+    await volumes.mount(pod(CLAIM))
+    assert reports.now == 1
+    volumes, attachments = agent()
+    assert attachments.in_use() == [name]
+    await volumes.unmount("uid-1")
+    assert (reports.soon, attachments.in_use(), agent()[1].in_use()) == (1, [], [])
 
 
 # -- contents ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""VolumeAttachments: stored, for tools that look for them; nothing here needs attaching."""
+"""VolumeAttachments: which volume is to be on which node, and whether it is."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from holdfast.api.storage.attaching import DISKS
+
 LOCAL = "holdfast.dev/local"
 DRIVER = "local.holdfast.dev"
 """The same provisioner where the name has to be a CSI driver's."""
@@ -16,16 +18,7 @@ _CSI_NAMES = {
     "kubernetes.io/portworx-volume": "pxd.portworx.com",
 }
 
-SERVED = frozenset(
-    {
-        LOCAL,
-        "rancher.io/local-path",
-        "k8s.io/minikube-hostpath",
-        "pd.csi.storage.gke.io",
-        "ebs.csi.aws.com",
-        "disk.csi.azure.com",
-    }
-)
+SERVED = DISKS | {LOCAL, "rancher.io/local-path", "k8s.io/minikube-hostpath"}
 """Names, translated, for which the local provisioner makes volumes: tutorials written for a cloud run as they are."""
 
 DRIVERS = SERVED | {DRIVER, "hostpath.csi.k8s.io"}

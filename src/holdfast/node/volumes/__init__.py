@@ -19,16 +19,23 @@ from holdfast.node.pod import Pod
 class MountFailure(Exception):
     """A volume cannot be had now: reason FailedMount, tried again later (V80)."""
 
-    def __init__(self, volume: str, message: str, *, is_unresolved: bool = False) -> None:
+    def __init__(self, volume: str, message: str, *, is_unresolved: bool = False, is_unattached: bool = False) -> None:
         super().__init__(message)
         self.volume = volume
         self.message = message
         self.is_unresolved = is_unresolved
         """The claim or its volume stands in the way, nothing was tried on this machine (N78)."""
+        self.is_unattached = is_unattached
+        """It waits for the volume to be attached to this node (V48)."""
 
     @property
     def text(self) -> str:
         """Of the event."""
+        if self.is_unattached:
+            return (
+                f"Unable to attach or mount volumes: unmounted volumes=[{self.volume}], "
+                f"unattached volumes=[{self.volume}], failed to process volumes=[]: {self.message}"
+            )
         if self.is_unresolved:
             return (
                 f"Unable to attach or mount volumes: unmounted volumes=[{self.volume}], unattached volumes=[], "

@@ -16,6 +16,7 @@ from holdfast.node.pod import Pod
 from holdfast.world import World
 
 from . import Mounted, MountFailure, Plugin, Source, Sweeping, atomic, bounded, volumes_of
+from .attached import Attachments
 from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
 from .ownership import give_to_group
@@ -42,8 +43,10 @@ class Volumes:
         memory: Path,
         node: Callable[[], Manifest],
         plugins: Mapping[str, Plugin] | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
         """`node` is the Node object as last read; `plugins` adds kinds or replaces them."""
+        self._attachments = attachments
         self._client = client
         self._lookup = lookup
         self._world = world
@@ -71,6 +74,8 @@ class Volumes:
         mounted = {}
         for volume in volumes_of(pod):
             source = await resolve(self._client, pod, volume, self._node())
+            if self._attachments is not None:
+                await self._attachments.require(pod, source)
             self._require_single_user(pod, source)
             mounted[source.name] = Mounted(source, await self._set_up(pod, source))
         return mounted
@@ -149,6 +154,8 @@ class Volumes:
                 top.parent.rmdir()  # the disk's holds more, which goes with the pod
         for users in self._users.values():
             users.discard(pod_uid)
+        if self._attachments is not None:
+            self._attachments.release(pod_uid)
 
     async def sweep(self) -> None:
         """Takes away what an agent that was killed had begun to mount for nobody."""
@@ -219,12 +226,15 @@ def _is_provisioned(source: Source) -> bool:
 class ImaginedVolumes:
     """For containers that do not run: claims must be bound as ever, but nothing is made on this machine."""
 
-    def __init__(self, client: Client, node: Callable[[], Manifest]) -> None:
+    def __init__(self, client: Client, node: Callable[[], Manifest], attachments: Attachments) -> None:
         self._client = client
         self._node = node
+        self._attachments = attachments
 
     async def mount(self, pod: Pod) -> dict[str, Mounted]:
         sources = [await resolve(self._client, pod, volume, self._node()) for volume in volumes_of(pod)]
+        for source in sources:
+            await self._attachments.require(pod, source)
         return {source.name: Mounted(source, Path("/") / source.name) for source in sources}
 
     async def refresh(self, pod: Pod) -> None: ...
@@ -234,6 +244,7 @@ class ImaginedVolumes:
     async def usage(self, pod: Pod) -> list[VolumeUse]:
         return []
 
-    async def unmount(self, pod_uid: str) -> None: ...
+    async def unmount(self, pod_uid: str) -> None:
+        self._attachments.release(pod_uid)
 
     async def sweep(self) -> None: ...
