@@ -40,7 +40,7 @@ from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
 from holdfast.controllers.volumes.expander import VolumeExpander
-from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer
+from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer, ShareProvisioner
 from holdfast.network.dns.server import Address, DnsServer, host_resolvers
 from holdfast.scheduler.controller import Scheduler
 from holdfast.world import World
@@ -175,6 +175,7 @@ def controllers(
     ]
     on_disk: list[Callable[[], Any]] = [
         lambda: LocalProvisioner(volumes_root, directories),
+        lambda: ShareProvisioner(volumes_root, directories),
         lambda: AbandonedVolumes(volumes_root, directories),
         lambda: VolumeExpander(clock, volumes_root),
         lambda: Reclaimer(clock, volumes_root),

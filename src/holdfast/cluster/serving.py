@@ -36,8 +36,8 @@ from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import choose_runtime
-from .recycler import Recycler
 from .settings import Settings
+from .shares import Shares
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +120,11 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
     volumes = str(home.volumes)
-    recycler = Recycler([address for address, _ in dns_addresses(settings)])
+    shares = Shares([address for address, _ in dns_addresses(settings)], volumes)
     plane = ControlPlane(
         server.client,
         world,
-        directories=_directories(volumes, settings, recycler),
+        directories=_directories(volumes, settings, shares),
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
@@ -136,13 +136,13 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
     return plane
 
 
-def _directories(volumes: str, settings: Settings, recycler: Recycler) -> LocalDirectories:
+def _directories(volumes: str, settings: Settings, shares: Shares) -> LocalDirectories:
     """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
     copies.let_all_go_on(volumes)
     obstacle = "" if settings.nodes == 0 or choose_runtime(settings.runtime) == "simulated" else "real containers"
     # Hand-made volumes may be deleted below /tmp only (V54).
     roots = [volumes, "/tmp"]
-    return LocalDirectories(roots, may_size=has_pods(settings), obstacle=obstacle, empty_share=recycler.empty)
+    return LocalDirectories(roots, may_size=has_pods(settings), obstacle=obstacle, on_share=shares.work)
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from holdfast.world import linux
@@ -86,10 +86,14 @@ async def connect(source: Source, address: str, options: Options) -> tuple[Sessi
     return session, Client(session)
 
 
-async def _serve(arguments: argparse.Namespace, lock: int) -> None:
-    options = parse(filter(None, arguments.options.split(",")))
-    source = Source(arguments.source)
-    session, client = await connect(source, arguments.address, options)
+async def serve(
+    source: Source, address: str, options: Options, point: str, *, ready: Callable[[], None], ended: Callable[[], None]
+) -> None:
+    """Serves the mount until it is unmounted everywhere; `ready` once it can be used, `ended` once it is not any more.
+
+    Raises MountFailed.
+    """
+    session, client = await connect(source, address, options)
     try:
         root = await client.root(source.path, ROOT)
         most_read, most_written = await client.limits(root.handle, ROOT)
@@ -106,10 +110,10 @@ async def _serve(arguments: argparse.Namespace, lock: int) -> None:
         min(most_written, options.most_written_bytes),
         options.valid_s,
     )
-    descriptor = _mount(source.text, arguments.point, options)
+    descriptor = _mount(source.text, point, options)
     try:
-        await _until_unmounted(file_system, descriptor, arguments.point)
-        os.close(lock)  # what follows must not keep a successor from mounting
+        await _until_unmounted(file_system, descriptor, point, ready)
+        ended()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await file_system.commit_all(ROOT)
@@ -118,7 +122,7 @@ async def _serve(arguments: argparse.Namespace, lock: int) -> None:
         await session.close()
 
 
-async def _until_unmounted(file_system: FileSystem, descriptor: int, point: str) -> None:
+async def _until_unmounted(file_system: FileSystem, descriptor: int, point: str, ready: Callable[[], None]) -> None:
     kernel = Kernel(descriptor, file_system.handlers, file_system.forget)
     file_system.attach(kernel)
 
@@ -135,7 +139,7 @@ async def _until_unmounted(file_system: FileSystem, descriptor: int, point: str)
         greeted.cancel()
         _unmount(point)
         raise MountFailed("the kernel did not take the file system")
-    _tell({"pid": os.getpid()})
+    ready()
     await serving
     await kernel.settle(_SETTLE_S)
 
@@ -192,7 +196,17 @@ def main(given: Sequence[str]) -> int:
     arguments = parser.parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(_serve(arguments, _lock(arguments.lock)))
+        lock = _lock(arguments.lock)
+        options = parse(filter(None, arguments.options.split(",")))
+        serving = serve(
+            Source(arguments.source),
+            arguments.address,
+            options,
+            arguments.point,
+            ready=lambda: _tell({"pid": os.getpid()}),
+            ended=lambda: os.close(lock),  # what follows must not keep a successor from mounting
+        )
+        asyncio.run(serving)
     except (MountFailed, BadOption) as error:
         _tell({"error": str(error)})
         return 32

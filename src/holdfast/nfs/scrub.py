@@ -73,21 +73,26 @@ def _by_the_kernel(source: str, options: Sequence[str]) -> None:
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     with tempfile.TemporaryDirectory(prefix="holdfast-recycler-") as point:
-        command = ["mount", "-t", "nfs", *(["-o", ",".join(options)] if options else ()), source, point]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise MountFailed((done.stderr or done.stdout).strip().removeprefix("mount.nfs: "))
+        mount_by_the_kernel(source, options, point)
         try:
             directory = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                _remove_below(directory, os.fstat(directory).st_dev)
+                remove_below(directory, os.fstat(directory).st_dev)
             finally:
                 os.close(directory)
         finally:
             linux.unmount(point, linux.MNT_DETACH)
 
 
-def _remove_below(directory: int, device: int) -> None:
+def mount_by_the_kernel(source: str, options: Sequence[str], point: str) -> None:
+    """Raises MountFailed with the helper's words."""
+    command = ["mount", "-t", "nfs", *(["-o", ",".join(options)] if options else ()), source, point]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise MountFailed((done.stderr or done.stdout).strip().removeprefix("mount.nfs: "))
+
+
+def remove_below(directory: int, device: int) -> None:
     """By descriptors, so that no path is resolved twice and no link is followed."""
     for entry in os.scandir(directory):
         if not entry.is_dir(follow_symlinks=False):
@@ -97,7 +102,7 @@ def _remove_below(directory: int, device: int) -> None:
         try:
             if os.fstat(below).st_dev != device:
                 raise OSError(errno.EXDEV, "another filesystem is mounted here", entry.name)
-            _remove_below(below, device)
+            remove_below(below, device)
         finally:
             os.close(below)
         os.rmdir(entry.name, dir_fd=directory)

@@ -41,13 +41,13 @@ class Directories:
 
     def __init__(self) -> None:
         self.present: set[str] = set()
-        self._making: set[str] = set()
+        self._making: dict[str, str] = {}
 
     async def backing(self, size_bytes: int) -> Backing:
         return Backing()
 
     async def create(self, path: str) -> None:
-        self._making.add(path)
+        self._making[path] = ""
         self.present.add(path)
 
     async def create_sized(self, path: str, size_bytes: int) -> None:
@@ -81,7 +81,7 @@ class Directories:
         self.present.discard(path)
 
     async def settle(self, path: str) -> None:
-        self._making.discard(path)
+        self._making.pop(path, None)
 
     def is_unsettled(self, path: str) -> bool:
         return path in self._making
@@ -95,8 +95,11 @@ class Directories:
     async def empty(self, path: str, deadline_s: float) -> None:
         """Nothing is ever in one."""
 
-    async def empty_share(self, work: ShareWork) -> None:
+    async def on_share(self, work: ShareWork) -> Any:
         """Nor in an export."""
+
+    def remains(self, path: str) -> str:
+        return self._making.get(path, "")
 
 
 class Node:

@@ -19,7 +19,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.snapshots import GROUP
 from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
 from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
-from holdfast.controllers.volumes.effects import Backing, Cut
+from holdfast.controllers.volumes.effects import Backing, Cut, ShareWork
 from holdfast.simulation.cluster import Cluster, simulate
 from holdfast.simulation.faults import Faults
 from holdfast.simulation.machines import Directories
@@ -35,11 +35,11 @@ COUNTED = ("/persistentvolume", "/volumesnapshot", "/pods/")
 class Disk(Directories):
     """Volumes with a size, each by its name and what is in it; every call tells that it was made."""
 
-    def __init__(self, is_sized: bool, stepped: Callable[[str], asyncio.Future[None] | None]) -> None:
+    def __init__(self, backing: str, stepped: Callable[[str], asyncio.Future[None] | None]) -> None:
         super().__init__()
         self.sizes: dict[str, int] = {}
         self.contents: dict[str, str] = {}
-        self._is_sized = is_sized
+        self._is_sized = backing == "images"
         self._stepped = stepped
 
     async def _step(self, what: str) -> None:
@@ -108,6 +108,27 @@ class Disk(Directories):
         await super().remove(path)
         await self._step(f"remove {path}")
 
+    async def on_share(self, work: ShareWork) -> Any:
+        """A share is a place as any other."""
+        if work.remains:
+            self._making[work.settles] = work.remains
+        await asyncio.sleep(TAKES_S)
+        place, *more = work.arguments
+        match work.operation:
+            case "make":
+                self.contents.setdefault(place, f"made for {place}")
+            case "fill" | "restore":
+                self.contents.setdefault(place, self.contents[more[1]])
+            case "cut":
+                self.contents.setdefault(place, self.contents[more[0]])
+            case "remove":
+                for path in [path for path in self.contents if path == place or path.startswith(f"{place}/")]:
+                    del self.contents[path]
+            case _:
+                raise AssertionError(work.operation)
+        await self._step(f"{work.operation} {place}")
+        return {"size_bytes": 1, "created_ns": 1_767_323_045_000_000_000}
+
     def _forget(self, path: str) -> None:
         self.contents.pop(path, None)
         self.sizes.pop(path, None)
@@ -157,12 +178,13 @@ def claim(name: str, of_class: str, source: dict[str, Any] | None = None, size: 
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
-def storage_class(name: str, mode: str) -> dict[str, Any]:
+def storage_class(name: str, mode: str, provisioner: str) -> dict[str, Any]:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": name},
-        "provisioner": "holdfast.dev/local",
+        "provisioner": provisioner,
+        "parameters": {"server": "nas", "share": "/exports"},
         "volumeBindingMode": mode,
         "allowVolumeExpansion": True,
     }
@@ -178,13 +200,18 @@ USER = {
         "terminationGracePeriodSeconds": 0,
     },
 }
-FAST = {
-    "apiVersion": f"{GROUP}/v1",
-    "kind": "VolumeSnapshotClass",
-    "metadata": {"name": "fast"},
-    "driver": "local.holdfast.dev",
-    "deletionPolicy": "Delete",
-}
+
+
+def snapshot_class(driver: str) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "VolumeSnapshotClass",
+        "metadata": {"name": "fast"},
+        "driver": driver,
+        "deletionPolicy": "Delete",
+    }
+
+
 SNAPSHOT = {
     "apiVersion": f"{GROUP}/v1",
     "kind": "VolumeSnapshot",
@@ -195,7 +222,7 @@ FROM_SNAPSHOT = {"kind": "VolumeSnapshot", "name": "snap", "apiGroup": GROUP}
 FROM_CLAIM = {"kind": "PersistentVolumeClaim", "name": "data"}
 
 
-def live(cluster: Cluster, disk: Disk) -> None:
+def live(cluster: Cluster, disk: Disk, backing: str) -> None:
     """From the first claim to the last, with what has to hold looked at on the way."""
 
     def bound(*names: str) -> bool:
@@ -206,7 +233,11 @@ def live(cluster: Cluster, disk: Disk) -> None:
         found = cluster.get(PERSISTENT_VOLUME_CLAIMS, name)
         return found["status"].get("capacity") == {"storage": size} and not found["status"].get("conditions")
 
-    cluster.apply(storage_class("s", "Immediate"), storage_class("later", "WaitForFirstConsumer"), FAST)
+    is_shared = backing == "shares"
+    provisioner = "nfs.csi.k8s.io" if is_shared else "holdfast.dev/local"
+    cluster.apply(storage_class("s", "Immediate", provisioner))
+    cluster.apply(storage_class("later", "WaitForFirstConsumer", provisioner))
+    cluster.apply(snapshot_class(provisioner if is_shared else "local.holdfast.dev"))
     cluster.apply(claim("brief", "s"))  # gone before anybody could use it
     cluster.run_for(6 * TAKES_S)
     cluster.delete(PERSISTENT_VOLUME_CLAIMS, "brief")
@@ -216,7 +247,7 @@ def live(cluster: Cluster, disk: Disk) -> None:
     cluster.run_until(lambda: has("data", "2Gi"), 120)
     cluster.apply(SNAPSHOT, claim("restored", "s", FROM_SNAPSHOT, "3Gi"), claim("clone", "s", FROM_CLAIM, "2Gi"))
     cluster.run_until(lambda: bound("restored", "clone") and has("restored", "3Gi"), 120)
-    check(cluster, disk, {"data", "restored", "clone"})
+    check(cluster, disk, {"data", "restored", "clone"}, is_shared=is_shared)
     cluster.delete(VOLUME_SNAPSHOTS, "snap")
     cluster.run_until(lambda: not cluster.objects(VOLUME_SNAPSHOT_CONTENTS), 120)
     cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
@@ -230,7 +261,7 @@ def live(cluster: Cluster, disk: Disk) -> None:
     assert (disk.present, disk.contents, disk.sizes, disk.unsettled("/volumes")) == (set(), {}, {}, [])
 
 
-def check(cluster: Cluster, disk: Disk, names: set[str]) -> None:
+def check(cluster: Cluster, disk: Disk, names: set[str], *, is_shared: bool) -> None:
     """Each claim has a volume of its own, each volume its claim and its data, and there is nothing else."""
     cluster.run_for(20)
     claims = {each["metadata"]["name"]: each for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS)}
@@ -243,9 +274,13 @@ def check(cluster: Cluster, disk: Disk, names: set[str]) -> None:
         assert of["spec"]["claimRef"]["uid"] == each["metadata"]["uid"]
         assert each["status"]["capacity"] == of["spec"]["capacity"]
     (content,) = cluster.objects(VOLUME_SNAPSHOT_CONTENTS)
-    of_snapshot = f"/volumes/.snapshots/{content['status']['snapshotHandle']}"
-    assert disk.present == {f"/volumes/{name}" for name in volumes} | {of_snapshot}
-    original = f"made for /volumes/{claims['data']['spec']['volumeName']}"
+    handle = content["status"]["snapshotHandle"]
+    if is_shared:
+        *_, name, of_volume = handle.split("#")
+        assert disk.contents.keys() == {*volumes, f"{name}/{of_volume}.tar.gz"}
+    else:
+        assert disk.present == {f"/volumes/{name}" for name in volumes} | {f"/volumes/.snapshots/{handle}"}
+    original = f"made for {'' if is_shared else '/volumes/'}{claims['data']['spec']['volumeName']}"
     assert set(disk.contents.values()) == {original}
     if disk.sizes:
         asked = {name: int(each["spec"]["resources"]["requests"]["storage"][0]) * GI for name, each in claims.items()}
@@ -253,14 +288,14 @@ def check(cluster: Cluster, disk: Disk, names: set[str]) -> None:
         assert sizes == asked
 
 
-def play(is_sized: bool, after: int = 0) -> Killer:
+def play(backing: str, after: int = 0) -> Killer:
     with simulate(1, Faults(request_delay_s=2 * TAKES_S)) as cluster:
         killer = Killer(cluster, after)
         cluster.kill(cluster.control_plane)
-        cluster.directories = Disk(is_sized, killer.stepped)
+        cluster.directories = Disk(backing, killer.stepped)
         cluster.start(cluster.control_plane)
         try:
-            live(cluster, cluster.directories)
+            live(cluster, cluster.directories, backing)
         except Exception as error:
             error.add_note(
                 f"killed after step {after}: {json.dumps(killer.steps[max(0, after - 5) : after], indent=1)}"
@@ -269,10 +304,10 @@ def play(is_sized: bool, after: int = 0) -> Killer:
         return killer
 
 
-@pytest.mark.parametrize("is_sized", [False, True], ids=["directories", "images"])
-def test_v18_v27_v40_v134_v135_killed_between_any_two_steps(is_sized: bool) -> None:
-    total = len(play(is_sized).steps)
+@pytest.mark.parametrize("backing", ["directories", "images", "shares"])
+def test_v18_v27_v40_v97_v134_v135_killed_between_any_two_steps(backing: str) -> None:
+    total = len(play(backing).steps)
     assert total > 50
     for after in range(1, total + 1):
-        killed = play(is_sized, after)
+        killed = play(backing, after)
         assert killed.killed_at == after, "a step was made between the one before and the kill"

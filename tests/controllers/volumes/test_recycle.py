@@ -76,7 +76,7 @@ class Shares:
     def __init__(self, error=None):
         self.error = error
 
-    async def empty_share(self, work):
+    async def on_share(self, work):
         if self.error is not None:
             raise self.error
 

@@ -9,7 +9,7 @@ ANNOTATION = "volume.beta.kubernetes.io/mount-options"
 
 
 def mount_options(volume: Manifest) -> tuple[str, ...]:
-    """As given: neither sorted nor checked."""
+    """As given: neither sorted nor checked. Also of the content of a snapshot, which has the annotation alone."""
     annotation = (volume["metadata"].get("annotations") or {}).get(ANNOTATION)
     given = volume["spec"].get("mountOptions") or () if annotation is None else str(annotation).split(",")
     return tuple(option.strip() for option in given if option.strip())

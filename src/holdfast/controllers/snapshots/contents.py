@@ -7,7 +7,6 @@ Source: kubernetes-csi/external-snapshotter, pkg/sidecar-controller/snapshot_con
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,12 +20,10 @@ from holdfast.controllers.actions import Action, Emit, Plan, Report, patch_statu
 from holdfast.controllers.volumes.effects import Cut, DirectoryWork, Work
 from holdfast.controllers.volumes.places import SNAPSHOTS, is_sized, path_of
 from holdfast.controllers.volumes.plan import RESYNC_S
-from holdfast.controllers.volumes.provisioners import DRIVERS
 
 from .names import BEING_DELETED, CONTENT_BOUND, finalizers, group_of, group_size, handle_of
+from .places import Place, place_of
 from .writes import set_finalizers
-
-_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +51,22 @@ class ObservedContent:
 
 def plan_content(observed: ObservedContent) -> Work:
     """Pure."""
-    content = observed.content
-    if content["spec"]["driver"] not in DRIVERS:
+    content, place = observed.content, place_of(observed.content, observed.root)
+    if place is None:
         return Work(content, Plan("another driver's"))
     if content["metadata"].get("deletionTimestamp"):
-        return _plan_end(observed)
+        return _plan_end(observed, place)
     if CONTENT_BOUND not in finalizers(content):
         protect = set_finalizers(VOLUME_SNAPSHOT_CONTENTS, content, [*finalizers(content), CONTENT_BOUND])
         return Work(content, Plan("unprotected", (protect,), again_after_s=0))
     if (content.get("status") or {}).get("readyToUse"):
         return Work(content, Plan("ready"))
     if handle := content["spec"]["source"].get("snapshotHandle"):
-        return _plan_look(observed, handle)
-    return _plan_cut(observed)
+        return _plan_look(observed, place, handle)
+    return _plan_cut(observed, place)
 
 
-def _plan_cut(observed: ObservedContent) -> Work:
+def _plan_cut(observed: ObservedContent, place: Place) -> Work:
     content, volume = observed.content, observed.volume
     told = "CreateSnapshotFailed"
     if observed.snapshot is None or observed.snapshot["metadata"].get("deletionTimestamp"):
@@ -79,19 +76,15 @@ def _plan_cut(observed: ObservedContent) -> Work:
         return Work(content, _failed(observed, "SnapshotCreationFailed", f"Failed to create snapshot: {missing}"))
     if group := group_of(observed.snapshot):
         return _plan_together(observed, group, volume)
-    handle, size_bytes = handle_of(content), binding.capacity_bytes(volume)
-    return Work(
-        content,
-        Plan("taking it"),
-        DirectoryWork(
-            "cut",
-            f"{observed.root}/{SNAPSHOTS}/{handle}",
-            done=Plan("taken"),
-            failed=lambda error: _failed(observed, told, f"Failed to create snapshot: {error}"),
-            arguments=(path_of(volume, observed.root), is_sized(volume)),
-            done_by=partial(_taken, content, handle, size_bytes),
-        ),
-    )
+    handle, size_bytes = place.handle(content), binding.capacity_bytes(volume)
+
+    def failed(error: str) -> Plan:
+        return _failed(observed, told, f"Failed to create snapshot: {error}")
+
+    if not place.knows(handle):
+        return Work(content, failed(f"no snapshots of {content['spec']['source']['volumeHandle']} are taken"))
+    taken = partial(_taken, content, handle, size_bytes)
+    return Work(content, Plan("taking it"), place.cut(handle, content, volume, taken, failed))
 
 
 def _plan_together(observed: ObservedContent, group: str, volume: Manifest) -> Work:
@@ -123,23 +116,18 @@ def _plan_together(observed: ObservedContent, group: str, volume: Manifest) -> W
     )
 
 
-def _plan_look(observed: ObservedContent, handle: str) -> Work:
+def _plan_look(observed: ObservedContent, place: Place, handle: str) -> Work:
     """Of one that exists (V119)."""
-    content, prefix = observed.content, "Failed to check and update snapshot content: "
-    reason = "SnapshotContentCheckandUpdateFailed"
-    if not _HANDLE.fullmatch(handle):
-        return Work(content, _failed(observed, reason, f"{prefix}no such snapshot: {handle}"))
-    return Work(
-        content,
-        Plan("looking at it"),
-        DirectoryWork(
-            "look",
-            f"{observed.root}/{SNAPSHOTS}/{handle}",
-            done=Plan("it is there"),
-            failed=lambda error: _failed(observed, reason, f"{prefix}{error}"),
-            done_by=partial(_taken, content, handle, 0),
-        ),
-    )
+    content = observed.content
+
+    def failed(error: str) -> Plan:
+        message = f"Failed to check and update snapshot content: {error}"
+        return _failed(observed, "SnapshotContentCheckandUpdateFailed", message)
+
+    if not place.knows(handle):
+        return Work(content, failed(f"no such snapshot: {handle}"))
+    taken = partial(_taken, content, handle, 0)
+    return Work(content, Plan("looking at it"), place.look(handle, content, taken, failed))
 
 
 def _taken(content: Manifest, handle: str, size_bytes: int, cut: Cut) -> Plan:
@@ -162,7 +150,7 @@ def _failed(observed: ObservedContent, reason: str, message: str) -> Plan:
     return Plan(message, tuple(actions), again_after_s=RESYNC_S)
 
 
-def _plan_end(observed: ObservedContent) -> Work:
+def _plan_end(observed: ObservedContent, place: Place) -> Work:
     """The data goes with the content where the policy says so, but not under a snapshot that is there to stay."""
     content = observed.content
     if CONTENT_BOUND not in finalizers(content):
@@ -171,24 +159,23 @@ def _plan_end(observed: ObservedContent) -> Work:
     if observed.snapshot is not None and not is_marked:
         return Work(content, Plan("its snapshot is there to stay"))
     gone = _forget(content)
-    handle = _handle(content)
-    if content["spec"]["deletionPolicy"] != "Delete" or not _HANDLE.fullmatch(handle):
+    handle = _handle(content, place)
+    if content["spec"]["deletionPolicy"] != "Delete" or not place.knows(handle):
         return Work(content, gone)
 
     def failed(error: str) -> Plan:
         message = f"Failed to delete snapshot: {error}"
         return Plan(message, (Emit(Report("Warning", "SnapshotDeleteError", message)),), again_after_s=RESYNC_S)
 
-    path = f"{observed.root}/{SNAPSHOTS}/{handle}"
-    return Work(content, Plan("removing its data"), DirectoryWork("remove", path, gone, failed))
+    return Work(content, Plan("removing its data"), place.remove(handle, content, gone, failed))
 
 
-def _handle(content: Manifest) -> str:
+def _handle(content: Manifest, place: Place) -> str:
     """Also of one that was being taken when it was given up."""
     told = (content.get("status") or {}).get("snapshotHandle") or content["spec"]["source"].get("snapshotHandle")
     if told:
         return str(told)
-    return handle_of(content) if content["spec"]["volumeSnapshotRef"].get("uid") else ""
+    return place.handle(content) if content["spec"]["volumeSnapshotRef"].get("uid") else ""
 
 
 def _forget(content: Manifest) -> Plan:

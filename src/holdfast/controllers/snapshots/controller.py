@@ -16,12 +16,11 @@ from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
 from holdfast.controllers.volumes.controller import BY_SOURCE, claims_in, volumes_of
 from holdfast.controllers.volumes.effects import Work
-from holdfast.controllers.volumes.places import is_sized
 from holdfast.world import Clock
 
 from .contents import Member, ObservedContent, plan_content
 from .names import content_name, group_of
-from .plan import ObservedSnapshot, plan_snapshot
+from .plan import ObservedSnapshot, plan_snapshot, volume_handle
 from .protection import ObservedSource, plan_source
 
 BY_CONTENT = "content"
@@ -49,7 +48,7 @@ def _claim_keys(snapshot: Manifest) -> Iterable[str]:
 
 
 def _handles(volume: Manifest) -> Iterable[str]:
-    return (volume["spec"]["csi"].get("volumeHandle", "") if is_sized(volume) else volume["metadata"]["name"],)
+    return (volume_handle(volume),)
 
 
 class SnapshotController:
@@ -125,7 +124,8 @@ class SnapshotContents:
     """The local driver's part. Keys are contents."""
 
     name = "csi-snapshotter"
-    concurrency = 2
+    concurrency = 8
+    """More than elsewhere: a server that is away holds one of them for minutes (V97)."""
 
     def __init__(self, clock: Clock, root: str) -> None:
         """`root` is the directory for volumes, absolute."""

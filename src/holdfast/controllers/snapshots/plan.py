@@ -8,7 +8,7 @@ Source: kubernetes-csi/external-snapshotter, pkg/common-controller/snapshot_cont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,9 @@ from holdfast.api.resource import Manifest
 from holdfast.api.snapshots import IS_DEFAULT_CLASS
 from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
 from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
-from holdfast.api.storage import binding
+from holdfast.api.storage import binding, shares
+from holdfast.api.storage.mount_options import ANNOTATION as MOUNT_OPTIONS
+from holdfast.api.storage.mount_options import mount_options
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Action, Create, Delete, Emit, Patch, Plan, Report, patch_status
 from holdfast.controllers.volumes.places import is_ours, is_sized
@@ -114,7 +116,8 @@ def _plan_taking(observed: ObservedSnapshot) -> Plan:
     if phase(claim) != "Bound" or volume is None:
         refusal = f"the PVC {name} is not yet bound to a PV, will not attempt to take a snapshot"
         raise Obstacle(failed, f"{prefix}{refusal}")
-    if not is_ours(volume, observed.root):
+    drivers = _drivers(volume, observed.root)
+    if not drivers:
         refusal = f"cannot find CSI PersistentVolumeSource for volume {volume['metadata']['name']}"
         raise Obstacle(failed, f"{prefix}{refusal}")
     class_name = snapshot["spec"].get("volumeSnapshotClassName")
@@ -127,15 +130,26 @@ def _plan_taking(observed: ObservedSnapshot) -> Plan:
         refusal = f'failed to get input parameters to create snapshot {snapshot["metadata"]["name"]}: "'
         missing = f'volumesnapshotclass.snapshot.storage.k8s.io "{class_name}" not found"'
         raise Obstacle("GetSnapshotClassFailed", f"Failed to get snapshot class with error {refusal}{missing}")
-    if snapshot_class["driver"] not in DRIVERS:
+    if snapshot_class["driver"] not in drivers:
         refusal = f"the driver {snapshot_class['driver']} of the class {class_name} is not the volume's"
         raise Obstacle(failed, f"{prefix}{refusal}")
     return _create(snapshot, volume, snapshot_class)
 
 
+def _drivers(volume: Manifest, root: str) -> Collection[str]:
+    """The names by which a class may mean the volume's driver; none if it is not one of those here."""
+    if shares.of_volume(volume) is not None:
+        return (shares.DRIVER,)
+    return DRIVERS if is_ours(volume, root) else ()
+
+
+def _driver(volume: Manifest) -> str:
+    return DRIVER if shares.of_volume(volume) is None else shares.DRIVER
+
+
 def _default_class(classes: Sequence[Manifest], volume: Manifest) -> Manifest:
     """Of the volume's driver; exactly one (V115)."""
-    drivers = {DRIVER, binding.annotation(volume, binding.PROVISIONED_BY)}
+    drivers = {_driver(volume), binding.annotation(volume, binding.PROVISIONED_BY)}
     defaults = [
         each
         for each in classes
@@ -155,11 +169,11 @@ def _create(snapshot: Manifest, volume: Manifest, snapshot_class: Manifest) -> P
     content = {
         "apiVersion": VOLUME_SNAPSHOT_CONTENTS.api_version,
         "kind": VOLUME_SNAPSHOT_CONTENTS.kind,
-        "metadata": {"name": name, "finalizers": [CONTENT_BOUND]},
+        "metadata": {"name": name, "finalizers": [CONTENT_BOUND], **_annotations(volume)},
         "spec": {
             "deletionPolicy": snapshot_class["deletionPolicy"],
-            "driver": DRIVER,
-            "source": {"volumeHandle": _volume_handle(volume)},
+            "driver": _driver(volume),
+            "source": {"volumeHandle": volume_handle(volume)},
             "sourceVolumeMode": binding.mode_of(volume),
             "volumeSnapshotClassName": snapshot_class["metadata"]["name"],
             "volumeSnapshotRef": {
@@ -179,8 +193,16 @@ def _create(snapshot: Manifest, volume: Manifest, snapshot_class: Manifest) -> P
     return Plan(f"taking it as {name}", (create,))
 
 
-def _volume_handle(volume: Manifest) -> str:
-    return str(volume["spec"]["csi"]["volumeHandle"] if is_sized(volume) else volume["metadata"]["name"])
+def _annotations(volume: Manifest) -> Manifest:
+    """How a share has to be mounted: class and volume may be gone when the snapshot goes."""
+    options = mount_options(volume) if shares.of_volume(volume) is not None else ()
+    return {"annotations": {MOUNT_OPTIONS: ",".join(options)}} if options else {}
+
+
+def volume_handle(volume: Manifest) -> str:
+    """The driver's name of it."""
+    has_handle = is_sized(volume) or shares.of_volume(volume) is not None
+    return str(volume["spec"]["csi"]["volumeHandle"] if has_handle else volume["metadata"]["name"])
 
 
 def _plan_mirror(observed: ObservedSnapshot, content: Manifest) -> Plan:

@@ -20,6 +20,7 @@ from .controller import claims_in
 from .effects import DirectoryWork, VolumeDirectories, Work
 from .plan import RESYNC_S
 from .provision import volume_name
+from .share import taking_away
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class ObservedMark:
     """Whether there is a claim for which the directory is being made."""
     is_known: bool = False
     """Whether there is a volume of that name; read live."""
+    remains: str = ""
+    """What was written down of it, if it is not of this machine."""
 
 
 def plan_abandoned(observed: ObservedMark) -> Work:
@@ -40,6 +43,8 @@ def plan_abandoned(observed: ObservedMark) -> Work:
         return Work({}, unsettled, DirectoryWork("settle", path, Plan("the volume is there"), _later))
     if observed.is_wanted:
         return Work({}, Plan("its claim waits for it"))
+    if observed.remains:
+        return Work({}, unsettled, taking_away(observed.remains, path, _later))
     gone = Plan("nobody wants it any more")
     return Work({}, unsettled, DirectoryWork("discard", path, gone, _later, settles=True))
 
@@ -52,7 +57,7 @@ class AbandonedVolumes:
     """Takes away what was begun for claims that are gone. Keys are volumes' names."""
 
     name = "abandoned-volumes"
-    concurrency = 1
+    concurrency = 4
 
     def __init__(self, root: str, directories: VolumeDirectories) -> None:
         self._root = root
@@ -75,7 +80,8 @@ class AbandonedVolumes:
     def observe(self, key: str) -> ObservedMark | None:
         if not self._directories.is_unsettled(self._path(key)):
             return None
-        return ObservedMark(self._path(key), any(_waits_for(claim, key) for claim in self._claims.list()))
+        path, is_wanted = self._path(key), any(_waits_for(claim, key) for claim in self._claims.list())
+        return ObservedMark(path, is_wanted, remains=self._directories.remains(path))
 
     async def verify(self, observed: ObservedMark, client: Client) -> ObservedMark:
         """A volume that has not come into view yet has data."""

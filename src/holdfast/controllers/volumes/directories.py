@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from holdfast.disks import Disk, images
 from holdfast.disks.capability import Sizing, find_out
@@ -33,17 +34,17 @@ class LocalDirectories:
         *,
         may_size: bool = False,
         obstacle: str = "",
-        empty_share: Callable[[ShareWork], Awaitable[None]] | None = None,
+        on_share: Callable[[ShareWork], Awaitable[Any]] | None = None,
     ) -> None:
         """`may_size` is whether nodes here can mount images; `obstacle` is why not, where that has to be told.
 
-        `empty_share` does that part of `VolumeDirectories`, which needs an NFS client.
+        `on_share` does that part of `VolumeDirectories`, which needs an NFS client.
         """
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._mount_table = mount_table
         self._sizing = None if may_size else Sizing(obstacle, grows_mounted=False)
         self._may_size = may_size
-        self._empty_share = empty_share
+        self._on_share = on_share
         self._taking = asyncio.Lock()
 
     async def backing(self, size_bytes: int) -> Backing:
@@ -107,6 +108,9 @@ class LocalDirectories:
     def is_unsettled(self, path: str) -> bool:
         return marks.is_there(path)
 
+    def remains(self, path: str) -> str:
+        return marks.read(path)
+
     def unsettled(self, root: str) -> list[str]:
         return marks.all_below(root)
 
@@ -123,10 +127,13 @@ class LocalDirectories:
             timer.cancel()
             overdue.set()
 
-    async def empty_share(self, work: ShareWork) -> None:
-        if self._empty_share is None:
+    async def on_share(self, work: ShareWork) -> Any:
+        if self._on_share is None:
             raise OSError(errno.ENOSYS, "there is no NFS client")
-        await self._empty_share(work)
+        if work.remains:
+            self._require_below_root(work.settles)
+            marks.put(work.settles, work.remains)
+        return await self._on_share(work)
 
     def _create(self, path: str) -> None:
         self._require_below_root(path)

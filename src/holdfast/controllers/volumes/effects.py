@@ -33,7 +33,7 @@ class DirectoryWork:
 
 @dataclass(frozen=True, slots=True)
 class ShareWork:
-    """An NFS server's export to be emptied (V55), and what follows."""
+    """One operation on an NFS server's export, and what follows."""
 
     server: str
     path: str
@@ -42,6 +42,15 @@ class ShareWork:
     deadline_s: float
     done: Plan
     failed: Callable[[str], Plan]
+    operation: str = "empty"
+    """That, or one of `holdfast.nfs.share`."""
+    arguments: tuple[str, ...] = ()
+    done_by: Callable[[Any], Plan] | None = None
+    """What follows where that depends on what the operation returns; in place of `done`."""
+    settles: str = ""
+    """What the API knows of once `done` is done: the volume's path, if it were a directory of this machine."""
+    remains: str = ""
+    """What is written down until then, for whoever has to take away what nobody wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,9 @@ class VolumeDirectories(Protocol):
     def is_unsettled(self, path: str) -> bool:
         """Whether it may be that only we know of the directory. Never waits."""
 
+    def remains(self, path: str) -> str:
+        """What was written down of an unsettled one that is not of this machine. Never waits."""
+
     def unsettled(self, root: str) -> list[str]:
         """The names below `root` of which only we may know. Never waits."""
 
@@ -137,5 +149,5 @@ class VolumeDirectories(Protocol):
         TimeoutError if the deadline passes; nothing is removed any more then.
         """
 
-    async def empty_share(self, work: ShareWork) -> None:
-        """Removes what is in the export and keeps its root (V55, V57). TimeoutError if the deadline passes."""
+    async def on_share(self, work: ShareWork) -> Any:
+        """Does work on an export: to empty it keeps its root (V55, V57). TimeoutError if the deadline passes."""

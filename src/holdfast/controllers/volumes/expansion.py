@@ -17,7 +17,7 @@ from holdfast.api.conditions import condition, phase
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.resource import Manifest
-from holdfast.api.storage import growth
+from holdfast.api.storage import growth, shares
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report, patch_status
 
@@ -47,7 +47,7 @@ def plan_growth(observed: ObservedGrowth) -> Work:
     asked, has = growth.requested(claim), growth.capacity(claim)
     if not has or quantity.compare(asked, has) <= 0:
         return Work(claim, Plan("it has what it asks for"))
-    if not is_ours(volume, observed.root):
+    if not is_ours(volume, observed.root) and shares.of_volume(volume) is None:
         return Work(claim, _left_to_others(volume, asked))
     if quantity.compare(growth.of_volume(volume), asked) >= 0 and growth.waits_for_node(claim):
         return Work(claim, Plan("its node makes the file system grow"))

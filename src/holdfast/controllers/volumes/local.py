@@ -10,7 +10,7 @@ from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest
 from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
 from holdfast.api.snapshots.volume_snapshot_content import VOLUME_SNAPSHOT_CONTENTS
-from holdfast.api.storage import binding
+from holdfast.api.storage import binding, shares
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.client import Client
 from holdfast.client.informer import Informers, key_of
@@ -21,10 +21,11 @@ from holdfast.world import Clock, World
 
 from .controller import BY_CLAIM, BY_CLASS, BY_SOURCE, claims_in, live_claim, pods_in, volumes_of
 from .effects import Backing, DirectoryWork, ShareWork, VolumeDirectories, Work
-from .origin import Lookups, find_origin
+from .origin import LocalSources, Lookups, Sources, find_origin
 from .provision import ObservedRequest, plan_provision, volume_name
 from .provisioners import LOCAL
 from .reclaim import ObservedRelease, plan_reclaim
+from .share import ShareSources, plan_share
 
 T = TypeVar("T")
 
@@ -63,12 +64,12 @@ class DirectoryRunner(Runner[T]):
         if work.directory is not None:
             is_done, outcome = await self._perform(work.directory)
             await self.carry_out(key, replace(outcome, subject=work.subject))
-            if is_done and isinstance(work.directory, DirectoryWork) and work.directory.settles:
-                await self._directories.settle(work.directory.path)
+            if is_done and (settled := _settles(work.directory)):
+                await self._directories.settle(settled)
 
     async def _perform(self, work: DirectoryWork | ShareWork) -> tuple[bool, Plan]:
         if isinstance(work, ShareWork):
-            return await self._empty(work)
+            return await self._on_share(work)
         operation = getattr(self._directories, work.operation)
         try:
             result = await operation(work.path, *work.arguments)
@@ -77,14 +78,21 @@ class DirectoryRunner(Runner[T]):
             return False, work.failed(OVERDUE if is_overdue else f"{error.strerror or error}: {work.path}")
         return True, work.done_by(result) if work.done_by else work.done
 
-    async def _empty(self, work: ShareWork) -> tuple[bool, Plan]:
+    async def _on_share(self, work: ShareWork) -> tuple[bool, Plan]:
         try:
-            await self._directories.empty_share(work)
+            result = await self._directories.on_share(work)
         except TimeoutError:
             return False, work.failed(OVERDUE)
         except OSError as error:
             return False, work.failed(str(error))
-        return True, work.done
+        return True, work.done_by(result) if work.done_by else work.done
+
+
+def _settles(work: DirectoryWork | ShareWork) -> str:
+    """The path that nobody has to wonder about any more."""
+    if isinstance(work, ShareWork):
+        return work.settles
+    return work.path if work.settles else ""
 
 
 class LocalProvisioner:
@@ -92,6 +100,7 @@ class LocalProvisioner:
 
     name = LOCAL
     concurrency = 4
+    sources: Sources = LocalSources()
 
     def __init__(self, root: str, directories: VolumeDirectories) -> None:
         """`root` is the directory for volumes, absolute."""
@@ -137,7 +146,7 @@ class LocalProvisioner:
             storage_class=self._classes.get(binding.class_of(claim)),
             exists=self._volumes.get(volume_name(claim)) is not None,
             root=self._root,
-            origin=find_origin(claim, self._find, self._root),
+            origin=find_origin(claim, self._find, self._root, self.sources),
         )
 
     async def verify(self, observed: ObservedRequest, client: Client) -> ObservedRequest:
@@ -159,6 +168,26 @@ class LocalProvisioner:
     def plan(self, observed: ObservedRequest) -> Plan:
         """What precedes the work on the directory."""
         return plan_provision(observed).before
+
+
+class ShareProvisioner(LocalProvisioner):
+    """Makes directories of NFS shares for claims of such classes (V97). Keys are claims.
+
+    By itself, so that a server that is away holds up nobody else's volumes.
+    """
+
+    name = shares.DRIVER
+    concurrency = 8
+    sources = ShareSources()
+
+    async def verify(self, observed: ObservedRequest, client: Client) -> ObservedRequest:
+        return observed
+
+    def work(self, observed: ObservedRequest) -> Work:
+        return plan_share(observed)
+
+    def plan(self, observed: ObservedRequest) -> Plan:
+        return plan_share(observed).before
 
 
 class Reclaimer:

@@ -8,11 +8,13 @@ from pathlib import Path
 MARKS = ".making"
 
 
-def put(path: str) -> None:
-    """Raises OSError."""
+def put(path: str, text: str = "") -> None:
+    """`text` is for whoever finds the mark. Raises OSError."""
     mark = _mark(path)
     mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     mark.touch(mode=0o600)
+    if text:
+        mark.write_text(text)
 
 
 def take_away(path: str) -> None:
@@ -22,6 +24,14 @@ def take_away(path: str) -> None:
 
 def is_there(path: str) -> bool:
     return _mark(path).exists()
+
+
+def read(path: str) -> str:
+    """Empty too if there is no mark."""
+    try:
+        return _mark(path).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def all_below(root: str) -> list[str]:

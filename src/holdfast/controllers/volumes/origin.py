@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from holdfast.api.conditions import phase
 from holdfast.api.resource import Manifest
 from holdfast.api.snapshots import GROUP
 from holdfast.api.storage import binding
+from holdfast.api.storage.shares import Share
 
 from .places import SNAPSHOTS, is_ours, path_of
 from .provisioners import DRIVERS
@@ -28,6 +30,33 @@ class Origin:
     refusal: str = ""
     is_for_others: bool = False
     """Of a kind that nothing here fills volumes from: somebody else may (V125)."""
+    share: Share | None = None
+    """Where `path` is below, if that is not on this machine."""
+
+
+class Sources(Protocol):
+    """Of which volumes and snapshots a provisioner can make volumes."""
+
+    def of_volume(self, volume: Manifest, root: str) -> Origin | None:
+        """None if it is another's."""
+
+    def of_content(self, content: Manifest, root: str) -> Origin | None:
+        """Of a snapshot that is ready. None if it is another's."""
+
+
+class LocalSources:
+    """Those of this machine's directories."""
+
+    def of_volume(self, volume: Manifest, root: str) -> Origin | None:
+        return Origin(path_of(volume, root)) if is_ours(volume, root) else None
+
+    def of_content(self, content: Manifest, root: str) -> Origin | None:
+        if content["spec"]["driver"] not in DRIVERS:
+            return None
+        return Origin(f"{root}/{SNAPSHOTS}/{content['status']['snapshotHandle']}")
+
+
+_LOCAL = LocalSources()
 
 
 def source_of(claim: Manifest) -> Manifest | None:
@@ -54,7 +83,7 @@ class Lookups:
     content: Find
 
 
-def find_origin(claim: Manifest, find: Lookups, root: str) -> Origin | None:
+def find_origin(claim: Manifest, find: Lookups, root: str, sources: Sources = _LOCAL) -> Origin | None:
     """None if the volume is to be empty."""
     source = source_of(claim)
     if source is None:
@@ -66,53 +95,54 @@ def find_origin(claim: Manifest, find: Lookups, root: str) -> Origin | None:
         return Origin(
             refusal="dataSourceRef namespace specified but the CrossNamespaceVolumeDataSource feature is disabled"
         )
-    return resolve(claim, source["name"], find, root)
+    return resolve(claim, source["name"], find, root, sources)
 
 
 def _namespace(claim: Manifest, source: Manifest) -> str:
     return str(source.get("namespace") or claim["metadata"]["namespace"])
 
 
-def _from_snapshot(claim: Manifest, name: str, find: Lookups, root: str) -> Origin:
-    path, refusal = _snapshot(claim, name, find, root)
+def _from_snapshot(claim: Manifest, name: str, find: Lookups, root: str, sources: Sources) -> Origin:
+    found = _snapshot(claim, name, find, root, sources)
     prefix = f"error getting handle for DataSource Type VolumeSnapshot by Name {name}: "
-    return Origin(path, f"{prefix}{refusal}" if refusal else "")
+    return Origin(refusal=f"{prefix}{found}") if isinstance(found, str) else found
 
 
-def _snapshot(claim: Manifest, name: str, find: Lookups, root: str) -> tuple[str, str]:
-    """(the snapshot's directory, what is wrong)."""
+def _snapshot(claim: Manifest, name: str, find: Lookups, root: str, sources: Sources) -> Origin | str:
+    """The snapshot's data, or what is wrong."""
     namespace = claim["metadata"]["namespace"]
     snapshot = find.snapshot(f"{namespace}/{name}")
     if snapshot is None:
         missing = f'volumesnapshots.{GROUP} "{name}" not found'
-        return "", f"error getting snapshot {name} from api server: {missing}"
+        return f"error getting snapshot {name} from api server: {missing}"
     if snapshot["metadata"].get("deletionTimestamp"):
-        return "", f"snapshot {name} is currently being deleted"
+        return f"snapshot {name} is currently being deleted"
     status = snapshot.get("status") or {}
     content = find.content(status.get("boundVolumeSnapshotContentName") or "")
     if content is None:
-        return "", f"snapshot {name} not bound"
+        return f"snapshot {name} not bound"
     if content["spec"]["volumeSnapshotRef"].get("uid") != snapshot["metadata"]["uid"]:
-        return "", f"snapshotContent {content['metadata']['name']} is bound to a different snapshot"
+        return f"snapshotContent {content['metadata']['name']} is bound to a different snapshot"
     if not status.get("readyToUse"):
-        return "", f"snapshot {name} is not Ready"
-    if content["spec"]["driver"] not in DRIVERS:
-        return "", f"VolumeSnapshot {name} is of the driver {content['spec']['driver']}, not of this provisioner"
+        return f"snapshot {name} is not Ready"
+    origin = sources.of_content(content, root)
+    if origin is None:
+        return f"VolumeSnapshot {name} is of the driver {content['spec']['driver']}, not of this provisioner"
     size_bytes = (content.get("status") or {}).get("restoreSize") or 0
     if binding.requested_bytes(claim) < size_bytes:
         asked = binding.requested_bytes(claim)
-        return "", f"requested volume size {asked} is less than the size {size_bytes} for the source snapshot {name}"
+        return f"requested volume size {asked} is less than the size {size_bytes} for the source snapshot {name}"
     mode = content["spec"].get("sourceVolumeMode") or "Filesystem"
     if mode != binding.mode_of(claim):
-        return "", (
+        return (
             f"requested volume {namespace}/{claim['metadata']['name']} modifies the mode of the source volume but does"
             " not have permission to do so. snapshot.storage.kubernetes.io/allow-volume-mode-change annotation is not"
             f" present on snapshotcontent {content['metadata']['name']}"
         )
-    return f"{root}/{SNAPSHOTS}/{content['status']['snapshotHandle']}", ""
+    return origin
 
 
-def _from_claim(claim: Manifest, name: str, find: Lookups, root: str) -> Origin:
+def _from_claim(claim: Manifest, name: str, find: Lookups, root: str, sources: Sources) -> Origin:
     namespace = claim["metadata"]["namespace"]
     source = find.claim(f"{namespace}/{name}")
     prefix = f"error getting handle for DataSource Type PersistentVolumeClaim by Name {name}: "
@@ -130,7 +160,8 @@ def _from_claim(claim: Manifest, name: str, find: Lookups, root: str) -> Origin:
     volume = find.volume(source["spec"]["volumeName"])
     if volume is None:
         return refused(f"error getting PV {source['spec']['volumeName']} from api server")
-    if not is_ours(volume, root):
+    origin = sources.of_volume(volume, root)
+    if origin is None:
         return refused(f"the source PVC {name} is not a volume of this provisioner")
     if (volume["spec"].get("claimRef") or {}).get("uid") != source["metadata"]["uid"]:
         return refused(f"claim in dataSource not bound or invalid: {name}")
@@ -142,10 +173,10 @@ def _from_claim(claim: Manifest, name: str, find: Lookups, root: str) -> Origin:
             "error, new PVC request must be greater than or equal in size to the specified PVC data source,"
             f" requested {asked} but source is {has}"
         )
-    return Origin(path_of(volume, root))
+    return origin
 
 
-_KINDS: dict[tuple[str, str], Callable[[Manifest, str, Lookups, str], Origin]] = {
+_KINDS: dict[tuple[str, str], Callable[[Manifest, str, Lookups, str, Sources], Origin]] = {
     (GROUP, "VolumeSnapshot"): _from_snapshot,
     ("", "PersistentVolumeClaim"): _from_claim,
 }

@@ -20,7 +20,7 @@ from holdfast.api.storage import binding
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report, patch_status
 
-from .provisioners import SERVED, csi_name
+from .provisioners import HERE, csi_name
 
 RESYNC_S = 15.0
 """How often a claim that waits is looked at again although nothing happened (V25)."""
@@ -85,7 +85,7 @@ def _plan_unbound_claim(observed: ObservedClaim) -> Plan:
     if claim["spec"].get("storageClassName") is None and not binding.class_of(claim) and observed.default_class:
         patch = {"spec": {"storageClassName": observed.default_class}}
         return Plan(f"the default class is {observed.default_class}", (_patch_claim(claim, patch),))
-    if waits and observed.consumer_node and storage_class and csi_name(storage_class["provisioner"]) in SERVED:
+    if waits and observed.consumer_node and storage_class and csi_name(storage_class["provisioner"]) in HERE:
         # A pod that named its node itself has passed by the scheduler: it is the first consumer (V45).
         annotations = {binding.SELECTED_NODE: observed.consumer_node}
         return Plan("a pod with a node uses it", (_patch_claim(claim, {"metadata": {"annotations": annotations}}),))
@@ -125,7 +125,7 @@ def _plan_provisioning(observed: ObservedClaim) -> Plan:
         " correctly registered.",
     )
     # Told once of a provisioner served here, which answers at once; of another with every look, on the named claim.
-    is_served = provisioner in SERVED
+    is_served = provisioner in HERE
     if binding.annotation(claim, binding.STORAGE_PROVISIONER) == provisioner:
         return _pending(claim, None if is_served else waiting)
     annotations = {binding.BETA_STORAGE_PROVISIONER: provisioner, binding.STORAGE_PROVISIONER: provisioner}

@@ -5,21 +5,26 @@ Volumes are directories that every node of this machine reaches, so they carry n
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.resource import Manifest
-from holdfast.api.storage import binding
+from holdfast.api.storage import binding, shares
 from holdfast.controllers.actions import Action, Create, Emit, Plan, Report
 
-from .effects import DIRECTORY, Backing, DirectoryWork, Work
+from .effects import DIRECTORY, Backing, DirectoryWork, ShareWork, Work
 from .origin import Origin, source_of
 from .places import directory_source, image_source
 from .plan import RESYNC_S, is_delayed
 from .provisioners import LOCAL, SERVED, csi_name
 
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
+
+
+class Refusal(Exception):
+    """What the class asks for cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +48,36 @@ def volume_name(claim: Manifest) -> str:
     return f"pvc-{claim['metadata']['uid']}"
 
 
+Making = Callable[[Manifest, Manifest, ObservedRequest], DirectoryWork | ShareWork]
+"""From claim and class to what has to be made."""
+
+
 def plan_provision(observed: ObservedRequest) -> Work:
+    return plan_making(observed, SERVED, _making)
+
+
+def plan_making(observed: ObservedRequest, served: Collection[str], making: Making) -> Work:
+    """For the provisioners `served`. `making` may raise Refusal."""
     claim, storage_class = observed.claim, observed.storage_class
-    if why_not := _not_ours(observed):
+    if why_not := _not_ours(observed, served):
         return Work(claim, Plan(why_not))
     assert storage_class is not None
     if refusal := _refusal(observed):
-        return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),)))
+        return Work(claim, Plan(refusal, (Emit(failure(claim, refusal)),)))
     if observed.origin and observed.origin.refusal:
         refusal = observed.origin.refusal
-        return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),), again_after_s=RESYNC_S))
-    return Work(
-        claim,
-        Plan("provisioning", (Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class))),)),
-        _making(claim, storage_class, observed),
-    )
+        return Work(claim, Plan(refusal, (Emit(failure(claim, refusal)),), again_after_s=RESYNC_S))
+    announced = Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class)))
+    try:
+        return Work(claim, Plan("provisioning", (announced,)), making(claim, storage_class, observed))
+    except Refusal as refused:
+        return Work(claim, Plan(str(refused), (announced, Emit(failure(claim, str(refused))))))
 
 
 def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest) -> DirectoryWork:
     backing, name = observed.backing, volume_name(claim)
-    volume = _volume(claim, storage_class, observed)
-    actions: list[Action] = [_create(volume, claim)]
+    source = image_source(name) if backing.is_sized else directory_source(observed.root, name)
+    actions: list[Action] = [create(volume_of(claim, storage_class, source), claim)]
     if backing.why_not:
         actions.append(Emit(Report("Normal", "SizeNotEnforced", _unsized(name, backing.why_not))))
     operation, arguments = _operation(observed)
@@ -71,7 +85,7 @@ def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest)
         operation,
         f"{observed.root}/{name}",
         done=Plan(f"the directory of {name} is there", tuple(actions)),
-        failed=lambda error: Plan(error, (Emit(_failure(claim, error)),), again_after_s=RESYNC_S),
+        failed=lambda error: Plan(error, (Emit(failure(claim, error)),), again_after_s=RESYNC_S),
         arguments=arguments,
         settles=True,
     )
@@ -89,11 +103,11 @@ def _unsized(name: str, why: str) -> str:
     return f"Volume {name} is a plain directory, as large as the disk it is on: {why}"
 
 
-def _not_ours(observed: ObservedRequest) -> str:
+def _not_ours(observed: ObservedRequest, served: Collection[str]) -> str:
     """Why there is nothing to provision, empty if there is."""
     claim, storage_class = observed.claim, observed.storage_class
     provisioner = binding.annotation(claim, binding.STORAGE_PROVISIONER)
-    if provisioner not in SERVED:
+    if provisioner not in served:
         return "another provisioner's"
     if claim["metadata"].get("deletionTimestamp") or claim["spec"].get("volumeName"):
         return "the claim needs no volume"
@@ -123,31 +137,30 @@ def _announcement(claim: Manifest, storage_class: Manifest) -> str:
     metadata = claim["metadata"]
     text = f'External provisioner is provisioning volume for claim "{metadata["namespace"]}/{metadata["name"]}"'
     provisioner = storage_class["provisioner"]
-    if provisioner == LOCAL:
+    if provisioner in (LOCAL, shares.DRIVER):
         return text
     return f"{text}: a local volume of this machine stands in for {provisioner}, the class' parameters are ignored"
 
 
-def _failure(claim: Manifest, error: str) -> Report:
+def failure(claim: Manifest, error: str) -> Report:
     message = f'failed to provision volume with StorageClass "{binding.class_of(claim)}": {error}'
     return Report("Warning", "ProvisioningFailed", message)
 
 
-def _create(volume: Manifest, claim: Manifest) -> Create:
+def create(volume: Manifest, claim: Manifest) -> Create:
     succeeded = f"Successfully provisioned volume {volume['metadata']['name']}"
     return Create(
         PERSISTENT_VOLUMES,
         volume,
         on_success=Report("Normal", "ProvisioningSucceeded", succeeded),
-        on_failure=_failure(claim, "{error}"),
+        on_failure=failure(claim, "{error}"),
         may_exist=True,
     )
 
 
-def _volume(claim: Manifest, storage_class: Manifest, observed: ObservedRequest) -> Manifest:
+def volume_of(claim: Manifest, storage_class: Manifest, source: Manifest) -> Manifest:
     """V39."""
     name, spec = volume_name(claim), claim["spec"]
-    is_sized = observed.backing.is_sized
     policy = storage_class.get("reclaimPolicy") or "Delete"
     volume: Manifest = {
         "apiVersion": "v1",
@@ -163,7 +176,7 @@ def _volume(claim: Manifest, storage_class: Manifest, observed: ObservedRequest)
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": binding.class_of(claim),
             "claimRef": binding.claim_reference(claim),
-            **(image_source(name) if is_sized else directory_source(observed.root, name)),
+            **source,
         },
     }
     if storage_class.get("mountOptions"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.api.storage import shares
 from holdfast.api.storage.attaching import DISKS
 
 LOCAL = "holdfast.dev/local"
@@ -20,6 +21,9 @@ _CSI_NAMES = {
 
 SERVED = DISKS | {LOCAL, "rancher.io/local-path", "k8s.io/minikube-hostpath"}
 """Names, translated, for which the local provisioner makes volumes: tutorials written for a cloud run as they are."""
+
+HERE = SERVED | {shares.DRIVER}
+"""Names of all provisioners that there are."""
 
 DRIVERS = SERVED | {DRIVER, "hostpath.csi.k8s.io"}
 """Names of drivers by which classes of snapshots may mean this one."""

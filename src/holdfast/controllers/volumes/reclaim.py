@@ -13,7 +13,7 @@ from functools import partial
 from holdfast.api import quantity
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.resource import Manifest
-from holdfast.api.storage import binding
+from holdfast.api.storage import binding, shares
 from holdfast.api.storage.mount_options import mount_options
 from holdfast.controllers.actions import Action, Delete, Emit, Patch, Plan, Report
 
@@ -22,6 +22,7 @@ from .places import is_sized, path_of
 from .plan import RESYNC_S, set_phase
 from .provision import FINALIZER
 from .provisioners import SERVED
+from .share import deletion
 
 IN_TREE_FINALIZER = "kubernetes.io/pv-controller"
 
@@ -68,6 +69,8 @@ def _plan_delete(observed: ObservedRelease) -> Work:
     volume, now = observed.volume, observed.now
     provisioner = binding.annotation(volume, binding.PROVISIONED_BY)
     path = path_of(volume, observed.root)
+    if provisioner == shares.DRIVER:
+        return _plan_delete_share(observed)
     if provisioner is not None and (provisioner not in SERVED or not path):
         return Work(volume, Plan(f"{provisioner} deletes it"))
     if provisioner is None and (refusal := _no_deleter(volume, "" if is_sized(volume) else path)):
@@ -80,6 +83,17 @@ def _plan_delete(observed: ObservedRelease) -> Work:
         return Work(volume, REMOVING, DirectoryWork("remove", path, _forget(volume), _tell_of_failed_delete))
     failed = partial(_failed, volume, "VolumeFailedDelete", now=now)
     return Work(volume, REMOVING, DirectoryWork("remove", path, _forget(volume), failed))
+
+
+def _plan_delete_share(observed: ObservedRelease) -> Work:
+    volume = observed.volume
+    share = shares.of_volume(volume)
+    if share is None:
+        return Work(volume, Plan("its handle says nothing"))
+    if observed.users:
+        return Work(volume, _tell_of_failed_delete(_users_of(observed)))
+    work = deletion(volume, share, _forget(volume), _tell_of_failed_delete)
+    return Work(volume, _forget(volume)) if work is None else Work(volume, REMOVING, work)
 
 
 def _no_deleter(volume: Manifest, path: str) -> str:

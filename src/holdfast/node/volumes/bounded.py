@@ -17,6 +17,7 @@ from .usage import VolumeUse
 MEASURED_WITHIN_S = 2.0
 ANSWERED_WITHIN_S = 5.0
 MEASURED_AGAIN_AFTER_S = 30.0
+GIVEN_WITHIN_S = 120.0
 
 _hanging: dict[str, Child] = {}
 """Children that did not end in time, by what they look at: one for each is enough."""
@@ -102,3 +103,12 @@ async def resolve_subpath(volume: Path, subpath: str, *, is_read_only: bool) -> 
     if code:
         raise SubpathFailure(f'subpath "{subpath}": {output.strip()[-500:]}')
     return Path(output.removesuffix("\n"))
+
+
+async def give_to_group(path: Path, gid: int, *, is_read_only: bool, policy: str) -> None:
+    """As `ownership.give_to_group`. Raises OSError."""
+    flag = ["--read-only"] if is_read_only else []
+    command = [sys.executable, "-m", "holdfast.node.volumes.ownership", *flag, "--", str(path), str(gid), policy]
+    code, output = await run(str(path), command, GIVEN_WITHIN_S)
+    if code:
+        raise OSError(output.strip()[-500:])

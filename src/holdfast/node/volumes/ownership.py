@@ -1,10 +1,13 @@
-"""fsGroup: a volume's files are made the group's (V108). Errors are logged, not fatal."""
+"""fsGroup: a volume's files are made the group's (V108). Errors are logged, not fatal. Also a program of its own."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import stat
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -46,3 +49,18 @@ def _give(path: str, gid: int, bits: int) -> None:
             os.chmod(path, stat.S_IMODE(status.st_mode) | bits)
     except OSError as error:
         log.warning("fsGroup not applied path=%s error=%s", path, error)
+
+
+def main(given: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m holdfast.node.volumes.ownership")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("gid", type=int)
+    parser.add_argument("policy")
+    parser.add_argument("--read-only", action="store_true")
+    arguments = parser.parse_args(given)
+    give_to_group(arguments.path, arguments.gid, is_read_only=arguments.read_only, policy=arguments.policy)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

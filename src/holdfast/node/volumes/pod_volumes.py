@@ -174,11 +174,9 @@ class Volumes:
             return await self._write(pod, source)
         plugin = self._plugin(source)
         path = await plugin.mount(pod, source, self._directory(pod.uid, source))
-        gid = (pod.spec.get("securityContext") or {}).get("fsGroup")
-        if gid is not None and (plugin.has_ownership or _is_provisioned(source)):
-            policy = (pod.spec.get("securityContext") or {}).get("fsGroupChangePolicy") or "Always"
-            # A large tree takes long: other pods must not wait for it.
-            await asyncio.to_thread(give_to_group, path, int(gid), is_read_only=source.is_read_only, policy=policy)
+        context = pod.spec.get("securityContext") or {}
+        if context.get("fsGroup") is not None and (plugin.has_ownership or _is_provisioned(source)):
+            await _give(source, path, int(context["fsGroup"]), context.get("fsGroupChangePolicy") or "Always")
         return path
 
     async def _write(self, pod: Pod, source: Source) -> Path:
@@ -213,14 +211,24 @@ class Volumes:
         return (self._memory if in_memory else self._disk) / "pods" / pod_uid / "volumes" / source.name
 
 
+async def _give(source: Source, path: Path, gid: int, policy: str) -> None:
+    """A large tree takes long: other pods must not wait for it. Raises MountFailure."""
+    if source.kind not in MAY_HANG:
+        await asyncio.to_thread(give_to_group, path, gid, is_read_only=source.is_read_only, policy=policy)
+        return
+    try:
+        await bounded.give_to_group(path, gid, is_read_only=source.is_read_only, policy=policy)
+    except OSError as error:
+        raise MountFailure(source.spec_name, f"applyFSGroup failed for vol {source.spec_name}: {error}") from error
+
+
 def _is_provisioned(source: Source) -> bool:
-    """Made for a claim, of whatever kind: the pod's group may write to it (V109). What its user made is the user's."""
+    """Made for a claim, or by a driver: the pod's group may write to it (V109). What its user made is the user's."""
     volume = source.persistent_volume
-    return (
-        source.kind == "hostPath"
-        and volume is not None
-        and binding.annotation(volume, binding.PROVISIONED_BY) is not None
-    )
+    if volume is None:
+        return False
+    is_drivers = source.kind == "nfs" and "csi" in volume["spec"]
+    return is_drivers or (source.kind == "hostPath" and binding.annotation(volume, binding.PROVISIONED_BY) is not None)
 
 
 class ImaginedVolumes:

@@ -7,7 +7,7 @@ from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.errors import ApiError, NotFound
 from holdfast.api.resource import Manifest
-from holdfast.api.storage import binding
+from holdfast.api.storage import binding, shares
 from holdfast.client import Client
 from holdfast.node.pod import Pod
 
@@ -23,6 +23,7 @@ async def resolve(client: Client, pod: Pod, volume: Manifest, node: Manifest) ->
         return await _claimed(client, pod, name, details["claimName"], bool(details.get("readOnly")), False, node)
     if kind == "ephemeral":
         return await _claimed(client, pod, name, f"{pod.name}-{name}", False, True, node)
+    kind, details = _mounted_as(kind, details)
     return Source(name, kind, details, is_read_only=bool(details.get("readOnly")))
 
 
@@ -62,8 +63,16 @@ async def _claimed(
         )
     _check_mode(pod, name, volume)
     _check_affinity(name, volume, node)
-    kind, details = volume_source(volume)
+    kind, details = _mounted_as(*volume_source(volume))
     return Source(name, kind, details, is_read_only=is_read_only, persistent_volume=volume, claim=claim)
+
+
+def _mounted_as(kind: str, details: Manifest) -> tuple[str, Manifest]:
+    """A directory of a share is mounted as any NFS volume, whichever driver made it (V97)."""
+    mount = shares.mount_of(details) if kind == "csi" else None
+    if mount is None:
+        return kind, details
+    return "nfs", {**mount, "readOnly": bool(details.get("readOnly"))}
 
 
 _NOT_SOURCES = frozenset(
