@@ -118,6 +118,15 @@ async def test_v65_a_bound_claim_grows_if_its_class_can(web: Any, expands: bool,
         )
 
 
+async def test_v65_a_claim_that_is_not_bound_does_not_grow(web: Any) -> None:
+    await make_class(web, "s", allowVolumeExpansion=True)
+    claim = (await create_claim(web, storageClassName="s")).body
+    bigger = {**claim["spec"], "resources": {"requests": {"storage": "2Gi"}}}
+    answer = await web("PUT", f"{CLAIMS}/c", {**claim, "spec": bigger})
+    assert answer.code == 422  # the kind's own rules come before admission has its say, as upstream
+    assert "spec: Forbidden: spec is immutable after creation except resources.requests" in answer["message"]
+
+
 # -- nodes and namespaces
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from holdfast.api.core.event import EVENTS
+from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.simulation.cluster import simulate
 from holdfast.simulation.faults import Faults
+from holdfast.simulation.machines import TASK
 
 RWO, RWX = "ReadWriteOnce", "ReadWriteMany"
 
@@ -256,3 +260,152 @@ def test_v40_v135_each_claim_gets_one_directory_whatever_fails():
             names = {each["spec"]["volumeName"] for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS)}
             assert len(names) == 3
             assert cluster.directories.present == {f"/volumes/{name}" for name in names}
+
+
+def test_v9_a_claim_from_before_there_was_a_default_gets_it_later():
+    with simulate(0, nodes=0) as cluster:
+        cluster.delete(STORAGE_CLASSES, "standard")
+        cluster.apply(claim("data", of_class=None))
+        cluster.run_for(20)
+        assert "storageClassName" not in cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["spec"]
+        cluster.apply(storage_class("late", "holdfast.dev/local", default=True))
+        cluster.run_for(2)
+        assert status(cluster, "data")[0] == "Bound"
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["spec"]["storageClassName"] == "late"
+
+
+def test_v10_with_a_default_class_a_hand_made_volume_without_one_stays_free():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(volume("v"), claim("data", of_class=None), claim("other", of_class=""))
+        cluster.run_for(5)
+        assert status(cluster, "data") == ("Pending", None)
+        assert status(cluster, "other") == ("Bound", "v")
+
+
+def test_v16_the_time_of_the_last_change_of_phase_is_told():
+    with simulate(0, nodes=0) as cluster:
+        seen = []
+        cluster.apply(volume("v"))
+        cluster.run_for(10)
+        seen.append(cluster.get(PERSISTENT_VOLUMES, "v")["status"])
+        cluster.apply(claim("data"))
+        cluster.run_for(10)
+        seen.append(cluster.get(PERSISTENT_VOLUMES, "v")["status"])
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.run_for(10)
+        seen.append(cluster.get(PERSISTENT_VOLUMES, "v")["status"])
+        assert [each["phase"] for each in seen] == ["Available", "Bound", "Released"]
+        times = [each["lastPhaseTransitionTime"] for each in seen]
+        assert times == sorted(set(times))
+
+
+def test_v37_a_pod_whose_claim_nobody_serves_says_so_after_ten_minutes_and_is_tried_again():
+    with simulate(0) as cluster:
+        cluster.apply(
+            storage_class("theirs", "example.com/x", "WaitForFirstConsumer"), claim("data", of_class="theirs")
+        )
+        cluster.apply(pod("user", "data"))
+        cluster.run_for(590)
+        selected = cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["metadata"]["annotations"]
+        assert selected["volume.kubernetes.io/selected-node"] == "n1"
+        assert "nodeName" not in cluster.get(PODS, "user")["spec"]
+        assert "FailedScheduling" not in reasons(cluster, "user")
+        cluster.run_for(30)
+        assert "FailedScheduling" in reasons(cluster, "user")
+        cluster.apply(volume("v", of_class="theirs"))
+        cluster.patch(PERSISTENT_VOLUMES, "v", {"spec": {"claimRef": {"name": "data", "namespace": "default"}}})
+        cluster.run_for(30)
+        assert cluster.get(PODS, "user")["status"]["phase"] == "Running"
+
+
+def test_v44_a_volume_of_this_machine_has_whatever_modes_are_asked_for():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(storage_class("now", "holdfast.dev/local"))
+        modes = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
+        cluster.apply(*(claim(mode.lower(), "1Gi", mode, of_class="now") for mode in modes))
+        cluster.run_for(5)
+        found = {each["metadata"]["name"]: each["status"] for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS)}
+        assert {name: (each["phase"], each["accessModes"]) for name, each in found.items()} == {
+            mode.lower(): ("Bound", [mode]) for mode in modes
+        }
+
+
+@pytest.mark.parametrize(
+    "provisioner",
+    ["aws-ebs", "azure-disk", "azure-file", "cinder", "gce-pd", "portworx-volume", "vsphere-volume"],
+)
+def test_v46_every_cloud_that_was_in_tree_is_served(provisioner):
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(storage_class("theirs", f"kubernetes.io/{provisioner}"), claim("data", of_class="theirs"))
+        cluster.run_for(3)
+        assert status(cluster, "data")[0] == "Bound"
+
+
+def test_v47_a_volume_of_this_machine_goes_where_its_pod_goes():
+    with simulate(0, nodes=2) as cluster:
+        cluster.apply(storage_class("now", "holdfast.dev/local"), claim("data", of_class="now"))
+        for node in ("n1", "n2"):
+            wanted = pod("user", "data")
+            wanted["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
+            cluster.apply(wanted)
+            cluster.run_until(lambda: cluster.get(PODS, "user")["status"]["phase"] == "Running", 30)
+            assert cluster.get(PODS, "user")["spec"]["nodeName"] == node
+            cluster.delete(PODS, "user")
+            cluster.run_for(10)
+
+
+def test_v50_a_pod_that_has_ended_still_counts_and_one_without_a_node_does_not():
+    with simulate(0) as cluster:
+        cluster.apply(claim("data", of_class=None))
+        done = pod("done", "data")
+        done["spec"]["restartPolicy"] = "Never"
+        done["spec"]["containers"][0]["command"] = list(TASK)
+        nowhere = pod("nowhere", "data")
+        nowhere["spec"]["nodeSelector"] = {"no": "such"}
+        cluster.apply(done, nowhere)
+        cluster.run_until(lambda: cluster.get(PODS, "done")["status"]["phase"] in ("Succeeded", "Failed"), 120)
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.run_for(60)
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["metadata"]["deletionTimestamp"]
+        cluster.delete(PODS, "done")
+        cluster.run_for(5)
+        assert cluster.get(PERSISTENT_VOLUME_CLAIMS, "data") is None
+        assert cluster.get(PODS, "nowhere")["status"]["phase"] == "Pending"
+
+
+def test_v58_the_policy_that_counts_is_the_one_at_release():
+    with simulate(0, nodes=0) as cluster:
+        cluster.apply(storage_class("now", "holdfast.dev/local"), claim("data", of_class="now"))
+        cluster.run_for(2)
+        name = status(cluster, "data")[1]
+        cluster.patch(PERSISTENT_VOLUMES, name, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+        cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+        cluster.run_for(30)
+        assert phase(cluster, name) == "Released"
+        assert cluster.directories.present == {f"/volumes/{name}"}
+
+
+def test_v59_the_volumes_of_a_namespace_go_after_its_pods():
+    with simulate(0) as cluster:
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gone"}}
+        inside = [claim("data", of_class=None), pod("user", "data")]
+        for each in inside:
+            each["metadata"]["namespace"] = "gone"
+        inside[1]["spec"]["terminationGracePeriodSeconds"] = 20
+        cluster.faults = Faults(slow_stop_s=10)
+        cluster.apply(namespace)
+        cluster.run_for(2)
+        cluster.apply(*inside)
+        cluster.run_until(lambda: cluster.get(PODS, "user", "gone")["status"]["phase"] == "Running", 30)
+        for each in cluster.objects(PERSISTENT_VOLUME_CLAIMS, "gone"):
+            cluster.permit(each["metadata"]["uid"])
+        cluster.permit(cluster.get(PODS, "user", "gone")["metadata"]["uid"])
+        cluster.delete(NAMESPACES, "gone")
+        while cluster.get(NAMESPACES, "gone") is not None:
+            cluster.run_for(0.25)
+            if cluster.get(PODS, "user", "gone") is not None:
+                assert [each["status"]["phase"] for each in cluster.objects(PERSISTENT_VOLUMES)] == ["Bound"]
+                assert cluster.directories.present
+        cluster.run_for(5)
+        assert cluster.objects(PERSISTENT_VOLUMES) == []
+        assert not cluster.directories.present

@@ -79,7 +79,7 @@ async def test_v57_v136_a_directory_reached_through_a_link_inside_the_root_is_re
     assert outside.exists()
 
 
-async def test_a_directory_with_a_mount_below_is_left_whole(root, tmp_path):
+async def test_v57_a_directory_with_a_mount_below_is_left_whole(root, tmp_path):
     (root / "pvc 1" / "mnt").mkdir(parents=True)
     (root / "pvc 1" / "file").write_text("x")
     escaped = str(root / "pvc 1" / "mnt").replace(" ", "\\040")
@@ -100,6 +100,21 @@ async def test_v57_v141_emptying_keeps_the_directory_its_mode_and_owner(director
     after = os.stat(shared)
     assert list(shared.iterdir()) == []
     assert (before.st_ino, before.st_mode, before.st_uid) == (after.st_ino, after.st_mode, after.st_uid)
+
+
+async def test_v57_emptying_follows_no_link(directories, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (tmp_path / "link").symlink_to(outside)
+    for path in (tmp_path / "link", "/"):
+        with pytest.raises(PermissionError):
+            await directories.empty(str(path), 60)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "link").symlink_to(outside)
+    await directories.empty(str(tmp_path / "shared"), 60)
+    assert (outside / "precious").exists()
+    assert os.listdir(tmp_path / "shared") == []
 
 
 async def test_v55_emptying_ends_with_its_time_and_deletes_nothing_more(directories, tmp_path):

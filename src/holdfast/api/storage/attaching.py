@@ -11,7 +11,15 @@ from holdfast.api.resource import Manifest
 
 from . import binding
 
-DISKS = frozenset({"pd.csi.storage.gke.io", "ebs.csi.aws.com", "disk.csi.azure.com"})
+DISKS = frozenset(
+    {
+        "cinder.csi.openstack.org",
+        "csi.vsphere.vmware.com",
+        "disk.csi.azure.com",
+        "ebs.csi.aws.com",
+        "pd.csi.storage.gke.io",
+    }
+)
 """Provisioners whose volumes are disks."""
 
 _FOR_MANY = {"ReadOnlyMany", "ReadWriteMany"}

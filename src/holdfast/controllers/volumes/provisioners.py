@@ -19,7 +19,9 @@ _CSI_NAMES = {
     "kubernetes.io/portworx-volume": "pxd.portworx.com",
 }
 
-SERVED = DISKS | {LOCAL, "rancher.io/local-path", "k8s.io/minikube-hostpath"}
+_EVERYWHERE = {"file.csi.azure.com", "k8s.io/minikube-hostpath", "pxd.portworx.com", "rancher.io/local-path"}
+
+SERVED = DISKS | _EVERYWHERE | {LOCAL}
 """Names, translated, for which the local provisioner makes volumes: tutorials written for a cloud run as they are."""
 
 HERE = SERVED | {shares.DRIVER}
