@@ -187,7 +187,7 @@ class Agent:
         memory = self._config.run_dir or state / "run"
         plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address)}
         if self._config.volumes_dir is not None:
-            finish = Growth(self._client, self._config.node_name, events.record)
+            finish = Growth(self._client, self._config.node_name, events.record, self._world.clock.now)
             plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)
         return Volumes(
             self._client, lookup, self._world, state, memory, lambda: registration.node, plugins, attachments

@@ -149,10 +149,24 @@ def test_v67_what_nobody_here_can_grow_waits_for_somebody_else():
 
 
 def test_v67_a_failure_is_told_and_tried_again():
+    message = 'resize volume "pvc-1" failed: No space left on device'
     plan = plan_growth(observed()).directory.failed("No space left on device")
-    assert plan.actions[0].report.reason == "VolumeResizeFailed"
-    assert plan.actions[0].report.message == 'resize volume "pvc-1" failed: No space left on device'
+    mark, emitted = plan.actions
+    assert mark.patch["status"]["conditions"] == [
+        {"type": "Resizing", "status": "True", "lastTransitionTime": AT},
+        {
+            "type": "ControllerResizeError",
+            "status": "True",
+            "lastTransitionTime": AT,
+            "message": f"failed to expand pvc with {message}",
+        },
+    ]
+    assert (emitted.report.reason, emitted.report.message) == ("VolumeResizeFailed", message)
     assert plan.again_after_s
+    marked = observed(conditions=mark.patch["status"]["conditions"])
+    assert len(plan_growth(marked).directory.failed("No space left on device").actions) == 1
+    *_, claim_side = plan_growth(marked).directory.done_by(True).actions
+    assert claim_side.patch["status"]["conditions"] is None
 
 
 def test_v65_v69_a_claim_grows_and_never_shrinks():

@@ -7,7 +7,8 @@ from holdfast.api.resource import Manifest
 RESIZING, PENDING = "Resizing", "FileSystemResizePending"
 CONTROLLER_IN_PROGRESS = "ControllerResizeInProgress"
 NODE_PENDING = "NodeResizePending"
-_OWN = frozenset({RESIZING, PENDING, "ControllerResizeError", "NodeResizeError"})
+CONTROLLER_ERROR, NODE_ERROR = "ControllerResizeError", "NodeResizeError"
+_OWN = frozenset({RESIZING, PENDING, CONTROLLER_ERROR, NODE_ERROR})
 
 
 def requested(claim: Manifest) -> str:
@@ -52,6 +53,18 @@ def with_condition(claim: Manifest, kind: str, now: str, message: str = "") -> l
     """The conditions, with this one in place of all that tell of growth."""
     told: Manifest = {"type": kind, "status": "True", "lastTransitionTime": now}
     return [*_others(claim), {**told, "message": message} if message else told]
+
+
+def with_error(claim: Manifest, kind: str, now: str, error: str) -> list[Manifest] | None:
+    """The conditions with that of a failure added; None if they say so already."""
+    message = f"failed to expand pvc with {error}"
+    present = (claim.get("status") or {}).get("conditions") or ()
+    if any(each.get("type") == kind and each.get("message") == message for each in present):
+        return None
+    kept = [each for each in present if each.get("type") != kind]
+    if not any(each.get("type") in (RESIZING, PENDING) for each in kept):
+        kept.append({"type": RESIZING, "status": "True", "lastTransitionTime": now})
+    return [*kept, {"type": kind, "status": "True", "lastTransitionTime": now, "message": message}]
 
 
 def _others(claim: Manifest) -> list[Manifest]:

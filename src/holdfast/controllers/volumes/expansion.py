@@ -93,7 +93,8 @@ def _work(observed: ObservedGrowth, asked: str) -> DirectoryWork:
 
     def failed(error: str) -> Plan:
         message = f'resize volume "{volume["metadata"]["name"]}" failed: {error}'
-        return Plan(message, (Emit(Report("Warning", "VolumeResizeFailed", message)),), again_after_s=RESYNC_S)
+        told = Emit(Report("Warning", "VolumeResizeFailed", message))
+        return Plan(message, (*_marked(observed, message), told), again_after_s=RESYNC_S)
 
     return DirectoryWork(
         "grow",
@@ -103,6 +104,14 @@ def _work(observed: ObservedGrowth, asked: str) -> DirectoryWork:
         arguments=(size_bytes,),
         done_by=done,
     )
+
+
+def _marked(observed: ObservedGrowth, error: str) -> tuple[Action, ...]:
+    """The failure as a condition of the claim; it goes with the growth (V67)."""
+    conditions = growth.with_error(observed.claim, growth.CONTROLLER_ERROR, format_time(observed.now), error)
+    if conditions is None:
+        return ()
+    return (patch_status(PERSISTENT_VOLUME_CLAIMS, observed.claim, {"conditions": conditions}),)
 
 
 def _grown(observed: ObservedGrowth, asked: str) -> tuple[Action, ...]:
