@@ -190,7 +190,15 @@ class Agent:
             finish = Growth(self._client, self._config.node_name, events.record, self._world.clock.now)
             plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)
         return Volumes(
-            self._client, lookup, self._world, state, memory, lambda: registration.node, plugins, attachments
+            self._client,
+            lookup,
+            self._world,
+            state,
+            memory,
+            lambda: registration.node,
+            plugins,
+            attachments,
+            events.record,
         )
 
     async def _server_address(self, name: str) -> str:

@@ -222,6 +222,33 @@ async def test_v79_a_volume_for_one_pod_is_not_mounted_for_a_second(volumes, obj
     await volumes.mount(second)
 
 
+@is_root
+async def test_v86_a_nodes_directory_belongs_to_the_group_of_the_first_pod_that_has_it(objects, tmp_path):
+    told: list[tuple[str, ...]] = []
+    volumes = Volumes(
+        *(objects, objects, real_world(), tmp_path / "disk", tmp_path / "memory", lambda: NODE),
+        tell=lambda subject, *event: told.append(event),
+    )
+    place = tmp_path / "place"
+    place.mkdir()
+    bind(objects, place)
+
+    async def mount(uid: str, gid: int) -> int:
+        wanted = pod(CLAIM, securityContext={"fsGroup": gid})
+        wanted.manifest["metadata"]["uid"] = uid
+        await volumes.mount(wanted)
+        return place.stat().st_gid
+
+    assert await mount("uid-1", 4242) == 4242
+    assert (await mount("uid-2", 4242), told) == (4242, [])
+    assert await mount("uid-3", 7) == 4242
+    refusal = "The requested fsGroup is 7, but the volume pv-1 has GID 4242. The volume may not be shareable."
+    assert told == [("Warning", "AlreadyMountedVolume", refusal)]
+    for uid in ("uid-1", "uid-2"):
+        await volumes.unmount(uid)
+    assert await mount("uid-3", 7) == 7
+
+
 async def test_v4_a_volume_for_one_node_is_mounted_for_all_pods_of_the_node(volumes, objects, tmp_path):
     bind(objects, tmp_path)
     second = pod(CLAIM)

@@ -19,6 +19,7 @@ from . import Mounted, MountFailure, Plugin, Source, Sweeping, atomic, bounded, 
 from .attached import Attachments
 from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
+from .growth import Tell
 from .ownership import give_to_group
 from .removal import mounts_below, remove_tree
 from .sized import SizedVolumes
@@ -44,9 +45,11 @@ class Volumes:
         node: Callable[[], Manifest],
         plugins: Mapping[str, Plugin] | None = None,
         attachments: Attachments | None = None,
+        tell: Tell = lambda *event: None,
     ) -> None:
         """`node` is the Node object as last read; `plugins` adds kinds or replaces them."""
         self._attachments = attachments
+        self._tell = tell
         self._client = client
         self._lookup = lookup
         self._world = world
@@ -175,9 +178,22 @@ class Volumes:
         plugin = self._plugin(source)
         path = await plugin.mount(pod, source, self._directory(pod.uid, source))
         context = pod.spec.get("securityContext") or {}
-        if context.get("fsGroup") is not None and (plugin.has_ownership or _is_provisioned(source)):
+        if context.get("fsGroup") is None or self._is_anothers(pod, source, path, int(context["fsGroup"])):
+            return path
+        if plugin.has_ownership or _is_provisioned(source):
             await _give(source, path, int(context["fsGroup"]), context.get("fsGroupChangePolicy") or "Always")
         return path
+
+    def _is_anothers(self, pod: Pod, source: Source, path: Path, gid: int) -> bool:
+        """A node's own directory belongs to the group of the first pod that has it mounted (V86)."""
+        if source.kind != "local" or not self._users[source.spec_name] - {pod.uid}:
+            return False
+        has = path.stat().st_gid
+        if has != gid:
+            message = f"The requested fsGroup is {gid}, but the volume {source.spec_name} has GID {has}."
+            refusal = f"{message} The volume may not be shareable."
+            self._tell(pod.manifest, "Warning", "AlreadyMountedVolume", refusal)
+        return True
 
     async def _write(self, pod: Pod, source: Source) -> Path:
         allocatable = (self._node().get("status") or {}).get("allocatable") or {}
