@@ -127,6 +127,8 @@ CLERK = {
 }
 """Never two of them on one node, and one disk for all."""
 
+ON_DISK = {"volumeMounts": [{"name": "d", "mountPath": "/d"}]}
+
 STATES = [
     Stuck(
         "too big",
@@ -190,6 +192,20 @@ STATES = [
         ["pod/p"],
         "its host port 8080 is taken on every node",
         "use a Service",
+    ),
+    Stuck(
+        "its disk is on another node",
+        [pod(container=ON_DISK, **CLERK)],
+        "pod/p",
+        ["pod/p"],
+        "Volume is already used by pod(s) first",
+        "let the pod there end first",
+        first=lambda cluster: (
+            cluster.apply(storage_class("ebs", "kubernetes.io/aws-ebs"), claim(storageClassName="ebs")),
+            cluster.apply(pod("first", container=ON_DISK, **CLERK)),
+            cluster.run_for(5),
+        ),
+        nodes=2,
     ),
     Stuck(
         "beside its predecessor where its disk is",

@@ -15,7 +15,7 @@ from .evidence import Evidence
 from .nodes import is_silent, why_node
 from .scheduling import why_unscheduled
 
-MOUNT_TROUBLE = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+MOUNT_TROUBLE = ("FailedMount", "FailedMapVolume")
 SANDBOX_TROUBLE = ("FailedCreatePodSandBox", "FailedSync")
 
 
@@ -76,6 +76,9 @@ def _starting(evidence: Evidence, pod: Manifest) -> Cause | None:
             return cause
     if any(container.is_running for container in containers(pod)):
         return None
+    if message := evidence.last_message(pod, "FailedAttachVolume"):
+        cure = "let the pod there end first (the strategy Recreate of a Deployment, or a StatefulSet)"
+        return Cause(subject(pod), f"a volume of it is on another node: {message}", cure)
     if message := evidence.last_message(pod, *MOUNT_TROUBLE):
         cause = _missing_volume_source(evidence, pod)
         says = f"a volume of it cannot be mounted: {message}"
