@@ -29,7 +29,8 @@ GRACE_S = 30.0
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
     kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
-    return any(kept) or (home.run / "mnt" / "ns").exists() or bool(mounts_below(home.nodes))
+    mounted = any(map(mounts_below, (home.nodes, *home.run.glob("*/pods"))))
+    return any(kept) or (home.run / "mnt" / "ns").exists() or mounted
 
 
 def end(home: Home) -> None:

@@ -56,7 +56,7 @@ def node_parts(home: Home, settings: Settings, number: int, world: World) -> Nod
     if kind == "oci":
         return _containers(home, settings, number, world, config)
     if kind == "process":
-        return NodeParts(_processes(home, number, world), config, _nothing, lambda: _unmount_nfs(home, number))
+        return NodeParts(_processes(home, number, world), config, _nothing, lambda: _unmount_volumes(home, number))
     from holdfast.node.runtime.simulated import SimulatedRuntime
 
     first, second = settings.pod_cidr.split(".")[:2]
@@ -134,7 +134,7 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
 
     async def take_down() -> None:
         await runtime.remove_all()
-        await _unmount_nfs(home, number)
+        await _unmount_volumes(home, number)
         await network.close()
 
     return NodeParts(runtime, config, prepare, take_down)
@@ -146,12 +146,14 @@ def _processes(home: Home, number: int, world: World) -> Runtime:
     return ProcessRuntime(home.run / str(number), world)
 
 
-async def _unmount_nfs(home: Home, number: int) -> None:
+async def _unmount_volumes(home: Home, number: int) -> None:
     """What the agent itself takes away as its pods end, and what one that was killed has left."""
+    from holdfast.node.volumes import memory
     from holdfast.node.volumes.nfs.plugin import nfs_directory
     from holdfast.node.volumes.nfs.served import end_all
 
     await end_all(home.node(number), nfs_directory(home.node(number)))
+    memory.take_down(home.run / str(number) / "pods")
 
 
 def control_group(home: Home, number: int) -> str:

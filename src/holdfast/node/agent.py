@@ -50,7 +50,7 @@ from .shared import PodVolumes, Shared
 from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
-from .volumes import Plugin
+from .volumes import Plugin, memory
 from .volumes.attached import Attachments
 from .volumes.growth import Growth
 from .volumes.nfs.names import address_of
@@ -184,7 +184,8 @@ class Agent:
         registration.volumes_in_use = attachments.in_use
         if state is None:
             return ImaginedVolumes(self._client, lambda: registration.node, attachments)
-        memory = self._config.run_dir or state / "run"
+        directory = self._config.run_dir or state / "run"
+        memory.prepare(directory / "pods")
         plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address)}
         if self._config.volumes_dir is not None:
             finish = Growth(self._client, self._config.node_name, events.record, self._world.clock.now)
@@ -194,7 +195,7 @@ class Agent:
             lookup,
             self._world,
             state,
-            memory,
+            directory,
             lambda: registration.node,
             plugins,
             attachments,

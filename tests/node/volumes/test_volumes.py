@@ -15,7 +15,7 @@ import pytest
 from holdfast.api.errors import NotFound
 from holdfast.api.storage.attaching import attachment_name
 from holdfast.node.pod import Pod
-from holdfast.node.volumes import MountFailure, atomic, removal
+from holdfast.node.volumes import MountFailure, atomic, memory, removal
 from holdfast.node.volumes.atomic import File
 from holdfast.node.volumes.attached import Attachments
 from holdfast.node.volumes.ownership import give_to_group
@@ -102,9 +102,64 @@ async def test_v87_an_empty_dir_is_the_pod_s_own_and_writable_by_all(volumes, tm
 
 
 async def test_v87_medium_memory_does_not_touch_the_disk(volumes, tmp_path):
-    assert (await mounted(volumes, {"emptyDir": {"medium": "Memory"}})).is_relative_to(tmp_path / "memory")
+    path = await mounted(volumes, {"emptyDir": {"medium": "Memory"}})
+    assert path.is_relative_to(tmp_path / "memory")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
+    (path / "kept").touch()
+    assert await mounted(volumes, {"emptyDir": {"medium": "Memory"}}) == path
+    assert (path / "kept").exists()
     await volumes.unmount("uid-1")
     assert list((tmp_path / "memory" / "pods").iterdir()) == []
+
+
+@pytest.mark.live
+@is_root
+async def test_v87_medium_memory_has_a_size(volumes, tmp_path):
+    path = await mounted(volumes, {"emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
+    try:
+        if not os.path.ismount(path):
+            pytest.skip("mounting is not permitted here")
+        assert os.statvfs(path).f_blocks * os.statvfs(path).f_frsize == 1 << 20
+        with pytest.raises(OSError, match="No space left on device"):
+            (path / "large").write_bytes(bytes(2 << 20))
+    finally:
+        await volumes.unmount("uid-1")
+    assert removal.mounts_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "limits", "allocatable", "expected"),
+    [
+        ("", [], "", 0),
+        ("", [], "8Gi", 8 << 30),
+        ("", ["1Gi", "1Gi"], "8Gi", 2 << 30),
+        ("1Gi", ["1Gi", "1Gi"], "8Gi", 1 << 30),
+        ("64Mi", [], "8Gi", 64 << 20),
+        ("16Gi", [""], "8Gi", 8 << 30),
+    ],
+)
+def test_v87_how_large_it_is(limit, limits, allocatable, expected):
+    containers = [{"name": "c", "resources": {"limits": {"memory": each} if each else {}}} for each in limits]
+    node = {"status": {"allocatable": {"memory": allocatable} if allocatable else {}}}
+    wanted = Pod({"metadata": {"name": "p", "namespace": "default", "uid": "u"}, "spec": {"containers": containers}})
+    assert memory.size_bytes(wanted, {"sizeLimit": limit} if limit else {}, node) == expected
+
+
+@pytest.mark.live
+@is_root
+def test_v101_the_files_of_pods_are_in_memory_unless_some_are_there_already(tmp_path):
+    pods, used = tmp_path / "pods", tmp_path / "used"
+    (used / "uid-1").mkdir(parents=True)
+    try:
+        for _ in range(2):
+            memory.prepare(pods)
+            memory.prepare(used)
+        if removal.mounts_below(tmp_path) == []:
+            pytest.skip("mounting is not permitted here")
+        assert removal.mounts_below(tmp_path) == [str(pods)]
+    finally:
+        memory.take_down(tmp_path)
+    assert removal.mounts_below(tmp_path) == []
 
 
 async def test_n78_volumes_that_no_container_uses_are_ignored(volumes):

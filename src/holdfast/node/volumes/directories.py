@@ -13,12 +13,10 @@ from . import MountFailure, Source
 
 
 class EmptyDir:
-    """A directory of the pod's own, on disk or, with medium Memory, under the run directory."""
+    """A directory of the pod's own, on the disk."""
 
     has_ownership = True
-
-    def __init__(self, *, is_in_memory: bool) -> None:
-        self.is_in_memory = is_in_memory
+    is_in_memory = False
 
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
         try:

@@ -20,6 +20,7 @@ from .attached import Attachments
 from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
 from .growth import Tell
+from .memory import InMemory
 from .ownership import give_to_group
 from .removal import mounts_below, remove_tree
 from .sized import SizedVolumes
@@ -59,11 +60,11 @@ class Volumes:
         self._sources: dict[str, dict[str, Source]] = {}
         self._users: defaultdict[str, set[str]] = defaultdict(set)
         """By PersistentVolume, the uids of the pods for which it was mounted."""
-        self._empty_in_memory = EmptyDir(is_in_memory=True)
+        self._empty_in_memory = InMemory(node)
         # First those whose mounts may hang: they are taken away before anybody else looks at them.
         self._plugins: dict[str, Plugin] = {
             **{kind: plugin for kind, plugin in (plugins or {}).items() if kind in MAY_HANG},
-            "emptyDir": EmptyDir(is_in_memory=False),
+            "emptyDir": EmptyDir(),
             "hostPath": HostPath(),
             "local": Local(),
             **(plugins or {}),
@@ -167,7 +168,7 @@ class Volumes:
                 await plugin.sweep()
 
     async def _detach(self, point: Path) -> None:
-        for plugin in self._plugins.values():
+        for plugin in (*self._plugins.values(), self._empty_in_memory):
             await plugin.unmount(point)
             if not mounts_below(point):
                 return
