@@ -125,7 +125,7 @@ def leaks(cluster) -> list[str]:
     uids = {pod["metadata"]["uid"] for pod in pods}
     addresses = {pod["status"].get("podIP") for pod in pods}
     found = []
-    for directory in ("run/0/p", "run/0/pods", "nodes/0/pods"):
+    for directory in ("run/0/p", "nodes/0/pods"):
         found += [f"{directory}/{one}" for one in _names(home / directory) if one not in uids]
     found += [one for one in _names(home / "nodes/0/logs") if one.rpartition("_")[2] not in uids]
     containers, wrong = _containers(home, uids)
@@ -136,9 +136,13 @@ def leaks(cluster) -> list[str]:
     agents = [one.pid for one in processes(home) if one.part == "agents"]
     if len(agents) != 1:
         return [f"agents {agents}"]
+    in_memory = Path(f"/proc/{agents[0]}/root{home}/run/0/pods")  # of its mount namespace
+    found += [f"run/0/pods/{one}" for one in _names(in_memory) if one not in uids]
     for line in Path(f"/proc/{agents[0]}/mountinfo").read_text().splitlines():
         target = line.split()[4]
         words = set(target.split("/"))
+        if target == f"{home}/run/0/pods":
+            continue
         if target.startswith(f"{home}/run/0/") and not words & (uids | containers | {"host", "images"}):
             found.append(f"mount {target}")
     group = control_group(Home(home), 0)

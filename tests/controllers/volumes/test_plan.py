@@ -147,6 +147,29 @@ def test_v18_a_volume_its_admin_reserved_is_not_marked_as_bound_by_the_controlle
             id="V24: volume mode",
         ),
         pytest.param(
+            seen(claim(volume="v"), volume("v", deleting=True)),
+            (
+                "Warning",
+                "VolumeMismatch",
+                'Cannot bind to requested volume "v": the volume is marked for deletion "v"',
+            ),
+            id="V24: going",
+        ),
+        pytest.param(
+            seen(claim(volume="v", volumeAttributesClassName="quick"), volume("v")),
+            (
+                "Warning",
+                "VolumeMismatch",
+                'Cannot bind to requested volume "v": volumeAttributesClassName does not match',
+            ),
+            id="V24: attributes",
+        ),
+        pytest.param(
+            seen(claim(volume="v", selector={"matchLabels": {"a": "b"}}), volume("v", claim_ref=reference("other"))),
+            ("Warning", "FailedBinding", 'volume "v" already bound to a different claim.'),
+            id="V24: taken, whatever the selector",
+        ),
+        pytest.param(
             seen(claim(volume="v"), volume("v", claim_ref=reference("other"))),
             ("Warning", "FailedBinding", 'volume "v" already bound to a different claim.'),
             id="V24: taken",

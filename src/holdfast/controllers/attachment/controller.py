@@ -49,7 +49,7 @@ class VolumeAttacher:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._unwanted_since: dict[tuple[str, str], datetime] = {}
+        self._unwanted_since: dict[str, dict[str, datetime]] = {}
         """By volume and node. Forgotten by a restart, which only makes a node that is away be waited for longer."""
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
@@ -94,25 +94,23 @@ class VolumeAttacher:
         if (volume is None or not attacher_of(volume)) and not attachments:
             return None
         pods = [] if volume is None else list(filter(_needs_volumes, self._users(volume)))
-        wanted = {pod["spec"]["nodeName"] for pod in pods}
-        places = {
-            node: self._place(key, node, attachment["spec"]["attacher"], is_wanted=node in wanted)
-            for attachment in attachments
-            for node in (attachment["spec"]["nodeName"],)
-        }
-        return ObservedVolume(volume, attachments, pods, places, self._clock.now())
+        wanted, now = {pod["spec"]["nodeName"] for pod in pods}, self._clock.now()
+        before = self._unwanted_since.pop(key, {})
+        places = {}
+        for attachment in attachments:
+            node = attachment["spec"]["nodeName"]
+            if node in wanted:
+                places[node] = Place()
+                continue
+            since = self._unwanted_since.setdefault(key, {})[node] = before.get(node, now)
+            name = unique_name(attachment["spec"]["attacher"], key)
+            places[node] = replace(_as_place(self._nodes.get(node), name), unwanted_since=since)
+        return ObservedVolume(volume, attachments, pods, places, now)
 
     def _users(self, volume: Manifest) -> Iterable[Manifest]:
         if (volume.get("status") or {}).get("phase") != "Bound":
             return ()
         return self._pods.by_index(BY_CLAIM, binding.claim_key(volume))
-
-    def _place(self, volume: str, name: str, attacher: str, *, is_wanted: bool) -> Place:
-        if is_wanted:
-            self._unwanted_since.pop((volume, name), None)
-            return Place()
-        since = self._unwanted_since.setdefault((volume, name), self._clock.now())
-        return replace(_as_place(self._nodes.get(name), unique_name(attacher, volume)), unwanted_since=since)
 
     async def verify(self, observed: ObservedVolume, client: Client) -> ObservedVolume:
         """A volume is taken from a node only if the node has just said that it does not have it mounted."""
