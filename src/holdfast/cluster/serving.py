@@ -56,7 +56,7 @@ async def api_server(
     for_pods = pods_entrance.listen(settings.gateway(), settings.port) if has_pods(settings) else None
     config = Config(
         tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
-        service_cidr=settings.service_cidr,
+        service_cidrs=(settings.service_cidr,),
         address=f"{HOST}:{settings.port}",
         pods_address=f"{settings.gateway()}:{settings.port}" if for_pods else "",
         signing_key=SigningKey(lambda: certificates.service_account_key(home)),
