@@ -1,5 +1,9 @@
 """Links, addresses and routes of pods, made through netlink (R80-R84). Blocking: to be called off the event loop.
 
+Pods reach IPv4's gateway by ARP: it answers whatever link is asked on. IPv6 has nothing like that, so there the
+machine's side of every link has one and the same link-local address. None of the addresses of IPv6 is first looked for
+elsewhere, which takes a second: links have two ends only.
+
 Every function may be repeated: what is there already is left as it is. All raise OSError.
 """
 
@@ -8,15 +12,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+import socket
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from holdfast.world import linux
 
+from .ranges import Address, Network
+
 POD_SIDE = "eth0"
+ENTRANCE = "fe80::1"
+"""What pods send by IPv6 goes to this address of their link."""
 _SCOPE_LINK = 253
+_NO_DAD = 0x02
 
 
 def link_name(cluster: str, pod_uid: str) -> str:
@@ -24,17 +33,25 @@ def link_name(cluster: str, pod_uid: str) -> str:
     return f"hf{hashlib.sha256(f'{cluster}/{pod_uid}'.encode()).hexdigest()[:10]}"
 
 
-def attach(name: str, netns_path: str, address: IPv4Address, gateway: IPv4Address) -> None:
-    """Links the network namespace pinned at `netns_path` to this one and routes `address` to it."""
+def attach(name: str, netns_path: str, addresses: Sequence[tuple[Address, Address]]) -> None:
+    """Links the network namespace pinned at `netns_path` to this one and routes addresses to it.
+
+    With each of them comes the gateway of its family.
+    """
+    has_ipv6 = any(address.version == 6 for address, _ in addresses)
     with _netlink() as netlink:
         if not netlink.link_lookup(ifname=name):
             peer = {"ifname": POD_SIDE, "net_ns_fd": netns_path}
             netlink.link("add", ifname=name, kind="veth", peer=peer)
-    linux.in_network_namespace(netns_path, lambda: _set_up_inside(address, gateway))
+    linux.in_network_namespace(netns_path, lambda: _set_up_inside(addresses, has_ipv6))
     with _netlink() as netlink:
         index = _index(netlink, name)
+        if has_ipv6:
+            _set6(name, addr_gen_mode=1, accept_ra=0)
+            _add_address(netlink, index, ENTRANCE, 64)
         netlink.link("set", index=index, state="up")
-        netlink.route("replace", dst=f"{address}/32", oif=index, prefsrc=str(gateway), scope=_SCOPE_LINK)
+        for address, gateway in addresses:
+            _replace_route(netlink, address, oif=index, prefsrc=str(gateway), **_scope_of(address))
 
 
 def pass_loopback(name: str) -> None:
@@ -42,16 +59,22 @@ def pass_loopback(name: str) -> None:
     Path(f"/proc/sys/net/ipv4/conf/{name}/route_localnet").write_text("1\n")
 
 
-def _set_up_inside(address: IPv4Address, gateway: IPv4Address) -> None:
+def _set_up_inside(addresses: Sequence[tuple[Address, Address]], has_ipv6: bool) -> None:
     """Runs in the pod's network namespace."""
     with _netlink() as netlink:
         loopback, link = _index(netlink, "lo"), _index(netlink, POD_SIDE)
         netlink.link("set", index=loopback, state="up")
-        with _already_there():
-            netlink.addr("add", index=link, address=str(address), prefixlen=32)
+        if has_ipv6:
+            _set6(POD_SIDE, accept_dad=0, accept_ra=0)
+        for address, _ in addresses:
+            _add_address(netlink, link, str(address), address.max_prefixlen)
         netlink.link("set", index=link, state="up")
-        netlink.route("replace", dst=f"{gateway}/32", oif=link, scope=_SCOPE_LINK)
-        netlink.route("replace", dst="default", gateway=str(gateway), oif=link)
+        for address, gateway in addresses:
+            entrance = ENTRANCE
+            if address.version == 4:
+                entrance = str(gateway)
+                _replace_route(netlink, gateway, oif=link, scope=_SCOPE_LINK)
+            netlink.route("replace", family=_family(address), dst="default", gateway=entrance, oif=link)
 
 
 def detach(name: str) -> None:
@@ -62,25 +85,50 @@ def detach(name: str) -> None:
                 netlink.link("del", index=index)
 
 
-def add_gateway(address: IPv4Address, node: IPv4Network) -> None:
+def add_gateway(address: Address, node: Network) -> None:
     """Puts the node's own address on the loopback link, where it answers whatever link is asked on.
 
     The node's other addresses lead there too, unless a pod has them: a pod that is gone is never looked for outside.
     """
     with _netlink() as netlink:
         loopback = _index(netlink, "lo")
-        with _already_there():
-            netlink.addr("add", index=loopback, address=str(address), prefixlen=32)
-        netlink.route("replace", dst=str(node), oif=loopback, prefsrc=str(address), scope=_SCOPE_LINK)
+        _add_address(netlink, loopback, str(address), address.max_prefixlen)
+        _replace_route(netlink, node, oif=loopback, prefsrc=str(address), **_scope_of(address))
 
 
-def remove_gateway(address: IPv4Address, node: IPv4Network) -> None:
+def remove_gateway(address: Address, node: Network) -> None:
     with _netlink() as netlink:
         loopback = _index(netlink, "lo")
         with contextlib.suppress(_error()):
-            netlink.route("del", dst=str(node), oif=loopback, scope=_SCOPE_LINK)
+            netlink.route("del", family=_family(address), dst=str(node), oif=loopback, **_scope_of(address))
         with contextlib.suppress(_error()):
-            netlink.addr("del", index=loopback, address=str(address), prefixlen=32)
+            netlink.addr("del", index=loopback, address=str(address), prefixlen=address.max_prefixlen)
+
+
+def _add_address(netlink: Any, index: int, address: str, prefix: int) -> None:
+    without_looking = {"flags": _NO_DAD} if ":" in address else {}
+    with _already_there():
+        netlink.addr("add", index=index, address=address, prefixlen=prefix, **without_looking)
+
+
+def _replace_route(netlink: Any, to: Address | Network, **given: Any) -> None:
+    destination = str(to) if "/" in str(to) else f"{to}/{to.max_prefixlen}"
+    netlink.route("replace", family=_family(to), dst=destination, **given)
+
+
+def _family(of: Address | Network) -> int:
+    return socket.AF_INET if of.version == 4 else socket.AF_INET6
+
+
+def _scope_of(address: Address) -> dict[str, int]:
+    """IPv6 has none."""
+    return {"scope": _SCOPE_LINK} if address.version == 4 else {}
+
+
+def _set6(link: str, **settings: int) -> None:
+    """In the calling thread's network namespace."""
+    for name, value in settings.items():
+        Path(f"/proc/sys/net/ipv6/conf/{link}/{name}").write_text(f"{value}\n")
 
 
 @contextlib.contextmanager
