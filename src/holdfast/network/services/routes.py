@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -155,11 +155,18 @@ def _of(family: str, texts: Iterable[str]) -> tuple[str, ...]:
 
     What is no address, the text `None` among others, never gets into a rule, whoever wrote it.
     """
-    found = []
-    for text in texts:
-        with contextlib.suppress(ValueError):
-            found.append(ip_address(text.partition("%")[0]))
-    return tuple(str(address) for address in found if f"IPv{address.version}" == family)
+    found = map(_read, texts)
+    return tuple(address for of, address in found if of == family)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _read(text: str) -> tuple[str, str]:
+    """Family and address; both empty if it is none."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return "", ""
+    return f"IPv{address.version}", str(address)
 
 
 def affinity_s(spec: Manifest) -> int:
