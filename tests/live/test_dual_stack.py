@@ -354,6 +354,11 @@ def test_a_cluster_of_one_family_gains_the_second_and_goes_on_with_one_if_told_t
     cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/web-0")
     cluster.until("one address", lambda: addresses() == (2, 1))
     cluster.until("rules", lambda: answers(first))
+    cluster.holdfast("down")
+    cluster.up(*BOTH)
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/web-0")
+    cluster.until("two addresses again", lambda: addresses() == (2, 2))
+    cluster.until("rules", lambda: answers(in_brackets(second)))
 
 
 def answers(where):

@@ -32,7 +32,7 @@ from .launch import NOTIFY, agents_lock, daemon_lock
 from .locks import Held, ProcessLock, holder
 from .loop import run
 from .node_parts import default_families, has_ipv6
-from .settings import IPV6, Settings
+from .settings import IPV6, Settings, networks
 
 if TYPE_CHECKING:
     from holdfast.apiserver.server import ApiServer
@@ -135,15 +135,15 @@ class Daemon:
             self._progress.tell(step="this machine has IPv6 switched off: the cluster has IPv4 only, for now")
             versions = [4]
         in_use = holder(agents_lock(self._home)) is not None
+        before = networks(settings.service_cidr)
         try:
             pods, of_pods = address_ranges.choose_pods(settings.pod_networks(), versions, in_use)
-            services, of_services = address_ranges.choose_services(settings.service_networks(), versions, pods)
+            services, of_services = address_ranges.choose_services(before, versions, pods)
         except NoRangeLeft as error:
             raise StartFailed(str(error)) from error
         self._holds = [*of_pods, *of_services]
-        return settings.changed(
-            ip_families=families, pod_cidr=",".join(map(str, pods)), service_cidr=",".join(map(str, services))
-        )
+        kept = [network for network in before if network.version not in versions]
+        return settings.changed(pod_cidr=",".join(map(str, pods)), service_cidr=",".join(map(str, [*services, *kept])))
 
     async def _until_stopped(
         self, server: ApiServer, url: str, agents: AgentsProcess, plane: asyncio.Task[None]

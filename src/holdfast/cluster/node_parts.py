@@ -76,7 +76,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
         node_name=name,
         state_dir=None if kind == "simulated" else home.node(number),
         run_dir=None if kind == "simulated" else home.run / str(number),
-        node_ips=host_addresses(settings),
+        node_ips=host_addresses(settings) if settings.ip_families else (host_address(),),
         pod_cidrs=tuple(str(slice.node) for slice in settings.slices(number)) if kind == "oci" else (),
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
@@ -204,8 +204,9 @@ def has_ipv6() -> bool:
 
 
 def default_families(settings: Settings) -> tuple[str, ...]:
-    """Of a new cluster: both where pods have addresses of their own and this machine reaches others by both."""
-    return (IPV4, IPV6) if has_pods(settings) and host_address6() else (IPV4,)
+    """Both where pods have addresses of their own and this machine reaches others by both, or did so once."""
+    has_both = len(settings.pod_networks()) > 1 or host_address6()
+    return (IPV4, IPV6) if has_pods(settings) and has_both else (IPV4,)
 
 
 def has_pods(settings: Settings) -> bool:

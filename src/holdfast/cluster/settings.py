@@ -32,13 +32,16 @@ class Settings:
     store: str = "sqlite"
     without: tuple[str, ...] = ()
     ip_families: tuple[str, ...] = ()
-    """IPv4, or that and IPv6; empty until the first start has looked which ones this machine has."""
+    """IPv4, or that and IPv6, where somebody asked for them; else as this machine has them."""
     service_cidr: str = ""
-    """A range for each family, with a comma between them; empty until the first start has looked for free ones."""
+    """A range for each family, with a comma between them; empty until the first start has looked for free ones.
+
+    One of a family that the cluster has not, just now, is kept for when it has it again.
+    """
     feature_gates: tuple[str, ...] = ()
     """Upstream's, those that are on."""
     pod_cidr: str = ""
-    """As with services."""
+    """The same, without what is kept: it says which families the cluster has."""
 
     def node_names(self) -> list[str]:
         """The names of this machine's nodes: its host name, with a number where there are several."""
@@ -61,7 +64,7 @@ class Settings:
         return networks(self.pod_cidr)
 
     def service_networks(self) -> tuple[Network, ...]:
-        return networks(self.service_cidr)
+        return networks(self.service_cidr)[: len(self.pod_networks())]
 
     def changed(self, **given: object) -> Settings:
         """These settings with the given ones that are not None."""
