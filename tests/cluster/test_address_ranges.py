@@ -1,6 +1,8 @@
 """The range of pod addresses, chosen against what the machine routes and other clusters hold."""
 
 import logging
+import os
+import socket
 from ipaddress import IPv4Network, ip_network
 
 import pytest
@@ -143,3 +145,19 @@ def test_agents_hold_the_range_of_services_while_the_daemon_is_away():
         back = address_ranges.hold(SERVICES, network, True)
         assert back is not None
         back.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may know who answers at port 53")
+@pytest.mark.parametrize(
+    ("network", "gateway"), [("10.197.0.0/16", "10.197.0.1"), ("fd00:10:197::/56", "fd00:10:197::1")]
+)
+def test_a_range_where_something_answers_for_the_nameserver_is_passed_over(network, gateway):
+    version = ip_network(network).version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as other:
+        other.setsockopt(*address_ranges.FREEBIND[version], 1)
+        other.bind((gateway, 53))
+        assert address_ranges.hold(PODS, ip_network(network)) is None
+    holding = address_ranges.hold(PODS, ip_network(network))
+    assert holding is not None
+    holding.close()

@@ -17,7 +17,8 @@ from holdfast.network.pods.state import is_own
 
 log = logging.getLogger(__name__)
 
-IP_FREEBIND = 15
+FREEBIND = {4: (socket.IPPROTO_IP, 15), 6: (socket.IPPROTO_IPV6, 78)}
+"""Lets a socket have an address that does not exist yet, by version of IP."""
 DNS_PORT = 53
 PODS, SERVICES = "pods", "services"
 OF_AGENTS = "/agents"
@@ -57,7 +58,7 @@ def _nameserver_fits(address: Address) -> bool:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.setsockopt(socket.SOL_IP, IP_FREEBIND, 1)
+            probe.setsockopt(*FREEBIND[address.version], 1)
             probe.bind((str(address), DNS_PORT))
         except OSError as error:
             return error.errno != errno.EADDRINUSE

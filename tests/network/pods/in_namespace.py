@@ -148,13 +148,31 @@ def has_listing(table, family, listing):
 
 
 async def no_pod_waits_for_its_second_address():
-    """Nobody looks whether somebody else has it: links have two ends."""
-    begin = time.monotonic()
-    async with pods(3) as (_, addresses):
-        for each in addresses.values():
-            assert await reaches(each[1])
-        assert time.monotonic() - begin < 2
+    """Nobody looks whether somebody else has it, or where it is: links have two ends."""
+    async with pods(20) as (_, addresses):
+        for address in [each[1] for each in addresses.values()]:
+            assert await reaches(address)
+            assert "PERMANENT" in run("ip", "neigh", "show", address)
         assert "tentative" not in run("ip", "-6", "address")
+
+
+async def no_pod_is_asked_where_it_is():
+    """The first packet of the very first moment gets there."""
+    async with pods(1) as (network, _), contextlib.AsyncExitStack() as stack:
+        for number in range(10):
+            pod = Pod(stack)
+            address = (await network.attach(f"late-{number}", pod.namespace))[1]
+            connection = socket.socket(socket.AF_INET6)
+            stack.callback(connection.close)
+            connection.settimeout(0.9)  # the kernel asks again after a second
+            connection.connect((address, PORT))
+
+
+async def pods_have_ipv6_on_machines_whose_new_links_have_none():
+    run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+    async with pods(1) as (_, addresses):
+        assert await reaches(addresses["pod-0"][1])
+    assert left() == []
 
 
 async def routers_go_on_telling_the_machine_and_pods_never_do():
@@ -314,6 +332,8 @@ SCENARIOS = {
     for each in (
         what_is_taken_away_comes_back,
         no_pod_waits_for_its_second_address,
+        no_pod_is_asked_where_it_is,
+        pods_have_ipv6_on_machines_whose_new_links_have_none,
         routers_go_on_telling_the_machine_and_pods_never_do,
         what_was_switched_on_before_stays_so_and_the_last_cluster_puts_back_what_was_not,
         a_node_that_leaves_takes_nothing_from_the_others,
