@@ -8,7 +8,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,15 @@ from holdfast.world import World
 
 ADMIN = "admin-token"
 JANE = "jane-token"
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Within a thousand turns of the loop."""
+    for _ in range(1000):
+        if await holds():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("not in time")
 
 
 class StoppedClock:

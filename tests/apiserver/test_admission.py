@@ -147,7 +147,7 @@ async def test_a_namespace_carries_its_name_as_a_label(web: Any) -> None:
 
 def taken(server: Any) -> list[int]:
     """The offsets of the addresses in use."""
-    addresses = server.api.allocation.addresses
+    addresses = server.api.allocation.families["IPv4"].own
     numbers = range(addresses.first, addresses.last + 1)
     return [number - addresses.first for number in numbers if addresses.is_taken(number)]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+
+from .conftest import until
 
 CERTIFICATES = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 ADDRESSES = "/apis/networking.k8s.io/v1/ipaddresses"
@@ -28,15 +28,6 @@ CONTAINERS = [{"name": "main", "image": "app:1"}]
 
 def autoscalers(version: str) -> str:
     return f"/apis/autoscaling/{version}/namespaces/ns/horizontalpodautoscalers"
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Within a thousand turns of the loop."""
-    for _ in range(1000):
-        if await holds():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("not in time")
 
 
 def pem(organization: str) -> str:

@@ -1,15 +1,17 @@
 """Tools find cluster DNS as the Service kube-dns (D69)."""
 
+from ipaddress import IPv4Network
+
 from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.cluster import dns_service
 from holdfast.simulation.cluster import simulate
 
-CIDR = "10.96.0.0/16"
+RANGES = [IPv4Network("10.96.0.0/16")]
 
 
 def ensured(cluster, server_address):
-    cluster.do(dns_service.ensure(cluster.client, CIDR, server_address))
+    cluster.do(dns_service.ensure(cluster.client, RANGES, [server_address]))
     service = cluster.get(SERVICES, "kube-dns", "kube-system")
     (slice,) = cluster.objects(ENDPOINT_SLICES, "kube-system")
     return service, slice

@@ -91,10 +91,10 @@ def test_thresholds_are_remembered_and_only_those_named_change(tmp_path):
     assert changed.eviction_hard == {"memory.available": "0%", "nodefs.available": "5%"}
 
 
-def test_settings_from_before_there_were_gates_are_read(tmp_path):
+def test_settings_of_older_versions_are_read_and_such_a_cluster_keeps_its_one_family(tmp_path):
     path = tmp_path / "cluster.json"
-    path.write_text('{"port": 7, "without": []}')
-    assert saved.load(path) == Settings(port=7)
+    path.write_text('{"port": 7, "without": [], "service_cidr": "10.96.0.0/16"}')
+    assert saved.load(path) == Settings(port=7, ip_families=("IPv4",), service_cidr="10.96.0.0/16")
 
 
 def test_nodes_are_numbered_from_the_second_on():

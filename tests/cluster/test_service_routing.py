@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.cluster import service_routing
 from holdfast.cluster.home import Home
-from holdfast.cluster.service_routing import ServiceRouting, machine
+from holdfast.cluster.service_routing import ServiceRouting, machines
 from holdfast.cluster.settings import Settings
 from holdfast.network.pods.masquerade import table_name
 from holdfast.network.services import machine as services_machine
@@ -81,7 +81,14 @@ async def test_what_a_killed_process_left_is_taken_away_by_any_other(tmp_path, m
 
 
 def test_every_node_is_on_this_machine_and_the_first_ones_gateway_stands_for_it():
-    here = machine(SETTINGS)
+    (here,) = machines(SETTINGS)
     assert [str(network) for network in here.nodes.values()] == ["10.244.0.0/24", "10.244.1.0/24"]
     assert list(here.nodes) == SETTINGS.node_names()
     assert (str(here.pods), str(here.services), here.gateway) == ("10.244.0.0/16", "10.96.0.0/16", "10.244.0.1")
+
+
+def test_a_cluster_with_two_families_is_routed_in_each():
+    both = SETTINGS.changed(pod_cidr="10.244.0.0/16,fd00:10:244::/56", service_cidr="10.96.0.0/16,fd00:10:96::/112")
+    _, six = machines(both)
+    assert [str(network) for network in six.nodes.values()] == ["fd00:10:244::/64", "fd00:10:244:1::/64"]
+    assert (six.family.name, str(six.services), six.gateway) == ("IPv6", "fd00:10:96::/112", "fd00:10:244::1")

@@ -112,13 +112,13 @@ class Cluster:
 
 def purge(cluster):
     """Removes a cluster, and makes sure that nothing of it is left on the machine."""
-    network = json.loads((cluster.home / "cluster.json").read_text())["pod_cidr"]
+    networks = json.loads((cluster.home / "cluster.json").read_text())["pod_cidr"].split(",")
     cluster.holdfast("down", "--purge")
     shutil.rmtree(cluster.home.parent, ignore_errors=True)
-    assert left_behind(cluster.home, network) == []
+    assert left_behind(cluster.home, networks) == []
 
 
-def left_behind(home, network):
+def left_behind(home, networks):
     """Mounts, loop devices, processes, routes, addresses, tables and groups of a cluster that should be gone."""
     found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(home) in line]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -127,9 +127,10 @@ def left_behind(home, network):
                 found.append(path.read_bytes().decode())
         except OSError:
             continue
-    for command in (["ip", "route"], ["ip", "-o", "address"]):
+    beginnings = [f" {network.removesuffix('0.0/16').removesuffix(':/56')}" for network in networks]
+    for command in (["ip", "route"], ["ip", "-6", "route"], ["ip", "-o", "address"]):
         done = subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True)
-        found += [line for line in done.stdout.splitlines() if f" {network.removesuffix('.0.0/16')}." in f" {line}"]
+        found += [line for line in done.stdout.splitlines() if any(each in f" {line}" for each in beginnings)]
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         found += [line for line in path.read_text().splitlines() if str(home) in line]
     tables = subprocess.run(["nft", "list", "tables"], env={"PATH": SEARCH}, capture_output=True, text=True).stdout

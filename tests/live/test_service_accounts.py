@@ -195,7 +195,8 @@ def test_no_other_machine_gets_an_answer_where_pods_do(cluster, neighbour):
         "data = tls.recv(100)\n"
         "print('ANSWER', data)\n"
     )
-    for address, at in ((gateway, port), ("10.96.0.1", 443)):
+    first = cluster.get("service", "kubernetes")["spec"]["clusterIP"]
+    for address, at in ((gateway, port), (first, 443)):
         command = ("python3", str(probe), address, str(at))
         assert "HTTP/1.1 200" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
         done = neighbour(*command)

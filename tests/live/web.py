@@ -17,24 +17,31 @@ ECHO = """
 import http.server, os, socket, threading
 
 name = os.uname().nodename
+family, everywhere = (socket.AF_INET6, "::") if socket.has_dualstack_ipv6() else (socket.AF_INET, "0.0.0.0")
+
+def told(client):
+    return f"{name} {client[0].removeprefix('::ffff:')}".encode()
+
+class Server(http.server.ThreadingHTTPServer):
+    address_family = family
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = f"{name} {self.client_address[0]}".encode()
+        body = told(self.client_address)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
 def answer_datagrams():
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(("0.0.0.0", 5353))
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.bind((everywhere, 5353))
     while True:
         data, client = udp.recvfrom(512)
-        udp.sendto(f"{name} {client[0]}".encode(), client)
+        udp.sendto(told(client), client)
 
 threading.Thread(target=answer_datagrams, daemon=True).start()
-http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Answer).serve_forever()
+Server((everywhere, 8080), Answer).serve_forever()
 """
 
 ASK = """
@@ -142,7 +149,7 @@ def names(answers):
 
 
 def ask_datagram(address, port, source_port=0):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(3)
         client.bind(("", source_port))
         client.connect((address, port))

@@ -20,7 +20,7 @@ from holdfast.simulation.faults import NO_FAULTS, FaultyClient
 from holdfast.store.memory import MemoryStore
 from holdfast.world import World
 
-CONFIG = AgentConfig(node_name="node-1", node_ip="192.0.2.1", is_control_plane=True)
+CONFIG = AgentConfig(node_name="node-1", node_ips=("192.0.2.1",), is_control_plane=True)
 
 
 class Machine:
@@ -40,7 +40,9 @@ class Machine:
         """What the machine has left, by signal."""
         self.statuses: list[dict[str, Any]] = []
 
-    async def start(self) -> None:
+    async def start(self, **config: Any) -> None:
+        """`config` is what the agent is told otherwise than before."""
+        self._config = dataclasses.replace(self._config, **config)
         self.api = FaultyClient(
             lambda: self.server.client("node"), lambda: NO_FAULTS, self._world.random, line=self.line
         )

@@ -38,6 +38,43 @@ def test_n215_n217_the_node_is_registered_and_ready(scenario):
     scenario(body)
 
 
+def test_the_node_tells_its_ranges_of_pods_once_for_all(scenario, caplog):
+    """As upstream: ranges may come, they never change."""
+    both = ("10.244.0.0/24", "fd00:10:244::/64")
+
+    async def body(machine):
+        async def told():
+            await asyncio.sleep(1)
+            spec = (await machine.client.get(NODES, "node-1"))["spec"]
+            return spec.get("podCIDR"), spec.get("podCIDRs")
+
+        assert await told() == (None, None)
+        for ranges in (both, ("10.245.0.0/24",)):
+            await machine.stop()
+            await machine.start(pod_cidrs=ranges)
+            assert await told() == (both[0], [*both])
+        await machine.client.delete(NODES, "node-1")
+        await asyncio.sleep(400)
+        assert await told() == ("10.245.0.0/24", ["10.245.0.0/24"])
+
+    scenario(body)
+    assert "delete it to renew it" in caplog.text
+
+
+def test_d1_addresses_of_both_families_are_told(scenario):
+    async def body(machine):
+        await machine.stop()
+        await machine.start(node_ips=("192.0.2.1", "2001:db8::1"))
+        await machine.create({"containers": [APP], "hostNetwork": True})
+        status = (await machine.until(is_ready))["status"]
+        node = await machine.client.get(NODES, "node-1")
+        both = ["192.0.2.1", "2001:db8::1"]
+        assert [each["ip"] for each in status["hostIPs"]] == [each["ip"] for each in status["podIPs"]] == both
+        assert [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"] == both
+
+    scenario(body)
+
+
 def test_n181_a_quiet_node_writes_only_its_lease(scenario):
     async def body(machine):
         await asyncio.sleep(30)

@@ -248,7 +248,7 @@ def test_nulls_and_empty_members_are_no_difference():
 
 # -- the Node ---------------------------------------------------------------------------------------
 
-CONFIG = AgentConfig(node_name="node-1", node_ip="192.0.2.1", capacity={"cpu": "2", "memory": "1Gi"})
+CONFIG = AgentConfig(node_name="node-1", node_ips=("192.0.2.1",), capacity={"cpu": "2", "memory": "1Gi"})
 MACHINE = node_status.imagined_machine("node-1")
 
 

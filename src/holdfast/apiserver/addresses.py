@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from holdfast.api.core.service import SERVICES
+from holdfast.api.core.service_addresses import family_of
 from holdfast.api.errors import ApiError
 from holdfast.api.networking.ip_address import IP_ADDRESSES, MANAGED_BY, OURS
 from holdfast.api.resource import Manifest
@@ -104,6 +105,6 @@ def _spec(owner: Owner | None) -> Manifest:
 
 
 def _object(address: str, owner: Owner) -> Manifest:
-    labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", MANAGED_BY: OURS}
+    labels = {"ipaddress.kubernetes.io/ip-family": family_of(address), MANAGED_BY: OURS}
     head = {"kind": IP_ADDRESSES.kind, "apiVersion": IP_ADDRESSES.api_version}
     return {**head, "metadata": {"name": address, "labels": labels}, "spec": _spec(owner)}

@@ -8,106 +8,43 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from holdfast.api.conditions import is_terminating, is_true
-from holdfast.api.core.service_addresses import HEADLESS, settle_families
+from holdfast.api.core.service_addresses import HEADLESS, family_of, settle_families
 from holdfast.api.core.service_defaults import NODE_PORT_TYPES
 from holdfast.api.errors import InternalError, invalid
 from holdfast.api.networking.ip_address import MANAGED_BY, OURS
-from holdfast.api.networking.service_cidr import DEFAULT, ranges_of
+from holdfast.api.networking.service_cidr import DEFAULT, family_of_range, ranges_of
 from holdfast.api.resource import Manifest
 
 from .cache import Event, ResourceCache, Stored
 from .call import Call
-
-TRIES = 32
-
-
-class Pool:
-    """Numbers from `first` to `last`, and how often each is taken. The lowest `band` is kept for who asks by number.
-
-    `taken` may be shared among pools, whose ranges may overlap.
-    """
-
-    def __init__(
-        self, first: int, last: int, band: int, chance: random.Random, taken: dict[int, int] | None = None
-    ) -> None:
-        self.first = first
-        self.last = last
-        self._free_from = first + band if first + band <= last else first
-        self._chance = chance
-        self.taken: dict[int, int] = {} if taken is None else taken
-
-    def __contains__(self, number: int) -> bool:
-        return self.first <= number <= self.last
-
-    def is_taken(self, number: int) -> bool:
-        return number in self.taken
-
-    def take(self, number: int) -> None:
-        self.taken[number] = self.taken.get(number, 0) + 1
-
-    def give_back(self, number: int) -> None:
-        if (count := self.taken.get(number, 0) - 1) > 0:
-            self.taken[number] = count
-        else:
-            self.taken.pop(number, None)
-
-    def free(self) -> int | None:
-        """A number nobody has, by chance; one of the band when nothing else is left, None when nothing is."""
-        for _ in range(TRIES if self.first <= self.last else 0):
-            number = self._chance.randint(self._free_from, self.last)
-            if number not in self.taken:
-                return number
-        candidates = (*range(self._free_from, self.last + 1), *range(self.first, self._free_from))
-        return next((number for number in candidates if number not in self.taken), None)
-
-
-class Reservation:
-    """What one request has taken, until it ends: what became an object is counted from the object by then."""
-
-    def __init__(self, own: set[int], pool: Pool) -> None:
-        self._own = own
-        self._pool = pool
-        self._taken: set[int] = set()
-
-    def has(self, number: int) -> bool:
-        """It is the object's already."""
-        return number in self._own or number in self._taken
-
-    def take(self, number: int) -> int:
-        if not self.has(number):
-            self._taken.add(number)
-            self._pool.take(number)
-        return number
-
-    def end(self) -> None:
-        for number in self._taken:
-            self._pool.give_back(number)
+from .pools import Addresses, Pool, Reservation
 
 
 class Allocation:
-    """Hands out cluster IPs from `cidr` and node ports from `ports` (first and last)."""
+    """Hands out cluster IPs from `cidrs`, one for each family, and node ports from `ports` (first and last)."""
 
     def __init__(
         self,
         services: ResourceCache,
         reserved: ResourceCache,
         ranges: ResourceCache,
-        cidr: str,
+        cidrs: Sequence[str],
         ports: tuple[int, int],
         chance: random.Random,
     ) -> None:
         """`reserved` are IPAddresses: those that are not the server's own keep their address from services.
 
-        `ranges` are ServiceCIDRs: addresses come from those that are ready, besides `cidr`.
+        `ranges` are ServiceCIDRs: addresses come from those that are ready, besides `cidrs`. The family of the first of
+        these is what a Service has that does not say.
         """
-        self._network = ipaddress.IPv4Network(cidr)
-        self._chance = chance
-        self.addresses = _pool(self._network, chance, {})
-        self._more: dict[str, Pool] = {}
+        networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
+        self.first_address = str(networks[0][1])
+        """The address of the API server's own Service."""
+        self.families = {family_of_range(network): Addresses(network, chance) for network in networks}
         first, last = ports
         self.ports = Pool(first, last, min(max(16, (last - first + 1) // 32), 128), chance)
         self._services = services
@@ -115,16 +52,11 @@ class Allocation:
             self._take_all_of(stored.manifest)
         services.follow(self._follow)
         for stored in reserved.select():
-            self._reserve(stored, self.addresses.take)
+            self._reserve(stored, Addresses.take)
         reserved.follow(self._follow_reserved)
         for stored in ranges.select():
             self._add_range(stored)
         ranges.follow(self._follow_range)
-
-    @property
-    def first_address(self) -> str:
-        """The address of the API server's own Service."""
-        return str(self._network[1])
 
     # -- what is in use
 
@@ -132,19 +64,19 @@ class Allocation:
         if not event.is_delete:
             self._take_all_of(event.new.manifest)
         if event.old is not None:
-            for address in _addresses(event.old.manifest):
-                self.addresses.give_back(address)
+            self._each_address(event.old.manifest, Addresses.give_back)
             for port in _node_ports(event.old.manifest):
                 self.ports.give_back(port)
 
     def _follow_reserved(self, event: Event) -> None:
         if not event.is_delete:
-            self._reserve(event.new, self.addresses.take)
+            self._reserve(event.new, Addresses.take)
         if event.old is not None:
-            self._reserve(event.old, self.addresses.give_back)
+            self._reserve(event.old, Addresses.give_back)
 
     def _follow_range(self, event: Event) -> None:
-        self._more.pop(event.new.name, None)
+        for addresses in self.families.values():
+            addresses.drop_range(event.new.name)
         if not event.is_delete:
             self._add_range(event.new)
 
@@ -153,16 +85,20 @@ class Allocation:
         if stored.name == DEFAULT or is_terminating(manifest) or not is_true(manifest, "Ready"):
             return
         for network in ranges_of(manifest):
-            if isinstance(network, ipaddress.IPv4Network):
-                self._more[stored.name] = _pool(network, self._chance, self.addresses.taken)
+            if (addresses := self.families.get(family_of_range(network))) is not None:
+                addresses.add_range(stored.name, network)
 
-    def _reserve(self, address: Stored, act: Callable[[int], None]) -> None:
-        if address.labels.get(MANAGED_BY) != OURS and ":" not in address.name:
-            act(int(ipaddress.IPv4Address(address.name)))
+    def _reserve(self, address: Stored, act: Callable[[Addresses, int], None]) -> None:
+        if address.labels.get(MANAGED_BY) != OURS and (of := self.families.get(family_of(address.name))) is not None:
+            act(of, int(ipaddress.ip_address(address.name)))
+
+    def _each_address(self, service: Manifest, act: Callable[[Addresses, int], None]) -> None:
+        for family, addresses in self.families.items():
+            for number in _addresses(service, family):
+                act(addresses, number)
 
     def _take_all_of(self, service: Manifest) -> None:
-        for address in _addresses(service):
-            self.addresses.take(address)
+        self._each_address(service, Addresses.take)
         for port in _node_ports(service):
             self.ports.take(port)
 
@@ -178,56 +114,55 @@ class Allocation:
         if call.resource is not self._services.resource or call.subresource or not isinstance(spec, dict):
             yield
             return
-        addresses = Reservation(_addresses(old) if old else set(), self.addresses)
+        addresses = {
+            family: Reservation(_addresses(old, family) if old else set(), pool)
+            for family, pool in self.families.items()
+        }
         ports = Reservation(_node_ports(old) if old else set(), self.ports)
         try:
             if spec.get("type") != "ExternalName":
                 new["spec"] = spec = {**spec}
-                before = old.get("spec") if old else None
-                if errors := settle_families(spec, before):
+                before = (old.get("spec") if old else None) or {}
+                if errors := settle_families(spec, before, tuple(self.families)):
                     raise call.invalid(errors)
-                # An address that was given once stays, and validation has the words for one that should change.
-                if before is None or before.get("type") == "ExternalName":
-                    self._fill_address(call, spec, addresses)
+                self._fill_addresses(call, spec, before, addresses)
                 self._fill_ports(call, spec, ports)
             yield
         finally:
-            addresses.end()
-            ports.end()
+            for reservation in (*addresses.values(), ports):
+                reservation.end()
 
-    def _fill_address(self, call: Call, spec: Manifest, reservation: Reservation) -> None:
-        address = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
-        if not address:
-            number = self._free_address()
-            if number is None:
-                raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
-            address = str(ipaddress.IPv4Address(reservation.take(number)))
-        elif address != HEADLESS:
-            self._take_address(call, spec, address, reservation)
-        spec["clusterIP"] = address
-        spec["clusterIPs"] = spec.get("clusterIPs") or [address]
+    def _fill_addresses(self, call: Call, spec: Manifest, before: Manifest, reserved: dict[str, Reservation]) -> None:
+        """An address that was given once stays, and validation has the words for one that should change."""
+        given = [*(spec.get("clusterIPs") or filter(None, [spec.get("clusterIP")]))]
+        if HEADLESS not in (*given, before.get("clusterIP")):
+            is_new = before.get("type", "ExternalName") == "ExternalName"
+            known = 0 if is_new else len(before.get("ipFamilies") or ())
+            for i, family in [*enumerate(spec["ipFamilies"])][known:]:
+                if i < len(given):
+                    self._take_address(call, given, given[i], family, reserved[family])
+                else:
+                    given.append(self._free_address(family, reserved[family]))
+        spec["clusterIP"], spec["clusterIPs"] = given[0], given
 
-    def _free_address(self) -> int | None:
-        """Of any range, by chance, as upstream takes them; None when all are full."""
-        pools = [self.addresses, *self._more.values()]
-        if len(pools) > 1:
-            self._chance.shuffle(pools)
-        return next((number for pool in pools if (number := pool.free()) is not None), None)
+    def _free_address(self, family: str, reservation: Reservation) -> str:
+        addresses = self.families[family]
+        if (number := addresses.free()) is None:
+            raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
+        return addresses.text(reservation.take(number))
 
-    def _take_address(self, call: Call, spec: Manifest, address: str, reservation: Reservation) -> None:
-        try:
-            number = int(ipaddress.IPv4Address(address))
-        except ValueError:
-            return  # validation has the words for it
+    def _take_address(
+        self, call: Call, shown: Sequence[str], address: str, family: str, reservation: Reservation
+    ) -> None:
+        addresses, number = self.families[family], int(ipaddress.ip_address(address))
         if reservation.has(number):
             return
         detail = ""
-        if not any(number in pool for pool in (self.addresses, *self._more.values())):
+        if number not in addresses:
             detail = "the provided network does not match the current range"
-        elif self.addresses.is_taken(number):
+        elif addresses.is_taken(number):
             detail = "provided IP is already allocated"
         if detail:
-            shown = spec.get("clusterIPs") or [address]
             raise call.invalid([invalid("spec.clusterIPs", shown, f"failed to allocate IP {address}: {detail}")])
         reservation.take(number)
 
@@ -269,22 +204,17 @@ class Allocation:
         reservation.take(number)
 
 
-def _pool(network: ipaddress.IPv4Network, chance: random.Random, taken: dict[int, int]) -> Pool:
-    """All but the network's own address and the last; a network of one or two addresses has none."""
-    size, lowest = network.num_addresses, int(network.network_address)
-    return Pool(lowest + 1, lowest + size - 2, min(max(16, size // 16), 256), chance, taken)
-
-
 def _shared(port: Manifest, ports: list[Manifest]) -> int | None:
     """The node port of the same service port under another protocol: both use one (D14)."""
     others = (other for other in ports if other.get("port") == port.get("port") and other.get("nodePort"))
     return next((other["nodePort"] for other in others if other.get("protocol") != port.get("protocol")), None)
 
 
-def _addresses(service: Manifest) -> set[int]:
+def _addresses(service: Manifest, family: str) -> set[int]:
     spec = service.get("spec") or {}
     found = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
-    return {int(ipaddress.IPv4Address(address)) for address in found if address != HEADLESS and ":" not in address}
+    given = (address for address in found if address != HEADLESS)
+    return {int(ipaddress.ip_address(address)) for address in given if family_of(address) == family}
 
 
 def _node_ports(service: Manifest) -> set[int]:

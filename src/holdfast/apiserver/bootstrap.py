@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from holdfast.api.core.endpoints import ENDPOINTS
 from holdfast.api.core.namespace import NAMESPACES
@@ -30,7 +30,7 @@ CRITICAL = (
 )  # fmt: skip
 
 
-async def ensure(client: LocalClient, service_cidr: str, service_address: str, server_address: str) -> None:
+async def ensure(client: LocalClient, service_cidrs: Sequence[str], service_address: str, server_address: str) -> None:
     """Makes what is missing; what is there stays, and roles gain what they lack. All at once: they share a commit."""
     async with asyncio.TaskGroup() as group:
         for name in NAMES:
@@ -43,7 +43,7 @@ async def ensure(client: LocalClient, service_cidr: str, service_address: str, s
             group.create_task(_reconcile(client, CLUSTER_ROLES, role, reconciled_role))
         for binding in cluster_role_bindings():
             group.create_task(_reconcile(client, CLUSTER_ROLE_BINDINGS, binding, reconciled_binding))
-        group.create_task(_ensure_service_cidr(client, service_cidr))
+        group.create_task(_ensure_service_cidr(client, [*service_cidrs]))
         group.create_task(_ensure_own_service(client, service_address, server_address))
 
 
@@ -74,10 +74,12 @@ async def _reconcile(
         await client.update(resource, wanted)
 
 
-async def _ensure_service_cidr(client: LocalClient, service_cidr: str) -> None:
-    """The range that services' addresses come from, as an object."""
-    await _ensure(client, SERVICE_CIDRS, {"metadata": {"name": DEFAULT}, "spec": {"cidrs": [service_cidr]}})
+async def _ensure_service_cidr(client: LocalClient, service_cidrs: list[str]) -> None:
+    """The ranges that services' addresses come from, as an object. A cluster may gain its second family later."""
+    await _ensure(client, SERVICE_CIDRS, {"metadata": {"name": DEFAULT}, "spec": {"cidrs": service_cidrs}})
     made = await client.get(SERVICE_CIDRS, DEFAULT)
+    if len(service_cidrs) > len(made["spec"]["cidrs"]):
+        made = await client.update(SERVICE_CIDRS, {**made, "spec": {"cidrs": service_cidrs}})
     if made["status"].get("conditions"):
         return
     ready = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready"}

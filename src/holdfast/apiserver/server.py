@@ -61,7 +61,8 @@ class Config:
 
     tokens: Mapping[str, User] = field(default_factory=dict)
     """Bearer token to user."""
-    service_cidr: str = "10.96.0.0/16"
+    service_cidrs: tuple[str, ...] = ("10.96.0.0/16",)
+    """Where services' addresses come from: a range for each family, that of services which ask for none first."""
     node_ports: tuple[int, int] = DEFAULT_NODE_PORTS
     """First and last node port."""
     address: str = "127.0.0.1:6443"
@@ -116,7 +117,7 @@ class ApiServer:
         )
         chance = self.world.random
         allocation = Allocation(
-            of(SERVICES), of(IP_ADDRESSES), of(SERVICE_CIDRS), self.config.service_cidr, self.config.node_ports, chance
+            of(SERVICES), of(IP_ADDRESSES), of(SERVICE_CIDRS), self.config.service_cidrs, self.config.node_ports, chance
         )
         self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
         self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, self.tokens.accounts)
@@ -130,7 +131,7 @@ class ApiServer:
         if self.config.bootstraps:
             await bootstrap.ensure(
                 self.client("apiserver"),
-                self.config.service_cidr,
+                self.config.service_cidrs,
                 allocation.first_address,
                 self.config.pods_address or self.config.address,
             )

@@ -13,7 +13,7 @@ from holdfast.api import feature_gates
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
-from holdfast.cluster.settings import PARTS, RUNTIMES, Settings
+from holdfast.cluster.settings import IP_FAMILIES, PARTS, RUNTIMES, Settings
 from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
 
@@ -46,6 +46,12 @@ class _Pairs(click.ParamType[dict[str, Any]]):
 @click.option("--nodes", type=click.IntRange(0, 64), help="Number of nodes on this machine; 0 runs no agent. [1]")
 @click.option("--store", type=click.Choice(["sqlite", "memory"]), help="Where the state lives. [sqlite]")
 @click.option("--without", multiple=True, type=click.Choice(PARTS), help="A part not to run here; may be repeated.")
+@click.option(
+    "--ip-families",
+    type=click.Choice([",".join(families) for families in IP_FAMILIES], case_sensitive=False),
+    callback=lambda context, option, text: text and tuple(text.split(",")),
+    help="Of which families pods and services may have addresses. [both where this machine has an IPv6 address]",
+)
 @click.option(
     "--feature-gates",
     "gates",

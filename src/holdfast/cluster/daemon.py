@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from holdfast.api import feature_gates
 from holdfast.network.pods.ranges import NoRangeLeft
 from holdfast.world import real_world
 
-from . import certificates, kubeconfig, pod_range
+from . import address_ranges, certificates, kubeconfig
 from . import settings as saved
 from .agents_process import AgentsProcess
 from .cycles import collect_when_idle
@@ -32,7 +31,8 @@ from .home import Home
 from .launch import NOTIFY, agents_lock, daemon_lock
 from .locks import Held, ProcessLock, holder
 from .loop import run
-from .settings import Settings
+from .node_parts import default_families, has_ipv6
+from .settings import IPV6, Settings, networks
 
 if TYPE_CHECKING:
     from holdfast.apiserver.server import ApiServer
@@ -89,7 +89,8 @@ class Daemon:
         self._progress = progress
         self._world = real_world()
         self._stop = asyncio.Event()
-        self._range: pod_range.Hold | None = None
+        self._holds: list[address_ranges.Hold] = []
+        """What keeps other clusters from our addresses."""
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then stops the pods, then itself. Raises StartFailed."""
@@ -109,12 +110,7 @@ class Daemon:
     async def _run(self, lock: ProcessLock) -> None:
         feature_gates.set_enabled(self._settings.feature_gates)
         listening = _listen(self._settings.port)
-        in_use = holder(agents_lock(self._home)) is not None
-        try:
-            pods, self._range = pod_range.choose(self._settings.pod_cidr, in_use)
-        except NoRangeLeft as error:
-            raise StartFailed(str(error)) from error
-        self._settings = self._settings.changed(port=listening.getsockname()[1], pod_cidr=str(pods))
+        self._settings = self._with_ranges(self._settings.changed(port=listening.getsockname()[1]))
         saved.save(self._home.settings, self._settings)
         url = f"https://{HOST}:{self._settings.port}"
         agents = AgentsProcess(self._home, self._settings, url, self._world.clock)
@@ -130,6 +126,24 @@ class Daemon:
             plane = serving.control_plane(self._home, self._settings, self._world, server)
             gc.freeze()
             await self._until_stopped(server, url, agents, asyncio.create_task(plane.run()))
+
+    def _with_ranges(self, settings: Settings) -> Settings:
+        """Raises StartFailed."""
+        families = settings.ip_families or default_families(settings)
+        versions = [4, 6] if IPV6 in families else [4]
+        if len(versions) > 1 and not has_ipv6():
+            self._progress.tell(step="this machine has IPv6 switched off: the cluster has IPv4 only, for now")
+            versions = [4]
+        in_use = holder(agents_lock(self._home)) is not None
+        before = networks(settings.service_cidr)
+        try:
+            pods, of_pods = address_ranges.choose_pods(settings.pod_networks(), versions, in_use)
+            services, of_services = address_ranges.choose_services(before, versions, pods)
+        except NoRangeLeft as error:
+            raise StartFailed(str(error)) from error
+        self._holds = [*of_pods, *of_services]
+        kept = [network for network in before if network.version not in versions]
+        return settings.changed(pod_cidr=",".join(map(str, pods)), service_cidr=",".join(map(str, [*services, *kept])))
 
     async def _until_stopped(
         self, server: ApiServer, url: str, agents: AgentsProcess, plane: asyncio.Task[None]
@@ -151,8 +165,7 @@ class Daemon:
 
     def _make_credentials(self, url: str) -> None:
         now = self._world.clock.now()
-        network = ipaddress.ip_network(self._settings.service_cidr)
-        addresses = [str(network[1]), self._settings.gateway()]
+        addresses = [str(self._settings.service_networks()[0][1]), self._settings.gateway()]
         certificates.ensure(self._home, now, self._settings.node_names(), addresses)
         kubeconfig.write(self._home, url)
 

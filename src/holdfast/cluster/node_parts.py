@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
-from ipaddress import IPv4Network
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
-from holdfast.network.pods import ranges
 from holdfast.node.config import AgentConfig
 from holdfast.node.eviction.thresholds import HARD
 from holdfast.node.runtime import Runtime
@@ -21,11 +21,12 @@ from holdfast.world import World
 
 from .certificates import pair
 from .home import Home
-from .settings import Settings
+from .settings import IPV4, IPV6, Settings
 
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
+ADDRESSES6 = Path("/proc/net/if_inet6")
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 Step = Callable[[], Coroutine[Any, Any, None]]
@@ -75,7 +76,8 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
         node_name=name,
         state_dir=None if kind == "simulated" else home.node(number),
         run_dir=None if kind == "simulated" else home.run / str(number),
-        node_ip=host_address(),
+        node_ips=host_addresses(settings) if settings.ip_families else (host_address(),),
+        pod_cidrs=tuple(str(slice.node) for slice in settings.slices(number)) if kind == "oci" else (),
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
         is_control_plane=number == 0,
@@ -112,9 +114,8 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
     from holdfast.node.images.store import ImageStore
     from holdfast.node.runtime.oci.driver import OciRuntime
 
-    pods = IPv4Network(settings.pod_cidr)
     run_dir = home.run / str(number)
-    network = PodNetwork(str(home.path), pods, ranges.node_range(pods, number), home.node(number) / "addresses")
+    network = PodNetwork(str(home.path), settings.slices(number), home.node(number) / "addresses")
     store = ImageStore(home.images)
     runtime = OciRuntime(
         run_dir,
@@ -165,14 +166,54 @@ def control_group(home: Home, number: int) -> str:
 
 def host_address() -> str:
     """This machine's address on the network it reaches others by; loopback if it reaches none. Sends nothing."""
-    import socket
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
         except OSError:
             return HOST
         return str(probe.getsockname()[0])
+
+
+def host_addresses(settings: Settings) -> tuple[str, ...]:
+    """One of each family that the cluster has, as far as this machine has one: IPv4 first."""
+    second = host_address6() if len(settings.pod_networks()) > 1 else ""
+    return (host_address(), second) if second else (host_address(),)
+
+
+def host_address6() -> str:
+    """The same of IPv6; empty if this machine has none but its own. Sends nothing."""
+    try:
+        lines = ADDRESSES6.read_text().splitlines()
+    except OSError:
+        return ""
+    found = [(IPv6Address(int(fields[0], 16)), fields[5]) for fields in map(str.split, lines)]
+    usable = [address for address, link in found if link != "lo" and not (address.is_link_local or address.is_loopback)]
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1", 9))
+        except OSError:
+            return str(usable[0]) if usable else ""
+        preferred = ip_address(probe.getsockname()[0])
+    return str(preferred if preferred in usable else next(iter(usable), ""))
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has it, and lets this machine talk to itself by it."""
+    try:
+        return any(line.endswith(" lo") for line in ADDRESSES6.read_text().splitlines())
+    except OSError:
+        return False
+
+
+def default_families(settings: Settings) -> tuple[str, ...]:
+    """Both where pods have addresses of their own and this machine reaches others by both, or did so once."""
+    has_both = len(settings.pod_networks()) > 1 or host_address6()
+    return (IPV4, IPV6) if has_pods(settings) and has_both else (IPV4,)
+
+
+def has_pods(settings: Settings) -> bool:
+    """Whether there will be pods with addresses of their own; only root may have them, and listen for them."""
+    return settings.nodes > 0 and choose_runtime(settings.runtime) == "oci" and os.geteuid() == 0
 
 
 async def _nothing() -> None:

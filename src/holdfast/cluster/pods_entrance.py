@@ -11,7 +11,9 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address
+
+from holdfast.network.pods.ranges import Network
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +38,11 @@ def listen(address: str, port: int) -> socket.socket | None:
     return listening
 
 
-def admits(pods: IPv4Network) -> Callable[[str], bool]:
+def admits(pods: Network) -> Callable[[str], bool]:
     """Whether a client's address is a pod's or this machine's."""
 
     def check(address: str) -> bool:
-        client = IPv4Address(address)
+        client = ip_address(address)
         return client in pods or client.is_loopback or is_own(address)
 
     return check

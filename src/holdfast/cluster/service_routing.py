@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from dataclasses import replace
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from holdfast.client.remote import RemoteClient
@@ -14,9 +13,11 @@ from holdfast.network.pods import ranges
 from holdfast.network.pods.masquerade import table_name
 from holdfast.world import World
 
+from . import address_ranges
+from .address_ranges import OF_AGENTS, SERVICES, hold_name
 from .connect import as_node
 from .home import Home
-from .node_parts import choose_runtime, host_address
+from .node_parts import choose_runtime, host_addresses
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -42,17 +43,24 @@ class ServiceRouting:
         self._world = world
         self._table = f"{table_name(str(home.path))}-services"
         self._nftables: Nftables | None = None
+        self._holds: list[address_ranges.Hold] = []
 
     async def run(self) -> None:
         if reason := self._obstacle():
             log.info("services are not routed on this machine reason=%r", reason)
             return
+        self._hold()
         while True:
             try:
                 await self._run()
             except Exception:
                 log.exception("service routing broke restarting_after_s=%s", RESTART_AFTER_S)
             await self._world.clock.sleep(RESTART_AFTER_S)
+
+    def _hold(self) -> None:
+        """Keeps the ranges of services from clusters that start while the daemon is away."""
+        held = (hold_name(SERVICES, network, OF_AGENTS) for network in self._settings.service_networks())
+        self._holds = [each for each in held if each is not None]
 
     def _obstacle(self) -> str:
         """Why services cannot be routed here; empty if they can."""
@@ -78,14 +86,21 @@ class ServiceRouting:
         client = RemoteClient(as_node(self._home, self._url, name))
         informers = Informers(client, self._world)
         recorder = EventRecorder(client, "service-controller", self._world, host=name)
-        notices = told_by_kernel(lambda: RuleNotices(self._table)), told_by_kernel(LinkNotices)
-        here = replace(machine(self._settings), draws_in_maps=await asyncio.to_thread(self._draws_in_maps))
-        router = ServiceRouter(informers, self._world, self._nftables, self._table, here, *notices)
-        balancers = LoadBalancers(client, informers, self._world, recorder, host_address())
+        draws_in_maps = await asyncio.to_thread(self._draws_in_maps)
+
+        def router(here: Machine) -> ServiceRouter:
+            rules = told_by_kernel(lambda: RuleNotices(self._table, (here.family.number,)))
+            here = replace(here, draws_in_maps=draws_in_maps)
+            nftables, links = self._nftables, told_by_kernel(LinkNotices)
+            assert nftables is not None
+            return ServiceRouter(informers, self._world, nftables, self._table, here, rules, links)
+
+        routers = [router(here) for here in machines(self._settings)]
+        balancers = LoadBalancers(client, informers, self._world, recorder, host_addresses(self._settings))
         try:
             async with asyncio.TaskGroup() as group:
-                for part in (router, balancers, recorder, informers):
-                    group.create_task(part.run())
+                for run in (*(each.run for each in routers), balancers.run, recorder.run, informers.run):
+                    group.create_task(run())
         finally:
             await client.close()
 
@@ -106,14 +121,22 @@ class ServiceRouting:
             return
         from holdfast.network.services.router import remove
 
-        await asyncio.to_thread(remove, self._nftables, self._table, machine(self._settings))
+        for here in machines(self._settings):
+            await asyncio.to_thread(remove, self._nftables, self._table, here)
+        for holding in self._holds:
+            holding.close()
 
 
-def machine(settings: Settings) -> Machine:
-    """All nodes of a cluster are on this machine, and the first one's address stands for it among the pods'."""
+def machines(settings: Settings) -> list[Machine]:
+    """This machine, by family.
+
+    All nodes of a cluster are on it, and the first one's address stands for it among the pods'.
+    """
     from holdfast.network.services.rules import Machine
 
-    pods = IPv4Network(settings.pod_cidr)
-    nodes = {name: ranges.node_range(pods, number) for number, name in enumerate(settings.node_names())}
-    gateway = ranges.gateway(ranges.node_range(pods, 0))
-    return Machine(pods, IPv4Network(settings.service_cidr), nodes, str(gateway))
+    made = []
+    for pods, services in zip(settings.pod_networks(), settings.service_networks(), strict=True):
+        nodes = {name: ranges.node_range(pods, number) for number, name in enumerate(settings.node_names())}
+        gateway = ranges.gateway(ranges.node_range(pods, 0))
+        made.append(Machine(pods, services, nodes, str(gateway)))
+    return made

@@ -14,7 +14,6 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from ipaddress import IPv4Network
 
 from holdfast.api.core.node import NODES
 from holdfast.api.resource import Manifest
@@ -35,7 +34,7 @@ from holdfast.world import World
 from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
-from .node_parts import choose_runtime
+from .node_parts import choose_runtime, has_pods
 from .settings import Settings
 from .shares import Shares
 
@@ -56,7 +55,7 @@ async def api_server(
     for_pods = pods_entrance.listen(settings.gateway(), settings.port) if has_pods(settings) else None
     config = Config(
         tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
-        service_cidr=settings.service_cidr,
+        service_cidrs=tuple(map(str, settings.service_networks())),
         address=f"{HOST}:{settings.port}",
         pods_address=f"{settings.gateway()}:{settings.port}" if for_pods else "",
         signing_key=SigningKey(lambda: certificates.service_account_key(home)),
@@ -68,13 +67,16 @@ async def api_server(
     server.dialer = dialer
     if is_new:
         await create_first_classes(server.client("controller-manager"))
-    for address, _ in dns_addresses(settings) if "dns" not in settings.without else ():
-        await dns_service.ensure(server.client("controller-manager"), settings.service_cidr, address)
+    if has_pods(settings) and "dns" not in settings.without:
+        client = server.client("controller-manager")
+        await dns_service.ensure(
+            client, settings.service_networks(), [address for address, _ in dns_addresses(settings)]
+        )
     context = _serving_context(home)
     listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
     doors = [await listen(sock=listening)]
     if for_pods:
-        doors.append(await listen(sock=for_pods, admits=pods_entrance.admits(IPv4Network(settings.pod_cidr))))
+        doors.append(await listen(sock=for_pods, admits=pods_entrance.admits(settings.pod_networks()[0])))
     try:
         yield server
     finally:
@@ -120,7 +122,7 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
     volumes = str(home.volumes)
-    shares = Shares([address for address, _ in dns_addresses(settings)], volumes)
+    shares = Shares([address for address, _ in dns_addresses(settings)][:1], volumes)
     plane = ControlPlane(
         server.client,
         world,
@@ -146,13 +148,8 @@ def _directories(volumes: str, settings: Settings, shares: Shares) -> LocalDirec
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:
-    """Where pods look for names."""
-    return [(settings.dns_address(), 53)] if has_pods(settings) else []
-
-
-def has_pods(settings: Settings) -> bool:
-    """Whether there will be pods with addresses of their own; only root may have them, and listen for them."""
-    return settings.nodes > 0 and choose_runtime(settings.runtime) == "oci" and os.geteuid() == 0
+    """Where pods may look for names; they are told of the first."""
+    return [(str(slice.gateway), 53) for slice in settings.slices(0)] if has_pods(settings) else []
 
 
 async def nodes_ready(server: ApiServer, names: list[str]) -> None:

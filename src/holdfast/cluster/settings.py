@@ -6,16 +6,20 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from holdfast.network.pods import ranges
+from holdfast.network.pods.ranges import Network, Slice
 
 PARTS = ("controllers", "scheduler", "dns")
 """What `--without` may name: parts that can run elsewhere, or be played by a test."""
 
 RUNTIMES = ("auto", "oci", "process", "simulated")
+
+IPV4, IPV6 = "IPv4", "IPv6"
+IP_FAMILIES = ((IPV4,), (IPV4, IPV6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,19 @@ class Settings:
     nodes: int = 1
     store: str = "sqlite"
     without: tuple[str, ...] = ()
-    service_cidr: str = "10.96.0.0/16"
+    ip_families: tuple[str, ...] = ()
+    """IPv4, or that and IPv6, where somebody asked for them; else as this machine has them."""
+    service_cidr: str = ""
+    """A range for each family, with a comma between them; empty until the first start has looked for free ones.
+
+    One of a family that the cluster has not, just now, is kept for when it has it again.
+    """
     feature_gates: tuple[str, ...] = ()
     """Upstream's, those that are on."""
     eviction_hard: Mapping[str, str] = field(default_factory=dict)
     """Thresholds other than those that the disk's size suggests."""
     pod_cidr: str = ""
-    """Empty until the first start has looked for a free one."""
+    """The same, without what is kept: it says which families the cluster has."""
 
     def node_names(self) -> list[str]:
         """The names of this machine's nodes: its host name, with a number where there are several."""
@@ -46,7 +56,17 @@ class Settings:
 
     def gateway(self) -> str:
         """The first node's own address among its pods', where pods reach what this machine has for them."""
-        return str(ranges.gateway(ranges.node_range(IPv4Network(self.pod_cidr), 0)))
+        return str(self.slices(0)[0].gateway)
+
+    def slices(self, number: int) -> tuple[Slice, ...]:
+        """What node `number` has of the ranges of pods, IPv4 first."""
+        return ranges.node_slices(self.pod_networks(), number)
+
+    def pod_networks(self) -> tuple[Network, ...]:
+        return networks(self.pod_cidr)
+
+    def service_networks(self) -> tuple[Network, ...]:
+        return networks(self.service_cidr)[: len(self.pod_networks())]
 
     def changed(self, **given: object) -> Settings:
         """These settings with the given ones that are not None."""
@@ -62,14 +82,19 @@ class Settings:
         return replace(self, feature_gates=tuple(sorted(on - {name for name, is_on in gates.items() if not is_on})))
 
 
+def networks(text: str) -> tuple[Network, ...]:
+    """As upstream writes ranges of several families: with a comma between them."""
+    return tuple(ip_network(each) for each in text.split(",") if each)
+
+
 def load(path: Path) -> Settings | None:
-    """What the last `up` left; None in a new data directory."""
+    """What the last `up` left; None in a new data directory. Clusters of before there was a choice have IPv4."""
     try:
         read = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     members: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in read.items()}
-    return Settings(**members)
+    return Settings(**{"ip_families": (IPV4,), **members})
 
 
 def save(path: Path, settings: Settings) -> None:

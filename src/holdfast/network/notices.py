@@ -9,7 +9,7 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 log = logging.getLogger(__name__)
@@ -22,13 +22,16 @@ _HEADER = struct.Struct("=IHHII")
 
 _RULES_GROUP = 7
 _OF_RULES, _GENERATION = 10, 15
-_IPV4 = socket.AF_INET
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-_LINKS, _ADDRESSES, _ROUTES, _SYSCTLS = 1, 5, 7, 24
+_LINKS = 1
+_ADDRESSES, _ROUTES, _SYSCTLS = (5, 9), (7, 11), (24, 25)
+"""Of IPv4 and of IPv6."""
 _NEW_LINK, _NEW_SYSCTL = 16, 80
 _GONE = (17, 21, 25)
 """Links, addresses, routes."""
 _UP = 1
+_LINK_OF_SYSCTL, _OF_ALL_LINKS = slice(8, 12), struct.pack("=i", -1)
 
 
 class _Notices:
@@ -87,11 +90,12 @@ def told_by_kernel(make: Callable[[], Kind]) -> Kind | None:
 
 
 class RuleNotices(_Notices):
-    """Of changes to one table of IPv4 rules."""
+    """Of changes to one table of rules, or to those of one name in several families of addresses."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, families: Collection[int] = _FAMILIES) -> None:
         super().__init__(_NETLINK_NETFILTER, (_RULES_GROUP,), 4 << 20)
         self._table = table.encode() + b"\0"
+        self._families = frozenset(families)
         self._touched = False
 
     def drain(self) -> int:
@@ -103,7 +107,7 @@ class RuleNotices(_Notices):
             if kind & 0xFF == _GENERATION:  # ends a transaction
                 count += self._touched
                 self._touched = False
-            elif body[:1] == bytes((_IPV4,)) and _first_text(body[4:]) == self._table:
+            elif body[0] in self._families and _first_text(body[4:]) == self._table:
                 self._touched = True
         return count
 
@@ -118,7 +122,7 @@ class LinkNotices(_Notices):
     """Of what may have cut off a pod: a link, address or route that went, a link taken down, a changed sysctl."""
 
     def __init__(self) -> None:
-        super().__init__(socket.NETLINK_ROUTE, (_LINKS, _ADDRESSES, _ROUTES, _SYSCTLS), 1 << 20)
+        super().__init__(socket.NETLINK_ROUTE, (_LINKS, *_ADDRESSES, *_ROUTES, *_SYSCTLS), 1 << 20)
 
     def drain(self) -> int:
         """How many there were since the last call."""
@@ -129,4 +133,4 @@ def _is_loss(kind: int, body: bytes) -> bool:
     if kind == _NEW_LINK:
         (flags,) = struct.unpack_from("=I", body, 8)
         return not flags & _UP
-    return kind in _GONE or kind == _NEW_SYSCTL
+    return kind in _GONE or (kind == _NEW_SYSCTL and body[_LINK_OF_SYSCTL] == _OF_ALL_LINKS)

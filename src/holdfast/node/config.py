@@ -19,7 +19,10 @@ class AgentConfig:
     """Pods' directories and logs; None for containers that do not run: nothing is written."""
     run_dir: Path | None = None
     """For what must not hit the disk, such as Secrets: on a tmpfs. Default: `state_dir`/run."""
-    node_ip: str = "127.0.0.1"
+    node_ips: tuple[str, ...] = ("127.0.0.1",)
+    """One of each family that pods have, as far as the machine has one."""
+    pod_cidrs: tuple[str, ...] = ()
+    """What the node's pods get their addresses from, by family; empty where that is nothing to tell."""
     hostname: str = ""
     """The machine's, for hostNetwork pods and the Node's address; default: the node's name."""
     cluster_dns: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ class Lookout:
             now=self._shared.world.clock.now(),
             sandbox=self.sandbox,
             ips=self.ips,
-            host_ips=(self._shared.config.node_ip,),
+            host_ips=self._shared.config.node_ips,
             containers=self._memory.seen(self.pod, records, self.rounds),
             messages=self._memory.messages,
             is_ending=is_ending,
@@ -63,7 +63,7 @@ class Lookout:
         sandbox = self.sandbox
         if sandbox is None:
             return ()
-        return (self._shared.config.node_ip,) if self.pod.is_host_network else sandbox.ips
+        return self._shared.config.node_ips if self.pod.is_host_network else sandbox.ips
 
     def _follow(self, records: Sequence[ContainerRecord]) -> None:
         ips = self.ips

@@ -121,7 +121,7 @@ def new_node(config: AgentConfig, machine: Machine, server_port: int) -> Manifes
             "labels": labels(config, machine),
             "annotations": agent_annotations(config, server_port),
         },
-        "spec": {},
+        "spec": {"podCIDR": config.pod_cidrs[0], "podCIDRs": [*config.pod_cidrs]} if config.pod_cidrs else {},
     }
 
 
@@ -147,7 +147,7 @@ def node_status(
     }
     return {
         "addresses": [
-            {"type": "InternalIP", "address": config.node_ip},
+            *({"type": "InternalIP", "address": address} for address in config.node_ips),
             {"type": "Hostname", "address": config.hostname or config.node_name},
         ],
         "allocatable": allocatable,

@@ -114,6 +114,16 @@ class Registration:
         except AlreadyExists:
             metadata = {key: new["metadata"][key] for key in ("labels", "annotations")}
             self.node = await self._client.patch(NODES, self._config.node_name, {"metadata": metadata})
+            await self._tell_ranges(new["spec"])
+
+    async def _tell_ranges(self, spec: Manifest) -> None:
+        """Of a Node that says nothing yet: what it once says is for its life."""
+        told = self.node["spec"].get("podCIDRs")
+        if not told and spec:
+            self.node = await self._client.patch(NODES, self._config.node_name, {"spec": spec})
+        elif told and spec and told != spec["podCIDRs"]:
+            name, now = self._config.node_name, ",".join(spec["podCIDRs"])
+            log.warning("the Node tells of another range of pods node=%s range=%s; delete it to renew it", name, now)
 
     async def report(self) -> None:
         """Writes the status, if it has changed. Raises ApiError."""

@@ -1,6 +1,6 @@
 """Addresses of pods: one each, kept over restarts, reused as late as possible; ranges that nobody has."""
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -79,12 +79,19 @@ def test_no_two_pods_ever_share_an_address(tmp_path_factory: pytest.TempPathFact
     ],
 )
 def test_the_first_free_range_is_chosen(taken: list[str], chosen: str) -> None:
-    assert ranges.choose(map(IPv4Network, taken)) == IPv4Network(chosen)
+    offered = ranges.candidates(ranges.PODS[4], ranges.FIRST_PODS)
+    assert ranges.choose(map(IPv4Network, taken), offered) == IPv4Network(chosen)
+
+
+def test_a_range_of_one_family_has_nothing_to_do_with_those_of_the_other() -> None:
+    taken = [IPv4Network("10.244.0.0/16"), IPv6Network("fd00::/64"), IPv6Network("fd00:10:244::/64")]
+    offered = ranges.candidates(ranges.PODS[6], ranges.FIRST_PODS)
+    assert ranges.choose(taken, offered) == IPv6Network("fd00:10:245::/56")
 
 
 def test_a_machine_with_no_range_left_says_so() -> None:
     with pytest.raises(ranges.NoRangeLeft):
-        ranges.choose([IPv4Network("10.0.0.0/8")])
+        ranges.choose([IPv4Network("10.0.0.0/8")], ranges.candidates(ranges.PODS[4], ranges.FIRST_PODS))
 
 
 def test_each_node_has_a_slice_of_its_own() -> None:
@@ -98,14 +105,21 @@ def test_each_node_has_a_slice_of_its_own() -> None:
 
 
 def test_routes_and_own_addresses_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
-    routes, local = tmp_path / "route", tmp_path / "fib_trie"
+    routes, local, routes6 = tmp_path / "route", tmp_path / "fib_trie", tmp_path / "ipv6_route"
     routes.write_text(
         "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
         "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n"
         "eth0\t0000F40A\t00000000\t0001\t0\t0\t0\t0000FFFF\n"
     )
     local.write_text("  |-- 10.9.0.1\n     /32 host LOCAL\n")
-    assert sorted(map(str, ranges.routed(routes, local))) == ["0.0.0.0/0", "10.244.0.0/16", "10.9.0.1/32"]
+    rest = f"{'0' * 32} 00 {'0' * 32} 00000100 00000001 00000000 00000001     eth0"
+    routes6.write_text(f"fd000010024400{'0' * 18} 38 {rest}\n")
+    assert sorted(map(str, ranges.routed(routes, local, routes6))) == [
+        "0.0.0.0/0",
+        "10.244.0.0/16",
+        "10.9.0.1/32",
+        "fd00:10:244::/56",
+    ]
 
 
 def test_names_of_links_fit_and_tell_clusters_apart() -> None:
@@ -118,3 +132,9 @@ def test_d3_masquerading_concerns_only_what_leaves_the_pods_range() -> None:
     text = masquerade.rules("holdfast-x", IPv4Network("10.244.0.0/16"))
     assert "ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 fib daddr type != local masquerade" in text
     assert text.startswith("table ip holdfast-x\ndelete table ip holdfast-x\n")
+
+
+def test_d3_ipv6_is_masqueraded_alike() -> None:
+    text = masquerade.rules("holdfast-x", IPv6Network("fd00:10:244::/56"))
+    assert "ip6 saddr fd00:10:244::/56 ip6 daddr != fd00:10:244::/56 fib daddr type != local masquerade" in text
+    assert text.startswith("table ip6 holdfast-x\ndelete table ip6 holdfast-x\n")

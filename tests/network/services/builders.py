@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,12 @@ from holdfast.network.services.rules import Machine
 
 PODS = IPv4Network("10.244.0.0/16")
 HERE = Machine(PODS, IPv4Network("10.96.0.0/16"), {"one": IPv4Network("10.244.0.0/24")}, "10.244.0.1")
+HERE6 = Machine(
+    IPv6Network("fd00:10:244::/56"),
+    IPv6Network("fd00:10:96::/112"),
+    {"one": IPv6Network("fd00:10:244::/64")},
+    "fd00:10:244::1",
+)
 TWO_NODES = Machine(
     PODS,
     IPv4Network("10.96.0.0/16"),
@@ -36,7 +42,7 @@ def endpoint(address: str, node: str = "one", **conditions: bool) -> dict[str, A
 def slice_of(*endpoints: dict[str, Any], service: str = "web", name: str = "web-x", **port: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
+        "addressType": "IPv6" if any(":" in str(each["addresses"]) for each in endpoints) else "IPv4",
         "endpoints": list(endpoints),
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP", **port}],
     }
@@ -65,11 +71,11 @@ class Kernel:
     def run(self, text: str) -> None:
         lines = iter(text.splitlines())
         for line in lines:
-            if re.fullmatch(r"table ip \S+ \{", line):
+            if re.fullmatch(r"table ip6? \S+ \{", line):
                 self._block(lines)
             elif line.startswith("delete table"):
                 self.__init__()  # type: ignore[misc]
-            elif not line.startswith("table ip"):
+            elif not re.match(r"table ip6? ", line):
                 self._command(line)
         self._check()
         names = [*self.chains, *self.sets]

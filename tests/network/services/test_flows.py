@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 import pytest
 
@@ -70,7 +70,9 @@ def attribute(kind, data):
 
 def direction(kind, protocol, source, destination):
     """A tuple as ctnetlink writes it."""
-    addresses = b"".join(attribute(n, IPv4Address(end[0]).packed) for n, end in ((1, source), (2, destination)))
+    first = 3 if ":" in source[0] else 1
+    ends = enumerate((source, destination), first)
+    addresses = b"".join(attribute(n, ip_address(end[0]).packed) for n, end in ends)
     ports = b"".join(attribute(n, end[1].to_bytes(2, "big")) for n, end in ((2, source), (3, destination)))
     inner = attribute(0x8001, addresses) + attribute(0x8002, attribute(1, bytes([protocol])) + ports)
     return attribute(0x8000 | kind, inner), inner
@@ -84,3 +86,10 @@ def test_the_kernels_words_are_read():
     of_tcp = direction(1, socket.IPPROTO_TCP, client, virtual)[0] + direction(2, socket.IPPROTO_TCP, pod, client)[0]
     found = list(flows(iter([original + reply + timeout, of_tcp])))
     assert found == [Flow(virtual, pod, raw)]
+
+
+def test_d48_the_kernels_words_for_ipv6_are_read():
+    client, virtual, pod = ("fd00:10:244::9", 40000), ("fd00:10:96::a", 53), ("fd00:10:244::2", 8080)
+    original, raw = direction(1, socket.IPPROTO_UDP, client, virtual)
+    reply, _ = direction(2, socket.IPPROTO_UDP, pod, client)
+    assert list(flows(iter([original + reply]))) == [Flow(virtual, pod, raw)]

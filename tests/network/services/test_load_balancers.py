@@ -14,19 +14,19 @@ from holdfast.world import real_world
 
 from .builders import service
 
-ADDRESS = "192.0.2.2"
+ADDRESS, SECOND = "192.0.2.2", "fd00::2"
 
 
 def balanced(name="web", created="1", ports=((80, "TCP"),), has="", **spec):
     listed = [{"port": port, "protocol": protocol} for port, protocol in ports]
-    ingress = {"ingress": [{"ip": has, "ipMode": "VIP"}]} if has else {}
+    ingress = {"ingress": [{"ip": each, "ipMode": "VIP"} for each in has.split(",")]} if has else {}
     made = service(name, ports=listed, status={"loadBalancer": ingress}, **{"type": "LoadBalancer", **spec})
     made["metadata"]["creationTimestamp"] = created
     return made
 
 
 def planned(*services, in_use=None):
-    changes = plan(services, ADDRESS, in_use or {})
+    changes = plan(services, [ADDRESS, SECOND], in_use or {})
     return {each.service["metadata"]["name"]: each.refusal or each.ingress for each in changes}
 
 
@@ -40,6 +40,15 @@ def test_services_of_a_class_and_of_other_types_do_not_get_it_and_give_it_back(s
     assert planned(balanced(**spec)) == {}
     assert planned(balanced(has=ADDRESS, **spec)) == {"web": ()}
     assert planned(balanced(has="198.51.100.1", **spec)) == {}, "another controller's"
+
+
+def test_d17_it_gets_one_address_of_each_of_its_families_in_their_order():
+    both = {"ipFamilies": ["IPv6", "IPv4"]}
+    assert planned(balanced(**both)) == {"web": (SECOND, ADDRESS)}
+    assert planned(balanced(has=f"{SECOND},{ADDRESS}", **both)) == {}
+    assert planned(balanced(has=ADDRESS, **both)) == {"web": (SECOND, ADDRESS)}, "it has gained one"
+    assert planned(balanced(has=f"{ADDRESS},{SECOND}")) == {"web": (ADDRESS,)}, "it has lost one"
+    assert plan([balanced(ipFamilies=["IPv6"])], [ADDRESS], {}) == [], "the machine has none of the family"
 
 
 def test_of_two_services_the_older_one_has_the_port_unless_the_other_has_it_already():
@@ -73,7 +82,15 @@ def test_listeners_are_those_that_the_machines_address_reaches(tmp_path):
     )
     (tmp_path / "tcp6").write_text(head + f"   0: {'0' * 32}:01BB {'0' * 32}:0000 0A 0\n")
     (tmp_path / "udp").write_text(head + "   0: 00000000:0035 00000000:0000 07 0\n")
-    assert set(listeners(ADDRESS, tmp_path)) == {("tcp", 22), ("tcp", 80), ("tcp", 443), ("udp", 53)}
+    assert set(listeners([ADDRESS], tmp_path)) == {("tcp", 22), ("tcp", 80), ("tcp", 443), ("udp", 53)}
+
+
+def test_listeners_on_the_machines_second_address_count_too(tmp_path):
+    head, second, mapped = "head\n", "000000FD" + "0" * 16 + "02000000", "0" * 16 + "FFFF0000" + "020200C0"
+    lines = [f"  {n}: {host}:{80 + n:04X} {'0' * 32}:0000 0A 0\n" for n, host in enumerate((second, mapped))]
+    (tmp_path / "tcp6").write_text(head + "".join(lines))
+    assert set(listeners([SECOND], tmp_path)) == {("tcp", 80)}
+    assert set(listeners([ADDRESS], tmp_path)) == {("tcp", 81)}
 
 
 class Api:
@@ -108,7 +125,7 @@ class Recorder:
 async def test_the_status_is_written_and_told():
     api, recorder, world = Api(balanced(ports=((1, "TCP"),))), Recorder(), real_world()
     informers = Informers(api, world)
-    balancers = LoadBalancers(api, informers, world, recorder, "203.0.113.99")
+    balancers = LoadBalancers(api, informers, world, recorder, ["203.0.113.99"])
     tasks = [asyncio.create_task(part.run()) for part in (informers, balancers)]
     while not recorder.events:  # noqa: ASYNC110 -- it has no event to wait for
         await asyncio.sleep(0.001)

@@ -64,8 +64,8 @@ def test_library_and_program_do_the_same():
     def try_out():
         for nftables in both():
             nftables.run("table ip t { chain c { type filter hook forward priority filter; policy drop; }; }\n")
-            assert has_table(nftables, "t")
-            assert not has_table(nftables, "u")
+            assert has_table(nftables, "ip t")
+            assert not has_table(nftables, "ip u")
             assert firewalls(nftables) == ["ip t c"]
             with pytest.raises(OSError, match=r"nftables: .*syntax error"):
                 nftables.run("add chain ip t d\nnonsense at all\n")
@@ -73,11 +73,11 @@ def test_library_and_program_do_the_same():
             nftables.run("add set ip t s { type ipv4_addr; flags dynamic,timeout; timeout 1h; }\n")
             for n in range(5):
                 nftables.run(f"add element ip t s {{ 192.0.2.{n} expires {50 + n}m }}\n")
-            known = remembered(nftables, "t")
+            known = remembered(nftables, "ip t")
             nftables.run(f"flush set ip t s\nadd element ip t s {{ {known['s']} }}\n")
-            again = re.findall(r"192\.0\.2\.(\d) expires (\d+)m", remembered(nftables, "t")["s"])
+            again = re.findall(r"192\.0\.2\.(\d) expires (\d+)m", remembered(nftables, "ip t")["s"])
             assert [50 + int(n) - int(minutes) in (0, 1) for n, minutes in again] == [True] * 5
             nftables.run("delete table ip t\n")
-            assert not has_table(nftables, "t")
+            assert not has_table(nftables, "ip t")
 
     inside(try_out)

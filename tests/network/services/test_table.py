@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from holdfast.network.services.routes import routes
 from holdfast.network.services.rules import fragment, probe
 from holdfast.network.services.table import Table, removal
 
-from .builders import HERE, TWO_NODES, Kernel, endpoint, service, slice_of
+from .builders import HERE, HERE6, TWO_NODES, Kernel, endpoint, service, slice_of
 
 NAMES = ("a", "b", "c")
 POLICIES = st.sampled_from(("Cluster", "Local"))
@@ -53,7 +54,7 @@ def services(draw):
 def of(name, wanted, machine):
     manifest, slices = wanted
     manifest = {**manifest, "metadata": {**manifest["metadata"], "name": name}}
-    return fragment(routes(manifest, slices, tuple(machine.nodes)), machine)
+    return fragment(routes(manifest, slices, tuple(machine.nodes), machine.family.name), machine)
 
 
 ROUNDS = st.lists(st.dictionaries(st.sampled_from(NAMES), st.none() | services(), min_size=1), min_size=1, max_size=6)
@@ -99,16 +100,15 @@ def test_what_changed_and_changed_back_is_no_change():
 
 
 def test_of_two_services_with_one_external_address_the_first_has_it_until_it_goes():
-    wanted = (service(externalIPs=["198.51.100.1"]), [slice_of(endpoint("10.244.0.2"))])
     table, kernel = Table("t", HERE), Kernel()
-    for name in ("b", "a"):
-        table.set(name, of(name, wanted, HERE))
+    for name, address in (("b", "10.244.0.3"), ("a", "10.244.0.2")):
+        table.set(name, of(name, (service(externalIPs=["198.51.100.1"]), [slice_of(endpoint(address))]), HERE))
     kernel.run(table.full())
     at = "198.51.100.1 . tcp . 80"
-    assert kernel.elements["services"][at] == "goto ext-default/a/tcp-80"
+    assert kernel.elements["to-1"][at] == "10.244.0.2 . 8080"
     table.set("a", None)
     kernel.run(table.changes())
-    assert kernel.elements["services"][at] == "goto ext-default/b/tcp-80"
+    assert kernel.elements["to-1"][at] == "10.244.0.3 . 8080"
 
 
 # The kernel itself, in a network namespace that ends with the program
@@ -124,11 +124,27 @@ HISTORY = [
     },
     {"b": (service(ip="10.96.0.11", ports=[{"name": "http", "port": 80, "nodePort": 30000, "protocol": "UDP"}],
                    externalTrafficPolicy="Local"), [slice_of(endpoint("10.244.0.3"), protocol="UDP")])},
+    {"b": (service(ip="10.96.0.11", ports=[{"name": "http", "port": 80, "nodePort": 30000}],
+                   externalIPs=["198.51.100.2"]), [slice_of(endpoint("10.244.0.3"), endpoint("10.244.0.4"))])},
     {"a": (service(sessionAffinity="ClientIP"), [slice_of(endpoint("10.244.0.2"))])},
     {"b": (service(ip="10.96.0.11"), [slice_of(*(endpoint(f"10.244.0.{n}") for n in range(2, 40)))])},
     {"a": None, "c": (service(), [slice_of(endpoint("10.244.0.2"))])},
     {"b": (service(ip="10.96.0.11"), [slice_of(*(endpoint(f"10.244.0.{n}") for n in range(3, 40)))])},
 ]  # fmt: skip
+
+
+def of_ipv6(history):
+    """The same in the other family."""
+    text = json.dumps(history)
+    for four, six in (
+        ("10.244.0.", "fd00:10:244::"),
+        ("10.244.1.", "fd00:10:244:1::"),
+        ("10.96.0.", "fd00:10:96::"),
+        ("198.51.100.", "2001:db8::"),
+        ("IPv4", "IPv6"),
+    ):
+        text = text.replace(four, six)
+    return json.loads(text)
 
 
 def can_try_rules():
@@ -144,11 +160,18 @@ def test_the_probe_is_taken_and_leaves_nothing():
 @pytest.mark.live
 @pytest.mark.skipif(not can_try_rules(), reason="needs root, unshare and nft")
 @pytest.mark.parametrize("draws_in_maps", [True, False])
-def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build(draws_in_maps):
-    here = replace(TWO_NODES, draws_in_maps=draws_in_maps)
+@pytest.mark.parametrize(
+    ("here", "history", "entrance"),
+    [
+        pytest.param(TWO_NODES, HISTORY, "10.96.0.10 . tcp . 80 : 10.244.0.2 . 8080", id="IPv4"),
+        pytest.param(HERE6, of_ipv6(HISTORY), "fd00:10:96::10 . tcp . 80 : fd00:10:244::2 . 8080", id="IPv6"),
+    ],
+)
+def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build(here, history, entrance, draws_in_maps):
+    here = replace(here, draws_in_maps=draws_in_maps)
     table, now, transactions = Table("t", here), {}, []
     transactions.append(table.full())
-    for changed in HISTORY:
+    for changed in history:
         for name, wanted in changed.items():
             now[name] = None if wanted is None else of(name, wanted, here)
             table.set(name, now[name])
@@ -159,8 +182,8 @@ def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build(draws_in_m
     step_by_step, at_once = in_kernel(transactions), in_kernel([fresh.full()])
     assert sorted(step_by_step.splitlines()) == sorted(at_once.splitlines())
     assert "goto svc-default/b/tcp-80" in at_once
-    assert ("10.96.0.10 . tcp . 80 : 10.244.0.2 . 8080" in at_once) is draws_in_maps
-    assert in_kernel([*transactions, removal("t")]) == ""
+    assert (entrance in at_once) is draws_in_maps
+    assert in_kernel([*transactions, removal(f"{here.family.word} t")]) == ""
 
 
 def in_kernel(transactions):

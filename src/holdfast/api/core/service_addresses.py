@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from holdfast.api.errors import FieldError, duplicate, invalid, required
 from holdfast.api.field_rules import ip_address, supported
@@ -108,10 +108,11 @@ def _kept(field: str, now: Manifest, then: Manifest, member: str, unset: str, on
         yield invalid("spec.ipFamilyPolicy", now.get("ipFamilyPolicy"), refusal)
 
 
-def settle_families(spec: Manifest, before: Manifest | None) -> list[FieldError]:
-    """Fills in policy and families on a cluster that has IPv4 only; returns what keeps it from that.
+def settle_families(spec: Manifest, before: Manifest | None, configured: Sequence[str] = ("IPv4",)) -> list[FieldError]:
+    """Fills in policy and families; returns what keeps it from that.
 
-    `before` is the stored spec on an update. The spec is private and has a type other than ExternalName.
+    `before` is the stored spec on an update, `configured` the families of the cluster, the one it prefers first. The
+    spec is private and has a type other than ExternalName.
     """
     before = before or {}
     if _still_prefers_both(spec, before):
@@ -121,17 +122,15 @@ def settle_families(spec: Manifest, before: Manifest | None) -> list[FieldError]
         spec["ipFamilyPolicy"] = before.get("ipFamilyPolicy") or default
     if errors := [*cluster_addresses(spec)]:
         return errors
-    if errors := [*_policy_errors(spec, before), *_infer_families(spec)]:
+    if errors := [*_policy_errors(spec, before), *_infer_families(spec, configured)]:
         return errors
-    if serves_any_family(spec):
-        families = spec.get("ipFamilies") or ["IPv4"]
-        if spec["ipFamilyPolicy"] != "SingleStack" and len(families) < 2:
-            families = [*families, "IPv6" if families[0] == "IPv4" else "IPv4"]
-        spec["ipFamilies"] = families
-        return []
-    if errors := [*_not_configured(spec)]:
+    if not serves_any_family(spec) and (errors := [*_not_configured(spec, configured)]):
         return errors
-    spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4"]
+    families = spec.get("ipFamilies") or [configured[0]]
+    wants_both = spec["ipFamilyPolicy"] != "SingleStack" and (len(configured) > 1 or serves_any_family(spec))
+    if wants_both and len(families) == 1:
+        families = [*families, "IPv6" if families[0] == "IPv4" else "IPv4"]
+    spec["ipFamilies"] = families
     return []
 
 
@@ -155,24 +154,24 @@ def _policy_errors(spec: Manifest, before: Manifest) -> Iterator[FieldError]:
             yield invalid(field, policy, refusal)
 
 
-def _infer_families(spec: Manifest) -> Iterator[FieldError]:
+def _infer_families(spec: Manifest, configured: Sequence[str]) -> Iterator[FieldError]:
     families = spec.get("ipFamilies") or []
     for i, address in enumerate(spec.get("clusterIPs") or ()):
         if address == HEADLESS:
             return
         if i < len(families):
             continue
-        if family_of(address) != "IPv4":
-            refusal = f"{family_of(address)} is not configured on this cluster"
-            yield invalid(f"spec.clusterIPs[{i}]", spec["clusterIPs"], refusal)
+        family = family_of(address)
+        if family not in configured:
+            yield invalid(f"spec.clusterIPs[{i}]", spec["clusterIPs"], f"{family} is not configured on this cluster")
         else:
-            spec["ipFamilies"] = families = [*families, "IPv4"]
+            spec["ipFamilies"] = families = [*families, family]
 
 
-def _not_configured(spec: Manifest) -> Iterator[FieldError]:
-    if spec["ipFamilyPolicy"] == "RequireDualStack":
+def _not_configured(spec: Manifest, configured: Sequence[str]) -> Iterator[FieldError]:
+    if spec["ipFamilyPolicy"] == "RequireDualStack" and len(configured) < 2:
         refusal = "this cluster is not configured for dual-stack services"
         yield invalid("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], refusal)
     for i, family in enumerate(spec.get("ipFamilies") or ()):
-        if family != "IPv4":
+        if family not in configured:
             yield invalid(f"spec.ipFamilies[{i}]", family, "not configured on this cluster")

@@ -12,6 +12,8 @@ from holdfast.api.field_rules import cidr
 from holdfast.api.resource import AGE, NAME, STATUS, Column, Manifest, Resource
 from holdfast.api.table import age
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 DEFAULT = "kubernetes"
 _ONE_OF_EACH = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
 
@@ -68,9 +70,13 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [invalid(f"spec.cidrs[{i}]", now[i], "field is immutable") for i in changed]
 
 
-def ranges_of(service_cidr: Manifest) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+def ranges_of(service_cidr: Manifest) -> list[Network]:
     """What its addresses are taken from; one of each family at most."""
     return [ipaddress.ip_network(text) for text in service_cidr["spec"].get("cidrs") or ()]
+
+
+def family_of_range(network: Network) -> str:
+    return f"IPv{network.version}"
 
 
 def cells(service_cidr: Manifest, now: datetime) -> list[Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-IP_FREEBIND = 15
+IP_FREEBIND, IPV6_FREEBIND = 15, 78
 TCP_IDLE_S = 10.0
 TCP_CONNECTIONS = 256
 REBIND_AFTER_S = 5.0
@@ -213,6 +213,8 @@ def _socket(family: int, type: int) -> socket.socket:
     made.setblocking(False)
     if family == socket.AF_INET:
         made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+    else:
+        made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     if type == socket.SOCK_STREAM:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return made

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Address
 from pathlib import Path
 
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-ROUTES = Path("/proc/net/route")
+from .links import ENTRANCE
+from .ranges import Address, Network, overlap, routes
+
+ROUTES, ROUTES6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
+ADDRESSES6 = Path("/proc/net/if_inet6")
 LINKS = Path("/sys/class/net")
 _UP = 1
 
 
-def broken(links: Mapping[str, IPv4Address], routes: Path = ROUTES, devices: Path = LINKS) -> list[str]:
-    """Those of the links, each with its pod's address, that are gone, down or not routed to."""
-    routed = set(_routes(routes))
+def broken(
+    links: Mapping[str, Sequence[Address]],
+    tables: tuple[Path, Path] = (ROUTES, ROUTES6),
+    addresses: Path = ADDRESSES6,
+    devices: Path = LINKS,
+) -> list[str]:
+    """Those of the links, each with its pod's addresses, that are gone, down, not routed to or without entrance."""
+    routed = {(link, str(network)) for link, network in routes(*tables)}
+    entrances = _entrances(addresses) if any(each.version == 6 for held in links.values() for each in held) else set()
     return [
         name
-        for name, address in links.items()
-        if not _is_up(devices / name) or (name, IPv4Network(address)) not in routed
+        for name, held in links.items()
+        if not _is_up(devices / name)
+        or any((name, f"{address}/{address.max_prefixlen}") not in routed for address in held)
+        or (name not in entrances and any(address.version == 6 for address in held))
     ]
 
 
-def loops(node: IPv4Network, routes: Path = ROUTES) -> bool:
+def loops(node: Network, tables: tuple[Path, Path] = (ROUTES, ROUTES6)) -> bool:
     """Whether the node's addresses lead to the loopback link where no pod has them."""
-    return ("lo", node) in _routes(routes)
+    return ("lo", node) in routes(*tables)
 
 
-def _routes(table: Path) -> Iterator[tuple[str, IPv4Network]]:
-    """Link and destination of every route."""
-    for fields in map(str.split, table.read_text().splitlines()[1:]):
-        destination, mask = (int.from_bytes(bytes.fromhex(fields[i]), "little") for i in (1, 7))
-        yield fields[0], IPv4Network((destination, mask.bit_count()))
+def is_in_use(pods: Network, tables: tuple[Path, Path] = (ROUTES, ROUTES6)) -> bool:
+    """Whether any node of the cluster is here."""
+    return any(link == "lo" and overlap(pods, network) for link, network in routes(*tables) if network.prefixlen)
+
+
+def _entrances(addresses: Path) -> set[str]:
+    """The links that have the address by which pods leave."""
+    wanted = IPv6Address(ENTRANCE).packed.hex()
+    lines = (line.split() for line in addresses.read_text().splitlines())
+    return {fields[-1] for fields in lines if fields[0] == wanted}
 
 
 def _is_up(device: Path) -> bool:
@@ -43,16 +59,12 @@ def _is_up(device: Path) -> bool:
         return False
 
 
-def is_own(address: IPv4Address) -> bool:
+def is_own(address: Address) -> bool:
     """Whether this machine has the address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((str(address), 0))
         except OSError as error:
             return error.errno != errno.EADDRNOTAVAIL
     return True
-
-
-def forwards(setting: Path = FORWARDING) -> bool:
-    """Whether this machine passes on what is not for itself."""
-    return setting.read_text().strip() == "1"

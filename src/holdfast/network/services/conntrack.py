@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 _NETLINK_NETFILTER = 12
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
@@ -33,12 +33,14 @@ class Flow:
     """The original direction, as the kernel wrote it."""
 
 
-def forget(is_stale: Callable[[Flow], bool]) -> int:
-    """Forgets the UDP flows that are stale; how many. Raises OSError."""
+def forget(is_stale: Callable[[Flow], bool], family: int = socket.AF_INET) -> int:
+    """Forgets the UDP flows of the family that are stale; how many. Raises OSError."""
     forgotten = 0
     with _connect() as kernel:
-        for flow in [flow for flow in flows(_dump(kernel)) if is_stale(flow)]:
-            payload = _family() + struct.pack("=HH", 4 + len(flow.tuple_bytes), _ORIGINAL | _NESTED) + flow.tuple_bytes
+        for flow in [flow for flow in flows(_dump(kernel, family)) if is_stale(flow)]:
+            payload = (
+                _family(family) + struct.pack("=HH", 4 + len(flow.tuple_bytes), _ORIGINAL | _NESTED) + flow.tuple_bytes
+            )
             kernel.send(_HEADER.pack(16 + len(payload), _DELETE, _REQUEST | _ACK, 2, 0) + payload)
             kernel.recv(65536)  # a flow that has just ended by itself is as good
             forgotten += 1
@@ -52,13 +54,13 @@ def _connect() -> Iterator[socket.socket]:
         yield kernel
 
 
-def _family() -> bytes:
-    return struct.pack("=BBH", socket.AF_INET, 0, 0)
+def _family(family: int) -> bytes:
+    return struct.pack("=BBH", family, 0, 0)
 
 
-def _dump(kernel: socket.socket) -> Iterator[bytes]:
+def _dump(kernel: socket.socket, family: int) -> Iterator[bytes]:
     """The attributes of every flow that the kernel tracks."""
-    payload = _family()
+    payload = _family(family)
     kernel.send(_HEADER.pack(16 + len(payload), _GET, _REQUEST | _DUMP, 1, 0) + payload)
     while True:
         data = kernel.recv(1 << 18)
@@ -84,13 +86,17 @@ def flows(messages: Iterator[bytes]) -> Iterator[Flow]:
 
 
 def _ends(data: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
-    """Source and destination, each with its port; None if this is not UDP."""
+    """Source and destination, each with its port; None if this is not UDP. Of IPv6, addresses are 3 and 4."""
     parts = dict(_attributes(data))
-    addresses, ports = dict(_attributes(parts[1])), dict(_attributes(parts[2]))
+    addresses, ports = list(_attributes(parts[1])), dict(_attributes(parts[2]))
     if ports[1][0] != _UDP:
         return None
-    source, destination = ((str(IPv4Address(addresses[n])), int.from_bytes(ports[n + 1][:2], "big")) for n in (1, 2))
-    return source, destination
+    (_, source), (_, destination) = sorted(addresses)
+    return _end(source, ports[2]), _end(destination, ports[3])
+
+
+def _end(address: bytes, port: bytes) -> tuple[str, int]:
+    return str(ip_address(address)), int.from_bytes(port[:2], "big")
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

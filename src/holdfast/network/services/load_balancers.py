@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from holdfast.api.core.service import SERVICES
+from holdfast.api.core.service_addresses import family_of
+from holdfast.api.discovery.listing import families_of
 from holdfast.api.errors import ApiError
 from holdfast.api.resource import Manifest
 from holdfast.client import Client
@@ -34,23 +37,36 @@ class Change:
     refusal: str = ""
 
 
-def plan(services: Iterable[Manifest], address: str, in_use: Mapping[Port, str]) -> list[Change]:
-    """`in_use` says who on this machine listens on which port. Of two services the older one has a port."""
-    taken = {port: f"port {port[1]}/{port[0].upper()} of {address} is in use by {who}" for port, who in in_use.items()}
+def plan(services: Iterable[Manifest], addresses: Sequence[str], in_use: Mapping[Port, str]) -> list[Change]:
+    """`addresses` are this machine's, one of each family that it has; `in_use` says who listens on which port of it.
+
+    Of two services the older one has a port.
+    """
+    taken = {port: _refusal(port, addresses, f"by {who}") for port, who in in_use.items()}
     changes = []
-    for service in sorted(services, key=lambda each: (not _has(each, address), *_age(each))):
-        has = _has(service, address)
-        if not _is_wanted(service):
-            if has:
+    for service in sorted(services, key=lambda each: (not _has_any(each, addresses), *_age(each))):
+        has, wanted = _ingress(service), _wanted(service, addresses)
+        if not _is_wanted(service) or not wanted:
+            if _has_any(service, addresses):
                 changes.append(Change(service, ()))
             continue
-        refusal = "" if has else next((taken[port] for port in _ports(service) if port in taken), "")
-        if refusal or not has:
-            changes.append(Change(service, (), refusal) if refusal else Change(service, (address,)))
+        ports = _ports(service)
+        refusal = "" if has == wanted else next((taken[port] for port in ports if port in taken), "")
+        if refusal or has != wanted:
+            changes.append(Change(service, (), refusal) if refusal else Change(service, wanted))
         if not refusal:
-            reason = f"is in use by the service {key_of(service)}"
-            taken |= {port: f"port {port[1]}/{port[0].upper()} of {address} {reason}" for port in _ports(service)}
+            taken |= {port: _refusal(port, wanted, f"by the service {key_of(service)}") for port in ports}
     return changes
+
+
+def _refusal(port: Port, addresses: Sequence[str], by: str) -> str:
+    return f"port {port[1]}/{port[0].upper()} of {addresses[0]} is in use {by}"
+
+
+def _wanted(service: Manifest, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Those of the service's families, in its order."""
+    by_family = {family_of(address): address for address in addresses}
+    return tuple(by_family[family] for family in families_of(service) if family in by_family)
 
 
 def _is_wanted(service: Manifest) -> bool:
@@ -60,9 +76,15 @@ def _is_wanted(service: Manifest) -> bool:
     return spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass") and not is_leaving
 
 
-def _has(service: Manifest, address: str) -> bool:
+def _ingress(service: Manifest) -> tuple[str, ...]:
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return [each.get("ip") for each in ingress] == [address]
+    return tuple(each.get("ip") or "" for each in ingress)
+
+
+def _has_any(service: Manifest, addresses: Sequence[str]) -> bool:
+    """Whether what the service has was given by us."""
+    has = _ingress(service)
+    return bool(has) and set(has) <= set(addresses)
 
 
 def _age(service: Manifest) -> tuple[str, str]:
@@ -73,22 +95,25 @@ def _ports(service: Manifest) -> list[Port]:
     return [((port.get("protocol") or "TCP").lower(), port["port"]) for port in service["spec"].get("ports") or ()]
 
 
-def listeners(address: str, directory: Path = Path("/proc/net")) -> dict[Port, str]:
-    """The ports that programs of this machine answer on at `address`."""
+def listeners(addresses: Sequence[str], directory: Path = Path("/proc/net")) -> dict[Port, str]:
+    """The ports that programs of this machine answer on at one of the addresses."""
     found: dict[Port, str] = {}
     for protocol, state in _LISTENING.items():
         for name in (protocol, f"{protocol}6"):
             for line in _lines(directory / name):
                 fields = line.split()
                 host, _, port = fields[1].partition(":")
-                if fields[3] == state and (set(host) == {"0"} or _decoded(host) == address):
+                if fields[3] == state and (set(host) == {"0"} or {*_decoded(host)} & {*addresses}):
                     found[protocol, int(port, 16)] = "a program of this machine"
     return found
 
 
-def _decoded(host: str) -> str:
-    """IPv4 as the kernel prints it, also where it is mapped into IPv6."""
-    return ".".join(str(byte) for byte in reversed(bytes.fromhex(host[-8:])))
+def _decoded(host: str) -> Iterator[str]:
+    """As the kernel prints it, in words of four bytes; IPv4 also where it is mapped into IPv6."""
+    words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
+    yield str(IPv4Address(words[-1]))
+    if len(words) > 1:
+        yield str(IPv6Address(b"".join(words)))
 
 
 def _lines(path: Path) -> list[str]:
@@ -102,12 +127,13 @@ class LoadBalancers:
     """Keeps `status.loadBalancer` of all such services. `run` until cancelled."""
 
     def __init__(
-        self, client: Client, informers: Informers, world: World, recorder: EventRecorder, address: str
+        self, client: Client, informers: Informers, world: World, recorder: EventRecorder, addresses: Sequence[str]
     ) -> None:
+        """`addresses` are this machine's, one of each family that the cluster has."""
         self._client = client
         self._world = world
         self._recorder = recorder
-        self._address = address
+        self._addresses = addresses
         self._services = informers.of(SERVICES)
         self._wake = asyncio.Event()
         self._told: dict[str, str] = {}
@@ -130,13 +156,13 @@ class LoadBalancers:
             self._wake.set()
 
     def _concerns(self, service: Manifest) -> bool:
-        return service["spec"].get("type") == "LoadBalancer" or _has(service, self._address)
+        return service["spec"].get("type") == "LoadBalancer" or _has_any(service, self._addresses)
 
     async def _reconcile(self) -> bool:
         """Whether everyone has what they need; else it is to be tried again."""
         concerned = [service for service in self._services.list() if self._concerns(service)]
-        in_use = await asyncio.to_thread(listeners, self._address)
-        changes = plan(concerned, self._address, in_use)
+        in_use = await asyncio.to_thread(listeners, self._addresses)
+        changes = plan(concerned, self._addresses, in_use)
         self._told = {key_of(each.service): each.refusal for each in changes if self._is_known(each)}
         results = [await self._perform(change) for change in changes]
         return all(results)

@@ -6,36 +6,40 @@ Blocking.
 from __future__ import annotations
 
 import contextlib
-from ipaddress import IPv4Network
+import socket
 from pathlib import Path
 
+from holdfast.network.pods.ranges import Network, routes
 
-def has_default_route(table: Path = Path("/proc/net/route")) -> bool:
-    """Whether the host knows a way to any address at all."""
-    try:
-        lines = table.read_text().splitlines()[1:]
-    except OSError:
-        return False
-    return any(fields[1] == fields[7] == "00000000" for fields in map(str.split, lines))
+ROUTES, ROUTES6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
 
 
-def add_route(services: IPv4Network, gateway: str) -> None:
+def has_default_route(version: int, tables: tuple[Path, Path] = (ROUTES, ROUTES6)) -> bool:
+    """Whether the host knows a way to any address at all. IPv6 lists one that leads nowhere."""
+    return any(
+        network.version == version and not network.prefixlen and link != "lo" for link, network in routes(*tables)
+    )
+
+
+def add_route(services: Network, gateway: str) -> None:
     """Lets the host send to cluster addresses, which its rules then translate. Raises OSError."""
     _route("replace", services, gateway)
 
 
-def remove_route(services: IPv4Network, gateway: str) -> None:
+def remove_route(services: Network, gateway: str) -> None:
     """Nothing if there is none."""
     with contextlib.suppress(OSError):
         _route("del", services, gateway)
 
 
-def _route(verb: str, services: IPv4Network, gateway: str) -> None:
+def _route(verb: str, services: Network, gateway: str) -> None:
     from pyroute2.iproute.linux import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
     with IPRoute() as netlink:
         try:
-            netlink.route(verb, dst=str(services), oif=netlink.link_lookup(ifname="lo")[0], prefsrc=gateway)
+            family = socket.AF_INET if services.version == 4 else socket.AF_INET6
+            loopback = netlink.link_lookup(ifname="lo")[0]
+            netlink.route(verb, family=family, dst=str(services), oif=loopback, prefsrc=gateway)
         except NetlinkError as error:
             raise OSError(error.code, str(error)) from error

@@ -67,15 +67,15 @@ class Program:
         return done.stdout
 
 
-def has_table(nftables: Nftables, name: str) -> bool:
-    """Raises OSError."""
-    return f"table ip {name}" in nftables.run("list tables ip\n").splitlines()
+def has_table(nftables: Nftables, at: str) -> bool:
+    """`at` is family and name. Raises OSError."""
+    return f"table {at}" in nftables.run("list tables\n").splitlines()
 
 
-def remembered(nftables: Nftables, table: str) -> dict[str, str]:
+def remembered(nftables: Nftables, at: str) -> dict[str, str]:
     """By set of the table, its elements with the time each has left, as they may be added again. Raises OSError."""
     found, name, elements = {}, "", ""
-    for line in nftables.run(f"list sets table ip {table}\n").splitlines():
+    for line in nftables.run(f"list sets table {at}\n").splitlines():
         text = line.strip()
         if text.startswith("set "):
             name = text.split()[1]

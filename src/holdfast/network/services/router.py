@@ -59,6 +59,8 @@ class ServiceRouter:
         self._machine = here
         self._table = Table(table, here)
         self._routes: dict[str, tuple[Route, ...]] = {}
+        self._family = here.family
+        self._at = f"{self._family.word} {table}"
         self._services = informers.of(SERVICES)
         self._slices = informers.of(ENDPOINT_SLICES)
         self._slices.add_index("service", lambda slice: (service_of(slice),))
@@ -103,7 +105,7 @@ class ServiceRouter:
     def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
         pod = new or old or {}
         key = POD + key_of(pod)
-        if key in self._routes or (new is not None and host_routes(new)):
+        if key in self._routes or (new is not None and host_routes(new, self._family.name)):
             self._mark(key)
 
     def _hear_of_links(self) -> None:
@@ -135,11 +137,12 @@ class ServiceRouter:
         try:
             if key.startswith(POD):
                 pods = (pods.get(key.removeprefix(POD)) for pods in self._pods)
-                return tuple(route for pod in pods if pod is not None for route in host_routes(pod))
+                return tuple(route for pod in pods if pod is not None for route in host_routes(pod, self._family.name))
             service = self._services.get(key)
             if service is None:
                 return ()
-            return routes(service, self._slices.by_index("service", key), tuple(self._machine.nodes))
+            slices = self._slices.by_index("service", key)
+            return routes(service, slices, tuple(self._machine.nodes), self._family.name)
         except Exception:
             # One odd object must not end the routing of all others.
             log.exception("cannot be routed key=%s", key)
@@ -152,7 +155,7 @@ class ServiceRouter:
         entrances = await self._take()
         await self._replace()
         await self._forget_flows(entrances)
-        log.info("services are routed table=%s services=%s", self._table.name, len(self._routes))
+        log.info("services are routed table=%r services=%s", self._at, len(self._routes))
         await self._route()
         self._looked_at_s = self._world.clock.monotonic_s()
 
@@ -161,7 +164,7 @@ class ServiceRouter:
         self._is_route_suspect = False
         self._routed_at_s = self._world.clock.monotonic_s()
         for _ in range(ROUTE_ATTEMPTS):
-            if machine.has_default_route():
+            if machine.has_default_route(self._machine.services.version):
                 return
             try:
                 await asyncio.to_thread(machine.add_route, self._machine.services, self._machine.gateway)
@@ -214,7 +217,7 @@ class ServiceRouter:
             try:
                 await self._run(text)
             except OSError as error:
-                log.warning("change refused, replacing the table=%s error=%r", self._table.name, str(error))
+                log.warning("change refused, replacing the table=%r error=%r", self._at, str(error))
                 await self._replace()
         await self._forget_flows(entrances)
 
@@ -223,15 +226,15 @@ class ServiceRouter:
         self._looked_at_s = self._world.clock.monotonic_s()
         await self._route()  # the way out may have gone meanwhile
         try:
-            is_there = await asyncio.to_thread(has_table, self._nftables, self._table.name)
+            is_there = await asyncio.to_thread(has_table, self._nftables, self._at)
         except OSError as error:
-            log.warning("cannot look for the table=%s error=%r", self._table.name, str(error))
+            log.warning("cannot look for the table=%r error=%r", self._at, str(error))
             return
         if not is_there:
             await self._repair()
 
     async def _repair(self) -> None:
-        log.warning("someone changed the service rules; they are put back table=%s", self._table.name)
+        log.warning("someone changed the service rules; they are put back table=%r", self._at)
         await self._replace()
         self._repaired_at_s = self._world.clock.monotonic_s()
 
@@ -256,7 +259,7 @@ class ServiceRouter:
         if not self._table.sets:
             return {}
         try:
-            return remembered(self._nftables, self._table.name)
+            return remembered(self._nftables, self._at)
         except OSError:
             return {}
 
@@ -280,7 +283,7 @@ class ServiceRouter:
         if not entrances:
             return
         try:
-            forgotten = await asyncio.to_thread(conntrack.forget, entrances.is_stale)
+            forgotten = await asyncio.to_thread(conntrack.forget, entrances.is_stale, self._family.number)
         except OSError as error:
             log.warning("stale UDP flows stay error=%r", str(error))
             return
@@ -298,6 +301,6 @@ def remove(nftables: Nftables, table: str, here: Machine) -> None:
     """Takes away what a router has set up, whether it is the one of this process or not. Blocking."""
     machine.remove_route(here.services, here.gateway)
     try:
-        nftables.run(removal(table))
+        nftables.run(removal(f"{here.family.word} {table}"))
     except OSError as error:
-        log.warning("service rules stay table=%s error=%r", table, str(error))
+        log.warning("service rules stay table=%r error=%r", table, str(error))

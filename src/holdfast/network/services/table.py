@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from .rules import SHARED, Fragment, Key, Machine, is_map, shared_chains, shared_sets
+from .rules import Fragment, Key, Machine, shared_chains, shared_sets
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -20,6 +20,7 @@ class Table:
 
     def __init__(self, name: str, machine: Machine) -> None:
         self.name = name
+        self._at = f"{machine.family.word} {name}"
         self._machine = machine
         self._fragments: dict[str, Fragment] = {}
         self._chains: dict[str, tuple[str, ...]] = {}
@@ -68,15 +69,13 @@ class Table:
         sets, chains = {**shared_sets(self._machine), **self._sets}, {**shared_chains(self._machine), **self._chains}
         return "\n".join(
             [
-                f"table ip {self.name}",
-                f"delete table ip {self.name}",
-                f"table ip {self.name} {{",
-                *(f"{_kind(name)} {name} {{ {declared} }}" for name, declared in sets.items()),
+                removal(self._at) + f"table {self._at} {{",
+                *(f"{_kind(declared)} {name} {{ {declared} }}" for name, declared in sets.items()),
                 *(f"chain {name} {{\n{_body(rules)}\n}}" for name, rules in chains.items()),
                 "}",
                 *self._elements("add", elements),
                 *(
-                    f"add element ip {self.name} {name} {{ {clients} }}"
+                    f"add element {self._at} {name} {{ {clients} }}"
                     for name, clients in (remembered or {}).items()
                     if name in self._sets
                 ),
@@ -95,7 +94,7 @@ class Table:
         self._forget()
         gone = {key: "" for key, (old, _) in elements.items() if old is not None}
         come = {key: new for key, (_, new) in elements.items() if new is not None}
-        at = f"ip {self.name}"
+        at = self._at
         lines = [
             *(f"add set {at} {name} {{ {new} }}" for name, (_, new) in sets.items() if new is not None),
             *(f"add chain {at} {name}" for name, (old, _) in chains.items() if old is None),
@@ -113,15 +112,15 @@ class Table:
         for (name, key), verdict in elements.items():
             by_set.setdefault(name, []).append(f"{key} : {verdict}" if verdict else key)
         for name, members in by_set.items():
-            yield f"{verb} element ip {self.name} {name} {{ {', '.join(members)} }}"
+            yield f"{verb} element {self._at} {name} {{ {', '.join(members)} }}"
 
     def _forget(self) -> None:
         self._before_chains, self._before_sets, self._before_elements = {}, {}, {}
 
 
-def removal(name: str) -> str:
-    """Removes the table if it is there."""
-    return f"table ip {name}\ndelete table ip {name}\n"
+def removal(at: str) -> str:
+    """Removes the table if it is there; `at` is its family and name."""
+    return f"table {at}\ndelete table {at}\n"
 
 
 def _replace(now: dict[K, V], before: dict[K, V | None], old: Mapping[K, V], new: Mapping[K, V]) -> None:
@@ -138,8 +137,8 @@ def _differences(before: Mapping[K, V | None], now: Mapping[K, V]) -> dict[K, tu
     return {key: (old, now.get(key)) for key, old in before.items() if old != now.get(key)}
 
 
-def _kind(name: str) -> str:
-    return "map" if name in SHARED and is_map(name) else "set"
+def _kind(declared: str) -> str:
+    return "map" if " : " in declared else "set"
 
 
 def _body(rules: Iterable[str]) -> str:

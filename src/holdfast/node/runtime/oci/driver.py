@@ -54,11 +54,11 @@ from holdfast.world import World
 class Network(Protocol):
     """Gives pods addresses; see `holdfast.network.pods.network`."""
 
-    async def attach(self, pod_uid: str, netns_path: str) -> str: ...
+    async def attach(self, pod_uid: str, netns_path: str) -> tuple[str, ...]: ...
 
     async def detach(self, pod_uid: str) -> None: ...
 
-    async def recover(self, live: Mapping[str, str]) -> None: ...
+    async def recover(self, live: Mapping[str, tuple[str, Sequence[str]]]) -> None: ...
 
 
 class Images(Protocol):
@@ -147,8 +147,10 @@ class OciRuntime:
             else:
                 self._sandboxes[stored.spec.pod_uid] = stored
         await self._containers.recover()
-        live = {uid: self._place(uid).network_namespace for uid in self._sandboxes if self._is_healthy(uid)}
-        await self._network.recover(live)
+        healthy = {uid: stored for uid, stored in self._sandboxes.items() if self._is_healthy(uid)}
+        await self._network.recover(
+            {uid: (self._place(uid).network_namespace, stored.ips) for uid, stored in healthy.items()}
+        )
 
     async def close(self) -> None:
         await self._containers.close()
@@ -221,7 +223,7 @@ class OciRuntime:
     async def _address(self, spec: SandboxSpec, place: SandboxDirectory) -> tuple[str, ...]:
         if spec.host_network:
             return ()
-        return (await self._network.attach(spec.pod_uid, place.network_namespace),)
+        return await self._network.attach(spec.pod_uid, place.network_namespace)
 
     async def _end_sandbox(self, pod_uid: str) -> None:
         """Kills what still runs in it, takes down network and namespaces; the containers' records stay."""

@@ -1,0 +1,98 @@
+"""Which families a cluster has, and which addresses of this machine it tells of."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.cluster import daemon, node_parts
+from holdfast.cluster.home import Home
+from holdfast.cluster.settings import Settings
+
+BOTH = "10.244.0.0/16,fd00:10:244::/56"
+LINES = {
+    "lo": "00000000000000000000000000000001 01 80 10 80       lo",
+    "link": "fe800000000000000000000000000001 04 40 20 80     eth0",
+    "pods": "fd000010024400000000000000000001 01 80 00 82       lo",
+    "eth0": "20010db8000000000000000000000007 04 40 00 82     eth0",
+}
+
+
+@pytest.fixture
+def addresses(tmp_path, monkeypatch):
+    """Says which addresses of IPv6 this machine has."""
+    table = tmp_path / "if_inet6"
+    monkeypatch.setattr(node_parts, "ADDRESSES6", table)
+    return lambda *names: table.write_text("".join(f"{LINES[name]}\n" for name in names))
+
+
+def test_a_machine_reaches_others_by_an_address_that_is_neither_its_own_nor_a_links(addresses):
+    assert node_parts.host_address6() == ""
+    addresses("lo", "link", "pods")
+    assert node_parts.host_address6() == ""
+    addresses("lo", "link", "pods", "eth0")
+    assert node_parts.host_address6() == "2001:db8::7"
+
+
+def test_ipv6_is_there_if_the_machine_can_talk_to_itself_by_it(addresses):
+    assert not node_parts.has_ipv6()
+    addresses("eth0")
+    assert not node_parts.has_ipv6(), "switched off for the loopback link"
+    addresses("lo")
+    assert node_parts.has_ipv6()
+
+
+@pytest.mark.parametrize(
+    ("pods", "machine", "before", "expected"),
+    [
+        pytest.param(True, ("lo", "link"), "", ("IPv4",), id="a machine without an address"),
+        pytest.param(True, ("lo", "eth0"), "", ("IPv4", "IPv6"), id="a machine with one"),
+        pytest.param(False, ("lo", "eth0"), "", ("IPv4",), id="pods without addresses of their own"),
+        pytest.param(True, ("lo",), BOTH, ("IPv4", "IPv6"), id="a machine that had one when the cluster was made"),
+    ],
+)
+def test_a_cluster_has_the_families_of_its_machine_unless_told_otherwise(
+    addresses, monkeypatch, pods, machine, before, expected
+):
+    addresses(*machine)
+    monkeypatch.setattr(node_parts, "has_pods", lambda settings: pods)
+    assert node_parts.default_families(Settings(pod_cidr=before)) == expected
+
+
+def test_a_node_tells_of_its_second_address_if_both_families_were_asked_for(addresses, monkeypatch, tmp_path):
+    """As upstream's, which tells of one unless it is told two: scripts take what it tells for one word."""
+    addresses("lo", "eth0")
+    monkeypatch.setattr(node_parts, "host_address", lambda: "192.0.2.7")
+    monkeypatch.setattr(node_parts, "pair", lambda home, name: PAIR)
+    monkeypatch.setattr(node_parts, "server_context", lambda *arguments, **named: None)
+
+    def told(**settings):
+        made = Settings(pod_cidr=BOTH, **settings)
+        return node_parts.agent_config(Home(tmp_path), made, 0, "oci").node_ips
+
+    assert told() == ("192.0.2.7",)
+    assert told(ip_families=("IPv4", "IPv6")) == ("192.0.2.7", "2001:db8::7")
+    assert node_parts.host_addresses(Settings(pod_cidr=BOTH)) == ("192.0.2.7", "2001:db8::7"), "load balancers get both"
+    assert node_parts.host_addresses(Settings(pod_cidr="10.244.0.0/16")) == ("192.0.2.7",)
+
+
+def test_a_machine_that_lost_ipv6_starts_the_cluster_without_and_says_so(monkeypatch, tmp_path):
+    told = []
+
+    class Heard:
+        def tell(self, **message):
+            told.append(message["step"])
+
+    monkeypatch.setattr(daemon, "has_ipv6", lambda: False)
+    settings = Settings(ip_families=("IPv4", "IPv6"), pod_cidr=BOTH, service_cidr="10.96.0.0/16,fd00:10:96::/112")
+    made = daemon.Daemon(Home(tmp_path), settings, Heard())
+    started = made._with_ranges(settings)
+    for holding in made._holds:
+        holding.close()
+    assert (len(started.pod_networks()), len(started.service_networks())) == (1, 1)
+    assert started.ip_families == ("IPv4", "IPv6"), "it is wanted again where it can be had again"
+    assert started.service_cidr == settings.service_cidr, "and services have their addresses still"
+    assert told == ["this machine has IPv6 switched off: the cluster has IPv4 only, for now"]
+
+
+class PAIR:
+    certificate = key = "unused"
