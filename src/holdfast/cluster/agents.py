@@ -27,7 +27,9 @@ from .home import Home
 from .launch import agents_lock
 from .locks import Held, ProcessLock
 from .loop import run
-from .node_parts import choose_runtime, node_parts
+from .node_parts import node_parts
+from .outside import Outside
+from .rootless import Namespaces
 from .service_routing import ServiceRouting
 from .settings import Settings
 
@@ -62,7 +64,8 @@ def main(arguments: Sequence[str]) -> int:
         log.error("the daemon ended before it had started")
         return 1
     namespace = mount_namespace(home, settings)
-    run(Agents(home, settings, options.url, lambda names: lock.describe(**facts, started=names)).run())
+    outside = move(home, settings)
+    run(Agents(home, settings, options.url, lambda names: lock.describe(**facts, started=names), outside).run())
     if namespace is not None:
         namespace.remove()
     return 0
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def mount_namespace(home: Home, settings: Settings) -> MountNamespace | None:
     """Where containers need one: this process joins it before it has any thread, and its children with it."""
-    if choose_runtime(settings.runtime) != "oci":
+    if settings.driver != "oci":
         return None
     from holdfast.node.runtime.oci.mount_namespace import MountNamespace, is_needed
 
@@ -81,15 +84,31 @@ def mount_namespace(home: Home, settings: Settings) -> MountNamespace | None:
     return namespace
 
 
+def move(home: Home, settings: Settings) -> Outside:
+    """Without root, into the pods' network; what is left behind does what has to be done outside of it."""
+    outside = Outside(moves=settings.is_rootless)
+    if settings.is_rootless:
+        Namespaces(home).enter_network()
+    return outside
+
+
 class Agents:
     """The nodes of one data directory."""
 
-    def __init__(self, home: Home, settings: Settings, url: str, tell_started: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        url: str,
+        tell_started: Callable[[list[str]], None],
+        outside: Outside,
+    ) -> None:
         """`tell_started` is given the names of the nodes at work, each time there is one more."""
         self._home = home
         self._settings = settings
         self._url = url
         self._tell_started = tell_started
+        self._outside = outside
         self._started: list[str] = []
         self._world = real_world()
 
@@ -108,7 +127,7 @@ class Agents:
         await routing.close()
 
     async def _node(self, number: int, stop: asyncio.Event) -> None:
-        parts = node_parts(self._home, self._settings, number, self._world)
+        parts = node_parts(self._home, self._settings, number, self._world, self._outside)
         client = RemoteClient(as_node(self._home, self._url, parts.config.node_name))
         agent = Agent(client, parts.runtime, self._world, parts.config)
         async with asyncio.TaskGroup() as group:

@@ -30,7 +30,7 @@ GO = b"go"
 def description(settings: Settings, url: str) -> dict[str, Any]:
     """What a process of agents must be doing to be taken over as it is."""
     names = settings.node_names()
-    return {"version": __version__, "url": url, "runtime": settings.runtime, "nodes": names, "pods": settings.pod_cidr}
+    return {"version": __version__, "url": url, "runtime": settings.driver, "nodes": names, "pods": settings.pod_cidr}
 
 
 class AgentsProcess:

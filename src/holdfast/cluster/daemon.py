@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import ipaddress
 import json
@@ -16,22 +17,25 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.api import feature_gates
 from holdfast.network.pods.ranges import NoRangeLeft
+from holdfast.node.capabilities import probe_containers
 from holdfast.world import real_world
 
-from . import certificates, kubeconfig, pod_range
+from . import certificates, kubeconfig, leftovers, pod_range
 from . import settings as saved
 from .agents_process import AgentsProcess
+from .choice import CannotRun, decide
 from .cycles import collect_when_idle
 from .home import Home
 from .launch import NOTIFY, agents_lock, daemon_lock
 from .locks import Held, ProcessLock, holder
 from .loop import run
+from .rootless import Namespaces, in_pods_network
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -72,12 +76,41 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     progress = Progress()
     try:
-        run(Daemon(home, saved.load(home.settings) or Settings(), progress).run())
+        settings = choose(home, saved.load(home.settings) or Settings())
+        with namespaces(home, settings):
+            run(Daemon(home, settings, progress).run())
     except StartFailed as error:
         progress.tell(error=str(error))
         log.error("not started: %s", error)
         return 1
     return 0
+
+
+def choose(home: Home, settings: Settings) -> Settings:
+    """The settings with what `auto` comes to on this machine. Raises StartFailed."""
+    in_use = holder(agents_lock(home)) is not None or leftovers.exist(home)
+    try:
+        return decide(settings, in_use=in_use, probe=functools.partial(probe_containers, home.path))
+    except CannotRun as error:
+        raise StartFailed(str(error)) from error
+
+
+@contextlib.contextmanager
+def namespaces(home: Home, settings: Settings) -> Iterator[None]:
+    """Without root, this process lives in namespaces of the cluster's own, which go when no pods are left in them."""
+    if not settings.is_rootless:
+        yield
+        return
+    own = Namespaces(home)
+    try:
+        own.enter()
+    except OSError as error:
+        raise StartFailed(f"no namespaces of the cluster's own: {error}; see `holdfast doctor`") from error
+    try:
+        yield
+    finally:
+        if holder(daemon_lock(home)) is None and holder(agents_lock(home)) is None:
+            own.remove()
 
 
 class Daemon:
@@ -111,7 +144,7 @@ class Daemon:
         listening = _listen(self._settings.port)
         in_use = holder(agents_lock(self._home)) is not None
         try:
-            pods, self._range = pod_range.choose(self._settings.pod_cidr, in_use)
+            pods, self._range = pod_range.choose(self._settings.pod_cidr, in_use, is_left=self._is_left)
         except NoRangeLeft as error:
             raise StartFailed(str(error)) from error
         self._settings = self._settings.changed(port=listening.getsockname()[1], pod_cidr=str(pods))
@@ -130,6 +163,9 @@ class Daemon:
             plane = serving.control_plane(self._home, self._settings, self._world, server)
             gc.freeze()
             await self._until_stopped(server, url, agents, asyncio.create_task(plane.run()))
+
+    def _is_left(self, network: ipaddress.IPv4Network) -> bool:
+        return in_pods_network(self._home, self._settings, functools.partial(pod_range.is_left, network))
 
     async def _until_stopped(
         self, server: ApiServer, url: str, agents: AgentsProcess, plane: asyncio.Task[None]

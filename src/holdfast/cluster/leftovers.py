@@ -20,6 +20,8 @@ from . import settings as saved
 from .home import Home
 from .launch import LaunchFailed, agents_lock
 from .locks import ProcessLock
+from .outside import Outside
+from .rootless import Namespaces
 from .settings import Settings
 
 GRACE_S = 30.0
@@ -29,7 +31,8 @@ GRACE_S = 30.0
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
     kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
-    return any(kept) or (home.run / "mnt" / "ns").exists() or bool(mounts_below(home.nodes))
+    pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).keeper is not None
+    return any(kept) or pinned or bool(mounts_below(home.nodes))
 
 
 def end(home: Home) -> None:
@@ -46,33 +49,36 @@ def main(arguments: Sequence[str]) -> int:
     home = Home(parser.parse_args(arguments).home)
     logging.basicConfig(level=logging.WARNING)
     settings = saved.load(home.settings) or Settings()
-    from .agents import mount_namespace
+    from .agents import mount_namespace, move
     from .loop import run
 
     lock = ProcessLock(agents_lock(home))
     lock.acquire()
+    if settings.is_rootless:
+        Namespaces(home).enter()
     namespace = mount_namespace(home, settings)
-    run(_end_all(home, settings))
+    run(_end_all(home, settings, move(home, settings)))
     if namespace is not None:
         namespace.remove()
+    Namespaces(home).remove()
     return 0
 
 
-async def _end_all(home: Home, settings: Settings) -> None:
+async def _end_all(home: Home, settings: Settings, outside: Outside) -> None:
     from holdfast.world import real_world
 
     from .service_routing import ServiceRouting
 
-    await asyncio.gather(*(_end_node(home, settings, number) for number in range(settings.nodes)))
+    await asyncio.gather(*(_end_node(home, settings, number, outside) for number in range(settings.nodes)))
     await ServiceRouting(home, settings, "", real_world()).close()
 
 
-async def _end_node(home: Home, settings: Settings, number: int) -> None:
+async def _end_node(home: Home, settings: Settings, number: int, outside: Outside) -> None:
     from holdfast.world import real_world
 
     from .node_parts import node_parts
 
-    parts = node_parts(home, settings, number, real_world())
+    parts = node_parts(home, settings, number, real_world(), outside)
     runtime = parts.runtime
     await runtime.open()
     await asyncio.gather(*(runtime.stop_container(container.id, GRACE_S) for container in runtime.containers()))

@@ -44,6 +44,10 @@ class ProcessLock:
         os.ftruncate(self._descriptor, len(data))
         self._written = len(data)
 
+    def outlive_exec(self) -> None:
+        """Whatever program this process becomes holds it on."""
+        os.set_inheritable(self._descriptor, True)
+
     def release(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)

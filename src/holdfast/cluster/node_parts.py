@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,12 +20,12 @@ from holdfast.world import World
 
 from .certificates import pair
 from .home import Home
+from .outside import Outside
 from .settings import Settings
 
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
-SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -41,20 +40,12 @@ class NodeParts:
     take_down: Step
 
 
-def choose_runtime(wanted: str) -> str:
-    """`auto` is real containers wherever they can be had."""
-    if wanted != "auto":
-        return wanted
-    programs = all(shutil.which(program, path=SEARCH) for program in ("crun", "conmon"))
-    return "oci" if os.geteuid() == 0 and programs else "process"
-
-
-def node_parts(home: Home, settings: Settings, number: int, world: World) -> NodeParts:
+def node_parts(home: Home, settings: Settings, number: int, world: World, outside: Outside) -> NodeParts:
     """Everything for node `number`, nothing of it started."""
-    kind = choose_runtime(settings.runtime)
-    config = agent_config(home, settings, number, kind)
+    kind = settings.driver
+    config = agent_config(home, settings, number, kind, outside)
     if kind == "oci":
-        return _containers(home, settings, number, world, config)
+        return _containers(home, settings, number, world, config, outside)
     if kind == "process":
         return NodeParts(_processes(home, number, world), config, _nothing, lambda: _unmount_nfs(home, number))
     from holdfast.node.runtime.simulated import SimulatedRuntime
@@ -64,7 +55,7 @@ def node_parts(home: Home, settings: Settings, number: int, world: World) -> Nod
     return NodeParts(SimulatedRuntime(world, network=network), config, _nothing, _nothing)
 
 
-def agent_config(home: Home, settings: Settings, number: int, kind: str) -> AgentConfig:
+def agent_config(home: Home, settings: Settings, number: int, kind: str, outside: Outside) -> AgentConfig:
     name = settings.node_names()[number]
     files = pair(home, f"node-{name}")
     tls = server_context(
@@ -75,11 +66,12 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
         node_name=name,
         state_dir=None if kind == "simulated" else home.node(number),
         run_dir=None if kind == "simulated" else home.run / str(number),
-        node_ip=host_address(),
+        node_ip=node_address(settings, number),
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
         is_control_plane=number == 0,
         server_host=HOST,
+        server_listen=outside.listen,
         server_tls=tls,
         image_dir=home.images,
         volumes_dir=home.volumes,
@@ -106,7 +98,9 @@ def thresholds(disk: Path) -> dict[str, str]:
     return {**HARD, **capped}
 
 
-def _containers(home: Home, settings: Settings, number: int, world: World, config: AgentConfig) -> NodeParts:
+def _containers(
+    home: Home, settings: Settings, number: int, world: World, config: AgentConfig, outside: Outside
+) -> NodeParts:
     from holdfast.network.pods.network import PodNetwork
     from holdfast.node.images.puller import Puller
     from holdfast.node.images.store import ImageStore
@@ -119,7 +113,7 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
     runtime = OciRuntime(
         run_dir,
         store,
-        Puller(store, home.images, home.registries),
+        Puller(store, home.images, home.registries, outside),
         network,
         world,
         group=control_group(home, number),
@@ -159,6 +153,13 @@ def control_group(home: Home, number: int) -> str:
     import hashlib
 
     return f"holdfast-{hashlib.sha256(str(home.path).encode()).hexdigest()[:8]}-{number}"
+
+
+def node_address(settings: Settings, number: int) -> str:
+    """Under what pods and this machine know the node. Without root, nobody else can reach it."""
+    if settings.is_rootless:
+        return str(ranges.gateway(ranges.node_range(IPv4Network(settings.pod_cidr), number)))
+    return host_address()
 
 
 def host_address() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from holdfast.world import World
 
 from .connect import as_node
 from .home import Home
-from .node_parts import choose_runtime, host_address
+from .node_parts import host_address
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -56,11 +55,8 @@ class ServiceRouting:
 
     def _obstacle(self) -> str:
         """Why services cannot be routed here; empty if they can."""
-        kind = choose_runtime(self._settings.runtime)
-        if kind != "oci":
-            return f"pods of the runtime {kind!r} have no network of their own"
-        if os.geteuid() != 0:
-            return "nftables needs root"
+        if self._settings.driver != "oci":
+            return f"pods of the runtime {self._settings.driver!r} have no network of their own"
         from holdfast.network.services.nftables import open_nftables
 
         self._nftables = self._nftables or open_nftables()

@@ -27,6 +27,7 @@ from holdfast.apiserver.streams.dialing import NodeDialer
 from holdfast.controllers.volumes import copies
 from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
+from holdfast.network.dns.server import bind
 from holdfast.store import Store
 from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
@@ -35,8 +36,8 @@ from holdfast.world import World
 from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
-from .node_parts import choose_runtime
 from .recycler import Recycler
+from .rootless import in_pods_network
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ async def api_server(
     await store.open()
     is_new = store.revision == 0
     token = home.admin_token.read_text().strip()
-    for_pods = pods_entrance.listen(settings.gateway(), settings.port) if has_pods(settings) else None
+    for_pods = in_pods_network(home, settings, lambda: _entrances(settings))
     config = Config(
         tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
         service_cidr=settings.service_cidr,
@@ -73,8 +74,8 @@ async def api_server(
     context = _serving_context(home)
     listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
     doors = [await listen(sock=listening)]
-    if for_pods:
-        doors.append(await listen(sock=for_pods, admits=pods_entrance.admits(IPv4Network(settings.pod_cidr))))
+    for entrance in for_pods:
+        doors.append(await listen(sock=entrance, admits=pods_entrance.admits(IPv4Network(settings.pod_cidr))))
     try:
         yield server
     finally:
@@ -82,6 +83,16 @@ async def api_server(
         await dialer.close()
         await asyncio.gather(*(door.close() for door in doors))
         await store.close()
+
+
+def _entrances(settings: Settings) -> list[socket.socket]:
+    """Where pods reach the API; and agents, if they are in the pods' network themselves, at its usual address."""
+    if not has_pods(settings):
+        return []
+    found = [pods_entrance.listen(settings.gateway(), settings.port)]
+    if settings.is_rootless:
+        found.append(pods_entrance.listen(HOST, settings.port))
+    return [entrance for entrance in found if entrance is not None]
 
 
 def open_store(settings: Settings, home: Home, world: World) -> Store:
@@ -129,6 +140,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
         dns_addresses=dns_addresses(settings),
+        dns_bind=lambda address: in_pods_network(home, settings, lambda: bind(address)),
         without=settings.without,
     )
     for component in (CONTROLLERS, SCHEDULER):
@@ -139,7 +151,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
 def _directories(volumes: str, settings: Settings, recycler: Recycler) -> LocalDirectories:
     """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
     copies.let_all_go_on(volumes)
-    obstacle = "" if settings.nodes == 0 or choose_runtime(settings.runtime) == "simulated" else "real containers"
+    obstacle = "" if settings.nodes == 0 or settings.driver == "simulated" else "real containers"
     # Hand-made volumes may be deleted below /tmp only (V54).
     roots = [volumes, "/tmp"]
     return LocalDirectories(roots, may_size=has_pods(settings), obstacle=obstacle, empty_share=recycler.empty)
@@ -151,8 +163,8 @@ def dns_addresses(settings: Settings) -> list[tuple[str, int]]:
 
 
 def has_pods(settings: Settings) -> bool:
-    """Whether there will be pods with addresses of their own; only root may have them, and listen for them."""
-    return settings.nodes > 0 and choose_runtime(settings.runtime) == "oci" and os.geteuid() == 0
+    """Whether there will be pods with addresses of their own."""
+    return settings.nodes > 0 and settings.driver == "oci"
 
 
 async def nodes_ready(server: ApiServer, names: list[str]) -> None:

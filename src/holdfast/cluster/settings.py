@@ -32,6 +32,15 @@ class Settings:
     """Upstream's, those that are on."""
     pod_cidr: str = ""
     """Empty until the first start has looked for a free one."""
+    chosen: str = ""
+    """The driver that `auto` came to at the last start."""
+    is_rootless: bool = False
+    """Whether the last start found that containers run inside a user namespace only."""
+
+    @property
+    def driver(self) -> str:
+        """What runs the containers."""
+        return self.chosen or self.runtime
 
     def node_names(self) -> list[str]:
         """The names of this machine's nodes: its host name, with a number where there are several."""

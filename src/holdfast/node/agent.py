@@ -204,9 +204,9 @@ class Agent:
         from .server import AgentServer
 
         server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics(machine))
-        registration.server_port = await server.listen(
-            self._config.server_host, self._config.server_port, self._config.server_tls
-        )
+        config = self._config
+        made = await asyncio.to_thread(config.server_listen, config.server_host) if config.server_listen else None
+        registration.server_port = await server.listen(config.server_host, config.server_port, config.server_tls, made)
         return server
 
     def _statistics(self, machine: Machine) -> Statistics:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
@@ -36,6 +37,8 @@ class AgentConfig:
     """Where the agent's own endpoint listens (logs, exec); empty: it has none."""
     server_port: int = 0
     """0 picks one; the Node says which."""
+    server_listen: Callable[[str], socket.socket] | None = None
+    """Makes a socket that listens on that host, where not just any socket will do."""
     server_tls: SSLContext | None = None
     """Requires the API server's client certificate."""
     image_dir: Path | None = None

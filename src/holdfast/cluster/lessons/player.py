@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from holdfast.cluster.node_parts import choose_runtime
+from holdfast.node.capabilities import probe_containers
 from holdfast.world import Clock
 
 from .likeness import first_difference
@@ -47,8 +47,8 @@ class Audience(Protocol):
 
 def check(page: Page, images: Path) -> None:
     """Raises CannotPlay unless this machine has what the lesson needs."""
-    if choose_runtime("auto") != "oci":
-        raise CannotPlay("lessons run real containers, for which root, crun and conmon are needed: see holdfast doctor")
+    if probe_containers().runtime != "oci":
+        raise CannotPlay("lessons run real containers, and here are none: `holdfast doctor` says what they need")
     missing = [program for program in page.programs if shutil.which(program) is None]
     if missing:
         packages = " ".join({"kubectl": "kubernetes-client"}.get(program, program) for program in missing)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.node.runtime import RuntimeFailure
-from holdfast.world import linux
+from holdfast.world import linux, user_namespace
 
 ATTEMPTS, ATTEMPT_S = 20, 0.1
 """How long a removal outlasts somebody who still writes."""
@@ -60,7 +60,7 @@ class Root:
 
 def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
     """Mount options; `lower` is topmost first. Raises RuntimeFailure if they exceed a page (R24)."""
-    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}"
+    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}{_in_attributes()}"
     if len(text) > _LONGEST_OPTIONS:
         raise RuntimeFailure(
             "CreateContainerError",
@@ -75,6 +75,11 @@ def _unsynced() -> str:
     waiting for a disk: without this the end of each container writes out the whole file system. Linux 5.10."""
     major, minor = (int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
     return ",volatile" if (major, minor) >= (5, 10) else ""
+
+
+def _in_attributes() -> str:
+    """Inside a user namespace overlayfs keeps its notes where users may have theirs. Linux 5.11."""
+    return ",userxattr" if user_namespace.is_inside() else ""
 
 
 def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
@@ -189,7 +194,7 @@ def _copy_parents(source: Path, target: Path, directory: Path) -> None:
     _copy_parents(source, target, directory.parent)
     status = (source / directory.relative_to(target)).stat()
     directory.mkdir()
-    os.chown(directory, status.st_uid, status.st_gid)
+    os.chown(directory, *user_namespace.owner(status))
     directory.chmod(stat.S_IMODE(status.st_mode))
 
 
@@ -200,7 +205,7 @@ def _copy_skeleton(source: Path, target: Path, hidden: Sequence[Path]) -> None:
         copy = target / here.relative_to(source)
         status = here.stat()
         copy.mkdir(exist_ok=True)
-        os.chown(copy, status.st_uid, status.st_gid)
+        os.chown(copy, *user_namespace.owner(status))
         copy.chmod(stat.S_IMODE(status.st_mode))
         for name in [*directories, *files]:
             if (here / name).is_symlink():

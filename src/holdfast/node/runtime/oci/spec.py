@@ -73,6 +73,8 @@ class Machine:
     ends_whole_groups: bool = False
     """Whether the kernel can end a whole container when its memory runs out, not just one process (v2)."""
     devices: tuple[Device, ...] = ()
+    has_many_ids: bool = True
+    """Whether containers know users and groups beside root: not where only one user's id is at hand (R72)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +231,13 @@ def _root_mounts(spec: ContainerSpec, around: Surroundings) -> list[dict[str, An
 def _base_mounts(spec: ContainerSpec, around: Surroundings, machine: Machine) -> list[dict[str, Any]]:
     writable = "rw" if spec.privileged else "ro"
     shm = around.shm or "/dev/shm"
+    terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
+    if machine.has_many_ids:
+        terminals.append("gid=5")
     mounts = [
         _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
         _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount(
-            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
-        ),
+        _mount("/dev/pts", "devpts", "devpts", *terminals),
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         _mount("/dev/shm", "bind", shm, "bind", "nosuid", "noexec", "nodev"),
     ]
