@@ -11,6 +11,7 @@ An ordinary user cannot pin namespaces as files of the machine. So a process tha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from holdfast.wire.client import Dial
 from holdfast.world import linux, user_namespace
 
 from .home import Home
@@ -130,3 +132,21 @@ def in_pods_network(home: Home, settings: Settings, function: Callable[[], Resul
     if not settings.is_rootless:
         return function()
     return linux.in_network_namespace(Namespaces(home).network, function)
+
+
+def dial_pods(home: Home) -> Dial:
+    """Connections to pods from the machine's own network, to whose programs pods are not known."""
+    network = Namespaces(home).network
+
+    async def dial(host: str, port: int) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = await asyncio.to_thread(linux.in_network_namespace, network, lambda: socket.socket(family))
+        made.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, (host, port))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    return dial

@@ -29,6 +29,7 @@ from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.network.dns.server import bind
 from holdfast.store import Store
+from holdfast.wire.client import Dial
 from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
 from holdfast.world import World
@@ -37,7 +38,7 @@ from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .recycler import Recycler
-from .rootless import in_pods_network
+from .rootless import dial_pods, in_pods_network
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ async def api_server(
     )
     server = ApiServer(store, world, config)
     await server.open()
-    dialer = _dialer(home, server)
+    dialer = _dialer(home, server, dial_pods(home) if settings.is_rootless else None)
     server.streams = PodStreams(dialer, world.clock)
     server.dialer = dialer
     if is_new:
@@ -116,7 +117,7 @@ def _serving_context(home: Home) -> ssl.SSLContext:
     return server_context(str(files.certificate), str(files.key), client_ca=str(home.ca_certificate))
 
 
-def _dialer(home: Home, server: ApiServer) -> NodeDialer:
+def _dialer(home: Home, server: ApiServer, to_pods: Dial | None) -> NodeDialer:
     """How logs, exec and the like reach the nodes: as the API server, by client certificate."""
     files = certificates.pair(home, "apiserver-client")
     context = client_context(str(home.ca_certificate), str(files.certificate), str(files.key))
@@ -126,7 +127,7 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
         stored = nodes.objects.get(nodes.key("", name))
         return None if stored is None else stored.manifest
 
-    return NodeDialer(find, context)
+    return NodeDialer(find, context, to_pods)
 
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:

@@ -6,6 +6,7 @@ Root inside is the user outside. Others inside are from the ranges that /etc/sub
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import shutil
@@ -139,6 +140,16 @@ def owner(status: os.stat_result) -> tuple[int, int]:
     unknown = OVERFLOW if is_inside() else -1
     uid, gid = (0 if each == unknown else each for each in (status.st_uid, status.st_gid))
     return uid, gid
+
+
+def give(path: str | Path, uid: int, gid: int) -> None:
+    """Makes a file somebody's, -1 being nobody; a link is not followed. Who is not known here gets nothing (R72)."""
+    for owner in ((uid, -1), (-1, gid)):
+        try:
+            os.chown(path, *owner, follow_symlinks=False)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
 
 
 def is_inside(path: str = "/proc/self/ns/user") -> bool:

@@ -23,6 +23,7 @@ from holdfast.node.runtime import (
     ContainerRecord,
     ContainerResources,
     ContainerSpec,
+    ContainerState,
     Credentials,
     ExecResult,
     ExitListener,
@@ -48,6 +49,7 @@ from holdfast.node.runtime.oci.sandboxes import SandboxDirectory
 from holdfast.node.runtime.oci.spec import Surroundings, configuration
 from holdfast.node.runtime.oci.supervisor import Conmon
 from holdfast.node.runtime.oci.users import resolve_user
+from holdfast.node.runtime.process_usage import tree_usage
 from holdfast.world import World
 
 
@@ -179,6 +181,9 @@ class OciRuntime:
             return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        limits = spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None
+        if limits and not self._machine.has_cgroups:
+            return ["resource limits are not enforced, since there are no control groups (see holdfast doctor)"]
         return []
 
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
@@ -383,8 +388,12 @@ class OciRuntime:
 
     async def usage(self, container_id: str) -> Usage | None:
         stored = self._containers.get(container_id)
-        reading = None if stored is None else self._groups.read(stored.cgroup)
-        if stored is None or reading is None:
+        if stored is None:
+            return None
+        if self._groups.layout is Layout.NONE:
+            return self._usage_of_processes(stored)
+        reading = self._groups.read(stored.cgroup)
+        if reading is None:
             return None
         return Usage(
             self._world.clock.now(),
@@ -394,6 +403,14 @@ class OciRuntime:
             reading.memory_usage_bytes or 0,
             self._groups.oom_kills(stored.cgroup),
         )
+
+    def _usage_of_processes(self, stored: StoredContainer) -> Usage | None:
+        """What can be said without control groups: of the first process and those it has started."""
+        read = tree_usage(stored.process.pid) if stored.process and stored.state is ContainerState.RUNNING else None
+        if read is None:
+            return None
+        cpu_ns, working_set, resident = read
+        return Usage(self._world.clock.now(), cpu_ns, working_set, resident, resident)
 
     async def written_bytes(self, container_id: str) -> int:
         return await asyncio.to_thread(tree_bytes, self._containers.directory(container_id) / "upper")

@@ -103,6 +103,8 @@ class HostSystem:
         self._preparing = threading.Lock()
         self._hidden = [path.resolve() for path in hidden]
         self._prepared = False
+        self._etc: list[str] = []
+        """Layers, topmost first."""
 
     def make_root(self, directory: Path) -> Root:
         """A root inside `directory`. Raises RuntimeFailure if the data directory lies within /usr or /etc."""
@@ -114,7 +116,7 @@ class HostSystem:
                 (root / name).mkdir()
                 (root / name).chmod(mode)
         mounts = [
-            self._overlay(directory, "etc", [str(self._directory / "etc-hidden"), "/etc"]),
+            self._overlay(directory, "etc", self._etc),
             self._overlay(directory, "var", [str(self._directory / "var"), str(self._directory / "empty")]),
         ]
         for name in _HOST_PROGRAMS:
@@ -150,7 +152,7 @@ class HostSystem:
             self._directory = Path(tempfile.mkdtemp(dir=self._top))
             self._directory.chmod(0o755)
             (self._directory / "empty").mkdir()
-            _hide_private(Path("/etc"), self._directory / "etc-hidden")
+            self._etc = _prepare_etc(self._directory)
             _copy_skeleton(Path("/var"), self._directory / "var", self._hidden)
             self._prepared = True
 
@@ -166,6 +168,31 @@ class HostSystem:
         """When no container is left that stands on it."""
         shutil.rmtree(self._top, ignore_errors=True)
         self._prepared = False
+
+
+def _prepare_etc(directory: Path) -> list[str]:
+    """The layers of /etc. Inside a user namespace it is a copy: what is of users outside could not be changed, and
+    overlayfs refuses a directory in which somebody outside has mounted something."""
+    if not user_namespace.is_inside():
+        _hide_private(Path("/etc"), directory / "etc-hidden")
+        return [str(directory / "etc-hidden"), "/etc"]
+    _copy_public(Path("/etc"), directory / "etc")
+    return [str(directory / "etc"), str(directory / "empty")]
+
+
+def _copy_public(source: Path, target: Path) -> None:
+    """All below `source` that everybody may read, as the calling user's own."""
+
+    def private(parent: str, names: list[str]) -> set[str]:
+        return {name for name in names if not _is_public(Path(parent, name).lstat())}
+
+    shutil.copytree(source, target, symlinks=True, ignore=private)
+
+
+def _is_public(status: os.stat_result) -> bool:
+    if stat.S_ISDIR(status.st_mode):
+        return status.st_mode & 0o005 == 0o005
+    return stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_mode & 0o004 != 0)
 
 
 def _hide_private(source: Path, target: Path) -> None:

@@ -146,7 +146,7 @@ def process(
         "user": {
             "uid": identity.uid,
             "gid": identity.gid,
-            "additionalGids": list(identity.supplementary_gids),
+            "additionalGids": list(identity.supplementary_gids) if machine.has_many_ids else [],
         },
         "args": command_line(spec, image),
         "env": [f"{name}={value}" for name, value in environment(spec, image, identity.home, hostname).items()],
@@ -172,6 +172,10 @@ def configuration(
         "readonlyPaths": [] if spec.privileged else list(READONLY_PATHS),
         "rootfsPropagation": _root_propagation(spec.mounts),
     }
+    if _is_nested(identity, machine):
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = [{"containerID": identity.uid, "hostID": 0, "size": 1}]
+        linux["gidMappings"] = [{"containerID": identity.gid, "hostID": 0, "size": 1}]
     if machine.has_cgroups:
         linux["cgroupsPath"] = around.cgroup
         linux["resources"] = resources(spec)
@@ -181,11 +185,16 @@ def configuration(
         linux["seccomp"] = profile
     if spec.privileged:
         linux["devices"] = [_device(device) for device in machine.devices]
+    base = _base_mounts(spec, around, identity, machine)
     return {
         "ociVersion": "1.0.2",
         "process": process(spec, image, identity, machine, around.hostname),
         "root": {"path": around.root, "readonly": spec.read_only_root},
-        "mounts": [*_root_mounts(spec, around), *_base_mounts(spec, around, machine), *map(_bind, spec.mounts)],
+        "mounts": [
+            *_root_mounts(spec, around),
+            *base,
+            *map(_bind, spec.mounts),
+        ],
         "linux": linux,
         "annotations": {"dev.holdfast.pod": spec.pod_uid, "dev.holdfast.container": spec.name},
     }
@@ -228,7 +237,14 @@ def _root_mounts(spec: ContainerSpec, around: Surroundings) -> list[dict[str, An
     return [{**mount, "options": [*mount["options"], *extra]} for mount in around.root_mounts]
 
 
-def _base_mounts(spec: ContainerSpec, around: Surroundings, machine: Machine) -> list[dict[str, Any]]:
+def _is_nested(identity: Identity, machine: Machine) -> bool:
+    """Whether the container is given a user namespace of its own, in which the only user there is has its id (R72)."""
+    return not machine.has_many_ids and (identity.uid, identity.gid) != (0, 0)
+
+
+def _base_mounts(
+    spec: ContainerSpec, around: Surroundings, identity: Identity, machine: Machine
+) -> list[dict[str, Any]]:
     writable = "rw" if spec.privileged else "ro"
     shm = around.shm or "/dev/shm"
     terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
@@ -241,7 +257,7 @@ def _base_mounts(spec: ContainerSpec, around: Surroundings, machine: Machine) ->
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         _mount("/dev/shm", "bind", shm, "bind", "nosuid", "noexec", "nodev"),
     ]
-    if around.host_network:
+    if around.host_network or _is_nested(identity, machine):
         # sysfs shows the network of whoever mounts it, and only its owner may mount it: the machine's own is bound.
         mounts.append(_mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", writable))
     else:
