@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,15 @@ from holdfast.node.agent import Agent
 from holdfast.world import real_world
 
 from . import settings as saved
+from . import way_out
 from .agents_process import GO, description
 from .connect import as_node
 from .home import Home
 from .launch import agents_lock
 from .locks import Held, ProcessLock
 from .loop import run
-from .node_parts import node_parts
+from .node_parts import node_address, node_parts
+from .node_ports import NodePorts
 from .outside import Outside
 from .rootless import Namespaces
 from .service_routing import ServiceRouting
@@ -92,6 +95,14 @@ def move(home: Home, settings: Settings) -> Outside:
     return outside
 
 
+@dataclass(frozen=True, slots=True)
+class WithoutRoot:
+    """What connects the pods' network with the machine's where they are two."""
+
+    ports: NodePorts
+    way_out: way_out.WayOut
+
+
 class Agents:
     """The nodes of one data directory."""
 
@@ -117,14 +128,27 @@ class Agents:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        routing = ServiceRouting(self._home, self._settings, self._url, self._world)
-        services = asyncio.create_task(routing.run())
+        without_root = self._without_root() if self._settings.is_rootless else None
+        opened = without_root.ports.want if without_root else None
+        routing = ServiceRouting(self._home, self._settings, self._url, self._world, opened)
+        beside = [asyncio.create_task(routing.run())]
+        if without_root is not None:
+            beside.append(asyncio.create_task(without_root.way_out.run()))
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.nodes):
                 group.create_task(self._node(number, stop))
-        services.cancel()
-        await asyncio.gather(services, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await routing.close()
+        if without_root is not None:
+            await without_root.ports.close()
+            way_out.stop(self._home)
+
+    def _without_root(self) -> WithoutRoot:
+        inside = node_address(self._settings, 0)
+        clock = self._world.clock
+        return WithoutRoot(NodePorts(self._outside, inside), way_out.WayOut(self._home, self._outside, clock))
 
     async def _node(self, number: int, stop: asyncio.Event) -> None:
         parts = node_parts(self._home, self._settings, number, self._world, self._outside)

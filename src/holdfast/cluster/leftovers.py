@@ -17,6 +17,7 @@ from holdfast.node.volumes.removal import mounts_below
 from holdfast.world import linux
 
 from . import settings as saved
+from . import way_out
 from .home import Home
 from .launch import LaunchFailed, agents_lock
 from .locks import ProcessLock
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     run(_end_all(home, settings, move(home, settings)))
     if namespace is not None:
         namespace.remove()
+    way_out.stop(home)
     Namespaces(home).remove()
     return 0
 

@@ -16,8 +16,9 @@ from holdfast.node.config import AgentConfig
 from holdfast.node.eviction.thresholds import HARD
 from holdfast.node.runtime import Runtime
 from holdfast.wire.tls import server_context
-from holdfast.world import World
+from holdfast.world import World, user_namespace
 
+from . import way_out
 from .certificates import pair
 from .home import Home
 from .outside import Outside
@@ -76,7 +77,18 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
         image_dir=home.images,
         volumes_dir=home.volumes,
         eviction_hard=thresholds(home.path),
+        limits=limits_without_root() if settings.is_rootless else (),
     )
+
+
+def limits_without_root() -> list[str]:
+    """What pods do without where the agents are not root outside of their user namespace."""
+    found = ["limits of CPU and memory do not hold", "volumes are as large as their disk"]
+    if user_namespace.ids() == 1:
+        found.append("images and volumes know one user only")
+    if why_not := way_out.obstacle():
+        found.append(f"pods reach nothing beyond the cluster ({why_not})")
+    return found
 
 
 def thresholds(disk: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from holdfast.world import World
 
 from .connect import as_node
 from .home import Home
-from .node_parts import host_address
+from .node_parts import node_address
 from .settings import Settings
 
 if TYPE_CHECKING:
     from holdfast.network.services.nftables import Nftables
+    from holdfast.network.services.router import NodePort
     from holdfast.network.services.rules import Machine
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,16 @@ class ServiceRouting:
     What is imported inside is imported only where it is used: on machines with containers.
     """
 
-    def __init__(self, home: Home, settings: Settings, url: str, world: World) -> None:
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        url: str,
+        world: World,
+        opened: Callable[[Iterable[NodePort]], None] | None = None,
+    ) -> None:
+        """`opened` is told of node ports, as `ServiceRouter` tells them."""
+        self._opened = opened
         self._home = home
         self._settings = settings
         self._url = url
@@ -76,8 +87,8 @@ class ServiceRouting:
         recorder = EventRecorder(client, "service-controller", self._world, host=name)
         notices = told_by_kernel(lambda: RuleNotices(self._table)), told_by_kernel(LinkNotices)
         here = replace(machine(self._settings), draws_in_maps=await asyncio.to_thread(self._draws_in_maps))
-        router = ServiceRouter(informers, self._world, self._nftables, self._table, here, *notices)
-        balancers = LoadBalancers(client, informers, self._world, recorder, host_address())
+        router = ServiceRouter(informers, self._world, self._nftables, self._table, here, *notices, opened=self._opened)
+        balancers = LoadBalancers(client, informers, self._world, recorder, node_address(self._settings, 0))
         try:
             async with asyncio.TaskGroup() as group:
                 for part in (router, balancers, recorder, informers):

@@ -134,6 +134,7 @@ class Agent:
                     self._group.create_task(self._image_garbage(state, events, registration).run(), name="images")
                 self._follow_objects(informers, registration)
                 await registration.register()
+                registration.tell_limits()
                 self._group.create_task(registration.run(), name="registration")
                 self._evictions = self._make_evictions(registration)
                 await self._follow_pods(informers)

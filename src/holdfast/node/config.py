@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
@@ -47,5 +47,7 @@ class AgentConfig:
     """Where the local provisioner of this machine keeps volumes; None: there are none with a size."""
     eviction_hard: Mapping[str, str] = field(default_factory=lambda: dict(HARD))
     """Below what the node is short of something and ends pods, such as `{"memory.available": "100Mi"}` (N146)."""
+    limits: Sequence[str] = ()
+    """What this machine does not give the node's pods, in words for an event."""
     resync_s: tuple[float, float] = (60.0, 90.0)
     """A quiet pod is looked at again after a time between these (N80)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Nfs:
         if there is None and await kernel.can_mount():
             await kernel.mount(export, directory, address)
             return
-        if not Path("/dev/fuse").exists():
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
             words = NO_CLIENT.format(point=directory)
             raise kernel.CannotMount(failure(export, str(directory), "exit status 32", words))
         order = Order(export.source, export.options, address)
