@@ -32,7 +32,7 @@ GRACE_S = 30.0
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
     kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
-    pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).keeper is not None
+    pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).exist
     return any(kept) or pinned or bool(mounts_below(home.nodes))
 
 

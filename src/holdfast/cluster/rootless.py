@@ -6,7 +6,8 @@ has the pods' gateway, routes and rules. The agents move into that too; the daem
 and makes in the other the sockets by which pods reach it.
 
 An ordinary user cannot pin namespaces as files of the machine. So a process that does nothing keeps them until
-`holdfast down`: containers go on whoever else is killed, and who comes back finds them where they were.
+`holdfast down`: containers go on whoever else is killed, and who comes back finds them where they were. Should it be
+killed itself, agents and the containers' supervisors are inside too, and there will be another.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import shutil
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from holdfast.wire.client import Dial
 from holdfast.world import linux, user_namespace
 
 from .home import Home
+from .launch import agents_lock
 from .locks import ProcessLock, holder
 from .settings import Settings
 
@@ -40,6 +42,7 @@ class Namespaces:
     """Of one data directory."""
 
     def __init__(self, home: Home) -> None:
+        self._home = home
         self._lock = home.run / "namespaces.lock"
         self.network = str(home.run / "network")
         """The network namespace, as a file: seen from inside the mount namespace only."""
@@ -55,11 +58,29 @@ class Namespaces:
 
         Raises OSError.
         """
-        keeper = self.keeper or self._start_keeper()
-        if os.path.samefile(f"/proc/{keeper}/ns/user", "/proc/self/ns/user"):
-            return
-        for kind, flag in _ENTERED.items():
-            _join(f"/proc/{keeper}/ns/{kind}", flag)
+        keeper = self.keeper
+        member = keeper or next(self._others(), None) or self._start_keeper(is_first=True)
+        if not os.path.samefile(f"/proc/{member}/ns/user", "/proc/self/ns/user"):
+            for kind, flag in _ENTERED.items():
+                _join(f"/proc/{member}/ns/{kind}", flag)
+        if self.keeper is None:
+            self._start_keeper(is_first=False)
+
+    @property
+    def exist(self) -> bool:
+        """Whether any process is inside."""
+        return self.keeper is not None or next(self._others(), None) is not None
+
+    def _others(self) -> Iterator[int]:
+        """Processes that are inside as long as they live, whatever became of the keeper."""
+        agents = holder(agents_lock(self._home))
+        if agents is not None and agents["pid"] != os.getpid():
+            yield int(agents["pid"])
+        for file in self._home.run.glob("*/c/*/conmon.pid"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(file.read_text())
+                if str(file.parent).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    yield pid
 
     def enter_network(self) -> None:
         """Moves the calling thread, which has entered the others, and the threads it will start. Raises OSError."""
@@ -71,12 +92,15 @@ class Namespaces:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(keeper, signal.SIGKILL)
 
-    def _start_keeper(self) -> int:
-        """Raises OSError. The lock tells of the process, and is let go of with it."""
+    def _start_keeper(self, *, is_first: bool) -> int:
+        """Makes what it is to keep if it `is_first`; else this process is inside already. Raises OSError.
+
+        The lock tells of the process, and is let go of with it.
+        """
         reading, writing = os.pipe2(os.O_CLOEXEC)
         keeper = os.fork()
         if keeper == 0:
-            self._keep(writing)
+            self._keep(writing, is_first=is_first)
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
             failure = pipe.read()  # ends when the process has become the one that sleeps
@@ -85,15 +109,16 @@ class Namespaces:
             raise OSError(failure.decode(errors="replace"))
         return keeper
 
-    def _keep(self, failed: int) -> None:
+    def _keep(self, failed: int, *, is_first: bool) -> None:
         """What the new process does; it never returns."""
         try:
             os.setsid()
             lock = ProcessLock(self._lock)
             lock.acquire()
             lock.outlive_exec()
-            user_namespace.enter(linux.CLONE_NEWNS | linux.CLONE_NEWNET)
-            self._furnish()
+            if is_first:
+                user_namespace.enter(linux.CLONE_NEWNS | linux.CLONE_NEWNET)
+                self._furnish()
             os.chdir("/")
             nothing = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):

@@ -152,10 +152,14 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
 def _directories(volumes: str, settings: Settings, recycler: Recycler) -> LocalDirectories:
     """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
     copies.let_all_go_on(volumes)
-    obstacle = "" if settings.nodes == 0 or settings.driver == "simulated" else "real containers"
+    if settings.nodes == 0 or settings.driver == "simulated":
+        obstacle = ""
+    else:
+        obstacle = "root" if settings.is_rootless else "real containers"
     # Hand-made volumes may be deleted below /tmp only (V54).
     roots = [volumes, "/tmp"]
-    return LocalDirectories(roots, may_size=has_pods(settings), obstacle=obstacle, empty_share=recycler.empty)
+    may_size = has_pods(settings) and not settings.is_rootless
+    return LocalDirectories(roots, may_size=may_size, obstacle=obstacle, empty_share=recycler.empty)
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:

@@ -84,6 +84,7 @@ def find_machine(layout: Layout) -> Machine:
         has_cgroups=layout is not Layout.NONE,
         ends_whole_groups=layout is Layout.V2,
         devices=tuple(_devices()),
+        is_rootless=user_namespace.is_inside(),
         has_many_ids=user_namespace.ids() > 1,
     )
 

@@ -73,6 +73,8 @@ class Machine:
     ends_whole_groups: bool = False
     """Whether the kernel can end a whole container when its memory runs out, not just one process (v2)."""
     devices: tuple[Device, ...] = ()
+    is_rootless: bool = False
+    """Whether the agent is root in a user namespace only."""
     has_many_ids: bool = True
     """Whether containers know users and groups beside root: not where only one user's id is at hand (R72)."""
 
@@ -251,12 +253,13 @@ def _base_mounts(
     if machine.has_many_ids:
         terminals.append("gid=5")
     mounts = [
-        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        _processes(around, machine),
         _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
         _mount("/dev/pts", "devpts", "devpts", *terminals),
-        _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         _mount("/dev/shm", "bind", shm, "bind", "nosuid", "noexec", "nodev"),
     ]
+    if around.shm or not machine.is_rootless:
+        mounts.append(_mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"))
     if around.host_network or _is_nested(identity, machine):
         # sysfs shows the network of whoever mounts it, and only its owner may mount it: the machine's own is bound.
         mounts.append(_mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", writable))
@@ -266,6 +269,13 @@ def _base_mounts(
             mounts.append(_mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", writable))
     given = {mount.container_path.rstrip("/") for mount in spec.mounts}
     return [mount for mount in mounts if mount["destination"] not in given]
+
+
+def _processes(around: Surroundings, machine: Machine) -> dict[str, Any]:
+    """/proc; without root it cannot be mounted anew for processes that are this machine's."""
+    if machine.is_rootless and "pid" not in around.namespaces:
+        return _mount("/proc", "bind", "/proc", "rbind", "nosuid", "noexec", "nodev")
+    return _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev")
 
 
 def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:
