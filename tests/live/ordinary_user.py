@@ -6,6 +6,7 @@ import itertools
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from conftest import Cluster
 UIDS = itertools.count(4242)
 FIRST, COUNT = 700_000_000, 65_536
 """Ids that are handed to a user where there are to be several."""
+DEVICES = {"tun": ("/dev/net/tun", (10, 200)), "fuse": ("/dev/fuse", (10, 229))}
 SITE = Path(sys.prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -24,17 +26,17 @@ PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 class User:
     """`place` is a new directory that everybody may enter. Nobody else in this run has the user's own id."""
 
-    def __init__(self, place, *, has_many_ids, has_tun=False, before=()):
-        """`before` is what all that the user runs is run by."""
+    def __init__(self, place, *, has_many_ids, devices=(), before=()):
+        """`devices`, of `DEVICES`, may be opened by the user; `before` is what all that the user runs is run by."""
         self.uid = next(UIDS)
         self.first = FIRST + COUNT * self.uid
         """Of the ids handed to it, if any."""
         self.place = place
         self.home = place / "home"
         self._before = list(before)
-        self._mounts = self._prepare(has_many_ids, has_tun)
+        self._mounts = self._prepare(has_many_ids, devices)
 
-    def _prepare(self, has_many_ids, has_tun):
+    def _prepare(self, has_many_ids, devices):
         """The lines of a shell that make this machine one that knows the user, and lets it see this Python."""
         self.place.chmod(0o755)
         self.home.mkdir()
@@ -54,8 +56,11 @@ class User:
         }.items():
             (self.place / name).mkdir()
             lines.append(f"mount --bind {shlex.quote(str(source))} {self.place}/{name}")
-        if has_tun:
-            lines += ["mount -t tmpfs none /dev/net", "mknod -m 666 /dev/net/tun c 10 200"]
+        for name in devices:
+            path, numbers = DEVICES[name]
+            os.mknod(self.place / name, stat.S_IFCHR, os.makedev(*numbers))
+            (self.place / name).chmod(0o666)
+            lines.append(f"mount --bind {self.place}/{name} {path}")
         return lines
 
     def command(self, *words, **environment):

@@ -13,6 +13,7 @@ import threading
 import urllib.request
 from pathlib import Path
 
+import nfs_server
 import pytest
 from ordinary_user import COUNT, User, UsersCluster
 
@@ -297,7 +298,7 @@ def test_volumes_keep_what_was_written_when_all_is_stopped(web):
 
 @pytest.fixture
 def with_a_way_out(any_kubectl):
-    user = User(Path(tempfile.mkdtemp(prefix="hf-user-")), has_many_ids=False, has_tun=True)
+    user = User(Path(tempfile.mkdtemp(prefix="hf-user-")), has_many_ids=False, devices=["tun"])
     reason = cannot(user, ENTER.format(count=1)) or cannot(user, "open('/dev/net/tun', 'r+b', buffering=0)")
     if shutil.which("slirp4netns", path=SEARCH) is None:
         reason = "slirp4netns is not installed"
@@ -341,6 +342,45 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as connection
         answering.join(10)
     (told, *_) = [e for e in cluster.get("events", "-A")["items"] if e["reason"] == "Rootless"]
     assert "beyond the cluster" not in told["message"]
+
+
+# NFS
+
+
+@pytest.fixture
+def with_fuse(any_kubectl):
+    if reason := nfs_server.missing():
+        pytest.skip(reason)
+    user = User(Path(tempfile.mkdtemp(prefix="hf-user-")), has_many_ids=False, devices=["fuse"])
+    if reason := cannot(user, ENTER.format(count=1)):
+        shutil.rmtree(user.place)
+        pytest.skip(f"user namespaces: {reason}")
+    cluster = UsersCluster(user, any_kubectl)
+    cluster.up()
+    yield cluster
+    cluster.purge()
+
+
+@pytest.fixture
+def export():
+    """A server outside of the cluster, and the directory that it exports as /exports/data."""
+    place = Path(tempfile.mkdtemp(prefix="hf-nfs-"))
+    server = nfs_server.NfsServer(place, "data")
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(place)
+
+
+def test_r74_nfs_volumes_work_where_fuse_can_be_opened(with_fuse, export):
+    volume = {"name": "data", "nfs": {"server": export.host, "path": "/exports/data"}}
+    container = {
+        "command": ["sh", "-c", "echo written > /data/file && cat /data/file"],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    manifest = pod("nfs", container, volumes=[volume], restartPolicy="Never")
+    assert run_to_end(with_fuse, manifest).strip() == "written"
+    assert (export.export("data") / "file").read_text() == "written\n"
 
 
 # Nothing at all

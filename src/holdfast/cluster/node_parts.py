@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.network.pods import ranges
 from holdfast.node.config import AgentConfig
@@ -27,6 +27,10 @@ from .settings import Settings
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
+
+if TYPE_CHECKING:
+    from holdfast.node.runtime.oci.processes import Child
+    from holdfast.node.volumes.nfs.served import Begin
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -77,8 +81,26 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
         image_dir=home.images,
         volumes_dir=home.volumes,
         eviction_hard=thresholds(home.path),
+        nfs_begin=nfs_begin(settings, outside) if settings.is_rootless else None,
         limits=limits_without_root() if settings.is_rootless else (),
     )
+
+
+def nfs_begin(settings: Settings, outside: Outside) -> Begin:
+    """Servers among pods and services are reached from the pods' network, all others from this machine's own."""
+    within = (IPv4Network(settings.pod_cidr), IPv4Network(settings.service_cidr))
+
+    async def begin(server: str, start: Callable[[], Child]) -> Child:
+        return start() if any(_is_in(server, network) for network in within) else await outside(start)
+
+    return begin
+
+
+def _is_in(server: str, network: IPv4Network) -> bool:
+    try:
+        return IPv4Address(server) in network
+    except ValueError:
+        return False  # a name that this machine resolves, or IPv6
 
 
 def limits_without_root() -> list[str]:

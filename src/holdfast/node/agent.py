@@ -180,7 +180,7 @@ class Agent:
         if state is None:
             return ImaginedVolumes(self._client, lambda: registration.node)
         memory = self._config.run_dir or state / "run"
-        plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address)}
+        plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address, self._config.nfs_begin)}
         if self._config.volumes_dir is not None:
             finish = Growth(self._client, self._config.node_name, events.record)
             plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)

@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from .eviction.thresholds import HARD
+
+if TYPE_CHECKING:
+    from .volumes.nfs.served import Begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class AgentConfig:
     """Where the local provisioner of this machine keeps volumes; None: there are none with a size."""
     eviction_hard: Mapping[str, str] = field(default_factory=lambda: dict(HARD))
     """Below what the node is short of something and ends pods, such as `{"memory.available": "100Mi"}` (N146)."""
+    nfs_begin: Begin | None = None
+    """Starts NFS clients where they reach their servers, if that is not simply here."""
     limits: Sequence[str] = ()
     """What this machine does not give the node's pods, in words for an event."""
     resync_s: tuple[float, float] = (60.0, 90.0)

@@ -13,7 +13,7 @@ from holdfast.node.volumes import MountFailure, Source
 
 from . import kernel, table
 from .plan import Export, export_of, failure
-from .served import NotServed, Order, ServedMounts
+from .served import Begin, NotServed, Order, ServedMounts
 
 Resolve = Callable[[str], Awaitable[str]]
 """From a server's name to its address where only the cluster's DNS knows it (V95); empty where it need not."""
@@ -36,9 +36,9 @@ class Nfs:
     has_ownership = False
     is_in_memory = False
 
-    def __init__(self, top: Path, resolve: Resolve) -> None:
-        """`top` is a directory for the mounts that processes serve."""
-        self._served = ServedMounts(top)
+    def __init__(self, top: Path, resolve: Resolve, begin: Begin | None = None) -> None:
+        """`top` is a directory for the mounts that processes serve, which `begin` starts."""
+        self._served = ServedMounts(top, begin)
         self._resolve = resolve
 
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
