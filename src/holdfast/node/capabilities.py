@@ -322,6 +322,6 @@ def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
             place.mkdir()
             place.rmdir()
     except OSError as error:
-        cure = "run as root, or delegate a cgroup; without one containers run, limits do not hold"
+        cure = "run as root with a writable /sys/fs/cgroup; without, containers run, limits do not hold"
         return Capability(name, False, serves, os.strerror(error.errno or 0), cure)
     return Capability(name, True, serves, "v2" if version_2 else "v1")
