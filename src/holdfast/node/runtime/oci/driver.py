@@ -23,7 +23,6 @@ from holdfast.node.runtime import (
     ContainerRecord,
     ContainerResources,
     ContainerSpec,
-    ContainerState,
     Credentials,
     ExecResult,
     ExitListener,
@@ -49,7 +48,7 @@ from holdfast.node.runtime.oci.sandboxes import SandboxDirectory
 from holdfast.node.runtime.oci.spec import Surroundings, configuration
 from holdfast.node.runtime.oci.supervisor import Conmon
 from holdfast.node.runtime.oci.users import resolve_user
-from holdfast.node.runtime.process_usage import tree_usage
+from holdfast.node.runtime.process_usage import usage_of
 from holdfast.world import World
 
 
@@ -391,7 +390,7 @@ class OciRuntime:
         if stored is None:
             return None
         if self._groups.layout is Layout.NONE:
-            return self._usage_of_processes(stored)
+            return usage_of(stored.process, self._world.clock.now())
         reading = self._groups.read(stored.cgroup)
         if reading is None:
             return None
@@ -403,14 +402,6 @@ class OciRuntime:
             reading.memory_usage_bytes or 0,
             self._groups.oom_kills(stored.cgroup),
         )
-
-    def _usage_of_processes(self, stored: StoredContainer) -> Usage | None:
-        """What can be said without control groups: of the first process and those it has started."""
-        read = tree_usage(stored.process.pid) if stored.process and stored.state is ContainerState.RUNNING else None
-        if read is None:
-            return None
-        cpu_ns, working_set, resident = read
-        return Usage(self._world.clock.now(), cpu_ns, working_set, resident, resident)
 
     async def written_bytes(self, container_id: str) -> int:
         return await asyncio.to_thread(tree_bytes, self._containers.directory(container_id) / "upper")
