@@ -19,7 +19,7 @@ from ordinary_user import COUNT, User, UsersCluster
 
 from conftest import PATIENCE_S, SEARCH
 
-NODE_PORT = 30817
+NODE_PORT, HOST_PORT = 30817, 18764
 
 
 def cannot(user, attempt):
@@ -40,7 +40,7 @@ def rootless(request, any_kubectl):
         pytest.skip(f"user namespaces: {reason}")
     cluster = UsersCluster(user, any_kubectl)
     cluster.has_many_ids = has_many_ids
-    cluster.up()
+    cluster.said = cluster.up().stderr
     yield cluster
     cluster.purge()
 
@@ -139,6 +139,13 @@ def test_logs_proxy_and_forwarded_ports(web):
         port = forwarding.stdout.readline().split(" -> ")[0].rpartition(":")[2]
         assert fetch(f"http://127.0.0.1:{port}/name") == "web-1"
         forwarding.kill()
+    command = web.user.command(
+        web.user.python, "-m", "holdfast.cli", "forward", "pod/web-0", ":8080", HOLDFAST_HOME=web.home
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
+        port = forwarding.stdout.readline().split(" -> ")[0].rpartition(":")[2]
+        assert fetch(f"http://127.0.0.1:{port}/name") == "web-0"
+        forwarding.kill()
 
 
 def test_usage_is_told_although_there_are_no_control_groups(web):
@@ -158,6 +165,7 @@ def test_what_does_not_hold_is_told_by_events_and_by_doctor(web):
     assert ("know one user only" in rootless["message"]) is not web.has_many_ids
     (size, *_) = [e for e in events if e["reason"] == "SizeNotEnforced"]
     assert size["message"].endswith("volumes with a size need root")
+    assert "containers run without root: `holdfast doctor` says what that leaves out" in web.said
     found = json.loads(web.holdfast("doctor", "-o", "json").stdout)
     assert (found["runtime"], found["rootless"]) == ("oci", True)
     checks = {check["name"]: check for check in found["checks"]}
@@ -239,6 +247,16 @@ def test_r72_a_pod_runs_as_whom_it_asks_for(rootless):
 def test_pods_that_share_namespaces(rootless, kind, spec, script, printed):
     manifest = pod(kind, {"command": ["sh", "-c", script]}, restartPolicy="Never", **spec)
     assert run_to_end(rootless, manifest).strip() == printed
+
+
+def test_r73_a_host_port_is_open_on_this_machine(rootless):
+    command = ["python3", "-m", "http.server", "8000", "--directory", "/etc"]
+    container = {"command": command, "ports": [{"containerPort": 8000, "hostPort": HOST_PORT}]}
+    rootless.kubectl("apply", "-f", "-", manifest=pod("hostport", container))
+    url = f"http://127.0.0.1:{HOST_PORT}/os-release"
+    assert "NAME=" in rootless.until("the host port answers", lambda: quietly(fetch, url))
+    rootless.kubectl("delete", "pod", "hostport", "--now")
+    rootless.until("the host port is closed", lambda: quietly(fetch, url) is None)
 
 
 def test_etc_of_the_image_host_can_be_changed(rootless):
@@ -400,7 +418,7 @@ def sandboxed(any_kubectl):
         shutil.rmtree(user.place)
         pytest.skip(f"no such sandbox: {reason}")
     cluster = UsersCluster(user, any_kubectl)
-    cluster.up()
+    cluster.said = cluster.up().stderr
     yield cluster
     cluster.purge()
 
@@ -413,6 +431,7 @@ def test_r76_where_nothing_is_given_pods_are_plain_processes(sandboxed):
     sandboxed.until("it has spoken", lambda: sandboxed.kubectl("logs", "plain").strip() == "here")
     (node,) = sandboxed.get("nodes")["items"]
     assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("process://")
+    assert "pods are plain processes: `holdfast doctor` says what is missing" in sandboxed.said
     told = sandboxed.holdfast("doctor", check=False)
     assert told.returncode == 1
     assert "`holdfast up` falls back to plain processes" in told.stdout
