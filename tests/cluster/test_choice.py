@@ -43,6 +43,7 @@ def test_pods_that_run_keep_their_driver_whatever_the_machine_has_learnt():
     last = Settings(chosen="process")
     assert chosen(last, AS_ROOT, in_use=True) == ("process", False)
     assert chosen(last, AS_ROOT) == ("oci", False)
+    assert chosen(last.changed(runtime="oci"), ROOTLESS, in_use=True) == ("oci", True)
 
 
 def test_without_nodes_nothing_is_tried():

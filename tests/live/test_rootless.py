@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import urllib.request
@@ -17,7 +18,7 @@ import nfs_server
 import pytest
 from ordinary_user import COUNT, User, UsersCluster
 
-from conftest import PATIENCE_S, SEARCH
+from conftest import PATIENCE_S, SEARCH, Cluster, purge
 
 NODE_PORT, HOST_PORT = 30817, 18764
 
@@ -399,6 +400,39 @@ def test_r74_nfs_volumes_work_where_fuse_can_be_opened(with_fuse, export):
     manifest = pod("nfs", container, volumes=[volume], restartPolicy="Never")
     assert run_to_end(with_fuse, manifest).strip() == "written"
     assert (export.export("data") / "file").read_text() == "written\n"
+
+
+# Root in name only
+
+LESS = ["setpriv", "--bounding-set=-sys_admin,-net_admin", "--inh-caps=-all"]
+
+
+class LessThanRoot(Cluster):
+    """Of somebody with the id of root, and less than root's rights."""
+
+    def holdfast(self, *arguments, check=True, within_s=120):
+        environment = {**os.environ, "HOLDFAST_HOME": str(self.home)}
+        command = [*LESS, sys.executable, "-m", "holdfast.cli", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within_s)
+        assert not check or done.returncode == 0, f"holdfast {arguments}: {done.stdout}{done.stderr}"
+        return done
+
+
+@pytest.fixture
+def less_than_root(any_kubectl):
+    attempt = subprocess.run([*LESS, "unshare", "-Ur", "true"], capture_output=True, text=True)
+    if attempt.returncode:
+        pytest.skip(f"user namespaces: {attempt.stderr.strip()}")
+    cluster = LessThanRoot(Path(tempfile.mkdtemp(prefix="hf-test-")) / "h", any_kubectl)
+    cluster.up()
+    yield cluster
+    purge(cluster)
+
+
+def test_r70_it_is_the_rights_that_count_and_not_the_user(less_than_root):
+    assert json.loads((less_than_root.home / "cluster.json").read_text())["is_rootless"]
+    manifest = pod("other", {"command": ["id", "-u"]}, securityContext={"runAsUser": 999}, restartPolicy="Never")
+    assert run_to_end(less_than_root, manifest).strip() == "999"
 
 
 # Nothing at all

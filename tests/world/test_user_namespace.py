@@ -32,6 +32,7 @@ def test_r71_the_user_is_root_inside_and_the_ranges_follow_without_a_gap():
 
 def test_root_hands_on_all_that_it_knows_itself():
     assert user_namespace.everyone("0 1000 1\n1 100000 65536\n") == [(0, 0, 1), (1, 1, 65536)]
+    assert user_namespace.everyone("0 0 4294967295\n") == [(0, 0, 4294967294)]
 
 
 def test_how_many_ids_there_are_is_read_from_the_map(tmp_path):

@@ -16,11 +16,13 @@ class CannotRun(Exception):
 
 
 def decide(settings: Settings, *, in_use: bool, probe: Probe) -> Settings:
-    """The settings with driver and way chosen. With `in_use` pods run as the last start has chosen, and that stays.
+    """The settings with driver and way chosen.
+
+    With `in_use` pods run as the last start has chosen, and that stays unless another driver is asked for by name.
 
     Raises CannotRun where real containers are insisted on and the machine has none.
     """
-    if in_use and settings.chosen:
+    if in_use and settings.chosen and settings.runtime in ("auto", settings.chosen):
         return settings
     if settings.nodes == 0 or settings.runtime not in ("auto", "oci"):
         return settings.changed(chosen="process" if settings.runtime == "auto" else settings.runtime, is_rootless=False)

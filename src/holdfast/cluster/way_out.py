@@ -20,7 +20,7 @@ from holdfast.world import Clock
 
 from .agents_process import ended
 from .home import Home
-from .locks import ProcessLock, holder
+from .locks import Held, ProcessLock, holder
 from .outside import Outside
 from .rootless import Namespaces
 
@@ -60,9 +60,13 @@ class WayOut:
                 if why_not := obstacle():
                     log.warning("pods reach nothing beyond the cluster reason=%r", why_not)
                     return
-                pid = await self._outside(functools.partial(start, self._home))
-            await ended(pid)
-            log.warning("%s ended restarting_after_s=%g log=%s", PROGRAM, AGAIN_AFTER_S, _log(self._home))
+                try:
+                    pid = await self._outside(functools.partial(start, self._home))
+                except (OSError, Held) as error:
+                    log.warning("%s cannot be started error=%r", PROGRAM, str(error))
+            if pid is not None:
+                await ended(pid)
+                log.warning("%s ended restarting_after_s=%g log=%s", PROGRAM, AGAIN_AFTER_S, _log(self._home))
             await self._clock.sleep(AGAIN_AFTER_S)
 
 

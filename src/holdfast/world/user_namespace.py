@@ -120,8 +120,11 @@ def extents_of(own: int, ranges: Iterable[tuple[int, int]]) -> list[Extent]:
 
 
 def everyone(text: str) -> list[Extent]:
-    """Of a namespace whose map is `text`: all that it knows, each as itself."""
-    return [(inside, inside, count) for inside, _, count in parse(text)]
+    """Of a namespace whose map is `text`: all that it knows, each as itself.
+
+    Of the first namespace, all but the last: by the very map others, such as crun, would take it for the first.
+    """
+    return [(inside, inside, min(count, EVERYBODY - 2)) for inside, _, count in parse(text)]
 
 
 def parse(text: str) -> list[Extent]:
