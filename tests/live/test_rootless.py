@@ -304,6 +304,31 @@ def data_of(cluster, name):
     return next(cluster.home.glob(f"nodes/0/pods/{uid}/**/data"))
 
 
+def test_volumes_with_files_of_other_users_are_copied_and_removed(rootless):
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "first"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    source = {"dataSource": {"kind": "PersistentVolumeClaim", "name": "first"}}
+    copy = {**claim, "metadata": {"name": "second"}, "spec": {**claim["spec"], **source}}
+    owner = "999" if rootless.has_many_ids else "0"
+    write = f"mkdir -m 700 /data/d; echo x > /data/d/f; chown -R {owner} /data/d"
+    for manifest, name, script in ((claim, "first", write), (copy, "second", "stat -c %u /data/d /data/d/f")):
+        rootless.kubectl("apply", "-f", "-", manifest=manifest)
+        mounts = [{"name": "data", "mountPath": "/data"}]
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+        container = {"command": ["sh", "-c", script], "volumeMounts": mounts}
+        printed = run_to_end(rootless, pod(f"pod-{name}", container, volumes=volumes, restartPolicy="Never"))
+    assert printed.split() == [owner, owner]
+    kept = set(rootless.home.glob("volumes/pvc-*"))
+    made = {rootless.get("pvc", name)["spec"]["volumeName"] for name in ("first", "second")}
+    assert made <= {path.name for path in kept}
+    rootless.kubectl("delete", "pvc", "first", "second")
+    rootless.until("they are gone", lambda: not {p.name for p in rootless.home.glob("volumes/pvc-*")} & made)
+
+
 def test_volumes_keep_what_was_written_when_all_is_stopped(web):
     web.holdfast("down")
     assert [line for line in web.user.processes() if "holdfast" in line or "conmon" in line or "sleep" in line] == []

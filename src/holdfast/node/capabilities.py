@@ -110,7 +110,13 @@ def _for_containers(directory: Path | None, within: Within) -> list[Capability]:
         _program("crun", "starts containers", "apt install crun", required=True),
         _program("conmon", "keeps containers' output and exit codes", "apt install conmon", required=True),
         _attempted("namespaces", namespaces, separates, f"run as root, or: {_ALLOW}", required=True),
-        _attempted("overlay", overlay, "root filesystems from images", "modprobe overlay; run as root", required=True),
+        _attempted(
+            "overlay",
+            overlay,
+            "root filesystems from images",
+            "modprobe overlay; --home on a local disk; run as root",
+            required=True,
+        ),
         _attempted("veth", within(_make_veth), "links of pods to this machine", "modprobe veth", required=True),
         _cgroups(),
     ]
