@@ -26,13 +26,13 @@ from holdfast.network.pods.ranges import NoRangeLeft
 from holdfast.node.capabilities import probe_containers
 from holdfast.world import real_world
 
-from . import certificates, kubeconfig, leftovers, pod_range
+from . import certificates, kubeconfig, pod_range
 from . import settings as saved
 from .agents_process import AgentsProcess
 from .choice import CannotRun, decide
 from .cycles import collect_when_idle
 from .home import Home
-from .launch import NOTIFY, agents_lock, daemon_lock
+from .launch import NOTIFY, agents_lock, daemon_lock, has_records
 from .locks import Held, ProcessLock, holder
 from .loop import run
 from .rootless import Namespaces, in_pods_network
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def choose(home: Home, settings: Settings) -> Settings:
     """The settings with what `auto` comes to on this machine. Raises StartFailed."""
-    in_use = holder(agents_lock(home)) is not None or leftovers.exist(home)
+    in_use = holder(agents_lock(home)) is not None or has_records(home)
     try:
         return decide(settings, in_use=in_use, probe=functools.partial(probe_containers, home.path))
     except CannotRun as error:

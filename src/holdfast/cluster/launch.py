@@ -49,6 +49,11 @@ def agents_lock(home: Home) -> Path:
     return home.run / "agents.lock"
 
 
+def has_records(home: Home) -> bool:
+    """Whether agents have written down sandboxes or containers and not taken them away again."""
+    return any(found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
+
+
 def running(home: Home) -> Running | None:
     """The daemon of this data directory, if one is up and answers."""
     facts = holder(daemon_lock(home))

@@ -19,7 +19,7 @@ from holdfast.world import linux
 from . import settings as saved
 from . import way_out
 from .home import Home
-from .launch import LaunchFailed, agents_lock
+from .launch import LaunchFailed, agents_lock, has_records
 from .locks import ProcessLock
 from .outside import Outside
 from .rootless import Namespaces
@@ -31,9 +31,8 @@ GRACE_S = 30.0
 
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
-    kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
     pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).exist
-    return any(kept) or pinned or bool(mounts_below(home.nodes))
+    return has_records(home) or pinned or bool(mounts_below(home.nodes))
 
 
 def end(home: Home) -> None:

@@ -22,15 +22,17 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from holdfast.wire.client import Dial
 from holdfast.world import linux, user_namespace
 
 from .home import Home
 from .launch import agents_lock
 from .locks import ProcessLock, holder
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from holdfast.wire.client import Dial
 
 Result = TypeVar("Result")
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.disks import capability as sizing
 from holdfast.nfs import FILE_SYSTEM
 from holdfast.world import linux, user_namespace
 
@@ -132,6 +131,8 @@ def _network(within: Within) -> list[Capability]:
 
 def _volumes(directory: Path | None) -> list[Capability]:
     """No capability of the first name: volumes are plain directories; of the second: they grow with their next pod."""
+    from holdfast.disks import capability as sizing  # not for who only has to choose a driver
+
     found = sizing.find_out(directory or Path(tempfile.gettempdir()))
     size = "volumes with a size of their own: without, they are as large as the disk"
     grow = "such volumes grow under running pods: without, when no pod has them mounted"
