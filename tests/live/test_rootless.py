@@ -20,7 +20,7 @@ from ordinary_user import COUNT, User, UsersCluster
 
 from conftest import PATIENCE_S, SEARCH, Cluster, purge
 
-NODE_PORT, HOST_PORT = 30817, 18764
+NODE_PORT, UDP_PORT, HOST_PORT = 30817, 30818, 18764
 
 
 def cannot(user, attempt):
@@ -258,6 +258,39 @@ def test_r73_a_host_port_is_open_on_this_machine(rootless):
     assert "NAME=" in rootless.until("the host port answers", lambda: quietly(fetch, url))
     rootless.kubectl("delete", "pod", "hostport", "--now")
     rootless.until("the host port is closed", lambda: quietly(fetch, url) is None)
+
+
+ECHO = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("0.0.0.0", 7000))
+    while True:
+        data, client = server.recvfrom(100)
+        server.sendto(data.upper(), client)
+"""
+
+
+def test_r73_a_node_port_may_be_for_datagrams(rootless):
+    port = {"port": 7000, "protocol": "UDP", "nodePort": UDP_PORT}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "echo"},
+        "spec": {"type": "NodePort", "selector": {"app": "echo"}, "ports": [port]},
+    }
+    server = pod("echo", {"command": ["python3", "-c", ECHO]})
+    server["metadata"]["labels"] = {"app": "echo"}
+    for manifest in (service, server):
+        rootless.kubectl("apply", "-f", "-", manifest=manifest)
+
+    def ask():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            client.sendto(b"hello", ("127.0.0.1", UDP_PORT))
+            return client.recv(100)
+
+    assert rootless.until("the pod answers", lambda: quietly(ask)) == b"HELLO"
+    rootless.kubectl("delete", "service/echo", "pod/echo", "--now")
 
 
 def test_etc_of_the_image_host_can_be_changed(rootless):

@@ -1,7 +1,7 @@
 """Ports of services on this machine's own addresses, where the services themselves are in another network (R73).
 
-With root, the kernel's rules do this. Without, somebody has to listen out here and carry every connection inside; the
-rules in there take it on to a pod, which sees the node as its client. TCP only.
+With root, the kernel's rules do this. Without, somebody has to listen out here and carry everything inside; the rules
+in there take it on to a pod, which sees the node as its client.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .outside import Outside
 
@@ -19,26 +19,31 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 64 << 10
 CONNECT_WITHIN_S = 10.0
+IDLE_S = 60.0
+"""A UDP client that is silent for so long, and to whom nobody speaks, is forgotten."""
+MOST_CLIENTS = 1000
+"""Of one UDP port at a time; what others send is lost, as UDP may be."""
 
 Port = tuple[str, int]
 """("tcp", 30080)"""
+Address = tuple[str, int]
 
 
 class NodePorts:
-    """Carries connections to `inside`, the node's address in the pods' network."""
+    """Carries connections and datagrams to `inside`, the node's address in the pods' network."""
 
     def __init__(self, outside: Outside, inside: str) -> None:
         self._outside = outside
         self._inside = inside
-        self._open: dict[int, asyncio.Server] = {}
-        self._refused: set[int] = set()
-        self._wanted: frozenset[int] = frozenset()
+        self._open: dict[Port, asyncio.Server | asyncio.DatagramTransport] = {}
+        self._refused: set[Port] = set()
+        self._wanted: frozenset[Port] = frozenset()
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def want(self, ports: Iterable[Port]) -> None:
-        """From now on these, and no others; what is carried already goes on."""
-        wanted = frozenset(number for protocol, number in ports if protocol == "tcp")
+        """From now on these, and no others; connections that are carried already go on."""
+        wanted = frozenset(port for port in ports if port[0] in ("tcp", "udp"))
         if wanted != self._wanted:
             self._wanted = wanted
             task = asyncio.ensure_future(self._change())
@@ -47,21 +52,29 @@ class NodePorts:
 
     async def _change(self) -> None:
         async with self._changing:
-            for number in self._open.keys() - self._wanted:
-                self._open.pop(number).close()
+            for port in self._open.keys() - self._wanted:
+                self._open.pop(port).close()
             self._refused &= self._wanted
-            for number in sorted(self._wanted - self._open.keys()):
-                await self._listen(number)
+            for port in sorted(self._wanted - self._open.keys()):
+                try:
+                    await (self._listen(port) if port[0] == "tcp" else self._hear(port))
+                except OSError as error:
+                    self._refuse(port, error)
 
-    async def _listen(self, number: int) -> None:
-        try:
-            made = await self._outside(functools.partial(socket.create_server, ("", number), backlog=1024))
-        except OSError as error:
-            if number not in self._refused:
-                self._refused.add(number)
-                log.warning("a node port cannot be had on this machine port=%s error=%r", number, str(error))
-            return
-        self._open[number] = await asyncio.start_server(functools.partial(self._carry, number), sock=made)
+    def _refuse(self, port: Port, error: OSError) -> None:
+        if port not in self._refused:
+            self._refused.add(port)
+            log.warning("a node port cannot be had on this machine port=%s/%s error=%r", port[1], port[0], str(error))
+
+    async def _listen(self, port: Port) -> None:
+        made = await self._outside(functools.partial(_bound, port))
+        self._open[port] = await asyncio.start_server(functools.partial(self._carry, port[1]), sock=made)
+
+    async def _hear(self, port: Port) -> None:
+        made = await self._outside(functools.partial(_bound, port))
+        loop = asyncio.get_running_loop()
+        clients = functools.partial(_Clients, (self._inside, port[1]))
+        self._open[port], _ = await loop.create_datagram_endpoint(clients, sock=made)
 
     async def _carry(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -79,6 +92,98 @@ class NodePorts:
     async def close(self) -> None:
         self.want(())
         await asyncio.gather(*self._tasks)
+
+
+def _bound(port: Port) -> socket.socket:
+    """A socket on every IPv4 address of the machine. Raises OSError."""
+    protocol, number = port
+    if protocol == "tcp":
+        return socket.create_server(("", number), backlog=1024)
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        made.bind(("", number))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class _Clients(asyncio.DatagramProtocol):
+    """One UDP port out here: each client has a socket of its own inside, by which answers find back."""
+
+    def __init__(self, inside: Address) -> None:
+        self._inside = inside
+        self._flows: dict[Address, _Flow] = {}
+        self._transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        flow = self._flows.get(addr)
+        if flow is None:
+            if len(self._flows) >= MOST_CLIENTS:
+                return
+            answer = functools.partial(self._answer, addr)
+            flow = self._flows[addr] = _Flow(answer, lambda: self._flows.pop(addr, None))
+            flow.start(self._inside)
+        flow.send(data)
+
+    def _answer(self, addr: Address, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(data, addr)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for flow in list(self._flows.values()):
+            flow.end()
+
+
+class _Flow(asyncio.DatagramProtocol):
+    """What one client says, and what it is answered."""
+
+    def __init__(self, answer: Callable[[bytes], None], ended: Callable[[], object]) -> None:
+        self._answer = answer
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._waiting: list[bytes] = []
+        self._opening: asyncio.Task[object] | None = None
+        self._idle = self._loop.call_later(IDLE_S, self.end)
+
+    def start(self, inside: Address) -> None:
+        self._opening = self._loop.create_task(
+            self._loop.create_datagram_endpoint(lambda: self, remote_addr=inside), name="udp flow"
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        for data in self._waiting:
+            self.send(data)
+        self._waiting.clear()
+
+    def send(self, data: bytes) -> None:
+        self._stay()
+        if self._transport is None:
+            self._waiting.append(data)
+        else:
+            self._transport.sendto(data)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self._stay()
+        self._answer(data)
+
+    def _stay(self) -> None:
+        self._idle.cancel()
+        self._idle = self._loop.call_later(IDLE_S, self.end)
+
+    def end(self) -> None:
+        self._idle.cancel()
+        self._ended()
+        if self._transport is not None:
+            self._transport.close()
+        elif self._opening is not None:
+            self._opening.cancel()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
