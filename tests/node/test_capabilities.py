@@ -7,6 +7,7 @@ import pytest
 
 from holdfast.node import capabilities
 from holdfast.node.capabilities import Capabilities, Capability
+from holdfast.world import user_namespace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -50,7 +51,7 @@ def test_without_fuse_nor_a_helper_it_is_told_how_to_get_nfs(monkeypatch: pytest
 
     monkeypatch.setattr(capabilities, "SEARCH_PATH", "/nonexistent")
     monkeypatch.setattr(capabilities, "_mount_fuse", refused)
-    found = capabilities._nfs()
+    found = capabilities._nfs(lambda attempt: attempt)
     assert (found.ok, found.detail) == (False, "No such file or directory")
     assert "apt install nfs-common" in found.cure
 
@@ -85,3 +86,36 @@ def test_without_any_right_the_reasons_are_named(monkeypatch: pytest.MonkeyPatch
     missing = {item.name: item.cure for item in found.missing_for_containers}
     assert missing["crun"] == "apt install crun"
     assert missing["conmon"] == "apt install conmon"
+
+
+def test_where_the_machine_refuses_and_a_user_namespace_does_not_containers_run_inside_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unshare_all() -> None:
+        if not user_namespace.is_inside():
+            raise PermissionError(1, "Operation not permitted")
+
+    def veth() -> None:
+        if not user_namespace.is_inside():
+            raise PermissionError(1, "Operation not permitted")
+
+    if capabilities.attempt(user_namespace.enter):
+        pytest.skip("no user namespaces here")
+    monkeypatch.setattr(capabilities, "_unshare_all", unshare_all)
+    monkeypatch.setattr(capabilities, "_make_veth", veth)
+    found = capabilities.probe_containers()
+    assert found.is_rootless
+    assert found["namespaces"].ok
+    assert found["veth"].ok
+
+
+def test_where_both_are_refused_it_is_the_machine_that_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(capabilities, "_unshare_all", refused)
+    found = capabilities.probe_containers()
+    assert not found.is_rootless
+    assert found.runtime == "process"
+    assert found["namespaces"].detail == "Operation not permitted"
+    assert "user.max_user_namespaces" in found["namespaces"].cure

@@ -270,6 +270,21 @@ def test_x4_1_a_silent_registry_is_not_asked_again_for_a_minute(world, on_jumpin
     on_jumping_time(scenario())
 
 
+def test_the_image_host_is_of_no_registry_that_could_be_silent(world, on_jumping_time):
+    registry = Registry(UNREACHABLE, here=ImageRecord("sha256:1", (), (), 1, is_local=True))
+    host = pod(containers=[{"name": "app", "image": "host", "imagePullPolicy": "Always"}])
+
+    async def scenario() -> None:
+        pulls, events = ImagePulls(registry, world, having()), Events()
+        await pulls.ensure(ALWAYS, ALWAYS.app_containers[0], Events().tell)
+        registry.act = at_once
+        await pulls.ensure(host, host.app_containers[0], events.tell)
+        assert [reason for _, _, reason, _ in events] == ["Pulling", "Pulled"]
+        assert events[-1][3].startswith('Successfully pulled image "host"')
+
+    on_jumping_time(scenario())
+
+
 @pytest.mark.parametrize(
     "registry",
     [

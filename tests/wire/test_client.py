@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from holdfast.wire.client import ConnectionFailed, HttpClient
+from holdfast.wire.client import ConnectionFailed, HttpClient, NotConnected
 from holdfast.wire.http import Body, Request, Response, Streaming, Upgrade
 
 
@@ -57,6 +58,29 @@ async def test_a_request_gets_status_headers_and_body(start):
     async with client_of(await start(echo), headers=(("User-Agent", "t"),)) as client:
         response = await client.request("POST", "/p?q=1", body=b"hi", timeout=5)
     assert (response.status, response.body, response.headers["x-a"]) == (200, b"POST /p?q=1 hi", "b")
+
+
+async def test_connections_may_be_made_by_somebody_else(start):
+    server, asked = await start(echo), []
+
+    async def dial(host: str, port: int) -> socket.socket:
+        asked.append((host, port))
+        made = socket.create_connection(("127.0.0.1", server.port))
+        made.setblocking(False)
+        return made
+
+    client = HttpClient("http://10.9.8.7:6543", dial=dial)
+    answer = await client.request("GET", "/", timeout=5)
+    await client.close()
+    assert (answer.status, asked) == (200, [("10.9.8.7", 6543)])
+
+
+async def test_a_connection_that_nobody_can_make_has_had_no_effect():
+    async def dial(host: str, port: int) -> socket.socket:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    with pytest.raises(NotConnected, match=r"10\.9\.8\.7:80: .*Connection refused"):
+        await HttpClient("http://10.9.8.7", dial=dial).request("GET", "/")
 
 
 async def test_connections_are_kept_and_used_again(start):

@@ -10,6 +10,7 @@ from holdfast.cluster import launch, settings
 from holdfast.cluster.home import Home
 from holdfast.cluster.overview import DOMAIN
 from holdfast.cluster.resolver_hook import Hook, hook
+from holdfast.cluster.rootless import Namespaces
 from holdfast.cluster.serving import dns_addresses
 
 from .output import Failure, home_option, output_option, print_json, table
@@ -36,16 +37,17 @@ def command(
     holdfast dns --hook | sudo sh       names of the cluster, for every program of this machine
     """
     address = _address(home)
+    is_apart = _enter(home)
     if name is not None:
         _look_up(address, name, kind, namespace, output)
         return
-    found = hook(address, DOMAIN)
+    found = None if is_apart else hook(address, DOMAIN)
     if wants_hook or unhook:
         _print_hook(found, unhook=unhook)
     elif output == "json":
         print_json({"address": address, "port": 53, "domain": DOMAIN, "resolver": found and found.resolver})
     else:
-        _explain(address, found)
+        _explain(address, found, is_apart=is_apart)
 
 
 def _address(home: Home) -> str:
@@ -54,8 +56,22 @@ def _address(home: Home) -> str:
     known = settings.load(home.settings)
     addresses = dns_addresses(known) if known is not None and "dns" not in known.without else []
     if not addresses:
-        raise Failure("this cluster has no DNS: that takes containers, as root, and no `--without dns`")
+        raise Failure("this cluster has no DNS: that takes containers and no `--without dns`")
     return addresses[0][0]
+
+
+def _enter(home: Home) -> bool:
+    """Moves this process to where the address is, if that is not this machine's own network; whether it is not."""
+    known = settings.load(home.settings)
+    if known is None or not known.is_rootless:
+        return False
+    namespaces = Namespaces(home)
+    try:
+        namespaces.enter()
+        namespaces.enter_network()
+    except OSError as error:
+        raise Failure(f"the cluster's own network cannot be entered: {error}") from error
+    return True
 
 
 def _look_up(address: str, name: str, kind: str, namespace: str, output: str) -> None:
@@ -77,15 +93,19 @@ def _look_up(address: str, name: str, kind: str, namespace: str, output: str) ->
 def _print_hook(found: Hook | None, *, unhook: bool) -> None:
     if found is None:
         raise Failure(
-            "this machine runs no resolver that can send some names elsewhere (systemd-resolved or dnsmasq): "
+            "this machine runs no resolver that can send some names elsewhere (systemd-resolved or dnsmasq), or none "
+            "that reaches the cluster: "
             "use addresses, `holdfast dns NAME`, or `holdfast forward`"
         )
     click.echo(found.removing() if unhook else found.installing(), nl=False)
 
 
-def _explain(address: str, found: Hook | None) -> None:
+def _explain(address: str, found: Hook | None, *, is_apart: bool) -> None:
     click.echo(f"cluster DNS answers at {address} port 53, for names below {DOMAIN}")
     click.echo("  holdfast dns postgres-0.postgres         what a pod in namespace default finds")
+    if is_apart:
+        click.echo("  (without root, other programs of this machine reach neither it nor pods: holdfast forward)")
+        return
     click.echo(f"  dig @{address} postgres-0.postgres.default.svc.{DOMAIN}")
     if found is not None:
         click.echo(f"  holdfast dns --hook | sudo sh            for every program here, by {found.resolver}")

@@ -22,7 +22,8 @@ def command(home: Home, output: str) -> None:
     """
     found = probe(home.path if home.path.exists() else None)
     if output == "json":
-        print_json({"runtime": found.runtime, "checks": [asdict(item) for item in found.items]})
+        checks = [asdict(item) for item in found.items]
+        print_json({"runtime": found.runtime, "rootless": found.is_rootless, "checks": checks})
     else:
         _show(found)
     raise SystemExit(1 if found.missing_for_containers else 0)
@@ -33,7 +34,8 @@ def _show(found: Capabilities) -> None:
         click.echo(_line(item))
     click.echo()
     if not found.missing_for_containers:
-        click.echo("Real containers run here: holdfast up")
+        how = " without root, within the limits above" if found.is_rootless else ""
+        click.echo(f"Real containers run here{how}: holdfast up")
         return
     missing = ", ".join(item.name for item in found.missing_for_containers)
     click.echo(f"Real containers cannot run here: {missing}. `holdfast up` falls back to plain processes.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from holdfast.node.images.puller import Puller
 from holdfast.node.images.references import HOST, InvalidReference, normalise
 from holdfast.node.images.store import ImageInUse, ImageStore
 from holdfast.node.runtime import ImageMissing, ImageRecord, PullProgress
+from holdfast.world import user_namespace
 
 from .output import Failure, home_option, output_option, print_json, step, table
 
@@ -34,6 +36,9 @@ def command() -> None:
     The image `host` is always there: this machine's own programs, read-only below, private on top. How
     registries are reached (mirrors, plain HTTP, CAs, credentials) is in `registries.toml` in the data directory.
     """
+    if os.geteuid() != 0:  # layers have files of several users, whom a user namespace knows
+        with contextlib.suppress(OSError):
+            user_namespace.enter()
 
 
 @command.command("load")

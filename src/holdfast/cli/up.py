@@ -112,9 +112,19 @@ def command(
         raise Failure(str(error)) from error
     _merge(home, started.url, no_merge)
     _mark_default_class(home, default_class)
+    _tell_of_limits(home)
     nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"
     click.echo(f"holdfast is up at {started.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
     click.echo(f"kubeconfig: {home.kubeconfig}" + ("" if no_merge else "   (context holdfast in your own)"))
+
+
+def _tell_of_limits(home: Home) -> None:
+    """What was found at the start, if it is less than one would expect."""
+    found = saved.load(home.settings) or Settings()
+    if found.is_rootless:
+        step("containers run without root: `holdfast doctor` says what that leaves out")
+    elif found.runtime == "auto" and found.nodes and found.driver == "process":
+        step("no containers on this machine, pods are plain processes: `holdfast doctor` says what is missing")
 
 
 def _in_foreground(home: Home, settings: Settings) -> None:

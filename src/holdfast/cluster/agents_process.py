@@ -30,7 +30,7 @@ GO = b"go"
 def description(settings: Settings, url: str) -> dict[str, Any]:
     """What a process of agents must be doing to be taken over as it is."""
     names = settings.node_names()
-    return {"version": __version__, "url": url, "runtime": settings.runtime, "nodes": names, "pods": settings.pod_cidr}
+    return {"version": __version__, "url": url, "runtime": settings.driver, "nodes": names, "pods": settings.pod_cidr}
 
 
 class AgentsProcess:
@@ -62,7 +62,7 @@ class AgentsProcess:
             pid = self._pid or self._found() or self._spawn()
             self.release()
             self._pid = None
-            await _ended(pid)
+            await ended(pid)
             if not self._stopping:
                 log.error("agents ended pid=%s restarting_after_s=%s", pid, RESTART_AFTER_S)
                 await self._clock.sleep(RESTART_AFTER_S)
@@ -98,7 +98,7 @@ class AgentsProcess:
         finally:
             os.close(descriptor)
             os.close(waiting)
-        process.returncode = 0  # reaped by `_ended`, or by init once we are gone
+        process.returncode = 0  # reaped by `ended`, or by init once we are gone
         return process.pid
 
     async def started(self) -> None:
@@ -116,13 +116,13 @@ class AgentsProcess:
             os.kill(facts["pid"], signal.SIGTERM)
             try:
                 async with asyncio.timeout(STOP_WITHIN_S):
-                    await _ended(facts["pid"])
+                    await ended(facts["pid"])
             except TimeoutError:
                 log.error("agents did not stop pid=%s within_s=%s", facts["pid"], STOP_WITHIN_S)
                 os.kill(facts["pid"], signal.SIGKILL)
 
 
-async def _ended(pid: int) -> None:
+async def ended(pid: int) -> None:
     """Returns once the process has ended, a child of ours or not."""
     try:
         descriptor = os.pidfd_open(pid)

@@ -41,7 +41,7 @@ from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
 from holdfast.controllers.volumes.expander import VolumeExpander
 from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer, ShareProvisioner
-from holdfast.network.dns.server import Address, DnsServer, host_resolvers
+from holdfast.network.dns.server import Address, Bind, DnsServer, bind, host_resolvers
 from holdfast.scheduler.controller import Scheduler
 from holdfast.world import World
 
@@ -72,11 +72,12 @@ class ControlPlane:
         ca_certificate: str = "",
         token_for: TokenFor | None = None,
         dns_addresses: Sequence[Address] = (),
+        dns_bind: Bind = bind,
         without: Collection[str] = (),
     ) -> None:
         """`token_for` makes the tokens that secrets ask for; without it they wait.
 
-        `dns_addresses` are where cluster DNS answers; without any, none is run.
+        `dns_addresses` are where cluster DNS answers, by sockets of `dns_bind`; without any, none is run.
         """
         self.informers = Informers(client_for("controller-manager"), world)
         self._world = world
@@ -94,7 +95,7 @@ class ControlPlane:
             self._parts.append((SCHEDULER, lambda: Scheduler(client_for("scheduler"), self.informers, world)))
         if "dns" not in without and dns_addresses:
             upstreams = host_resolvers()
-            serve = partial(DnsServer, self.informers, world, dns_addresses, upstreams=upstreams)
+            serve = partial(DnsServer, self.informers, world, dns_addresses, upstreams=upstreams, bind=dns_bind)
             self._parts.append(("dns", serve))
 
     async def run(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -15,23 +16,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.api import feature_gates
-from holdfast.network.pods.ranges import NoRangeLeft
+from holdfast.network.pods.ranges import Network, NoRangeLeft
+from holdfast.node.capabilities import probe_containers
 from holdfast.world import real_world
 
 from . import address_ranges, certificates, kubeconfig
 from . import settings as saved
 from .agents_process import AgentsProcess
+from .choice import CannotRun, decide
 from .cycles import collect_when_idle
 from .home import Home
-from .launch import NOTIFY, agents_lock, daemon_lock
+from .launch import NOTIFY, agents_lock, daemon_lock, has_records
 from .locks import Held, ProcessLock, holder
 from .loop import run
 from .node_parts import default_families, has_ipv6
+from .rootless import Namespaces, in_pods_network
 from .settings import IPV6, Settings, networks
 
 if TYPE_CHECKING:
@@ -72,12 +76,41 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     progress = Progress()
     try:
-        run(Daemon(home, saved.load(home.settings) or Settings(), progress).run())
+        settings = choose(home, saved.load(home.settings) or Settings())
+        with namespaces(home, settings):
+            run(Daemon(home, settings, progress).run())
     except StartFailed as error:
         progress.tell(error=str(error))
         log.error("not started: %s", error)
         return 1
     return 0
+
+
+def choose(home: Home, settings: Settings) -> Settings:
+    """The settings with what `auto` comes to on this machine. Raises StartFailed."""
+    in_use = holder(agents_lock(home)) is not None or has_records(home)
+    try:
+        return decide(settings, in_use=in_use, probe=functools.partial(probe_containers, home.path))
+    except CannotRun as error:
+        raise StartFailed(str(error)) from error
+
+
+@contextlib.contextmanager
+def namespaces(home: Home, settings: Settings) -> Iterator[None]:
+    """Without root, this process lives in namespaces of the cluster's own, which go when no pods are left in them."""
+    if not settings.is_rootless:
+        yield
+        return
+    own = Namespaces(home)
+    try:
+        own.enter()
+    except OSError as error:
+        raise StartFailed(f"no namespaces of the cluster's own: {error}; see `holdfast doctor`") from error
+    try:
+        yield
+    finally:
+        if holder(daemon_lock(home)) is None and holder(agents_lock(home)) is None:
+            own.remove()
 
 
 class Daemon:
@@ -129,21 +162,33 @@ class Daemon:
 
     def _with_ranges(self, settings: Settings) -> Settings:
         """Raises StartFailed."""
-        families = settings.ip_families or default_families(settings)
-        versions = [4, 6] if IPV6 in families else [4]
-        if len(versions) > 1 and not has_ipv6():
-            self._progress.tell(step="this machine has IPv6 switched off: the cluster has IPv4 only, for now")
-            versions = [4]
+        versions = self._versions(settings)
         in_use = holder(agents_lock(self._home)) is not None
         before = networks(settings.service_cidr)
+        machine = address_ranges.Machine(is_left=self._is_left)
         try:
-            pods, of_pods = address_ranges.choose_pods(settings.pod_networks(), versions, in_use)
-            services, of_services = address_ranges.choose_services(before, versions, pods)
+            pods, of_pods = address_ranges.choose_pods(settings.pod_networks(), versions, in_use, machine)
+            services, of_services = address_ranges.choose_services(before, versions, pods, machine)
         except NoRangeLeft as error:
             raise StartFailed(str(error)) from error
         self._holds = [*of_pods, *of_services]
         kept = [network for network in before if network.version not in versions]
         return settings.changed(pod_cidr=",".join(map(str, pods)), service_cidr=",".join(map(str, [*services, *kept])))
+
+    def _versions(self, settings: Settings) -> list[int]:
+        """Of IP, that the cluster is to have now."""
+        if IPV6 not in (settings.ip_families or default_families(settings)):
+            return [4]
+        if settings.is_rootless:
+            self._progress.tell(step="without root the cluster has IPv4 only")
+        elif not has_ipv6():
+            self._progress.tell(step="this machine has IPv6 switched off: the cluster has IPv4 only, for now")
+        else:
+            return [4, 6]
+        return [4]
+
+    def _is_left(self, network: Network) -> bool:
+        return in_pods_network(self._home, self._settings, functools.partial(address_ranges.is_left, network))
 
     async def _until_stopped(
         self, server: ApiServer, url: str, agents: AgentsProcess, plane: asyncio.Task[None]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.world import Clock
+from holdfast.world import Clock, user_namespace
 
 from . import settings as saved
 from .home import Home
@@ -47,6 +47,11 @@ def daemon_lock(home: Home) -> Path:
 
 def agents_lock(home: Home) -> Path:
     return home.run / "agents.lock"
+
+
+def has_records(home: Home) -> bool:
+    """Whether agents have written down sandboxes or containers and not taken them away again."""
+    return any(found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
 
 
 def running(home: Home) -> Running | None:
@@ -161,10 +166,15 @@ def _end(pid: int, lock: Path, what: str, report: Report, timeout_s: float) -> N
 
 
 def purge(home: Home) -> None:
-    """Removes the data directory of a stopped cluster. Never reaches through a mount. Raises LaunchFailed."""
+    """Removes the data directory of a stopped cluster. Never reaches through a mount. Raises LaunchFailed, OSError.
+
+    Without root, pods have left files of users whom only a user namespace knows: this process enters one.
+    """
     mounts = [mount for mount in _mount_points() if mount.startswith(f"{home.path}/")]
     if mounts:
         raise LaunchFailed(f"still mounted below {home.path}: {', '.join(mounts[:5])}")
+    if (settings := saved.load(home.settings)) is not None and settings.is_rootless:
+        user_namespace.enter()
     shutil.rmtree(home.path, ignore_errors=False)
 
 

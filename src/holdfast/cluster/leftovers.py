@@ -17,9 +17,12 @@ from holdfast.node.volumes.removal import mounts_below
 from holdfast.world import linux
 
 from . import settings as saved
+from . import way_out
 from .home import Home
-from .launch import LaunchFailed, agents_lock
+from .launch import LaunchFailed, agents_lock, has_records
 from .locks import ProcessLock
+from .outside import Outside
+from .rootless import Namespaces
 from .settings import Settings
 
 GRACE_S = 30.0
@@ -28,9 +31,9 @@ GRACE_S = 30.0
 
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
-    kept = (found for pattern in ("*/*/*/record.json", "*/*/*/*/record.json") for found in home.run.glob(pattern))
     mounted = any(map(mounts_below, (home.nodes, *home.run.glob("*/pods"))))
-    return any(kept) or (home.run / "mnt" / "ns").exists() or mounted
+    pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).exist
+    return has_records(home) or pinned or mounted
 
 
 def end(home: Home) -> None:
@@ -47,33 +50,37 @@ def main(arguments: Sequence[str]) -> int:
     home = Home(parser.parse_args(arguments).home)
     logging.basicConfig(level=logging.WARNING)
     settings = saved.load(home.settings) or Settings()
-    from .agents import mount_namespace
+    from .agents import mount_namespace, move
     from .loop import run
 
     lock = ProcessLock(agents_lock(home))
     lock.acquire()
+    if settings.is_rootless:
+        Namespaces(home).enter()
     namespace = mount_namespace(home, settings)
-    run(_end_all(home, settings))
+    run(_end_all(home, settings, move(home, settings)))
     if namespace is not None:
         namespace.remove()
+    way_out.stop(home)
+    Namespaces(home).remove()
     return 0
 
 
-async def _end_all(home: Home, settings: Settings) -> None:
+async def _end_all(home: Home, settings: Settings, outside: Outside) -> None:
     from holdfast.world import real_world
 
     from .service_routing import ServiceRouting
 
-    await asyncio.gather(*(_end_node(home, settings, number) for number in range(settings.nodes)))
+    await asyncio.gather(*(_end_node(home, settings, number, outside) for number in range(settings.nodes)))
     await ServiceRouting(home, settings, "", real_world()).close()
 
 
-async def _end_node(home: Home, settings: Settings, number: int) -> None:
+async def _end_node(home: Home, settings: Settings, number: int, outside: Outside) -> None:
     from holdfast.world import real_world
 
     from .node_parts import node_parts
 
-    parts = node_parts(home, settings, number, real_world())
+    parts = node_parts(home, settings, number, real_world(), outside)
     runtime = parts.runtime
     await runtime.open()
     await asyncio.gather(*(runtime.stop_container(container.id, GRACE_S) for container in runtime.containers()))

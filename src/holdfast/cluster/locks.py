@@ -44,6 +44,11 @@ class ProcessLock:
         os.ftruncate(self._descriptor, len(data))
         self._written = len(data)
 
+    def outlive_exec(self) -> int:
+        """Whatever program this process becomes, or starts with this descriptor, holds it on."""
+        os.set_inheritable(self._descriptor, True)
+        return self._descriptor
+
     def release(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)

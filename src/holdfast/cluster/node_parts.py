@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from holdfast.network.pods.ranges import Network
 from holdfast.node.config import AgentConfig
 from holdfast.node.eviction.thresholds import HARD
 from holdfast.node.runtime import Runtime
 from holdfast.wire.tls import server_context
-from holdfast.world import World
+from holdfast.world import World, user_namespace
 
+from . import way_out
 from .certificates import pair
 from .home import Home
+from .outside import Outside
 from .settings import IPV4, IPV6, Settings
 
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
 ADDRESSES6 = Path("/proc/net/if_inet6")
-SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+if TYPE_CHECKING:
+    from holdfast.node.runtime.oci.processes import Child
+    from holdfast.node.volumes.nfs.served import Begin
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -42,20 +47,12 @@ class NodeParts:
     take_down: Step
 
 
-def choose_runtime(wanted: str) -> str:
-    """`auto` is real containers wherever they can be had."""
-    if wanted != "auto":
-        return wanted
-    programs = all(shutil.which(program, path=SEARCH) for program in ("crun", "conmon"))
-    return "oci" if os.geteuid() == 0 and programs else "process"
-
-
-def node_parts(home: Home, settings: Settings, number: int, world: World) -> NodeParts:
+def node_parts(home: Home, settings: Settings, number: int, world: World, outside: Outside) -> NodeParts:
     """Everything for node `number`, nothing of it started."""
-    kind = choose_runtime(settings.runtime)
-    config = agent_config(home, settings, number, kind)
+    kind = settings.driver
+    config = agent_config(home, settings, number, kind, outside)
     if kind == "oci":
-        return _containers(home, settings, number, world, config)
+        return _containers(home, settings, number, world, config, outside)
     if kind == "process":
         return NodeParts(_processes(home, number, world), config, _nothing, lambda: _unmount_volumes(home, number))
     from holdfast.node.runtime.simulated import SimulatedRuntime
@@ -65,7 +62,7 @@ def node_parts(home: Home, settings: Settings, number: int, world: World) -> Nod
     return NodeParts(SimulatedRuntime(world, network=network), config, _nothing, _nothing)
 
 
-def agent_config(home: Home, settings: Settings, number: int, kind: str) -> AgentConfig:
+def agent_config(home: Home, settings: Settings, number: int, kind: str, outside: Outside) -> AgentConfig:
     name = settings.node_names()[number]
     files = pair(home, f"node-{name}")
     tls = server_context(
@@ -76,17 +73,47 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str) -> Agen
         node_name=name,
         state_dir=None if kind == "simulated" else home.node(number),
         run_dir=None if kind == "simulated" else home.run / str(number),
-        node_ips=host_addresses(settings) if settings.ip_families else (host_address(),),
+        node_ips=node_addresses(settings, number)[: None if settings.ip_families else 1],
         pod_cidrs=tuple(str(slice.node) for slice in settings.slices(number)) if kind == "oci" else (),
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
         is_control_plane=number == 0,
         server_host=HOST,
+        server_listen=outside.listen,
         server_tls=tls,
         image_dir=home.images,
         volumes_dir=home.volumes,
         eviction_hard={**thresholds(home.path), **settings.eviction_hard},
+        nfs_begin=nfs_begin(settings, outside) if settings.is_rootless else None,
+        limits=limits_without_root() if settings.is_rootless else (),
     )
+
+
+def nfs_begin(settings: Settings, outside: Outside) -> Begin:
+    """Servers among pods and services are reached from the pods' network, all others from this machine's own."""
+    within = (*settings.pod_networks(), *settings.service_networks())
+
+    async def begin(server: str, start: Callable[[], Child]) -> Child:
+        return start() if any(_is_in(server, network) for network in within) else await outside(start)
+
+    return begin
+
+
+def _is_in(server: str, network: Network) -> bool:
+    try:
+        return ip_address(server) in network
+    except ValueError:
+        return False  # a name that this machine resolves
+
+
+def limits_without_root() -> list[str]:
+    """What pods do without where the agents are not root outside of their user namespace."""
+    found = ["limits of CPU and memory do not hold", "volumes are as large as their disk"]
+    if user_namespace.ids() == 1:
+        found.append("images and volumes know one user only")
+    if why_not := way_out.obstacle():
+        found.append(f"pods reach nothing beyond the cluster ({why_not})")
+    return found
 
 
 def thresholds(disk: Path) -> dict[str, str]:
@@ -108,7 +135,9 @@ def thresholds(disk: Path) -> dict[str, str]:
     return {**HARD, **capped}
 
 
-def _containers(home: Home, settings: Settings, number: int, world: World, config: AgentConfig) -> NodeParts:
+def _containers(
+    home: Home, settings: Settings, number: int, world: World, config: AgentConfig, outside: Outside
+) -> NodeParts:
     from holdfast.network.pods.network import PodNetwork
     from holdfast.node.images.puller import Puller
     from holdfast.node.images.store import ImageStore
@@ -120,7 +149,7 @@ def _containers(home: Home, settings: Settings, number: int, world: World, confi
     runtime = OciRuntime(
         run_dir,
         store,
-        Puller(store, home.images, home.registries),
+        Puller(store, home.images, home.registries, outside),
         network,
         world,
         group=control_group(home, number),
@@ -162,6 +191,13 @@ def control_group(home: Home, number: int) -> str:
     import hashlib
 
     return f"holdfast-{hashlib.sha256(str(home.path).encode()).hexdigest()[:8]}-{number}"
+
+
+def node_addresses(settings: Settings, number: int) -> tuple[str, ...]:
+    """Under what pods and this machine know the node. Without root, nobody else can reach it."""
+    if settings.is_rootless:
+        return tuple(str(slice.gateway) for slice in settings.slices(number))
+    return host_addresses(settings)
 
 
 def host_address() -> str:
@@ -212,8 +248,8 @@ def default_families(settings: Settings) -> tuple[str, ...]:
 
 
 def has_pods(settings: Settings) -> bool:
-    """Whether there will be pods with addresses of their own; only root may have them, and listen for them."""
-    return settings.nodes > 0 and choose_runtime(settings.runtime) == "oci" and os.geteuid() == 0
+    """Whether there will be pods with addresses of their own."""
+    return settings.nodes > 0 and settings.driver == "oci"
 
 
 async def _nothing() -> None:

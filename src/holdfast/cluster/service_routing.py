@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,12 @@ from . import address_ranges
 from .address_ranges import OF_AGENTS, SERVICES, hold_name
 from .connect import as_node
 from .home import Home
-from .node_parts import choose_runtime, host_addresses
+from .node_parts import node_addresses
 from .settings import Settings
 
 if TYPE_CHECKING:
     from holdfast.network.services.nftables import Nftables
+    from holdfast.network.services.router import Opened
     from holdfast.network.services.rules import Machine
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,16 @@ class ServiceRouting:
     What is imported inside is imported only where it is used: on machines with containers.
     """
 
-    def __init__(self, home: Home, settings: Settings, url: str, world: World) -> None:
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        url: str,
+        world: World,
+        opened: Opened | None = None,
+    ) -> None:
+        """`opened` is told of node ports, as `ServiceRouter` tells them."""
+        self._opened = opened
         self._home = home
         self._settings = settings
         self._url = url
@@ -64,11 +73,8 @@ class ServiceRouting:
 
     def _obstacle(self) -> str:
         """Why services cannot be routed here; empty if they can."""
-        kind = choose_runtime(self._settings.runtime)
-        if kind != "oci":
-            return f"pods of the runtime {kind!r} have no network of their own"
-        if os.geteuid() != 0:
-            return "nftables needs root"
+        if self._settings.driver != "oci":
+            return f"pods of the runtime {self._settings.driver!r} have no network of their own"
         from holdfast.network.services.nftables import open_nftables
 
         self._nftables = self._nftables or open_nftables()
@@ -88,15 +94,17 @@ class ServiceRouting:
         recorder = EventRecorder(client, "service-controller", self._world, host=name)
         draws_in_maps = await asyncio.to_thread(self._draws_in_maps)
 
-        def router(here: Machine) -> ServiceRouter:
+        def router(here: Machine, opened: Opened | None) -> ServiceRouter:
             rules = told_by_kernel(lambda: RuleNotices(self._table, (here.family.number,)))
             here = replace(here, draws_in_maps=draws_in_maps)
             nftables, links = self._nftables, told_by_kernel(LinkNotices)
             assert nftables is not None
-            return ServiceRouter(informers, self._world, nftables, self._table, here, rules, links)
+            return ServiceRouter(informers, self._world, nftables, self._table, here, rules, links, opened=opened)
 
-        routers = [router(here) for here in machines(self._settings)]
-        balancers = LoadBalancers(client, informers, self._world, recorder, host_addresses(self._settings))
+        # Of one family: where ports are opened elsewhere too, there is no other.
+        told = [self._opened, None]
+        routers = [router(here, opened) for here, opened in zip(machines(self._settings), told, strict=False)]
+        balancers = LoadBalancers(client, informers, self._world, recorder, node_addresses(self._settings, 0))
         try:
             async with asyncio.TaskGroup() as group:
                 for run in (*(each.run for each in routers), balancers.run, recorder.run, informers.run):

@@ -26,7 +26,9 @@ from holdfast.apiserver.streams.dialing import NodeDialer
 from holdfast.controllers.volumes import copies
 from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
+from holdfast.network.dns.server import bind
 from holdfast.store import Store
+from holdfast.wire.client import Dial
 from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
 from holdfast.world import World
@@ -34,7 +36,8 @@ from holdfast.world import World
 from . import certificates, dns_service, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
-from .node_parts import choose_runtime, has_pods
+from .node_parts import has_pods
+from .rootless import dial_pods, in_pods_network
 from .settings import Settings
 from .shares import Shares
 
@@ -52,7 +55,7 @@ async def api_server(
     await store.open()
     is_new = store.revision == 0
     token = home.admin_token.read_text().strip()
-    for_pods = pods_entrance.listen(settings.gateway(), settings.port) if has_pods(settings) else None
+    for_pods = in_pods_network(home, settings, lambda: _entrances(settings))
     config = Config(
         tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
         service_cidrs=tuple(map(str, settings.service_networks())),
@@ -62,7 +65,7 @@ async def api_server(
     )
     server = ApiServer(store, world, config)
     await server.open()
-    dialer = _dialer(home, server)
+    dialer = _dialer(home, server, dial_pods(home) if settings.is_rootless else None)
     server.streams = PodStreams(dialer, world.clock)
     server.dialer = dialer
     if is_new:
@@ -75,8 +78,8 @@ async def api_server(
     context = _serving_context(home)
     listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
     doors = [await listen(sock=listening)]
-    if for_pods:
-        doors.append(await listen(sock=for_pods, admits=pods_entrance.admits(settings.pod_networks()[0])))
+    for entrance in for_pods:
+        doors.append(await listen(sock=entrance, admits=pods_entrance.admits(settings.pod_networks()[0])))
     try:
         yield server
     finally:
@@ -84,6 +87,16 @@ async def api_server(
         await dialer.close()
         await asyncio.gather(*(door.close() for door in doors))
         await store.close()
+
+
+def _entrances(settings: Settings) -> list[socket.socket]:
+    """Where pods reach the API; and agents, if they are in the pods' network themselves, at its usual address."""
+    if not has_pods(settings):
+        return []
+    found = [pods_entrance.listen(settings.gateway(), settings.port)]
+    if settings.is_rootless:
+        found.append(pods_entrance.listen(HOST, settings.port))
+    return [entrance for entrance in found if entrance is not None]
 
 
 def open_store(settings: Settings, home: Home, world: World) -> Store:
@@ -107,7 +120,7 @@ def _serving_context(home: Home) -> ssl.SSLContext:
     return server_context(str(files.certificate), str(files.key), client_ca=str(home.ca_certificate))
 
 
-def _dialer(home: Home, server: ApiServer) -> NodeDialer:
+def _dialer(home: Home, server: ApiServer, to_pods: Dial | None) -> NodeDialer:
     """How logs, exec and the like reach the nodes: as the API server, by client certificate."""
     files = certificates.pair(home, "apiserver-client")
     context = client_context(str(home.ca_certificate), str(files.certificate), str(files.key))
@@ -117,7 +130,7 @@ def _dialer(home: Home, server: ApiServer) -> NodeDialer:
         stored = nodes.objects.get(nodes.key("", name))
         return None if stored is None else stored.manifest
 
-    return NodeDialer(find, context)
+    return NodeDialer(find, context, to_pods)
 
 
 def control_plane(home: Home, settings: Settings, world: World, server: ApiServer) -> ControlPlane:
@@ -131,6 +144,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
         dns_addresses=dns_addresses(settings),
+        dns_bind=lambda address: in_pods_network(home, settings, lambda: bind(address)),
         without=settings.without,
     )
     for component in (CONTROLLERS, SCHEDULER):
@@ -141,10 +155,14 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
 def _directories(volumes: str, settings: Settings, shares: Shares) -> LocalDirectories:
     """Volumes with a size need nodes that can mount them; of nodes that are not there at all nothing is said."""
     copies.let_all_go_on(volumes)
-    obstacle = "" if settings.nodes == 0 or choose_runtime(settings.runtime) == "simulated" else "real containers"
+    if settings.nodes == 0 or settings.driver == "simulated":
+        obstacle = ""
+    else:
+        obstacle = "root" if settings.is_rootless else "real containers"
     # Hand-made volumes may be deleted below /tmp only (V54).
     roots = [volumes, "/tmp"]
-    return LocalDirectories(roots, may_size=has_pods(settings), obstacle=obstacle, on_share=shares.work)
+    may_size = has_pods(settings) and not settings.is_rootless
+    return LocalDirectories(roots, may_size=may_size, obstacle=obstacle, on_share=shares.work)
 
 
 def dns_addresses(settings: Settings) -> list[tuple[str, int]]:

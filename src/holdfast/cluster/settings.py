@@ -44,6 +44,15 @@ class Settings:
     """Thresholds other than those that the disk's size suggests."""
     pod_cidr: str = ""
     """The same, without what is kept: it says which families the cluster has."""
+    chosen: str = ""
+    """The driver that `auto` came to at the last start."""
+    is_rootless: bool = False
+    """Whether the last start found that containers run inside a user namespace only."""
+
+    @property
+    def driver(self) -> str:
+        """What runs the containers."""
+        return self.chosen or self.runtime
 
     def node_names(self) -> list[str]:
         """The names of this machine's nodes: its host name, with a number where there are several."""

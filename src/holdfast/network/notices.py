@@ -5,6 +5,7 @@ Sockets belong to the network namespace of the thread that makes them. They neve
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import socket
@@ -47,7 +48,9 @@ class _Notices:
             self._socket.bind((0, 0))
             for group in groups:
                 self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-            self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, buffer_bytes)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            with contextlib.suppress(PermissionError):  # beyond the machine's limit
+                self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, buffer_bytes)
         except OSError:
             self._socket.close()
             raise

@@ -135,6 +135,7 @@ class Agent:
                     self._group.create_task(self._image_garbage(state, events, registration).run(), name="images")
                 self._follow_objects(informers, registration)
                 await registration.register()
+                registration.tell_limits()
                 self._group.create_task(registration.run(), name="registration")
                 self._evictions = self._make_evictions(registration)
                 await self._follow_pods(informers)
@@ -186,7 +187,7 @@ class Agent:
             return ImaginedVolumes(self._client, lambda: registration.node, attachments)
         directory = self._config.run_dir or state / "run"
         memory.prepare(directory / "pods")
-        plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address)}
+        plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address, self._config.nfs_begin)}
         if self._config.volumes_dir is not None:
             finish = Growth(self._client, self._config.node_name, events.record, self._world.clock.now)
             plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)
@@ -221,9 +222,9 @@ class Agent:
         from .server import AgentServer
 
         server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics(machine))
-        registration.server_port = await server.listen(
-            self._config.server_host, self._config.server_port, self._config.server_tls
-        )
+        config = self._config
+        made = await asyncio.to_thread(config.server_listen, config.server_host) if config.server_listen else None
+        registration.server_port = await server.listen(config.server_host, config.server_port, config.server_tls, made)
         return server
 
     def _statistics(self, machine: Machine) -> Statistics:

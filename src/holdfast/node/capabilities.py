@@ -1,13 +1,15 @@
 """What this machine can do for containers, found by doing, and what would lift each limit (R70, R172).
 
-Nothing is inferred from versions or settings: every attempt runs in a forked child, which takes whatever
-it made with it. Used by `holdfast doctor` and to choose a driver.
+Nothing is inferred from versions, settings or the user: every attempt runs in a forked child, which takes whatever
+it made with it. Where the machine itself refuses, the attempts are made in a user namespace of the child's own.
+Used by `holdfast doctor` and to choose a driver.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import pwd
 import shutil
 import socket
 import struct
@@ -17,12 +19,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.disks import capability as sizing
 from holdfast.nfs import FILE_SYSTEM
-from holdfast.world import linux
+from holdfast.world import linux, user_namespace
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 _CGROUP2_MAGIC = 0x63677270
+_ALLOW = (
+    "sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
+    "kernel.apparmor_restrict_unprivileged_userns=0 (those that are there)"
+)
+_ENOUGH_IDS = 1000
+"""Images' users are below: Debian's system users are."""
 _DNAT_RULES = b"""table ip probe {
   chain out { type nat hook output priority -100; ip daddr 192.0.2.1 tcp dport 80 dnat to 192.0.2.2:8080; }
 }
@@ -48,6 +55,8 @@ class Capability:
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     items: tuple[Capability, ...]
+    is_rootless: bool = False
+    """Whether containers are to run inside a user namespace, since this process may not do it without."""
 
     def __getitem__(self, name: str) -> Capability:
         return next(item for item in self.items if item.name == name)
@@ -65,36 +74,65 @@ class Capabilities:
 
 def probe(directory: Path | None = None) -> Capabilities:
     """Everything, in about a tenth of a second. `directory` is on the file system that will hold containers."""
-    return Capabilities((*_for_containers(directory), *_network(), *_volumes(directory), *_beyond()))
+    found = probe_containers(directory)
+    within = _within(found.is_rootless)
+    items = (*found.items, *_network(within), *_volumes(directory), *_beyond(within))
+    return Capabilities(items, found.is_rootless)
 
 
 def probe_containers(directory: Path | None = None) -> Capabilities:
     """Only what decides on the driver."""
-    return Capabilities(tuple(_for_containers(directory)))
+    is_rootless = bool(attempt(_unshare_all)) and not attempt(_enter_user_namespace)
+    return Capabilities(tuple(_for_containers(directory, _within(is_rootless))), is_rootless)
 
 
-def _for_containers(directory: Path | None) -> list[Capability]:
-    rights = "run as root (rootless containers are not supported yet)"
+Within = Callable[[Callable[[], None]], Callable[[], None]]
+"""Makes of an attempt the same attempt at the place where containers are to run."""
+
+
+def _within(is_rootless: bool) -> Within:
+    def inside(function: Callable[[], None]) -> Callable[[], None]:
+        def enter_first() -> None:
+            user_namespace.enter()
+            function()
+
+        return enter_first if is_rootless else function
+
+    return inside
+
+
+def _for_containers(directory: Path | None, within: Within) -> list[Capability]:
+    namespaces = within(_unshare_all)
+    overlay = within(lambda: _mount_overlay(directory))
+    separates = "separates pods from this machine"
     return [
         _program("crun", "starts containers", "apt install crun", required=True),
         _program("conmon", "keeps containers' output and exit codes", "apt install conmon", required=True),
-        _attempted("namespaces", _unshare_all, "separates pods from this machine", rights, required=True),
-        _attempted("overlay", lambda: _mount_overlay(directory), "root filesystems from images", rights, required=True),
-        _attempted("veth", _make_veth, "links of pods to this machine", f"{rights}; modprobe veth", required=True),
+        _attempted("namespaces", namespaces, separates, f"run as root, or: {_ALLOW}", required=True),
+        _attempted(
+            "overlay",
+            overlay,
+            "root filesystems from images",
+            "modprobe overlay; --home on a local disk; run as root",
+            required=True,
+        ),
+        _attempted("veth", within(_make_veth), "links of pods to this machine", "modprobe veth", required=True),
         _cgroups(),
     ]
 
 
-def _network() -> list[Capability]:
+def _network(within: Within) -> list[Capability]:
     nft = _program("nft", "ways out of the pod network, services", "apt install nftables")
     rules = _attempted(
-        "nftables", _load_nat_rules, nft.serves, "modprobe nf_tables nf_nat nft_chain_nat; run as root", needs=nft.ok
+        "nftables", within(_load_nat_rules), nft.serves, "modprobe nf_tables nf_nat nft_chain_nat", needs=nft.ok
     )
     return [nft, rules]
 
 
 def _volumes(directory: Path | None) -> list[Capability]:
     """No capability of the first name: volumes are plain directories; of the second: they grow with their next pod."""
+    from holdfast.disks import capability as sizing  # not for who only has to choose a driver
+
     found = sizing.find_out(directory or Path(tempfile.gettempdir()))
     size = "volumes with a size of their own: without, they are as large as the disk"
     grow = "such volumes grow under running pods: without, when no pod has them mounted"
@@ -112,19 +150,14 @@ def _volumes(directory: Path | None) -> list[Capability]:
     ]
 
 
-def _beyond() -> list[Capability]:
+def _beyond(within: Within) -> list[Capability]:
     return [
-        _attempted(
-            "user-namespaces",
-            _enter_user_namespace,
-            "containers without root",
-            "sysctl kernel.unprivileged_userns_clone=1",
-        ),
-        _subordinate_ids(),
-        _program("newuidmap", "several users in containers without root", "apt install uidmap"),
+        _attempted("user-namespaces", _enter_user_namespace, "containers without root", _ALLOW),
+        _attempted("subuid", _hand_out_ids, "several users in containers without root", _subordinate_cure()),
         _device("/dev/fuse", "NFS volumes without a kernel client"),
-        _nfs(),
+        _nfs(within),
         _device("/dev/net/tun", "ways out of the pod network without root"),
+        _program("slirp4netns", "ways out of the pod network without root", "apt install slirp4netns"),
         _program("zstd", "images with zstd layers", "apt install zstd"),
         _program("proot", "images where nothing else can run", "apt install proot"),
     ]
@@ -137,6 +170,14 @@ def _unshare_all() -> None:
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("tmpfs", "/mnt", "tmpfs")
+    if failure := attempt(_mount_views):  # in a child: the first process of the new namespace
+        raise OSError(errno.EPERM, failure)
+
+
+def _mount_views() -> None:
+    """Refused where somebody has hidden parts of /proc or /sys, as in most containers that are not privileged."""
+    for kind in ("proc", "sysfs"):
+        linux.mount(kind, "/mnt", kind, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
 
 
 def _mount_overlay(directory: Path | None) -> None:
@@ -146,6 +187,8 @@ def _mount_overlay(directory: Path | None) -> None:
         for name in ("lower", "upper", "work", "merged"):
             os.mkdir(os.path.join(place, name))
         options = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
+        if user_namespace.is_inside():
+            options += ",userxattr"
         linux.mount("overlay", f"{place}/merged", "overlay", 0, options)
         linux.unmount(f"{place}/merged")
 
@@ -180,12 +223,14 @@ def _load_nat_rules() -> None:
 
 
 def _enter_user_namespace() -> None:
-    uid, gid = os.geteuid(), os.getegid()
-    linux.unshare(linux.CLONE_NEWUSER)
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET)
+    user_namespace.enter()
+    _unshare_all()
+
+
+def _hand_out_ids() -> None:
+    user_namespace.enter()
+    if user_namespace.ids() < _ENOUGH_IDS:
+        raise OSError(errno.EPERM, "only the user's own id is known inside")
 
 
 # Turning attempts into findings
@@ -238,14 +283,14 @@ def _device(path: str, serves: str) -> Capability:
     return Capability(path, True, serves)
 
 
-def _nfs() -> Capability:
+def _nfs(within: Within) -> Capability:
     """By the kernel, with its helper program; else through a FUSE mount, tried without any server (R138)."""
     serves = "NFS volumes"
     known = Path("/proc/filesystems").read_text().split() if Path("/proc/filesystems").exists() else []
     helper = shutil.which("mount.nfs", path=SEARCH_PATH)
     if helper and "nfs4" in known:
         return Capability("nfs", True, f"{serves}, mounted by the kernel", helper)
-    failure = attempt(_mount_fuse)
+    failure = attempt(within(_mount_fuse))
     if not failure:
         return Capability("nfs", True, f"{serves} of servers that speak 4.1, in user space", FILE_SYSTEM)
     cure = "run as root with /dev/fuse, or: modprobe nfs; apt install nfs-common"
@@ -263,23 +308,14 @@ def _mount_fuse() -> None:
         os.close(descriptor)
 
 
-def _subordinate_ids() -> Capability:
-    name, serves = "subuid", "several users in containers without root"
+def _subordinate_cure() -> str:
     uid = os.getuid()
-    if uid == 0:
-        return Capability(name, True, serves, "root needs none")
-    users = {str(uid), os.environ.get("USER", "")} - {""}
-    if all(_has_range(Path(path), users) for path in ("/etc/subuid", "/etc/subgid")):
-        return Capability(name, True, serves)
-    cure = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {os.environ.get('USER', uid)}"
-    return Capability(name, False, serves, "no range in /etc/subuid and /etc/subgid", cure)
-
-
-def _has_range(path: Path, users: set[str]) -> bool:
     try:
-        return any(line.split(":")[0] in users for line in path.read_text().splitlines())
-    except OSError:
-        return False
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    line = f"{name}:100000:65536"
+    return f"apt install uidmap; echo {line} >> /etc/subuid; echo {line} >> /etc/subgid"
 
 
 def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
@@ -293,6 +329,6 @@ def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
             place.mkdir()
             place.rmdir()
     except OSError as error:
-        cure = "run as root, or delegate a cgroup; without one containers run, limits do not hold"
+        cure = "run as root with a writable /sys/fs/cgroup; without, containers run, limits do not hold"
         return Capability(name, False, serves, os.strerror(error.errno or 0), cure)
     return Capability(name, True, serves, "v2" if version_2 else "v1")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from .eviction.thresholds import HARD
+
+if TYPE_CHECKING:
+    from .volumes.nfs.served import Begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class AgentConfig:
     """Where the agent's own endpoint listens (logs, exec); empty: it has none."""
     server_port: int = 0
     """0 picks one; the Node says which."""
+    server_listen: Callable[[str], socket.socket] | None = None
+    """Makes a socket that listens on that host, where not just any socket will do."""
     server_tls: SSLContext | None = None
     """Requires the API server's client certificate."""
     image_dir: Path | None = None
@@ -47,5 +54,9 @@ class AgentConfig:
     """Where the local provisioner of this machine keeps volumes; None: there are none with a size."""
     eviction_hard: Mapping[str, str] = field(default_factory=lambda: dict(HARD))
     """Below what the node is short of something and ends pods, such as `{"memory.available": "100Mi"}` (N146)."""
+    nfs_begin: Begin | None = None
+    """Starts NFS clients where they reach their servers, if that is not simply here."""
+    limits: Sequence[str] = ()
+    """What this machine does not give the node's pods, in words for an event."""
     resync_s: tuple[float, float] = (60.0, 90.0)
     """A quiet pod is looked at again after a time between these (N80)."""

@@ -14,7 +14,7 @@ from holdfast.api.resource import Manifest
 from holdfast.world import World
 
 from .backoff import Backoff
-from .images.references import InvalidReference, parse
+from .images.references import HOST, InvalidReference, parse
 from .pod import Container, Pod
 from .pull_secrets import BadPullSecret, Keyring
 from .runtime import (
@@ -253,8 +253,9 @@ def in_words(progress: PullProgress) -> str:
 
 
 def _registry(reference: str) -> str:
+    """Empty for what comes from none."""
     try:
-        return parse(reference).registry
+        return "" if reference == HOST else parse(reference).registry
     except InvalidReference:
         return ""
 

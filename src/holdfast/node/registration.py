@@ -82,6 +82,12 @@ class Registration:
                 await self._world.clock.sleep(delay_s)
                 delay_s = min(delay_s * 2, LONGEST_RETRY_S)
 
+    def tell_limits(self) -> None:
+        """Once for each start of the agent."""
+        if self._config.limits:
+            message = f"{'; '.join(self._config.limits)}: `holdfast doctor` says what would lift it"
+            self._events.record(self.node, "Warning", "Rootless", f"Containers run without root: {message}")
+
     async def run(self) -> None:
         """Heartbeats and reports, for ever."""
         metadata = self.node["metadata"]

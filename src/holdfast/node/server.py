@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
@@ -85,9 +86,12 @@ class AgentServer:
         self._sessions: set[asyncio.Task[None]] = set()
         self._server: http.Server
 
-    async def listen(self, host: str, port: int, ssl: SSLContext | None) -> int:
-        """The port. `ssl` should require client certificates of the cluster's authority."""
-        self._server = await http.serve(self.handle, host=host, port=port, ssl=ssl, failed=_failed)
+    async def listen(self, host: str, port: int, ssl: SSLContext | None, made: socket.socket | None = None) -> int:
+        """The port. `ssl` should require client certificates of the cluster's authority.
+
+        `made` is a socket that listens already, to be taken instead of one on `host` and `port`.
+        """
+        self._server = await http.serve(self.handle, host=host, port=port, sock=made, ssl=ssl, failed=_failed)
         return self._server.port
 
     async def close(self) -> None:

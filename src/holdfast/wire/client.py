@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -17,6 +18,8 @@ from .proxies import credentials_header, open_tunnel
 
 Headers = Sequence[tuple[str, str]]
 Start = Callable[[asyncio.Transport, bytes], asyncio.Protocol]
+Dial = Callable[[str, int], Awaitable[socket.socket]]
+"""Gives a connection to host and port, made elsewhere than in this process' own network. Raises OSError."""
 
 IDLE_S = 60.0
 """Kept-alive connections older than this are not used again: the server may be about to close them."""
@@ -74,7 +77,8 @@ class HttpClient:
     """Requests to the server at `url` (only scheme, host and port count), on up to as many connections as are busy.
 
     `server_hostname` is the name that the server's certificate must carry, if it is not the host of `url`;
-    `host` is what the Host header says instead of it. `proxy` is the URL of an HTTP proxy to go through.
+    `host` is what the Host header says instead of it. `proxy` is the URL of an HTTP proxy to go through; `dial` makes
+    the connections, where that is not simply done.
     Every method raises ConnectionFailed, and nothing else of the network's. `timeout` is in seconds and
     runs to the end of the answer, for streams and upgrades to the end of its head.
     """
@@ -90,6 +94,7 @@ class HttpClient:
         headers: Headers = (),
         connect_timeout_s: float = 10.0,
         proxy: str = "",
+        dial: Dial | None = None,
     ) -> None:
         parts = urlsplit(url)
         self._tls = ssl_context
@@ -100,6 +105,7 @@ class HttpClient:
         self._host = parts.hostname or "localhost"
         self._port = parts.port or (443 if self._tls else 80)
         self._unix_socket = unix_socket
+        self._dial = dial
         self._server_hostname = (server_hostname or self._host) if self._tls else None
         self._proxy = urlsplit(proxy) if proxy else None
         authority = host or parts.netloc.rpartition("@")[2] or "localhost"
@@ -231,6 +237,11 @@ class HttpClient:
                 if self._unix_socket:
                     _, connection = await loop.create_unix_connection(
                         protocol, self._unix_socket, ssl=self._tls, server_hostname=hostname
+                    )
+                elif self._dial is not None:
+                    connected = await self._dial(self._host, self._port)
+                    _, connection = await loop.create_connection(
+                        protocol, sock=connected, ssl=self._tls, server_hostname=hostname
                     )
                 elif self._proxy is None:
                     _, connection = await loop.create_connection(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from click.testing import CliRunner
 
 from holdfast.cli.demo import command
 from holdfast.cli.output import Failure
 from holdfast.cluster.lessons import player, shelf
+from holdfast.node.capabilities import Capabilities, Capability
+
+NO_CRUN = Capability("crun", False, "starts containers", "not installed", "apt install crun", required=True)
 
 
 def run(*arguments):
@@ -32,15 +33,15 @@ def test_an_unknown_lesson_is_answered_with_those_there_are():
 
 def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setattr(player.shutil, "which", lambda program, path=None: f"/bin/{program}")
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(player, "probe_containers", lambda: Capabilities(()))
     done = run("postgres", "--images", str(tmp_path))
     assert isinstance(done.exception, Failure)
     assert f"no postgres.tar in {tmp_path}: `make images`" in str(done.exception)
 
 
 @pytest.mark.parametrize("name", ["web", "postgres"])
-def test_an_ordinary_user_is_told_what_lessons_need(monkeypatch, name):
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert str(run(name).exception).startswith(
-        "lessons run real containers, for which root, crun and conmon are needed"
+def test_where_no_containers_run_one_is_told_who_says_what_lessons_need(monkeypatch, name):
+    monkeypatch.setattr(player, "probe_containers", lambda: Capabilities((NO_CRUN,)))
+    assert str(run(name).exception) == (
+        "lessons run real containers, and here are none: `holdfast doctor` says what they need"
     )

@@ -11,12 +11,11 @@ from holdfast.cluster.launch import LaunchFailed
 from holdfast.cluster.lessons import player
 from holdfast.cluster.lessons.page import parse
 from holdfast.cluster.lessons.shelf import Lesson
-from holdfast.cluster.node_parts import choose_runtime
 from holdfast.node import capabilities
-from holdfast.node.capabilities import Capabilities, Capability
+from holdfast.node.capabilities import Capabilities, Capability, probe_containers
 from holdfast.world import SystemClock
 
-pytestmark = pytest.mark.skipif(choose_runtime("auto") != "oci", reason="lessons need root, crun and conmon")
+pytestmark = pytest.mark.skipif(probe_containers().runtime != "oci", reason="lessons need root, crun and conmon")
 
 
 class Listener:

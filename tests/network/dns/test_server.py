@@ -288,7 +288,7 @@ async def test_dig_understands_it():
 
 async def test_an_address_that_another_program_has_is_tried_again(monkeypatch):
     monkeypatch.setattr(module, "REBIND_AFTER_S", 0.02)
-    taken, tcp = module._bind(("127.0.0.1", 0))
+    taken, tcp = module.bind(("127.0.0.1", 0))
     address = taken.getsockname()
     world = real_world()
     informers = Informers(Objects(), world)
@@ -305,7 +305,7 @@ async def test_an_address_that_another_program_has_is_tried_again(monkeypatch):
 
 
 def test_an_address_may_come_into_being_later():
-    udp, tcp = module._bind(("192.0.2.53", 0))
+    udp, tcp = module.bind(("192.0.2.53", 0))
     udp.close()
     tcp.close()
 

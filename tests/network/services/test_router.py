@@ -71,7 +71,7 @@ class Nft:
 
 
 @asynccontextmanager
-async def routing(monkeypatch, api, notices=None, link_notices=None):
+async def routing(monkeypatch, api, notices=None, link_notices=None, opened=None):
     monkeypatch.setattr(machine, "has_default_route", lambda version: True)
     monkeypatch.setattr(router, "COLLECT_S", 0.01)
     monkeypatch.setattr(router, "FIRST_RETRY_S", 0.01)
@@ -79,7 +79,7 @@ async def routing(monkeypatch, api, notices=None, link_notices=None):
     if notices is not None:
         notices.nft = nft
     informers = Informers(api, world)
-    made = ServiceRouter(informers, world, nft, "t", HERE, notices, link_notices)
+    made = ServiceRouter(informers, world, nft, "t", HERE, notices, link_notices, opened)
     tasks = [asyncio.create_task(part.run()) for part in (made, informers)]
     try:
         yield nft
@@ -253,6 +253,21 @@ async def test_a_pod_s_host_port_comes_with_its_address_and_goes_with_the_pod(mo
         await until(routed)
         api.put(pod_with_port(8080), gone=True)
         await until(lambda: not routed())
+
+
+async def test_r73_ports_of_every_address_are_told_as_they_come_and_go(monkeypatch):
+    api, told = Api(), []
+    api.put(service())
+    async with routing(monkeypatch, api, opened=lambda ports: told.append(set(ports))):
+        await until(lambda: told == [set()])
+        port = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080, "nodePort": 30080}
+        api.put(service(type="NodePort", ports=[port]))
+        api.put(pod_with_port(8080))
+        await until(lambda: told[-1] == {("tcp", 30080), ("tcp", 8080)})
+        api.put(pod_with_port(8080), gone=True)
+        await until(lambda: told[-1] == {("tcp", 30080)})
+        api.put(service(type="NodePort", ports=[port]), gone=True)
+        await until(lambda: told[-1] == set())
 
 
 class Notices:

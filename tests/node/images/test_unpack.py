@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from layers import directory, file, link, tar
 
+from holdfast.node.capabilities import attempt
 from holdfast.node.images.unpack import BadLayer, unpack
+from holdfast.world import user_namespace
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="device nodes and trusted attributes need root")
 
@@ -139,3 +141,28 @@ def test_a_broken_archive_is_refused(target: Path, data: bytes) -> None:
 def test_an_unknown_kind_of_entry_is_refused(target: Path) -> None:
     with pytest.raises(BadLayer, match="unknown type"):
         put(target, ("x", "", {"type": b"Z"}))
+
+
+def test_r117_inside_a_user_namespace_the_marks_are_those_that_users_may_make_and_strangers_own_nothing(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_namespace, "everyone", lambda text: [(0, os.geteuid(), 1)])  # whom root hands on
+
+    def unpack_inside() -> None:
+        user_namespace.enter()
+        put(
+            target,
+            directory("var"),
+            file("var/.wh..wh..opq"),
+            file(".wh.gone"),
+            file("strangers", uid=999, gid=998),
+        )
+
+    if attempt(user_namespace.enter):
+        pytest.skip("no user namespaces here")
+    assert attempt(unpack_inside) == ""
+    assert os.getxattr(target / "var", "user.overlay.opaque") == b"y"
+    gone = (target / "gone").stat()
+    assert stat.S_ISCHR(gone.st_mode)
+    assert gone.st_rdev == 0
+    assert (target / "strangers").stat().st_uid == os.geteuid()

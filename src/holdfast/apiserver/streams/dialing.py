@@ -7,7 +7,7 @@ from ssl import SSLContext
 
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest
-from holdfast.wire.client import HttpClient
+from holdfast.wire.client import Dial, HttpClient
 
 from .targets import agent_address
 
@@ -21,7 +21,9 @@ class NodeDialer:
     certificate has to carry its node's name. Without one, agents are spoken to in plain HTTP.
     """
 
-    def __init__(self, find_node: FindNode, ssl_context: SSLContext | None) -> None:
+    def __init__(self, find_node: FindNode, ssl_context: SSLContext | None, to_pods: Dial | None = None) -> None:
+        """`to_pods` connects to pods, where they are not reached from this process' own network."""
+        self.to_pods = to_pods
         self._find_node = find_node
         self._tls = ssl_context
         self._clients: dict[str, tuple[str, HttpClient]] = {}

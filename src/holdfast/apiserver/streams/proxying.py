@@ -76,7 +76,7 @@ class ApiProxy:
         port = _port(location.port)
         url = f"{location.scheme}://{_bracketed(location.host)}{f':{port}' if port else ''}"
         host = request.headers.get("host", "")
-        client = HttpClient(url, context, host=host, connect_timeout_s=CONNECT_WITHIN_S)
+        client = HttpClient(url, context, host=host, connect_timeout_s=CONNECT_WITHIN_S, dial=self._dialer.to_pods)
         stack.push_async_callback(client.close)
         return client
 

@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from holdfast.cluster.node_parts import choose_runtime
 from holdfast.node import capabilities
 from holdfast.world import Clock
 
@@ -48,14 +47,14 @@ class Audience(Protocol):
 
 def check(page: Page, images: Path) -> None:
     """Raises CannotPlay unless this machine has what the lesson needs."""
-    if choose_runtime("auto") != "oci":
-        raise CannotPlay("lessons run real containers, for which root, crun and conmon are needed: see holdfast doctor")
+    if capabilities.probe_containers().runtime != "oci":
+        raise CannotPlay("lessons run real containers, and here are none: `holdfast doctor` says what they need")
     missing = [program for program in page.programs if shutil.which(program) is None]
     if missing:
         packages = " ".join({"kubectl": "kubernetes-client"}.get(program, program) for program in missing)
         raise CannotPlay(f"not on this machine: {', '.join(missing)}; on Debian: apt-get install {packages}")
-    for capability in map(capabilities.probe().__getitem__, page.capabilities):
-        if not capability.ok:
+    for name in page.capabilities:
+        if not (capability := capabilities.probe()[name]).ok:
             cure = f"; to lift it: {capability.cure}" if capability.cure else ""
             raise CannotPlay(f"not on this machine: {capability.serves} ({capability.detail}){cure}")
     if absent := [name for name in page.images if not (images / f"{name}.tar").is_file()]:

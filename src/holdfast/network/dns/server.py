@@ -30,6 +30,39 @@ TCP_CONNECTIONS = 256
 REBIND_AFTER_S = 5.0
 
 Address = tuple[str, int]
+Bind = Callable[[Address], tuple[socket.socket, socket.socket]]
+"""Gives a UDP and a TCP socket on the address. Raises OSError."""
+
+
+def bind(address: Address) -> tuple[socket.socket, socket.socket]:
+    """Both sockets on one port; the address may come into being later. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    for _ in range(16):
+        tcp = _socket(family, socket.SOCK_STREAM)
+        udp = _socket(family, socket.SOCK_DGRAM)
+        try:
+            tcp.bind(address)
+            udp.bind((address[0], tcp.getsockname()[1]))
+        except OSError as error:
+            tcp.close()
+            udp.close()
+            if address[1] == 0 and error.errno == errno.EADDRINUSE:
+                continue  # the port that TCP was given is another's in UDP
+            raise
+        return udp, tcp
+    raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
+
+
+def _socket(family: int, type: int) -> socket.socket:
+    made = socket.socket(family, type)
+    made.setblocking(False)
+    if family == socket.AF_INET:
+        made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+    else:
+        made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+    if type == socket.SOCK_STREAM:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
 
 
 class DnsServer:
@@ -42,8 +75,12 @@ class DnsServer:
         addresses: Sequence[Address],
         domain: str = "cluster.local",
         upstreams: Sequence[Address] = (),
+        bind: Bind = bind,
     ) -> None:
-        """`upstreams` are asked for names outside of `domain`, in order; without any, such names do not exist."""
+        """`upstreams` are asked for names outside of `domain`, in order; without any, such names do not exist.
+
+        `bind` makes the sockets, in whatever network the addresses are.
+        """
         self.listening: list[Address] = []
         """Where it answers by now; port 0 has become a real one."""
         self.answers = asyncio.Event()
@@ -52,6 +89,7 @@ class DnsServer:
         self._world = world
         self._addresses = addresses
         self._domain = domain
+        self._bind = bind
         self._upstreams = [each for each in upstreams if each not in addresses]
 
     async def run(self) -> None:
@@ -72,7 +110,7 @@ class DnsServer:
         """Both transports on one address, again after a while if something else has it."""
         while True:
             try:
-                udp, tcp = _bind(address)
+                udp, tcp = self._bind(address)
             except OSError as error:
                 log.warning("dns cannot listen address=%s:%s error=%s", *address, error)
                 await self._world.clock.sleep(REBIND_AFTER_S)
@@ -187,37 +225,6 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         pass
     finally:
         writer.close()
-
-
-def _bind(address: Address) -> tuple[socket.socket, socket.socket]:
-    """Both sockets on one port; the address may come into being later. Raises OSError."""
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    for _ in range(16):
-        tcp = _socket(family, socket.SOCK_STREAM)
-        udp = _socket(family, socket.SOCK_DGRAM)
-        try:
-            tcp.bind(address)
-            udp.bind((address[0], tcp.getsockname()[1]))
-        except OSError as error:
-            tcp.close()
-            udp.close()
-            if address[1] == 0 and error.errno == errno.EADDRINUSE:
-                continue  # the port that TCP was given is another's in UDP
-            raise
-        return udp, tcp
-    raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
-
-
-def _socket(family: int, type: int) -> socket.socket:
-    made = socket.socket(family, type)
-    made.setblocking(False)
-    if family == socket.AF_INET:
-        made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-    else:
-        made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
-    if type == socket.SOCK_STREAM:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return made
 
 
 def host_resolvers(path: Path = Path("/etc/resolv.conf")) -> list[Address]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
@@ -25,6 +26,10 @@ from .table import Table, removal
 from .tampering import NoNotices, Notices, Tampering, heard
 
 log = logging.getLogger(__name__)
+
+NodePort = tuple[str, int]
+"""Protocol and number."""
+Opened = Callable[[Iterable[NodePort]], None]
 
 POD = "_pod/"
 """Before the key of a pod, among the keys of services: no namespace is called so."""
@@ -50,8 +55,14 @@ class ServiceRouter:
         here: Machine,
         notices: Notices | None = None,
         link_notices: Notices | None = None,
+        opened: Opened | None = None,
     ) -> None:
-        """`notices` are those of the table, `link_notices` of routes that went; the router closes both."""
+        """`notices` are those of the table, `link_notices` of routes that went; the router closes both.
+
+        `opened` is told of the ports that lead to services on every address of the machine, whenever they may have
+        changed.
+        """
+        self._opened = opened
         self.applied = 0
         """How many transactions the kernel has taken."""
         self._world = world
@@ -155,6 +166,7 @@ class ServiceRouter:
         entrances = await self._take()
         await self._replace()
         await self._forget_flows(entrances)
+        self._tell()
         log.info("services are routed table=%r services=%s", self._at, len(self._routes))
         await self._route()
         self._looked_at_s = self._world.clock.monotonic_s()
@@ -220,6 +232,7 @@ class ServiceRouter:
                 log.warning("change refused, replacing the table=%r error=%r", self._at, str(error))
                 await self._replace()
         await self._forget_flows(entrances)
+        self._tell()
 
     async def _look(self) -> None:
         """For what the kernel does not tell, or has not told."""
@@ -277,6 +290,11 @@ class ServiceRouter:
             raise
         self._tampering.end(is_done=True)
         self.applied += 1
+
+    def _tell(self) -> None:
+        if self._opened is not None:
+            known = (route for routes in self._routes.values() for route in routes)
+            self._opened({(route.protocol, route.node_port) for route in known if route.node_port})
 
     async def _forget_flows(self, entrances: Entrances) -> None:
         """After the rules, so that the next packet of a flow finds the new ones."""

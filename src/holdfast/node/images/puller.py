@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from subprocess import PIPE
+from typing import Protocol
 
 import msgspec
 
 from holdfast.node.runtime import Credentials, ImageMissing, ImageRecord, Progress, RegistryUnreachable
+from holdfast.node.runtime.oci.processes import Child
 
 from .pull_worker import Line, Request
 from .references import HOST, InvalidReference, normalise
 from .store import ImageStore
 
 
+class Outside(Protocol):
+    """Has a function run in the machine's own network."""
+
+    async def __call__(self, function: Callable[[], Child], /) -> Child: ...
+
+
+async def _at_once(function: Callable[[], Child]) -> Child:
+    return function()
+
+
 class Puller:
     """Fetches into `store`, from registries as the file `settings` says."""
 
-    def __init__(self, store: ImageStore, directory: Path, settings: Path) -> None:
+    def __init__(self, store: ImageStore, directory: Path, settings: Path, outside: Outside = _at_once) -> None:
+        """`outside` starts the process where registries are reached."""
+        self._outside = outside
         self._store = store
         self._directory = directory
         self._settings = settings
@@ -44,21 +61,27 @@ class Puller:
 
     async def _outcome(self, name: str, credentials: Sequence[Credentials], progress: Progress | None) -> Line:
         request = Request(str(self._directory), str(self._settings), name, list(credentials))
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "holdfast.node.images.pull_worker", stdin=pipe, stdout=pipe
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
+        command = [sys.executable, "-m", "holdfast.node.images.pull_worker"]
+        worker = await self._outside(lambda: Child(command, stdin=PIPE, stdout=PIPE, stderr=None))
+        given, told = worker.popen.stdin, worker.popen.stdout
+        assert given is not None
+        assert told is not None
+        pipe = None
         try:
-            process.stdin.write(msgspec.json.encode(request) + b"\n")
-            async for text in process.stdout:
+            given.write(msgspec.json.encode(request) + b"\n")
+            given.flush()
+            lines = asyncio.StreamReader()
+            reading = functools.partial(asyncio.StreamReaderProtocol, lines)
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(reading, told)
+            async for text in lines:
                 line = msgspec.json.decode(text, type=Line)
                 if line.progress is None:
                     return line
                 if progress is not None:
                     progress(line.progress)
         finally:
-            process.stdin.close()
-            code = await process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                given.close()
+            (pipe or told).close()
+            code = await worker.wait()
         return Line(failure=f'the process that pulled image "{name}" ended with exit code {code}')

@@ -12,12 +12,15 @@ import stat
 import tarfile
 from pathlib import Path
 
+from holdfast.world import user_namespace
+
 from .compression import CHUNK_BYTES, Source
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 BOOKKEEPING = ".wh..wh."
 """Other names that begin so are notes of the file system that made the layer."""
-OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
+OPAQUE_ATTRIBUTE, OPAQUE_ATTRIBUTE_OF_USERS = "trusted.overlay.opaque", "user.overlay.opaque"
+"""The second where overlays are mounted inside a user namespace."""
 _XATTR = "SCHILY.xattr."
 _NOT_FOR_IMAGES = ("trusted.overlay.", "user.overlay.")
 """Attributes by which overlayfs is told what to hide and where to look: ours to write."""
@@ -45,6 +48,8 @@ class _Layer:
 
     def __init__(self, target: Path) -> None:
         self._target = target
+        is_inside = user_namespace.is_inside()
+        self._opaque_attribute = OPAQUE_ATTRIBUTE_OF_USERS if is_inside else OPAQUE_ATTRIBUTE
         self._checked: set[Path] = {target}
         self._directory_times: list[tuple[Path, float]] = []
         self.size_bytes = 0
@@ -56,7 +61,7 @@ class _Layer:
             return
         self._make_parents(path.parent)
         if path.name == OPAQUE:
-            os.setxattr(path.parent, OPAQUE_ATTRIBUTE, b"y")
+            os.setxattr(path.parent, self._opaque_attribute, b"y")
             return
         if path.name.startswith(BOOKKEEPING):
             return
@@ -110,7 +115,7 @@ class _Layer:
 
     def _set_attributes(self, path: Path, member: tarfile.TarInfo) -> None:
         """Owner first: changing it clears set-uid bits and capabilities."""
-        os.chown(path, member.uid, member.gid, follow_symlinks=False)
+        user_namespace.give(path, member.uid, member.gid)
         if not member.issym():
             os.chmod(path, stat.S_IMODE(member.mode))
         for name, value in member.pax_headers.items():

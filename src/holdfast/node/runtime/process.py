@@ -55,7 +55,7 @@ from .oci.containers import signal_number
 from .oci.processes import Child, ProcessIdentity, identify, open_process, send_signal, wait_readable
 from .oci.records import StoredContainer, StoredSandbox
 from .process_preparation import image_of, is_missing, make_root, run_of, unlink_mounts
-from .process_usage import tree_usage
+from .process_usage import usage_of
 
 SUPERVISOR = Path(__file__).with_name("process_supervisor.py")
 KILLED = 137
@@ -348,11 +348,7 @@ class ProcessRuntime:
 
     async def usage(self, container_id: str) -> Usage | None:
         container = self._containers.get(container_id)
-        process = container.stored.process if container else None
-        if process is None or identify(process.pid) != process:
-            return None
-        used = tree_usage(process.pid)
-        return Usage(self._world.clock.now(), *used) if used else None
+        return usage_of(container.stored.process, self._world.clock.now()) if container else None
 
     async def written_bytes(self, container_id: str) -> int:
         container = self._containers.get(container_id)

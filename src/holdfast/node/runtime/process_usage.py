@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+
+from holdfast.node.runtime import Usage
+from holdfast.node.runtime.oci.processes import ProcessIdentity, identify
 
 MOST_PROCESSES = 10_000
 """Looked at for one container: a fork bomb must not hold the agent."""
+
+
+def usage_of(process: ProcessIdentity | None, at: datetime) -> Usage | None:
+    """Of the process and all it has started; None if it does not run."""
+    if process is None or identify(process.pid) != process:
+        return None
+    used = tree_usage(process.pid)
+    return Usage(at, *used) if used else None
 
 
 def tree_usage(pid: int) -> tuple[int, int, int] | None:

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from random import Random
 
+from holdfast.world import user_namespace
+
 DATA = "..data"
 NEW_DATA = "..data_tmp"
 
@@ -83,7 +85,7 @@ def _fill(directory: Path, files: Mapping[str, File], gid: int | None) -> None:
 
 def _give(path: Path, uid: int | None, gid: int | None, mode: int) -> None:
     if uid is not None or gid is not None:
-        os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid)
+        user_namespace.give(path, -1 if uid is None else uid, -1 if gid is None else gid)
     path.chmod(mode)
 
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from holdfast.world import user_namespace
+
 log = logging.getLogger(__name__)
 
 READ_WRITE = 0o660
@@ -44,7 +46,7 @@ def _give(path: str, gid: int, bits: int) -> None:
         if stat.S_ISLNK(status.st_mode):
             return
         if status.st_gid != gid:
-            os.lchown(path, -1, gid)
+            user_namespace.give(path, -1, gid)
         if status.st_mode & bits != bits:
             os.chmod(path, stat.S_IMODE(status.st_mode) | bits)
     except OSError as error:

@@ -453,20 +453,21 @@ async def main():
     await node.open()
     record = await node.start("echo up; sleep 100", resources=ContainerResources(memory_limit_bytes=64 << 20))
     await node.says(record, "up")
-    print(await node.sh(record, "echo hello"), await node.runtime.usage(record.id))
+    usage = await node.runtime.usage(record.id)
+    print(await node.sh(record, "echo hello"), usage.memory_rss_bytes > 0, usage.oom_kills)
     await node.runtime.remove_all()
     await node.network.close()
 asyncio.run(main())
 """
 
 
-async def test_containers_run_without_limits_where_there_are_no_control_groups(node):
+async def test_r70_without_control_groups_containers_run_without_limits_and_usage_is_read_from_proc(node):
     script = WITHOUT_GROUPS.format(path=[str(Path(__file__).parent), *sys.path], top=str(node.top / "other"))
     hidden = 'mount -t tmpfs -o ro none /sys/fs/cgroup; exec "$0" -c "$1"'
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", hidden, sys.executable, script]
     agent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     output, _ = await asyncio.wait_for(agent.communicate(), 30)
-    assert (agent.returncode, output) == (0, b"hello None\n")
+    assert (agent.returncode, output) == (0, b"hello True 0\n")
 
 
 # exec and attach

@@ -38,6 +38,14 @@ def configured(
     return oci.configuration(replace(spec, **changes), IMAGE, ROOT, around, machine)
 
 
+ROOTLESS = replace(MACHINE, is_rootless=True, has_cgroups=False)
+ALONE = replace(ROOTLESS, has_many_ids=False)
+
+
+def configured_as(identity: Identity, machine: oci.Machine, around: oci.Surroundings = AROUND):
+    return oci.configuration(SPEC, IMAGE, identity, around, machine)
+
+
 def mounts(configuration):
     return {mount["destination"]: mount for mount in configuration["mounts"]}
 
@@ -215,3 +223,34 @@ def test_capability_masks_are_read_bit_by_bit() -> None:
     assert capability_names(0b1) == {"CAP_CHOWN"}
     assert "CAP_SYS_ADMIN" in capability_names(1 << 21)
     assert len(capability_names((1 << 41) - 1)) == 41
+
+
+def test_r72_where_only_root_is_known_another_user_gets_a_user_namespace_in_which_it_is_the_only_one() -> None:
+    configuration = configured_as(Identity(999, 998, (998, 997), "/"), ALONE)
+    assert {"type": "user"} in configuration["linux"]["namespaces"]
+    assert configuration["linux"]["uidMappings"] == [{"containerID": 999, "hostID": 0, "size": 1}]
+    assert configuration["linux"]["gidMappings"] == [{"containerID": 998, "hostID": 0, "size": 1}]
+    assert configuration["process"]["user"] == {"uid": 999, "gid": 998, "additionalGids": []}
+    assert mounts(configuration)["/sys"]["type"] == "bind"  # the pod's network belongs to another user namespace
+    assert not any(option.startswith("gid=") for option in mounts(configuration)["/dev/pts"]["options"])
+
+
+@pytest.mark.parametrize(
+    ("identity", "machine"),
+    [(ROOT, ALONE), (Identity(999, 998, (998,), "/"), MACHINE), (Identity(999, 998, (998,), "/"), ROOTLESS)],
+)
+def test_r72_nobody_else_needs_one(identity, machine) -> None:
+    configuration = configured_as(identity, machine)
+    assert {"type": "user"} not in configuration["linux"]["namespaces"]
+    assert "uidMappings" not in configuration["linux"]
+    assert mounts(configuration)["/sys"]["type"] == "sysfs"
+
+
+def test_without_root_what_is_this_machines_own_is_bound_for_it_cannot_be_mounted_anew() -> None:
+    around = replace(AROUND, namespaces={"network": "/ns/net", "mount": ""}, shm="")
+    shown = mounts(configured(around=around, machine=ROOTLESS))
+    assert (shown["/proc"]["type"], shown["/proc"]["source"]) == ("bind", "/proc")
+    assert "/dev/mqueue" not in shown
+    as_root = mounts(configured(around=around))
+    assert as_root["/proc"]["type"] == "proc"
+    assert as_root["/dev/mqueue"]["type"] == "mqueue"

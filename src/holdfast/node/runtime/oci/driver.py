@@ -48,6 +48,7 @@ from holdfast.node.runtime.oci.sandboxes import SandboxDirectory
 from holdfast.node.runtime.oci.spec import Surroundings, configuration
 from holdfast.node.runtime.oci.supervisor import Conmon
 from holdfast.node.runtime.oci.users import resolve_user
+from holdfast.node.runtime.process_usage import usage_of
 from holdfast.world import World
 
 
@@ -181,6 +182,9 @@ class OciRuntime:
             return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        limits = spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None
+        if limits and not self._machine.has_cgroups:
+            return ["resource limits are not enforced, since there are no control groups (see holdfast doctor)"]
         return []
 
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
@@ -401,8 +405,12 @@ class OciRuntime:
 
     async def usage(self, container_id: str) -> Usage | None:
         stored = self._containers.get(container_id)
-        reading = None if stored is None else self._groups.read(stored.cgroup)
-        if stored is None or reading is None:
+        if stored is None:
+            return None
+        if self._groups.layout is Layout.NONE:
+            return usage_of(stored.process, self._world.clock.now())
+        reading = self._groups.read(stored.cgroup)
+        if reading is None:
             return None
         return Usage(
             self._world.clock.now(),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from holdfast.node.runtime.oci.cgroups import Layout
 from holdfast.node.runtime.oci.spec import Device, Machine
+from holdfast.world import user_namespace
 
 _CAPABILITY_NAMES = [
     "CHOWN",
@@ -74,7 +75,7 @@ def effective_capabilities() -> frozenset[str]:
 def find_machine(layout: Layout) -> Machine:
     held = effective_capabilities()
     _, nofile_hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    may_raise = "CAP_SYS_RESOURCE" in held
+    may_raise = "CAP_SYS_RESOURCE" in held and not user_namespace.is_inside()  # limits are the whole machine's
     floor = -1000 if may_raise else int(Path("/proc/self/oom_score_adj").read_text())
     return Machine(
         capabilities=held,
@@ -83,6 +84,8 @@ def find_machine(layout: Layout) -> Machine:
         has_cgroups=layout is not Layout.NONE,
         ends_whole_groups=layout is Layout.V2,
         devices=tuple(_devices()),
+        is_rootless=user_namespace.is_inside(),
+        has_many_ids=user_namespace.ids() > 1,
     )
 
 

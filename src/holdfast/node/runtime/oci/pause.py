@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-_CLONE_NEWPID = 0x20000000
+_CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
 _PR_SET_NAME = 15
 _NOBODY = 65535
 
@@ -24,6 +24,12 @@ def _reap_for_ever() -> None:
             pass
 
 
+def _users() -> int:
+    """How many users this user namespace knows."""
+    with open("/proc/self/uid_map") as file:
+        return sum(int(line.split()[2]) for line in file)
+
+
 def main(empty_directory: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWPID) != 0:
@@ -33,12 +39,16 @@ def main(empty_directory: str) -> None:
         print(pid, flush=True)
         os._exit(0)
     os.setsid()
+    is_alone = _users() == 1
+    if is_alone:  # nobody else's id to take: in a user namespace of its own it has no right outside of it
+        libc.unshare(_CLONE_NEWUSER)
     libc.prctl(_PR_SET_NAME, b"pause", 0, 0, 0)
     os.chroot(empty_directory)
     os.chdir("/")
-    os.setgroups([])
-    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    if not is_alone:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     os.closerange(0, 3)
     _reap_for_ever()
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.node.runtime import RuntimeFailure
-from holdfast.world import linux
+from holdfast.world import linux, user_namespace
 
 ATTEMPTS, ATTEMPT_S = 20, 0.1
 """How long a removal outlasts somebody who still writes."""
@@ -60,7 +60,7 @@ class Root:
 
 def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
     """Mount options; `lower` is topmost first. Raises RuntimeFailure if they exceed a page (R24)."""
-    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}"
+    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}{_in_attributes()}"
     if len(text) > _LONGEST_OPTIONS:
         raise RuntimeFailure(
             "CreateContainerError",
@@ -75,6 +75,11 @@ def _unsynced() -> str:
     waiting for a disk: without this the end of each container writes out the whole file system. Linux 5.10."""
     major, minor = (int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
     return ",volatile" if (major, minor) >= (5, 10) else ""
+
+
+def _in_attributes() -> str:
+    """Inside a user namespace overlayfs keeps its notes where users may have theirs. Linux 5.11."""
+    return ",userxattr" if user_namespace.is_inside() else ""
 
 
 def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
@@ -98,6 +103,8 @@ class HostSystem:
         self._preparing = threading.Lock()
         self._hidden = [path.resolve() for path in hidden]
         self._prepared = False
+        self._etc: list[str] = []
+        """Layers, topmost first."""
 
     def make_root(self, directory: Path) -> Root:
         """A root inside `directory`. Raises RuntimeFailure if the data directory lies within /usr or /etc."""
@@ -109,7 +116,7 @@ class HostSystem:
                 (root / name).mkdir()
                 (root / name).chmod(mode)
         mounts = [
-            self._overlay(directory, "etc", [str(self._directory / "etc-hidden"), "/etc"]),
+            self._overlay(directory, "etc", self._etc),
             self._overlay(directory, "var", [str(self._directory / "var"), str(self._directory / "empty")]),
         ]
         for name in _HOST_PROGRAMS:
@@ -145,7 +152,7 @@ class HostSystem:
             self._directory = Path(tempfile.mkdtemp(dir=self._top))
             self._directory.chmod(0o755)
             (self._directory / "empty").mkdir()
-            _hide_private(Path("/etc"), self._directory / "etc-hidden")
+            self._etc = _prepare_etc(self._directory)
             _copy_skeleton(Path("/var"), self._directory / "var", self._hidden)
             self._prepared = True
 
@@ -161,6 +168,31 @@ class HostSystem:
         """When no container is left that stands on it."""
         shutil.rmtree(self._top, ignore_errors=True)
         self._prepared = False
+
+
+def _prepare_etc(directory: Path) -> list[str]:
+    """The layers of /etc. Inside a user namespace it is a copy: what is of users outside could not be changed, and
+    overlayfs refuses a directory in which somebody outside has mounted something."""
+    if not user_namespace.is_inside():
+        _hide_private(Path("/etc"), directory / "etc-hidden")
+        return [str(directory / "etc-hidden"), "/etc"]
+    _copy_public(Path("/etc"), directory / "etc")
+    return [str(directory / "etc"), str(directory / "empty")]
+
+
+def _copy_public(source: Path, target: Path) -> None:
+    """All below `source` that everybody may read, as the calling user's own."""
+
+    def private(parent: str, names: list[str]) -> set[str]:
+        return {name for name in names if not _is_public(Path(parent, name).lstat())}
+
+    shutil.copytree(source, target, symlinks=True, ignore=private)
+
+
+def _is_public(status: os.stat_result) -> bool:
+    if stat.S_ISDIR(status.st_mode):
+        return status.st_mode & 0o005 == 0o005
+    return stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_mode & 0o004 != 0)
 
 
 def _hide_private(source: Path, target: Path) -> None:
@@ -189,7 +221,7 @@ def _copy_parents(source: Path, target: Path, directory: Path) -> None:
     _copy_parents(source, target, directory.parent)
     status = (source / directory.relative_to(target)).stat()
     directory.mkdir()
-    os.chown(directory, status.st_uid, status.st_gid)
+    os.chown(directory, *user_namespace.owner(status))
     directory.chmod(stat.S_IMODE(status.st_mode))
 
 
@@ -200,7 +232,7 @@ def _copy_skeleton(source: Path, target: Path, hidden: Sequence[Path]) -> None:
         copy = target / here.relative_to(source)
         status = here.stat()
         copy.mkdir(exist_ok=True)
-        os.chown(copy, status.st_uid, status.st_gid)
+        os.chown(copy, *user_namespace.owner(status))
         copy.chmod(stat.S_IMODE(status.st_mode))
         for name in [*directories, *files]:
             if (here / name).is_symlink():

@@ -73,6 +73,10 @@ class Machine:
     ends_whole_groups: bool = False
     """Whether the kernel can end a whole container when its memory runs out, not just one process (v2)."""
     devices: tuple[Device, ...] = ()
+    is_rootless: bool = False
+    """Whether the agent is root in a user namespace only."""
+    has_many_ids: bool = True
+    """Whether containers know users and groups beside root: not where only one user's id is at hand (R72)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ def process(
         "user": {
             "uid": identity.uid,
             "gid": identity.gid,
-            "additionalGids": list(identity.supplementary_gids),
+            "additionalGids": list(identity.supplementary_gids) if machine.has_many_ids else [],
         },
         "args": command_line(spec, image),
         "env": [f"{name}={value}" for name, value in environment(spec, image, identity.home, hostname).items()],
@@ -170,6 +174,10 @@ def configuration(
         "readonlyPaths": [] if spec.privileged else list(READONLY_PATHS),
         "rootfsPropagation": _root_propagation(spec.mounts),
     }
+    if _is_nested(identity, machine):
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = [{"containerID": identity.uid, "hostID": 0, "size": 1}]
+        linux["gidMappings"] = [{"containerID": identity.gid, "hostID": 0, "size": 1}]
     if machine.has_cgroups:
         linux["cgroupsPath"] = around.cgroup
         linux["resources"] = resources(spec)
@@ -179,11 +187,16 @@ def configuration(
         linux["seccomp"] = profile
     if spec.privileged:
         linux["devices"] = [_device(device) for device in machine.devices]
+    base = _base_mounts(spec, around, identity, machine)
     return {
         "ociVersion": "1.0.2",
         "process": process(spec, image, identity, machine, around.hostname),
         "root": {"path": around.root, "readonly": spec.read_only_root},
-        "mounts": [*_root_mounts(spec, around), *_base_mounts(spec, around, machine), *map(_bind, spec.mounts)],
+        "mounts": [
+            *_root_mounts(spec, around),
+            *base,
+            *map(_bind, spec.mounts),
+        ],
         "linux": linux,
         "annotations": {"dev.holdfast.pod": spec.pod_uid, "dev.holdfast.container": spec.name},
     }
@@ -225,19 +238,28 @@ def _root_mounts(spec: ContainerSpec, around: Surroundings) -> list[dict[str, An
     return [{**mount, "options": [*mount["options"], *extra]} for mount in around.root_mounts]
 
 
-def _base_mounts(spec: ContainerSpec, around: Surroundings, machine: Machine) -> list[dict[str, Any]]:
+def _is_nested(identity: Identity, machine: Machine) -> bool:
+    """Whether the container is given a user namespace of its own, in which the only user there is has its id (R72)."""
+    return not machine.has_many_ids and (identity.uid, identity.gid) != (0, 0)
+
+
+def _base_mounts(
+    spec: ContainerSpec, around: Surroundings, identity: Identity, machine: Machine
+) -> list[dict[str, Any]]:
     writable = "rw" if spec.privileged else "ro"
     shm = around.shm or "/dev/shm"
+    terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
+    if machine.has_many_ids:
+        terminals.append("gid=5")
     mounts = [
-        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        _processes(around, machine),
         _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount(
-            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
-        ),
-        _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+        _mount("/dev/pts", "devpts", "devpts", *terminals),
         _mount("/dev/shm", "bind", shm, "bind", "nosuid", "noexec", "nodev"),
     ]
-    if around.host_network:
+    if around.shm or not machine.is_rootless:
+        mounts.append(_mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"))
+    if around.host_network or _is_nested(identity, machine):
         # sysfs shows the network of whoever mounts it, and only its owner may mount it: the machine's own is bound.
         mounts.append(_mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", writable))
     else:
@@ -246,6 +268,13 @@ def _base_mounts(spec: ContainerSpec, around: Surroundings, machine: Machine) ->
             mounts.append(_mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", writable))
     given = {mount.container_path.rstrip("/") for mount in spec.mounts}
     return [mount for mount in mounts if mount["destination"] not in given]
+
+
+def _processes(around: Surroundings, machine: Machine) -> dict[str, Any]:
+    """/proc; without root it cannot be mounted anew for processes that are this machine's."""
+    if machine.is_rootless and "pid" not in around.namespaces:
+        return _mount("/proc", "bind", "/proc", "rbind", "nosuid", "noexec", "nodev")
+    return _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev")
 
 
 def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:

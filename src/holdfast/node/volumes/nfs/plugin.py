@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from holdfast.node.volumes import MountFailure, Source
 
 from . import kernel, table
 from .plan import Export, export_of, failure
-from .served import NotServed, Order, ServedMounts
+from .served import Begin, NotServed, Order, ServedMounts
 
 Resolve = Callable[[str], Awaitable[str]]
 """From a server's name to its address where only the cluster's DNS knows it (V95); empty where it need not."""
@@ -35,9 +36,9 @@ class Nfs:
     has_ownership = False
     is_in_memory = False
 
-    def __init__(self, top: Path, resolve: Resolve) -> None:
-        """`top` is a directory for the mounts that processes serve."""
-        self._served = ServedMounts(top)
+    def __init__(self, top: Path, resolve: Resolve, begin: Begin | None = None) -> None:
+        """`top` is a directory for the mounts that processes serve, which `begin` starts."""
+        self._served = ServedMounts(top, begin)
         self._resolve = resolve
 
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
@@ -80,7 +81,7 @@ class Nfs:
         if there is None and await kernel.can_mount():
             await kernel.mount(export, directory, address)
             return
-        if not Path("/dev/fuse").exists():
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
             words = NO_CLIENT.format(point=directory)
             raise kernel.CannotMount(failure(export, str(directory), "exit status 32", words))
         order = Order(export.source, export.options, address)

@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,12 +45,27 @@ class Order:
     options: tuple[str, ...]
     address: str = ""
 
+    @property
+    def server(self) -> str:
+        """Its address, or its name where nothing else is known."""
+        return self.address or self.source.partition(":/")[0].strip("[]")
+
+
+Begin = Callable[[str, Callable[[], Child]], Awaitable[Child]]
+"""(server, start): what `start` returns."""
+
+
+async def _begin_here(server: str, start: Callable[[], Child]) -> Child:
+    return start()
+
 
 class ServedMounts:
     """Of one node. `top` is a directory of their own."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, begin: Begin | None = None) -> None:
+        """`begin` starts a process where the server is reached, if that is not simply here."""
         self._top = top
+        self._begin = begin or _begin_here
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._reaping: set[asyncio.Task[int]] = set()
@@ -138,8 +154,12 @@ class ServedMounts:
         command += ["--options", ",".join(order.options), "--address", order.address, "--lock", str(directory / "lock")]
         output = os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         reading, writing = os.pipe2(os.O_CLOEXEC)
+
+        def begin() -> Child:
+            return Child(command, stdout=writing, stderr=output, new_session=True, cwd="/")
+
         try:
-            child = Child(command, stdout=writing, stderr=output, new_session=True, cwd="/")
+            child = await self._begin(order.server, begin)
         finally:
             os.close(output)
             os.close(writing)
