@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.cluster import daemon, node_parts
 from holdfast.cluster.home import Home
+from holdfast.cluster.outside import Outside
 from holdfast.cluster.settings import Settings
 
 BOTH = "10.244.0.0/16,fd00:10:244::/56"
@@ -67,7 +68,7 @@ def test_a_node_tells_of_its_second_address_if_both_families_were_asked_for(addr
 
     def told(**settings):
         made = Settings(pod_cidr=BOTH, **settings)
-        return node_parts.agent_config(Home(tmp_path), made, 0, "oci").node_ips
+        return node_parts.agent_config(Home(tmp_path), made, 0, "oci", Outside(moves=False)).node_ips
 
     assert told() == ("192.0.2.7",)
     assert told(ip_families=("IPv4", "IPv6")) == ("192.0.2.7", "2001:db8::7")

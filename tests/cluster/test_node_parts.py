@@ -5,13 +5,14 @@ import pytest
 from holdfast.cluster import node_parts
 from holdfast.cluster.settings import Settings
 
-ROOTLESS = Settings(pod_cidr="10.244.0.0/16", chosen="oci", is_rootless=True, nodes=2)
+RANGES = {"pod_cidr": "10.244.0.0/16", "service_cidr": "10.96.0.0/16"}
+ROOTLESS = Settings(**RANGES, chosen="oci", is_rootless=True, nodes=2)
 
 
 def test_without_root_a_node_is_known_by_its_address_among_the_pods():
-    assert [node_parts.node_address(ROOTLESS, number) for number in (0, 1)] == ["10.244.0.1", "10.244.1.1"]
-    as_root = node_parts.node_address(ROOTLESS.changed(is_rootless=False), 0)
-    assert as_root == node_parts.host_address()
+    assert [node_parts.node_addresses(ROOTLESS, number) for number in (0, 1)] == [("10.244.0.1",), ("10.244.1.1",)]
+    as_root = node_parts.node_addresses(ROOTLESS.changed(is_rootless=False), 0)
+    assert as_root == (node_parts.host_address(),)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from holdfast.cli.demo import command
 from holdfast.cli.output import Failure
 from holdfast.cluster.lessons import player, shelf
+from holdfast.node import capabilities
 from holdfast.node.capabilities import Capabilities, Capability
 
 NO_CRUN = Capability("crun", False, "starts containers", "not installed", "apt install crun", required=True)
@@ -33,7 +34,7 @@ def test_an_unknown_lesson_is_answered_with_those_there_are():
 
 def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setattr(player.shutil, "which", lambda program, path=None: f"/bin/{program}")
-    monkeypatch.setattr(player, "probe_containers", lambda: Capabilities(()))
+    monkeypatch.setattr(capabilities, "probe_containers", lambda: Capabilities(()))
     done = run("postgres", "--images", str(tmp_path))
     assert isinstance(done.exception, Failure)
     assert f"no postgres.tar in {tmp_path}: `make images`" in str(done.exception)
@@ -41,7 +42,7 @@ def test_a_lesson_whose_images_are_not_there_says_how_to_make_them(tmp_path, mon
 
 @pytest.mark.parametrize("name", ["web", "postgres"])
 def test_where_no_containers_run_one_is_told_who_says_what_lessons_need(monkeypatch, name):
-    monkeypatch.setattr(player, "probe_containers", lambda: Capabilities((NO_CRUN,)))
+    monkeypatch.setattr(capabilities, "probe_containers", lambda: Capabilities((NO_CRUN,)))
     assert str(run(name).exception) == (
         "lessons run real containers, and here are none: `holdfast doctor` says what they need"
     )
