@@ -223,7 +223,7 @@ def counting(module, name):
             die()
         return result
     setattr(module, name, step_by_step)
-for module, name in ((images, "_start_draft"), (images, "run"), (os, "fsync"), (os, "rename"), (os, "truncate"),
+for module, name in ((images, "start_draft"), (images, "run"), (os, "fsync"), (os, "rename"), (os, "truncate"),
                      (loops, "attach"), (mounting.linux, "mount"), (copying, "copy_file"), (copying, "_copy_in_use"),
                      (os, "unlink"), (os, "rmdir")):
     counting(module, name)

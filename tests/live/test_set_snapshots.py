@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+import on_disk
+
 from holdfast.disks.capability import find_out
 
 
@@ -32,8 +35,8 @@ def web(cluster, statefulset):
         cluster.kubectl("delete", "sts,svc", name, "--ignore-not-found")
     cluster.kubectl("delete", "pvc,volumesnapshot", "--all")
     cluster.until("all is gone", lambda: not cluster.get("pv")["items"])
-    assert [name for name in os.listdir(cluster.home / "volumes" / ".snapshots") if name != ".groups"] == []
-    assert os.listdir(cluster.home / "volumes" / ".snapshots" / ".groups") == []
+    assert on_disk.names(cluster, ".snapshots") == []
+    assert on_disk.names(cluster, ".snapshots", ".groups") == []
 
 
 def is_ready(cluster, name, count):

@@ -36,10 +36,10 @@ def make(disk: Disk, wanted_bytes: int) -> None:
     with locked(disk.path) as lock:
         if disk.exists:
             return
-        _start_draft(disk, image_bytes(wanted_bytes))
+        start_draft(disk, image_bytes(wanted_bytes))
         options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
-        block_bytes = SMALL_BLOCK_BYTES if wanted_bytes < SMALL_BYTES else BLOCK_BYTES
-        run(["mkfs.ext4", "-q", "-F", "-m0", "-b", str(block_bytes), "-E", options, str(disk.draft)], keeps=[lock])
+        blocks = SMALL_BLOCK_BYTES if wanted_bytes < SMALL_BYTES else BLOCK_BYTES
+        run(["mkfs.ext4", "-q", "-F", "-m0", "-b", str(blocks), "-E", options, str(disk.draft)], keeps=[lock])
         _tidy(disk.draft, lock, "sif <2> mode 040777")
         publish(disk)
 
@@ -74,11 +74,15 @@ def has_room(image: Path) -> bool:
 
 def filesystem_bytes(image: Path) -> int:
     """As the superblock on disk has it. Raises OSError if there is none."""
-    superblock = _superblock(image)
-    low, logarithm, high = (struct.unpack_from("<I", superblock, at)[0] for at in (0x4, 0x18, 0x150))
+    low, high = (struct.unpack_from("<I", _superblock(image), at)[0] for at in (0x4, 0x150))
     count: int = low | high << 32
-    block: int = 1024 << logarithm
-    return count * block
+    return count * block_bytes(image)
+
+
+def block_bytes(image: Path) -> int:
+    """In what blocks its file system writes. Raises OSError if there is none."""
+    logarithm: int = struct.unpack_from("<I", _superblock(image), 0x18)[0]
+    return 1024 << logarithm
 
 
 def was_mounted(disk: Disk) -> bool:
@@ -117,7 +121,7 @@ def publish(disk: Disk) -> None:
         os.close(directory)
 
 
-def _start_draft(disk: Disk, size_bytes: int) -> None:
+def start_draft(disk: Disk, size_bytes: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         disk.draft.unlink()
     descriptor = os.open(disk.draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
