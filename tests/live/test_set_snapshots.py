@@ -96,6 +96,18 @@ def test_a_fork_has_the_data_and_a_life_of_its_own(cluster, web):
     assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_claims_without_a_pod_are_forked_too(cluster, web, replicas):
+    write(cluster, "web-1", "left")
+    cluster.kubectl("scale", web, f"--replicas={replicas}")
+    cluster.kubectl("wait", "--for=delete", "pod/web-1", "--timeout=60s")
+    cluster.holdfast("fork", web, "copy", "--wait", "30")
+    assert cluster.get("volumesnapshots")["items"] == []
+    cluster.kubectl("scale", "sts/copy", "--replicas=2")
+    cluster.until("ready", lambda: is_ready(cluster, "copy", 2))
+    assert read(cluster, "copy-1") == "left"
+
+
 def test_the_volumes_of_a_set_are_taken_at_one_moment(cluster, web, statefulset):
     """web-1 only ever writes a number that web-0 has on its disk: it is never ahead."""
     script = "echo 0 > /data/n; sync /data/n"

@@ -15,7 +15,8 @@ from . import Disk, images, loops
 from .locking import locked
 
 OPTIONS = "errors=remount-ro,noinit_itable,discard"
-"""Inode tables of a sparse image are zero as they are: nobody needs to write them. What is deleted the disk gets back."""
+"""Inode tables of a sparse image are zero as they are: nobody needs to write them. The disk gets back what is
+deleted."""
 _FLAGS = {
     "ro": linux.MS_RDONLY,
     "nosuid": linux.MS_NOSUID,

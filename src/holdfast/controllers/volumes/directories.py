@@ -35,8 +35,9 @@ class LocalDirectories:
         obstacle: str = "",
         empty_share: Callable[[ShareWork], Awaitable[None]] | None = None,
     ) -> None:
-        """Volumes are made below the first root. `may_size` is whether nodes here can mount images; `obstacle` is why not, where that has to be told.
+        """Volumes are made below the first root. `may_size` is whether nodes here can mount images.
 
+        `obstacle` is why not, where that has to be told.
         `empty_share` does that part of `VolumeDirectories`, which needs an NFS client.
         """
         self._roots = tuple(os.path.realpath(root) for root in roots)
