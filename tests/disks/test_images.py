@@ -325,3 +325,16 @@ def test_removing_goes_on_wherever_it_was_killed(volume, tmp_path):
         assert loops.attached() is not None
     assert deaths >= 3
     assert not volume.path.exists()
+
+
+def test_a_file_system_that_met_an_error_is_looked_through_before_its_next_mount(disk, tmp_path):
+    images.make(disk, 16 * MI)
+    mounting.mount(disk, tmp_path / "m")
+    (tmp_path / "m" / "file").write_text("data")
+    mounting.unmount(tmp_path / "m")
+    subprocess.run(["debugfs", "-w", "-R", "ssv state 2", disk.image], check=True, capture_output=True)
+    assert images.has_errors(disk.image)
+    mounting.mount(disk, tmp_path / "m")
+    assert not images.has_errors(disk.image)
+    assert (tmp_path / "m" / "file").read_text() == "data"
+    mounting.unmount(tmp_path / "m")
