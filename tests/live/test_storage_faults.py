@@ -133,6 +133,7 @@ def test_on_a_full_disk_the_api_answers_and_what_was_promised_is_there_afterward
         load_images(cluster, "postgres")
         bank = Bank(cluster, "sized", tmp_path)
         bank.open("256Mi")
+        ledger.ask(cluster, "bank-0", "sync")  # the image's own start script syncs nothing, and promises nothing
         fill(small_disk / "filler")
         with Asking(cluster):
             cluster.until("the node is short of disk", lambda: has_disk_pressure(cluster), 30)
