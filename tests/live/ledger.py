@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 PASSWORD = "secret"
@@ -91,21 +92,39 @@ def manifests(directory: Path) -> list[dict]:
     return [files, service, bank, customer]
 
 
-def acknowledged(directory: Path) -> dict[tuple[int, int], int]:
-    """How many transactions each client of each run was told are committed: those are its numbers 1 to so many."""
-    found: dict[tuple[int, int], int] = {}
+@dataclass(frozen=True)
+class Transaction:
+    """One that its client was told is committed; in seconds since 1970."""
+
+    began: float
+    ended: float
+
+
+Client = tuple[int, int]
+"""The number of a run of pgbench, and of one of its clients."""
+
+
+def transactions(directory: Path) -> dict[Client, list[Transaction]]:
+    """What each client was told is committed, as far as pgbench has written it down: its numbers 1 to so many."""
+    found: dict[Client, list[Transaction]] = {}
     for path in directory.glob("run-*.*"):
         run = int(path.name.split(".")[0].removeprefix("run-"))
         for line in path.read_text().splitlines():
             words = line.split()
-            if len(words) < 6 or words[2] == "failed":
+            if len(words) < 7 or words[2] == "failed":
                 continue  # the last line of a writer that was killed
-            key = run, int(words[0])
-            found[key] = found.get(key, 0) + 1
+            client, _, took_us, _, second, us, late_us = (int(word) for word in words[:7])
+            ended = second + us / 1e6
+            found.setdefault((run, client), []).append(Transaction(ended - (took_us - late_us) / 1e6, ended))
     return found
 
 
-def recorded(rows: str) -> dict[tuple[int, int], int]:
+def acknowledged(directory: Path) -> dict[Client, int]:
+    """How many transactions each client was told are committed."""
+    return {client: len(done) for client, done in transactions(directory).items()}
+
+
+def recorded(rows: str) -> dict[Client, int]:
     """The same as the database has it, of `run|client|count|highest`; every number up to the highest is there."""
     found = {}
     for row in rows.split():
@@ -113,3 +132,30 @@ def recorded(rows: str) -> dict[tuple[int, int], int]:
         assert count == highest, f"of run {run}, client {client}, {count} of {highest} entries are there"
         found[run, client] = count
     return found
+
+
+def ask(cluster, pod: str, command: str) -> str:
+    """What it prints. Agents that were just started have a moment until they listen."""
+
+    def answer():
+        done = cluster.kubectl("exec", pod, "--", "sh", "-c", command, check=False)
+        return done if done.returncode == 0 else None
+
+    return cluster.until(f"{pod} answers", answer).stdout
+
+
+def kept(cluster, pod: str) -> dict[Client, int]:
+    """What the database in that pod has; its tables and indexes are whole."""
+    login = f"PGPASSWORD={PASSWORD} psql -qAtX -h 127.0.0.1 -U app shop"
+    rows = ask(cluster, pod, f'{login} -c "SELECT run, client, count(*), max(n) FROM entries GROUP BY 1, 2"')
+    ask(cluster, pod, f"PGPASSWORD={PASSWORD} pg_amcheck --install-missing -h 127.0.0.1 -U app shop")
+    return recorded(rows)
+
+
+def check(cluster, directory: Path, pod: str = "bank-0") -> int:
+    """Every transaction that was acknowledged is there; how many."""
+    promised = acknowledged(directory)  # before the database is asked: it goes on
+    there = kept(cluster, pod)
+    lost = {key: (count, there.get(key, 0)) for key, count in promised.items() if there.get(key, 0) < count}
+    assert not lost, f"promised and kept, by run and client: {lost}"
+    return sum(promised.values())

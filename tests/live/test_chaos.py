@@ -179,18 +179,8 @@ def come_to_rest(cluster, work: Work, killer: Killer) -> None:
         time.sleep(0.5)
     assert not left
     for ordinal in range(work.replicas):
-        said = ask(cluster, f"web-{ordinal}", "cat /data/twice 2>/dev/null || true")
+        said = ledger.ask(cluster, f"web-{ordinal}", "cat /data/twice 2>/dev/null || true")
         assert not said, f"two of one identity ran at once: {said}"
-
-
-def ask(cluster, pod: str, command: str) -> str:
-    """What it prints. Agents that were just started have a moment until they listen."""
-
-    def answer():
-        done = cluster.kubectl("exec", pod, "--", "sh", "-c", command, check=False)
-        return done if done.returncode == 0 else None
-
-    return cluster.until(f"{pod} answers", answer).stdout
 
 
 def is_ready(pod) -> bool:
@@ -199,20 +189,6 @@ def is_ready(pod) -> bool:
 
 def state(pod) -> dict:
     return (pod["status"].get("containerStatuses") or [{}])[0].get("state") or {}
-
-
-def check_ledger(cluster, directory: Path) -> int:
-    """Every transaction that was acknowledged is there; how many."""
-    login = f"PGPASSWORD={ledger.PASSWORD} psql -qAtX -h 127.0.0.1 -U app shop"
-    question = "SELECT run, client, count(*), max(n) FROM entries GROUP BY 1, 2"
-    promised = ledger.acknowledged(directory)  # before the database is asked: it goes on
-    rows = ask(cluster, "bank-0", f'{login} -c "{question}"')
-    kept = ledger.recorded(rows)
-    lost = {key: (count, kept.get(key, 0)) for key, count in promised.items() if kept.get(key, 0) < count}
-    assert not lost, f"promised and kept, by run and client: {lost}"
-    check = f"PGPASSWORD={ledger.PASSWORD} pg_amcheck --install-missing -h 127.0.0.1 -U app shop"
-    ask(cluster, "bank-0", check)
-    return sum(promised.values())
 
 
 def test_whatever_is_killed_nothing_is_lost_doubled_or_left(new_cluster, statefulset, load_images, registry, request):
@@ -233,9 +209,9 @@ def test_whatever_is_killed_nothing_is_lost_doubled_or_left(new_cluster, statefu
             told[-1] += f", killed {killer.strike()}"
             if number % ROUNDS_BETWEEN_RESTS == ROUNDS_BETWEEN_RESTS - 1 or number == ROUNDS - 1:
                 come_to_rest(cluster, work, killer)
-                told.append(f"at rest, {check_ledger(cluster, directory)} transactions kept")
+                told.append(f"at rest, {ledger.check(cluster, directory)} transactions kept")
                 work.clear()
     finally:
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             print(f"\nchaos seed {SEED}, {ROUNDS} rounds, killed {killer.counts}", *told[-30:], sep="\n")
-    assert check_ledger(cluster, directory) > 0
+    assert ledger.check(cluster, directory) > 0

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+import on_disk
+
 from holdfast.disks.capability import find_out
 
 
@@ -32,8 +35,8 @@ def web(cluster, statefulset):
         cluster.kubectl("delete", "sts,svc", name, "--ignore-not-found")
     cluster.kubectl("delete", "pvc,volumesnapshot", "--all")
     cluster.until("all is gone", lambda: not cluster.get("pv")["items"])
-    assert [name for name in os.listdir(cluster.home / "volumes" / ".snapshots") if name != ".groups"] == []
-    assert os.listdir(cluster.home / "volumes" / ".snapshots" / ".groups") == []
+    assert on_disk.names(cluster, ".snapshots") == []
+    assert on_disk.names(cluster, ".snapshots", ".groups") == []
 
 
 def is_ready(cluster, name, count):
@@ -91,6 +94,18 @@ def test_a_fork_has_the_data_and_a_life_of_its_own(cluster, web):
     assert cluster.get("sts", "copy")["spec"]["serviceName"] == "copy"
     refused = cluster.holdfast("fork", web, "copy", check=False)
     assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_claims_without_a_pod_are_forked_too(cluster, web, replicas):
+    write(cluster, "web-1", "left")
+    cluster.kubectl("scale", web, f"--replicas={replicas}")
+    cluster.kubectl("wait", "--for=delete", "pod/web-1", "--timeout=60s")
+    cluster.holdfast("fork", web, "copy", "--wait", "30")
+    assert cluster.get("volumesnapshots")["items"] == []
+    cluster.kubectl("scale", "sts/copy", "--replicas=2")
+    cluster.until("ready", lambda: is_ready(cluster, "copy", 2))
+    assert read(cluster, "copy-1") == "left"
 
 
 def test_the_volumes_of_a_set_are_taken_at_one_moment(cluster, web, statefulset):

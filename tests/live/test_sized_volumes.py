@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import on_disk
 
 from holdfast.disks.capability import find_out
 
@@ -47,14 +50,6 @@ def volume_statistics(cluster, pod):
     return next((each for one in found for each in one.get("volume", []) if each.get("pvcRef")), None)
 
 
-def loops(cluster):
-    found = []
-    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
-        with contextlib.suppress(OSError):
-            found += [line for line in [path.read_text().strip()] if str(cluster.home) in line]
-    return found
-
-
 def mounts(cluster):
     """Of volumes, in the agents' view."""
     pid = cluster.status()["daemon"]["agents_pid"]
@@ -63,7 +58,7 @@ def mounts(cluster):
 
 
 def volumes_on_disk(cluster):
-    return sorted(name for name in os.listdir(cluster.home / "volumes") if not name.startswith("."))
+    return on_disk.names(cluster)
 
 
 def test_df_shows_the_claims_size_and_more_does_not_fit(sized, new_cluster, statefulset):
@@ -81,12 +76,12 @@ def test_df_shows_the_claims_size_and_more_does_not_fit(sized, new_cluster, stat
     measured = cluster.until("measured", lambda: volume_statistics(cluster, "web-0"))
     assert 7 * MI < measured["capacityBytes"] <= 10 * MI
     assert measured["usedBytes"] + measured["availableBytes"] <= measured["capacityBytes"]
-    assert len(loops(cluster)) == 2
+    assert len(on_disk.devices(cluster)) == 2
     cluster.kubectl("delete", "sts", "web")
     cluster.kubectl("delete", "pvc", "--all")
     cluster.until("the volumes are gone", lambda: not cluster.get("pv")["items"])
     cluster.until("the images are gone", lambda: not volumes_on_disk(cluster))
-    assert (loops(cluster), mounts(cluster)) == ([], [])
+    assert (on_disk.devices(cluster), mounts(cluster)) == ([], [])
     assert os.listdir(cluster.home / "volumes" / ".making") == []
 
 
@@ -123,10 +118,10 @@ def test_v4_v144_two_pods_share_a_claim_and_the_end_of_one_is_nothing_to_the_oth
         cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
     cluster.kubectl("exec", "a", "--", "sh", "-c", "echo hello > /data/file")
     assert cluster.kubectl("exec", "b", "--", "cat", "/data/file") == "hello\n"
-    assert len(loops(cluster)) == 1
+    assert len(on_disk.devices(cluster)) == 1
     cluster.kubectl("delete", "pod", "a")
     assert cluster.kubectl("exec", "b", "--", "sh", "-c", "echo more >> /data/file; cat /data/file") == "hello\nmore\n"
-    assert len(loops(cluster)) == 1
+    assert len(on_disk.devices(cluster)) == 1
 
 
 def test_volumes_outlive_daemon_and_agents_and_a_stop_unmounts_them(sized, new_cluster, statefulset):
@@ -141,7 +136,7 @@ def test_volumes_outlive_daemon_and_agents_and_a_stop_unmounts_them(sized, new_c
     assert size_of(cluster) <= 10 * MI
     assert len(mounts(cluster)) == 1
     cluster.holdfast("down")
-    assert loops(cluster) == []  # as after the machine's reboot
+    assert on_disk.everything_attached(cluster) == []  # as after the machine's reboot
     cluster.up()
     cluster.until("ready", lambda: is_ready(cluster, 1))
     cluster.until("its data is there", lambda: cluster.kubectl("logs", "web-0") == "web-0 visit 2\n")
@@ -156,7 +151,7 @@ def test_a_stop_after_the_agents_death_leaves_nothing_mounted(sized, new_cluster
     cluster.kill("daemon")
     end(agents)
     cluster.holdfast("down")
-    assert loops(cluster) == []
+    assert on_disk.everything_attached(cluster) == []
     assert str(cluster.home) not in Path("/proc/self/mountinfo").read_text()
     cluster.up()
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import on_disk
 
 from holdfast.disks.capability import find_out
 
@@ -115,8 +119,7 @@ def messages(cluster, reason):
 
 
 def snapshots_on_disk(cluster):
-    directory = cluster.home / "volumes" / ".snapshots"
-    return sorted(os.listdir(directory)) if directory.exists() else []
+    return on_disk.names(cluster, ".snapshots")
 
 
 def test_v121_v123_a_snapshot_under_a_running_pod_is_restored_into_another_claim(cluster, namespace):

@@ -175,8 +175,14 @@ def _segments(descriptor: int) -> Iterator[tuple[int, int]]:
 
 
 def _copy_segment(reading: int, writing: int, start: int, end: int) -> None:
+    """In the kernel, unless the files are on two disks."""
     while start < end:
-        copied = os.copy_file_range(reading, writing, end - start, start, start)
+        try:
+            copied = os.copy_file_range(reading, writing, end - start, start, start)
+        except OSError as error:
+            if error.errno not in _CANNOT_SHARE:
+                raise
+            copied = os.pwrite(writing, os.pread(reading, min(CHUNK_BYTES, end - start), start), start)
         if copied == 0:
             raise OSError(errno.EIO, "the file became shorter while it was copied")
         start += copied

@@ -21,6 +21,7 @@ BLOCK_BYTES = 4096
 SMALL_BYTES, SMALL_BLOCK_BYTES = 64 << 20, 1024
 """Below this size a journal of large blocks would take most of a volume."""
 _SUPERBLOCK, _MAGIC = 1024, 0xEF53
+_ERRORS = 0x2
 _CORRECTED = (0, 1)
 """What e2fsck may return: nothing was wrong, or all that was is corrected."""
 
@@ -36,10 +37,10 @@ def make(disk: Disk, wanted_bytes: int) -> None:
     with locked(disk.path) as lock:
         if disk.exists:
             return
-        _start_draft(disk, image_bytes(wanted_bytes))
+        start_draft(disk, image_bytes(wanted_bytes))
         options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
-        block_bytes = SMALL_BLOCK_BYTES if wanted_bytes < SMALL_BYTES else BLOCK_BYTES
-        run(["mkfs.ext4", "-q", "-F", "-m0", "-b", str(block_bytes), "-E", options, str(disk.draft)], keeps=[lock])
+        blocks = SMALL_BLOCK_BYTES if wanted_bytes < SMALL_BYTES else BLOCK_BYTES
+        run(["mkfs.ext4", "-q", "-F", "-m0", "-b", str(blocks), "-E", options, str(disk.draft)], keeps=[lock])
         _tidy(disk.draft, lock, "sif <2> mode 040777")
         publish(disk)
 
@@ -59,7 +60,12 @@ def grow(disk: Disk, wanted_bytes: int) -> bool:
 
 
 def fill(image: Path, lock: int) -> None:
-    """Makes the file system as large as its image, which must not be attached. Raises OSError."""
+    """Makes the file system whole, and as large as its image, which must not be attached. Raises OSError.
+
+    One that met an error, such as a full disk below it, is not to be written to before it has been looked through.
+    """
+    if has_errors(image):
+        run(["e2fsck", "-f", "-p", str(image)], keeps=[lock], accepts=_CORRECTED)
     if not has_room(image):
         return
     run(["e2fsck", "-f", "-p", str(image)], keeps=[lock], accepts=_CORRECTED)
@@ -72,13 +78,23 @@ def has_room(image: Path) -> bool:
     return image.stat().st_size >= filesystem_bytes(image) + BLOCK_BYTES
 
 
+def has_errors(image: Path) -> bool:
+    """Whether the kernel has met an error in the file system. Raises OSError if there is none."""
+    state: int = struct.unpack_from("<H", _superblock(image), 0x3A)[0]
+    return bool(state & _ERRORS)
+
+
 def filesystem_bytes(image: Path) -> int:
     """As the superblock on disk has it. Raises OSError if there is none."""
-    superblock = _superblock(image)
-    low, logarithm, high = (struct.unpack_from("<I", superblock, at)[0] for at in (0x4, 0x18, 0x150))
+    low, high = (struct.unpack_from("<I", _superblock(image), at)[0] for at in (0x4, 0x150))
     count: int = low | high << 32
-    block: int = 1024 << logarithm
-    return count * block
+    return count * block_bytes(image)
+
+
+def block_bytes(image: Path) -> int:
+    """In what blocks its file system writes. Raises OSError if there is none."""
+    logarithm: int = struct.unpack_from("<I", _superblock(image), 0x18)[0]
+    return 1024 << logarithm
 
 
 def was_mounted(disk: Disk) -> bool:
@@ -117,7 +133,7 @@ def publish(disk: Disk) -> None:
         os.close(directory)
 
 
-def _start_draft(disk: Disk, size_bytes: int) -> None:
+def start_draft(disk: Disk, size_bytes: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         disk.draft.unlink()
     descriptor = os.open(disk.draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

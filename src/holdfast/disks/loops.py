@@ -12,11 +12,17 @@ import fcntl
 import os
 import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 CONTROL = "/dev/loop-control"
 BLOCK_DEVICES = Path("/sys/block")
 ATTEMPTS = 50
+ABOUT_TO_GO = (errno.ENXIO, errno.EBUSY)
+GOING_TAKES_AT_MOST = 5
+
+Result = TypeVar("Result")
 
 _GET_FREE, _CONFIGURE, _GET_STATUS, _SET_CAPACITY = 0x4C82, 0x4C0A, 0x4C05, 0x4C07
 _AUTOCLEAR, _DIRECT_IO = 4, 16
@@ -41,10 +47,12 @@ def attached() -> dict[tuple[int, int], str]:
     return found
 
 
-def attach(file: int) -> tuple[str, int]:
+def attach(file: int, block_bytes: int = 0) -> tuple[str, int]:
     """A new device for an open image, and its descriptor: with its end, unless it is mounted by then, the device goes.
 
-    Direct I/O where the disk below can: otherwise memory would hold everything twice. Raises OSError.
+    Direct I/O where the disk below can do it for blocks of that size: otherwise memory would hold everything twice. By
+    default the device has the blocks that suit direct I/O best: of a file that shares its blocks these may be larger
+    than those of a file system that was made before. Raises OSError.
     """
     control = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -53,7 +61,7 @@ def attach(file: int) -> tuple[str, int]:
             device = _node(number)
             descriptor = os.open(device, os.O_RDWR | os.O_CLOEXEC)
             try:
-                fcntl.ioctl(descriptor, _CONFIGURE, _configuration(file))
+                fcntl.ioctl(descriptor, _CONFIGURE, _configuration(file, block_bytes))
                 return device, descriptor
             except OSError as error:
                 os.close(descriptor)
@@ -62,6 +70,28 @@ def attach(file: int) -> tuple[str, int]:
     finally:
         os.close(control)
     raise OSError(errno.EBUSY, "no loop device is free")
+
+
+def use(image: Path, file: int, act: Callable[[str], Result], before: Callable[[], int] | None = None) -> Result:
+    """What `act` makes of the image's device, such as a mount, which keeps the device from then on.
+
+    `file` is the open image. Where there is no device yet, `before` comes first, and says in what blocks the image will
+    be written (see `attach`). The caller holds the volume's lock. Raises OSError.
+    """
+    for attempt in range(GOING_TAKES_AT_MOST):
+        device, held = find(image), -1
+        if not device:
+            device, held = attach(file, before() if before else 0)
+        try:
+            return act(device)
+        except OSError as error:
+            # The device was about to go when it was found.
+            if held >= 0 or error.errno not in ABOUT_TO_GO or attempt == GOING_TAKES_AT_MOST - 1:
+                raise
+        finally:
+            if held >= 0:
+                os.close(held)
+    raise AssertionError("unreachable")
 
 
 def take_in_size(device: str) -> None:
@@ -78,9 +108,9 @@ def number_of(device: str) -> int:
     return os.stat(device).st_rdev
 
 
-def _configuration(file: int) -> bytes:
+def _configuration(file: int, block_bytes: int) -> bytes:
     status = _STATUS.pack(0, 0, 0, 0, 0, 0, 0, 0, _AUTOCLEAR | _DIRECT_IO, b"", b"", b"", 0, 0)
-    return _CONFIG.pack(file, 0, status)
+    return _CONFIG.pack(file, block_bytes, status)
 
 
 def _served(device: str) -> tuple[int, int] | None:

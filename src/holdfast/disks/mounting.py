@@ -14,8 +14,9 @@ from holdfast.world import linux
 from . import Disk, images, loops
 from .locking import locked
 
-OPTIONS = "errors=remount-ro,noinit_itable"
-"""Inode tables of a sparse image are zero as they are: nobody needs to write them."""
+OPTIONS = "errors=remount-ro,noinit_itable,discard"
+"""Inode tables of a sparse image are zero as they are: nobody needs to write them. The disk gets back what is
+deleted."""
 _FLAGS = {
     "ro": linux.MS_RDONLY,
     "nosuid": linux.MS_NOSUID,
@@ -31,7 +32,7 @@ _FLAGS = {
     "defaults": 0,
 }
 _RESIZE = 0x40086610
-_ATTEMPTS = 5
+ERRORS = Path("/sys/fs/ext4")
 
 
 def mount(disk: Disk, directory: Path, options: Sequence[str] = ()) -> None:
@@ -95,23 +96,28 @@ def _is_mounted(disk: Disk, directory: Path) -> bool:
 
 def _mount(disk: Disk, file: int, lock: int, directory: Path, options: Sequence[str]) -> None:
     flags, data = _parsed(options)
-    for attempt in range(_ATTEMPTS):
-        device = loops.find(disk.image)
-        if device:
-            held = -1
-        else:
-            images.fill(disk.image, lock)
-            device, held = loops.attach(file)
-        try:
-            linux.mount(device, str(directory), "ext4", flags, data)
-            return
-        except OSError as error:
-            # The device was about to go when it was found.
-            if held >= 0 or error.errno not in (errno.ENXIO, errno.EBUSY) or attempt == _ATTEMPTS - 1:
-                raise
-        finally:
-            if held >= 0:
-                os.close(held)
+
+    def mount_from(device: str) -> None:
+        if _has_stopped(device):
+            raise OSError(
+                errno.EUCLEAN, "its file system met an error and stopped; waiting for other pods to let go of it"
+            )
+        linux.mount(device, str(directory), "ext4", flags, data)
+
+    def fill() -> int:
+        images.fill(disk.image, lock)
+        block_bytes = images.block_bytes(disk.image)
+        return block_bytes if block_bytes < images.BLOCK_BYTES else 0
+
+    loops.use(disk.image, file, mount_from, before=fill)
+
+
+def _has_stopped(device: str) -> bool:
+    """Whether its file system is read-only for an error, such as a full disk below it, until nobody has it any more."""
+    try:
+        return int((ERRORS / device.rpartition("/")[2] / "errors_count").read_text()) > 0
+    except OSError:
+        return False  # nobody has it
 
 
 def _parsed(options: Sequence[str]) -> tuple[int, str]:

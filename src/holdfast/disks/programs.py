@@ -33,7 +33,8 @@ def run(
     name = command[0]
     path = shutil.which(name, path=SEARCH_PATH)
     if path is None:
-        raise OSError(errno.ENOENT, f"{name} is not installed (apt install e2fsprogs)")
+        package = "xfsprogs" if name.endswith("xfs") else "e2fsprogs"
+        raise OSError(errno.ENOENT, f"{name} is not installed (apt install {package})")
     try:
         done = subprocess.run(
             [path, *command[1:]],

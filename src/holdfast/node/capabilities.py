@@ -130,10 +130,13 @@ def _network(within: Within) -> list[Capability]:
 
 
 def _volumes(directory: Path | None) -> list[Capability]:
-    """No capability of the first name: volumes are plain directories; of the second: they grow with their next pod."""
+    """Without them volumes are plain directories, grow with their next pod, are copied byte by byte."""
     from holdfast.disks import capability as sizing  # not for who only has to choose a driver
+    from holdfast.disks import pool
 
-    found = sizing.find_out(directory or Path(tempfile.gettempdir()))
+    place = directory or Path(tempfile.gettempdir())
+    found = sizing.find_out(place)
+    apart = found.obstacle or pool.try_out(place)
     size = "volumes with a size of their own: without, they are as large as the disk"
     grow = "such volumes grow under running pods: without, when no pod has them mounted"
     tools = "apt install e2fsprogs; modprobe loop; run as root"
@@ -146,6 +149,13 @@ def _volumes(directory: Path | None) -> list[Capability]:
             grow,
             right,
             "" if found.grows_mounted else "give root CAP_SYS_RESOURCE",
+        ),
+        Capability(
+            "instant-copies",
+            not apart,
+            "snapshots and clones of such volumes that take no time and no room: without, they are copied",
+            apart,
+            "apt install xfsprogs; modprobe xfs; run as root" if apart else "",
         ),
     ]
 

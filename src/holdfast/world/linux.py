@@ -11,7 +11,7 @@ import os
 import signal
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -38,8 +38,9 @@ MNT_FORCE = 1
 MNT_DETACH = 2
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_OPENAT2 = 430, 431, 432, 437
-_SET_STRING, _CREATE, _CLOEXEC = 1, 6, 1
+_SET_FLAG, _SET_STRING, _CREATE, _CLOEXEC, _NOATIME = 0, 1, 6, 1, 0x10
 _PR_SET_PDEATHSIG = 1
+_KEEP_SIZE = 1
 _RESOLVE_IN_ROOT = 0x10
 _AT_FDCWD = -100
 _NSFS_MAGIC = 0x6E736673
@@ -102,18 +103,23 @@ def unmount(target: str, flags: int = 0) -> None:
         raise OSError(error.errno, f"unmount {target}: {error.strerror}") from None
 
 
-def open_unmounted(source: str, kind: str) -> int:
+def open_unmounted(source: str, kind: str, options: Sequence[str] = ()) -> int:
     """The root directory of a file system, without a place in anybody's namespace: it is let go of with the descriptor.
 
-    Of one that is mounted already, it is the very same. Linux 5.2.
+    Of one that is mounted already, it is the very same, with the options that it has. Linux 5.2.
     """
     context = _call("syscall", ctypes.c_long(_SYS_FSOPEN), kind.encode(), ctypes.c_uint(_CLOEXEC))
     try:
-        for command, key, value in ((_SET_STRING, b"source", os.fsencode(source)), (_CREATE, None, None)):
+        flags = [(_SET_FLAG, option.encode(), None) for option in options]
+        for command, key, value in ((_SET_STRING, b"source", os.fsencode(source)), *flags, (_CREATE, None, None)):
             numbers = (ctypes.c_long(_SYS_FSCONFIG), ctypes.c_int(context), ctypes.c_uint(command))
             _call("syscall", *numbers, key, value, ctypes.c_int(0))
         mounted = _call(
-            "syscall", ctypes.c_long(_SYS_FSMOUNT), ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(0)
+            "syscall",
+            ctypes.c_long(_SYS_FSMOUNT),
+            ctypes.c_int(context),
+            ctypes.c_uint(_CLOEXEC),
+            ctypes.c_uint(_NOATIME),
         )
     finally:
         os.close(context)
@@ -138,6 +144,11 @@ def syncfs(path: str) -> None:
         _call("syncfs", ctypes.c_int(descriptor))
     finally:
         os.close(descriptor)
+
+
+def reserve(descriptor: int, start: int, size: int) -> None:
+    """Room on the disk for bytes that a file may have later; its size stays. What is reserved already is no matter."""
+    _call("fallocate", ctypes.c_int(descriptor), ctypes.c_int(_KEEP_SIZE), ctypes.c_long(start), ctypes.c_long(size))
 
 
 def is_pinned_namespace(path: str) -> bool:

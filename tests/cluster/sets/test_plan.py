@@ -184,3 +184,12 @@ def test_a_fork_that_would_get_in_the_originals_way_is_refused(of, services, tex
 
 def test_the_default_name_tells_set_and_time():
     assert plan.default_name("db", NOW) == "db-20260102-030405"
+
+
+@pytest.mark.parametrize(
+    ("spec", "with_pods"),
+    [({"replicas": 0}, []), ({}, [0]), ({"replicas": 2}, [0, 1]), ({"replicas": 2, "ordinals": {"start": 2}}, [2, 3])],
+)
+def test_which_claims_have_a_pod(spec, with_pods):
+    made = {"spec": spec}
+    assert [ordinal for ordinal in range(5) if plan.has_pod(made, ordinal)] == with_pods

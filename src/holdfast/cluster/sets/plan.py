@@ -47,6 +47,13 @@ def members(statefulset: Manifest, claim_names: Iterable[str]) -> list[Member]:
     return found
 
 
+def has_pod(statefulset: Manifest, ordinal: int) -> bool:
+    """Whether the set wants a pod of that ordinal."""
+    spec = statefulset["spec"]
+    first = int((spec.get("ordinals") or {}).get("start", 0))
+    return first <= ordinal < first + int(spec.get("replicas", 1))
+
+
 def default_name(set_name: str, now: datetime) -> str:
     return f"{set_name}-{now:%Y%m%d-%H%M%S}"
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.apps.stateful_set_marks import FORKED_FROM, RESTORING
+from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
@@ -17,6 +18,7 @@ from holdfast.api.core.service import SERVICES
 from holdfast.api.errors import AlreadyExists, NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
+from holdfast.api.storage.binding import SELECTED_NODE
 from holdfast.client import Client
 from holdfast.world import Clock
 
@@ -114,9 +116,10 @@ class Sets:
             await self._take(statefulset, taken)
             snapshots = await self.snapshots(set_name, taken)
         by_claim = {each["metadata"]["annotations"][plan.OF_CLAIM]: each for each in snapshots}
+        idle = await self._marks_without_pod()
         for member in plan.members(statefulset, by_claim):
             snapshot = by_claim[member.claim_name(set_name)]
-            marks = {FORKED_FROM: set_name}
+            marks = {FORKED_FROM: set_name, **({} if plan.has_pod(made, member.ordinal) else idle)}
             await self._make(
                 PERSISTENT_VOLUME_CLAIMS, plan.filled_claim(made, member, member.claim_name(name), snapshot, marks)
             )
@@ -128,6 +131,11 @@ class Sets:
         await self.delete(set_name, taken)
 
     # Steps
+
+    async def _marks_without_pod(self) -> dict[str, str]:
+        """For claims that no pod will use yet: as if one had been scheduled, for else they would not be filled."""
+        names = sorted(node["metadata"]["name"] for node in (await self._client.list(NODES)).items)
+        return {SELECTED_NODE: names[0]} if names else {}
 
     async def _set(self, name: str) -> Manifest:
         return await self._client.get(STATEFUL_SETS, name, self._namespace)

@@ -10,11 +10,12 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from holdfast.disks import Disk, copying, images, loops, trees
 from holdfast.disks.locking import locked
+from holdfast.disks.pool import Pool
 
 from .effects import Cut
 from .places import SNAPSHOTS
@@ -115,8 +116,21 @@ def discard_drafts(path: str) -> None:
 
 def let_all_go_on(root: str) -> None:
     """File systems that were made to stand still by somebody who died (R127)."""
-    attached = loops.attached()
-    for image in Path(root).glob("*/image") if attached else ():
+    attached, pool = loops.attached(), Pool(Path(root))
+    if not attached:
+        return
+    try:
+        _let_go_on_below(Path(root), attached)
+        if pool.is_in_use:
+            _let_go_on_below(pool.open(), attached)
+    except OSError as error:
+        log.warning("pool of volumes not looked at error=%s", error)
+    finally:
+        pool.close()
+
+
+def _let_go_on_below(root: Path, attached: Mapping[tuple[int, int], str]) -> None:
+    for image in root.glob("*/image"):
         try:
             status = image.stat()
             if device := attached.get((status.st_dev, status.st_ino)):

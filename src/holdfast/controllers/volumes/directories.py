@@ -14,10 +14,13 @@ from typing import Any
 from holdfast.disks import Disk, images
 from holdfast.disks.capability import Sizing, find_out
 from holdfast.disks.locking import locked
+from holdfast.disks.pool import Pool
 
 from . import copies, marks
 from .effects import Backing, Cut, ShareWork
 
+KEPT_BYTES, KEPT_SHARE = 512 << 20, 20
+"""Where less of the disk is free, and less than that part of it, no volumes are made: half of when pods are evicted."""
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
@@ -36,11 +39,13 @@ class LocalDirectories:
         obstacle: str = "",
         on_share: Callable[[ShareWork], Awaitable[Any]] | None = None,
     ) -> None:
-        """`may_size` is whether nodes here can mount images; `obstacle` is why not, where that has to be told.
+        """Volumes are made below the first root. `may_size` is whether nodes here can mount images.
 
+        `obstacle` is why not, where that has to be told.
         `on_share` does that part of `VolumeDirectories`, which needs an NFS client.
         """
         self._roots = tuple(os.path.realpath(root) for root in roots)
+        self._pool = Pool(Path(roots[0]))
         self._mount_table = mount_table
         self._sizing = None if may_size else Sizing(obstacle, grows_mounted=False)
         self._may_size = may_size
@@ -48,15 +53,21 @@ class LocalDirectories:
         self._taking = asyncio.Lock()
 
     async def backing(self, size_bytes: int) -> Backing:
-        """Images wherever they can be had, but not of what the disk could never hold."""
+        """Images wherever they can be had, but not of what the disk could never hold; nothing on a disk that is full.
+
+        Images may promise more than the disk has: the last of it is for what they hold already.
+        """
+        status = os.statvfs(self._roots[0])
+        free_bytes, disk_bytes = (blocks * status.f_frsize for blocks in (status.f_bavail, status.f_blocks))
+        left = f"only {free_bytes >> 20}Mi of {self._roots[0]} are free"
+        if free_bytes < min(KEPT_BYTES, disk_bytes // KEPT_SHARE):
+            return Backing(refusal=f"rpc error: code = ResourceExhausted desc = {left}")
         if self._sizing is None:
             self._sizing = await asyncio.to_thread(find_out, Path(self._roots[0]))
         if not self._may_size or self._sizing.obstacle:
             return Backing(False, self._sizing.obstacle and f"volumes with a size need {self._sizing.obstacle}")
-        status = os.statvfs(self._roots[0])
-        free_bytes = status.f_bavail * status.f_frsize
         if size_bytes > free_bytes:
-            return Backing(False, f"only {free_bytes >> 20}Mi of {self._roots[0]} are free")
+            return Backing(False, left)
         return Backing(is_sized=True)
 
     async def create(self, path: str) -> None:
@@ -66,37 +77,23 @@ class LocalDirectories:
         await asyncio.to_thread(self._create_sized, path, size_bytes)
 
     async def is_image(self, path: str) -> bool:
-        return copies.is_image(path)
+        return await asyncio.to_thread(lambda: copies.is_image(self._place(path)))
 
     async def fill(self, path: str, source: str, size_bytes: int) -> None:
-        for place in (path, source):
-            self._require_below_root(place)
-        if copies.is_image(source) and not self._may_size:
-            raise OSError(
-                errno.EOPNOTSUPP, "the source has a size of its own, and nodes here cannot mount such", source
-            )
-        marks.put(path)
-        await asyncio.to_thread(copies.fill, path, source, size_bytes)
+        await asyncio.to_thread(self._fill, path, source, size_bytes)
 
     async def cut(self, path: str, source: str, of_image: bool) -> Cut:
-        for place in (path, source):
-            self._require_below_root(place)
-        return await asyncio.to_thread(copies.cut, path, source, of_image=of_image)
+        return await asyncio.to_thread(self._cut, path, source, of_image=of_image)
 
     async def cut_together(self, path: str, group: str, members: Sequence[tuple[str, str]]) -> Cut:
-        for place in (path, *(volume for _, volume in members)):
-            self._require_below_root(place)
         async with self._taking:  # each member's turn comes, and the first takes all
-            await asyncio.to_thread(copies.cut_together, os.path.dirname(os.path.dirname(path)), group, members)
-        return copies.look(path)
+            return await asyncio.to_thread(self._cut_together, path, group, members)
 
     async def look(self, path: str) -> Cut:
-        self._require_below_root(path)
-        return copies.look(path)
+        return await asyncio.to_thread(lambda: copies.look(self._place(path)))
 
     async def grow(self, path: str, size_bytes: int) -> bool:
-        self._require_below_root(path)
-        return await asyncio.to_thread(images.grow, Disk(Path(path)), size_bytes)
+        return await asyncio.to_thread(lambda: images.grow(Disk(Path(self._place(path))), size_bytes))
 
     async def discard(self, path: str) -> None:
         await asyncio.to_thread(self._discard, path)
@@ -150,12 +147,34 @@ class LocalDirectories:
     def _create_sized(self, path: str, size_bytes: int) -> None:
         self._require_below_root(path)
         marks.put(path)
-        images.make(Disk(Path(path)), size_bytes)
+        self._pool.make()
+        images.make(Disk(Path(self._place(path))), size_bytes)
+
+    def _fill(self, path: str, source: str, size_bytes: int) -> None:
+        origin = self._place(source)
+        place = self._place(path, like=origin)
+        if copies.is_image(origin) and not self._may_size:
+            raise OSError(
+                errno.EOPNOTSUPP, "the source has a size of its own, and nodes here cannot mount such", source
+            )
+        marks.put(path)
+        copies.fill(place, origin, size_bytes)
+
+    def _cut(self, path: str, source: str, *, of_image: bool) -> Cut:
+        origin = self._place(source)
+        return copies.cut(self._place(path, like=origin), origin, of_image=of_image)
+
+    def _cut_together(self, path: str, group: str, members: Sequence[tuple[str, str]]) -> Cut:
+        places = [(handle, self._place(volume)) for handle, volume in members]
+        outside = next((place for (_, place), (_, path) in zip(places, members, strict=True) if place == path), None)
+        taken = self._place(path, like=outside or places[0][1])
+        copies.cut_together(os.path.dirname(os.path.dirname(taken)), group, places)
+        return copies.look(taken)
 
     def _discard(self, path: str) -> None:
         """Its volume may have been there for a moment, and may have been deleted so that its data stays."""
         copies.discard_drafts(path)
-        disk = Disk(Path(path))
+        disk = Disk(Path(self._place(path)))
         if disk.draft.exists() or (disk.exists and not images.was_mounted(disk)):
             self._remove(path)
             return
@@ -167,15 +186,16 @@ class LocalDirectories:
                 raise
 
     def _remove(self, path: str) -> None:
-        self._require_below_root(path)
-        copies.forget(path)
-        if not os.path.lexists(path):
+        place = self._place(path)
+        for each in {path, place}:
+            copies.forget(each)
+        if not os.path.lexists(place):
             return
-        self._require_no_mounts(path)
-        with locked(Path(path)):
-            images.require_detached(Disk(Path(path)))
-            _remove_contents(path)
-            os.rmdir(path)
+        self._require_no_mounts(place)
+        with locked(Path(place)):
+            images.require_detached(Disk(Path(place)))
+            _remove_contents(place)
+            os.rmdir(place)
 
     def _empty(self, path: str, overdue: threading.Event) -> None:
         """Anywhere: an administrator names the path of a volume to be recycled. Never through a symbolic link."""
@@ -183,6 +203,14 @@ class LocalDirectories:
             raise PermissionError(errno.EPERM, "not a directory of its own", path)
         self._require_no_mounts(path)
         _remove_contents(path, overdue)
+
+    def _place(self, path: str, like: str = "") -> str:
+        """Where what the API knows by that path is, or would be made; what is like another one is beside it.
+
+        Raises OSError.
+        """
+        self._require_below_root(path)
+        return str(self._pool.place(Path(path), Path(like) if like else None))
 
     def _require_below_root(self, path: str) -> None:
         parent = os.path.realpath(os.path.dirname(path))

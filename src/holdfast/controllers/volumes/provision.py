@@ -64,8 +64,7 @@ def plan_making(observed: ObservedRequest, served: Collection[str], making: Maki
     assert storage_class is not None
     if refusal := _refusal(observed):
         return Work(claim, Plan(refusal, (Emit(failure(claim, refusal)),)))
-    if observed.origin and observed.origin.refusal:
-        refusal = observed.origin.refusal
+    if refusal := observed.backing.refusal or (observed.origin.refusal if observed.origin else ""):
         return Work(claim, Plan(refusal, (Emit(failure(claim, refusal)),), again_after_s=RESYNC_S))
     announced = Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class)))
     try:

@@ -7,16 +7,20 @@ notice (V144). The kernel counts; nothing is recorded.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from pathlib import Path
 
 from holdfast.api.resource import Manifest
 from holdfast.disks import Disk, mounting
+from holdfast.disks.pool import Pool
 from holdfast.node.pod import Pod
 
 from . import MountFailure, Source
 from .growth import Growth
+
+log = logging.getLogger(__name__)
 
 BACKING, IMAGE = "holdfast.dev/backing", "image"
 _HANDLE = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -31,34 +35,41 @@ class SizedVolumes:
     def __init__(self, root: Path, growth: Growth) -> None:
         """`root` is where the provisioner keeps volumes."""
         self._root = root
+        self._pool = Pool(root)
         self._growth = growth
 
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
-        disk = disk_of(source.details, self._root)
-        if disk is None:
+        path = path_of(source.details, self._root)
+        if path is None:
             driver = source.details.get("driver", "")
             refusal = "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name "
             raise MountFailure(source.spec_name, f"{refusal}{driver} not found in the list of registered CSI drivers")
         options = ((source.persistent_volume or {}).get("spec") or {}).get("mountOptions") or ()
         try:
+            disk = Disk(await asyncio.to_thread(self._pool.place, path))
             await asyncio.to_thread(mounting.mount, disk, directory, options)
         except OSError as error:
-            raise MountFailure(source.spec_name, f"{error.strerror or error}: {disk.path}") from error
+            raise MountFailure(source.spec_name, f"{error.strerror or error}: {path}") from error
         await self._growth.finish(pod, source, disk, directory)
         return directory
 
     async def grow(self, pod: Pod, source: Source, directory: Path) -> None:
         """Finishes the growth of a volume that is mounted already."""
-        disk = disk_of(source.details, self._root)
-        if disk is not None and os.path.ismount(directory):
+        path = path_of(source.details, self._root)
+        if path is not None and os.path.ismount(directory):
+            try:
+                disk = Disk(await asyncio.to_thread(self._pool.place, path))
+            except OSError as error:
+                log.warning("volume not grown path=%s error=%s", path, error)
+                return
             await self._growth.finish(pod, source, disk, directory)
 
     async def unmount(self, directory: Path) -> None:
         await asyncio.to_thread(mounting.unmount, directory)
 
 
-def disk_of(details: Manifest, root: Path) -> Disk | None:
-    """Where the volume with that `csi` source is kept; None if it is none of ours."""
+def path_of(details: Manifest, root: Path) -> Path | None:
+    """By which the volume with that `csi` source is known; None if it is none of ours."""
     handle = str(details.get("volumeHandle") or "")
     is_ours = (details.get("volumeAttributes") or {}).get(BACKING) == IMAGE
-    return Disk(root / handle) if is_ours and _HANDLE.fullmatch(handle) else None
+    return root / handle if is_ours and _HANDLE.fullmatch(handle) else None
