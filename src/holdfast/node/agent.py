@@ -50,13 +50,7 @@ from .shared import PodVolumes, Shared
 from .shutdown import stop_all
 from .status_writer import Turns
 from .streaming import PodView
-from .volumes import Plugin, memory
-from .volumes.attached import Attachments
-from .volumes.growth import Growth
-from .volumes.nfs.names import address_of
-from .volumes.nfs.plugin import Nfs, nfs_directory
-from .volumes.pod_volumes import ImaginedVolumes, Volumes
-from .volumes.sized import SizedVolumes
+from .volumes.composition import pod_volumes
 from .volumes.usage import VolumeUse
 from .worker import PodWorker
 
@@ -162,7 +156,7 @@ class Agent:
             events=events,
             images=ImagePulls(self._runtime, self._world, lookup.secrets),
             files=_files(config),
-            volumes=self._volumes or self._make_volumes(lookup, registration, events),
+            volumes=self._volumes or pod_volumes(self._client, lookup, self._world, config, registration, events),
             lookup=lookup,
             prober=self._prober or _prober(self._runtime),
             resolver=_node_resolver(config.resolv_conf) if is_real else Resolver(),
@@ -175,36 +169,6 @@ class Agent:
             orphans_gone=asyncio.Event(),
             status_turns=Turns(),
         )
-
-    def _make_volumes(self, lookup: ApiLookup, registration: Registration, events: EventRecorder) -> PodVolumes:
-        state = self._config.state_dir
-        pods = None if state is None else state / "pods"
-        attachments = Attachments(
-            self._client, self._config.node_name, pods, registration.report, registration.report_soon
-        )
-        registration.volumes_in_use = attachments.in_use
-        if state is None:
-            return ImaginedVolumes(self._client, lambda: registration.node, attachments)
-        directory = self._config.run_dir or state / "run"
-        memory.prepare(directory / "pods")
-        plugins: dict[str, Plugin] = {"nfs": Nfs(nfs_directory(state), self._server_address, self._config.nfs_begin)}
-        if self._config.volumes_dir is not None:
-            finish = Growth(self._client, self._config.node_name, events.record, self._world.clock.now)
-            plugins["csi"] = SizedVolumes(self._config.volumes_dir, finish)
-        return Volumes(
-            self._client,
-            lookup,
-            self._world,
-            state,
-            directory,
-            lambda: registration.node,
-            plugins,
-            attachments,
-            events.record,
-        )
-
-    async def _server_address(self, name: str) -> str:
-        return await address_of(name, self._config.cluster_dns, self._config.cluster_domain)
 
     def _make_evictions(self, registration: Registration) -> Evictions:
         shared, config = self._shared, self._config
