@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 import holdfast
 from conftest import Cluster
 
@@ -19,7 +21,8 @@ UIDS = itertools.count(4242)
 FIRST, COUNT = 700_000_000, 65_536
 """Ids that are handed to a user where there are to be several."""
 DEVICES = {"tun": ("/dev/net/tun", (10, 200)), "fuse": ("/dev/fuse", (10, 229))}
-SITE = Path(sys.prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
+SITE = Path(msgspec.__file__).parents[1]
+"""Where the packages are that holdfast needs."""
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
