@@ -7,15 +7,16 @@ the latest when the store checks it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from holdfast.api.core.component_status import COMPONENT_STATUSES
-from holdfast.api.errors import NotFound
+from holdfast.api.errors import InternalError, NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time
-from holdfast.store import Entry, Store
+from holdfast.store import Entry, NoRoom, Store
 from holdfast.world import World
 
 from . import components
@@ -95,14 +96,16 @@ class Api:
         """Stores `manifest`, which becomes shared, under its own name. Raises RevisionMismatch."""
         manifest = stored(call.resource, manifest)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
-        entry = await self.store.write(key, self._encoder(manifest), expected=expected)
+        with _no_room_told():
+            entry = await self.store.write(key, self._encoder(manifest), expected=expected)
         return Stored(key, entry.value, entry.revision, self.cache.decoded, manifest)
 
     async def remove(self, call: Call, last: Manifest, expected: int) -> Stored:
         """Removes the object; watchers see `last`. Raises RevisionMismatch."""
         last = stored(call.resource, {**last, "metadata": {**last["metadata"]}})
         key = self.objects(call.resource).key(call.namespace, last["metadata"]["name"])
-        change = await self.store.delete(key, self._encoder(last), expected=expected)
+        with _no_room_told():
+            change = await self.store.delete(key, self._encoder(last), expected=expected)
         return Stored(key, change.value, change.revision, self.cache.decoded, last)
 
     def _encoder(self, manifest: Manifest) -> Any:
@@ -166,6 +169,15 @@ class Api:
         if act is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
         return await act(self, call, manifest)
+
+
+@contextlib.contextmanager
+def _no_room_told() -> Iterator[None]:
+    """Raises InternalError in place of what the store says."""
+    try:
+        yield
+    except NoRoom as error:
+        raise InternalError(str(error)) from error
 
 
 BELOW: dict[str, Callable[[Api, Call, Manifest], Awaitable[Manifest]]] = {

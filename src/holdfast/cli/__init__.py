@@ -5,6 +5,7 @@ Exit status 0, 1 for a failure with one clear line on standard error, 2 for usag
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import click
@@ -68,6 +69,14 @@ def main() -> None:
         group.main(prog_name="holdfast", standalone_mode=False)
     except Failure as failure:
         click.echo(f"holdfast: {failure}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        click.echo(
+            f"holdfast: the disk is full{place}: delete something on it, then run the same command again", err=True
+        )
         sys.exit(1)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

@@ -67,7 +67,10 @@ def load(path: Path) -> Settings | None:
 
 
 def save(path: Path, settings: Settings) -> None:
-    """By rename, so that a crash leaves the old ones or the new ones."""
+    """By rename, so that a crash leaves the old ones or the new ones; those that are there already take no room."""
+    data = json.dumps(asdict(settings), indent=2).encode() + b"\n"
+    if path.exists() and path.read_bytes() == data:
+        return
     temporary = path.with_suffix(".new")
-    temporary.write_bytes(json.dumps(asdict(settings), indent=2).encode() + b"\n")
+    temporary.write_bytes(data)
     temporary.replace(path)

@@ -85,6 +85,10 @@ class StoreFailed(Exception):
     """The store cannot be opened, or a commit failed: nothing more is accepted. Stop, restart, recover."""
 
 
+class NoRoom(StoreFailed):
+    """The disk is full: nothing more is accepted until there is room. What is being written may still be, then."""
+
+
 class Store(Protocol):
     """What every backend offers. Used from one event loop."""
 

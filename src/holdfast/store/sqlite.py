@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.world import Clock
 
-from . import Change, Entry, StoreFailed
+from . import Change, Entry, NoRoom, StoreFailed, room
 from .base import BaseStore
 from .state import Window
 
@@ -85,7 +86,8 @@ class SqliteStore(BaseStore):
     """A `Store` in the file `path`, which only one process at a time can open.
 
     `executor` must run one job at a time (default: a thread of its own). `failed` is called once when a
-    commit fails: the process should stop, since later writes were already built on the lost one.
+    commit fails: the process should stop, since later writes were already built on the lost one. Want of room
+    is no such failure: what was begun is tried again until it is done, and nothing more is accepted meanwhile.
     `synchronous` NORMAL is for development only: it loses acknowledged writes when the power fails.
     """
 
@@ -108,6 +110,7 @@ class SqliteStore(BaseStore):
         self._on_failure = failed
         self._synchronous = synchronous
         self._failure: Exception | None = None
+        self._no_room: Exception | None = None
         self._loop: asyncio.AbstractEventLoop
         self._file: sqlite3.Connection
         self._lock_fd = -1
@@ -157,7 +160,9 @@ class SqliteStore(BaseStore):
             for statement in _SCHEMA:
                 file.execute(statement)
             file.execute("COMMIT")
-        return _load(file)
+        loaded = _load(file)
+        room.hold(self._path)
+        return loaded
 
     def _lock(self) -> None:
         """The lock ends with the process, however that ends."""
@@ -173,7 +178,7 @@ class SqliteStore(BaseStore):
             return
         await super().close()
         with contextlib.suppress(StoreFailed):  # whoever wrote has heard of it
-            while (self._is_busy or self._queue) and self._failure is None:
+            while (self._is_busy or self._queue) and self._failure is None and self._no_room is None:
                 await self._when_quiet()
         assert self._executor is not None
         await self._loop.run_in_executor(self._executor, self._file.close)
@@ -191,6 +196,13 @@ class SqliteStore(BaseStore):
             raise StoreFailed(f"{self._path}: {self._failure}") from self._failure
         if self._closed:
             raise StoreFailed(f"{self._path}: the store is closed")
+        if self._no_room is not None:
+            raise NoRoom(self._wanting())
+
+    def _wanting(self) -> str:
+        return (
+            f"no space left on the disk of {self._path.parent}: nothing can be written until something is deleted there"
+        )
 
     # On the loop
 
@@ -210,7 +222,7 @@ class SqliteStore(BaseStore):
     def _pump(self) -> None:
         """Hands the thread its next job: writes first, housekeeping when there are none."""
         self._pump_is_due = False
-        if self._is_busy or self._failure is not None:
+        if self._is_busy or self._failure is not None or (self._closed and self._no_room is not None):
             return
         is_overdue = len(self._garbage) >= OVERDUE_ROWS and self._is_compactions_turn
         self._is_compactions_turn = not is_overdue
@@ -218,22 +230,29 @@ class SqliteStore(BaseStore):
             batch, self._queue = self._queue, []
             waiting, self._waiting = self._waiting, []
             rows: list[Row] = [(c.revision, c.key, c.is_delete, c.value) for c, _ in batch]
-            self._submit(lambda: self._insert(rows), lambda: self._inserted(batch, waiting), waiting)
+            again = functools.partial(self._put_back, batch, waiting)
+            self._submit(lambda: self._insert(rows), lambda: self._inserted(batch, waiting), waiting, again)
         elif self._garbage and (is_overdue or self._quiet or len(self._garbage) >= COMPACT_ROWS):
             count = min(OVERDUE_SLICE_ROWS if is_overdue else SLICE_ROWS, len(self._garbage))
             doomed = [(self._garbage.popleft(),) for _ in range(count)]
             oldest = self._state.oldest
-            self._submit(lambda: self._delete_rows(doomed, oldest), self._pump, ())
+            again = functools.partial(self._garbage.extendleft, [revision for (revision,) in reversed(doomed)])
+            self._submit(lambda: self._delete_rows(doomed, oldest), self._pump, (), again)
         elif self._unchecked_bytes > CHECKPOINT_BYTES:
             self._unchecked_bytes = 0
-            self._submit(self._checkpoint, self._pump, ())
+            self._submit(self._checkpoint, self._pump, (), lambda: None)
         else:
             quiet, self._quiet = self._quiet, []
             _complete(quiet)
 
     def _submit(
-        self, job: Callable[[], None], then: Callable[[], None], waiting: Iterable[asyncio.Future[None]]
+        self,
+        job: Callable[[], None],
+        then: Callable[[], None],
+        waiting: Iterable[asyncio.Future[None]],
+        again: Callable[[], None],
     ) -> None:
+        """`then` follows what was done; `again` puts back what could not be done for want of room."""
         self._is_busy = True
         assert self._executor is not None
 
@@ -248,7 +267,12 @@ class SqliteStore(BaseStore):
         def finish(failure: Exception | None) -> None:
             self._is_busy = False
             if failure is None:
+                self._no_room = None
                 then()
+            elif room.is_wanting(failure):
+                self._no_room = failure
+                again()
+                self._look_again()
             else:
                 self._fail(failure, waiting)
 
@@ -259,6 +283,21 @@ class SqliteStore(BaseStore):
         self._committed(batch)
         _complete(waiting)
         self._pump_soon()
+
+    def _look_again(self) -> None:
+        """Later; who waits for quiet waits no longer."""
+        quiet, self._quiet = self._quiet, []
+        _complete(quiet)
+        if not self._closed:
+            self._loop.call_later(room.RETRY_S, self._pump)
+
+    def _put_back(self, batch: list[tuple[Change, Entry | None]], waiting: list[asyncio.Future[None]]) -> None:
+        """Who waits is told at once; the writes stay first in the queue, for later ones were decided on top of them."""
+        self._queue[:0] = batch
+        for done in (*waiting, *self._waiting):
+            if not done.done():
+                done.set_exception(NoRoom(f"{self._wanting()}; this was begun and may still be done then"))
+        self._waiting.clear()
 
     def _fail(self, failure: Exception, waiting: Iterable[asyncio.Future[None]]) -> None:
         """There is no undoing: later writes were decided on top of this one."""
@@ -284,7 +323,7 @@ class SqliteStore(BaseStore):
     async def compact(self, before: int) -> None:
         """Returns when the rows are gone from the file too."""
         await super().compact(before)
-        while self._garbage and self._failure is None:
+        while self._garbage and self._failure is None and self._no_room is None:
             await self._when_quiet()
 
     async def _when_quiet(self) -> None:
@@ -297,26 +336,35 @@ class SqliteStore(BaseStore):
 
     def _insert(self, rows: list[Row]) -> None:
         started_s = self._clock.monotonic_s()
-        file = self._file
-        file.execute("BEGIN IMMEDIATE")
-        file.executemany(_INSERT, rows)
-        file.execute("COMMIT")
+        with self._transaction() as file:
+            file.executemany(_INSERT, rows)
         counters = self.counters
         counters.writes += len(rows)
         counters.commits += 1
         counters.commit_s += self._clock.monotonic_s() - started_s
 
     def _delete_rows(self, doomed: list[tuple[int]], oldest: int) -> None:
+        with self._transaction() as file:
+            # In the same transaction: a file must not claim history that it has lost.
+            file.execute("UPDATE setting SET value = ? WHERE name = 'oldest'", (oldest,))
+            file.executemany("DELETE FROM revision WHERE revision = ?", doomed)
+        self.counters.compacted_rows += len(doomed)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         file = self._file
         file.execute("BEGIN IMMEDIATE")
-        # In the same transaction: a file must not claim history that it has lost.
-        file.execute("UPDATE setting SET value = ? WHERE name = 'oldest'", (oldest,))
-        file.executemany("DELETE FROM revision WHERE revision = ?", doomed)
-        file.execute("COMMIT")
-        self.counters.compacted_rows += len(doomed)
+        try:
+            yield file
+            file.execute("COMMIT")
+        except sqlite3.Error:
+            if file.in_transaction:
+                file.execute("ROLLBACK")
+            raise
 
     def _checkpoint(self) -> None:
         self._file.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        room.hold(self._path)
         self.counters.checkpoints += 1
 
 

@@ -40,6 +40,7 @@ MNT_DETACH = 2
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_OPENAT2 = 430, 431, 432, 437
 _SET_FLAG, _SET_STRING, _CREATE, _CLOEXEC, _NOATIME = 0, 1, 6, 1, 0x10
 _PR_SET_PDEATHSIG = 1
+_KEEP_SIZE = 1
 _RESOLVE_IN_ROOT = 0x10
 _AT_FDCWD = -100
 _NSFS_MAGIC = 0x6E736673
@@ -143,6 +144,11 @@ def syncfs(path: str) -> None:
         _call("syncfs", ctypes.c_int(descriptor))
     finally:
         os.close(descriptor)
+
+
+def reserve(descriptor: int, start: int, size: int) -> None:
+    """Room on the disk for bytes that a file may have later; its size stays. What is reserved already is no matter."""
+    _call("fallocate", ctypes.c_int(descriptor), ctypes.c_int(_KEEP_SIZE), ctypes.c_long(start), ctypes.c_long(size))
 
 
 def is_pinned_namespace(path: str) -> bool:
