@@ -58,6 +58,33 @@ async def test_log_lines_name_their_stream(node):
     assert sorted(streams) == [["stderr", "F"], ["stdout", "F"]]
 
 
+@pytest.mark.parametrize("is_full_for_ever", [False, True])
+async def test_on_a_full_disk_a_container_ends_all_the_same(node, monkeypatch, is_full_for_ever):
+    monkeypatch.setattr(containers, "WRITE_AGAIN_S", 0.1)
+    write, refused = containers.records.write, []
+
+    def full(directory, record):
+        if getattr(record, "exit_code", None) is not None and (is_full_for_ever or len(refused) < 3):
+            refused.append(record)
+            raise OSError(28, "No space left on device")
+        write(directory, record)
+
+    monkeypatch.setattr(containers.records, "write", full)
+    started = await node.start("exit 7")
+    assert (await node.ended(started)).exit_code == 7
+    place = node.runtime._containers.directory(started.id)
+    if not is_full_for_ever:
+
+        async def is_written():
+            return b'"exit_code":7' in (place / "record.json").read_bytes()
+
+        await until(is_written)
+        assert len(refused) == 3
+    async with asyncio.timeout(10):
+        await node.runtime.remove_container(started.id)
+    assert not place.exists()
+
+
 async def test_an_exit_is_told_once_with_times(node):
     told = []
     node.runtime.on_exit(told.append)

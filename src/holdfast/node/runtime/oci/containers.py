@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import signal
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ from holdfast.node.runtime.oci.records import StoredContainer
 from holdfast.node.runtime.oci.supervisor import ExitRecord, Supervisor, kill
 from holdfast.world import Clock
 
+log = logging.getLogger(__name__)
+
+WRITE_AGAIN_S = 0.5
 EXIT_RECORD_DEADLINE_S = 5.0
 """How long a supervisor may take to write down an exit that the kernel has reported."""
 AFTER_END_S = 2.0
@@ -80,6 +84,7 @@ class Containers:
         self._exits: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._signalled: set[str] = set()
+        self._leaving: set[str] = set()
         self._listeners: list[ExitListener] = []
 
     def on_exit(self, listener: ExitListener) -> None:
@@ -245,6 +250,7 @@ class Containers:
         if identifier not in self._stored:
             return
         await self.stop(identifier, 0)
+        self._leaving.add(identifier)
         task = self._tasks.get(identifier)
         if task is not None:
             await asyncio.wait({task})
@@ -257,6 +263,7 @@ class Containers:
         self._stored.pop(identifier, None)
         self._exits.pop(identifier, None)
         self._signalled.discard(identifier)
+        self._leaving.discard(identifier)
 
     async def _abandon(self, identifier: str) -> None:
         """Ends what a start has begun: supervisor first, so that it cannot create what is being removed."""
@@ -296,7 +303,10 @@ class Containers:
             )
 
     async def _follow(self, stored: StoredContainer) -> None:
-        """Waits for the end of a running container, writes it down, tells it, and tidies up."""
+        """Waits for the end of a running container, writes it down, tells it, and tidies up.
+
+        Before it is written down nothing goes by which an agent that comes later finds it out as this one did.
+        """
         process = open_process(stored.process) if stored.process else None
         supervisor = open_process(stored.supervisor) if stored.supervisor else None
         message = ""
@@ -314,10 +324,22 @@ class Containers:
                     os.close(descriptor)
         if end is None:
             message = message or "nobody saw how the container ended"
-            self._note_exit(stored, _KILLED, "ContainerStatusUnknown", message, self._clock.now())
+            code, reason, finished = _KILLED, "ContainerStatusUnknown", self._clock.now()
         else:
-            self._note_exit(stored, end.exit_code, self._reason(stored, end.exit_code), message, end.finished)
+            code, reason, finished = end.exit_code, self._reason(stored, end.exit_code), end.finished
+        is_written = self._note_exit(stored, code, reason, message, finished)
+        while not is_written and stored.id not in self._leaving:
+            await asyncio.sleep(WRITE_AGAIN_S)
+            is_written = self._write_down(stored.id)
         await self._tidy(self._stored[stored.id])
+
+    def _write_down(self, identifier: str) -> bool:
+        """Whether what is known is on disk now: a full one must not keep a container from ending."""
+        try:
+            records.write(self.directory(identifier), self._stored[identifier])
+        except OSError:
+            return False
+        return True
 
     async def _supervisor_died_first(self, process: int, supervisor: int | None) -> bool:
         """Waits for either to end. A container without supervisor has lost its output: it must not run on."""
@@ -366,16 +388,20 @@ class Containers:
 
     def _note_exit(
         self, stored: StoredContainer, exit_code: int, reason: str, message: str, finished: datetime
-    ) -> None:
+    ) -> bool:
+        """Whether it could be written down."""
         current = self._stored.get(stored.id, stored)
-        self.keep(
-            msgspec.structs.replace(current, exit_code=exit_code, reason=reason, message=message, finished=finished)
+        self._stored[stored.id] = msgspec.structs.replace(
+            current, exit_code=exit_code, reason=reason, message=message, finished=finished
         )
+        if not (is_written := self._write_down(stored.id)):
+            log.warning("end not written down yet container=%s", stored.id)
         was_running = stored.started is not None
         self._exits.setdefault(stored.id, asyncio.Event()).set()
         if was_running:
             for listener in self._listeners:
                 listener(self._stored[stored.id].as_record())
+        return is_written
 
     async def _tidy(self, stored: StoredContainer) -> None:
         """After the exit: the runtime's book-keeping and the root mount go, record and private top stay (R2)."""
