@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -325,3 +326,31 @@ def test_removing_goes_on_wherever_it_was_killed(volume, tmp_path):
         assert loops.attached() is not None
     assert deaths >= 3
     assert not volume.path.exists()
+
+
+def test_a_file_system_that_met_an_error_is_looked_through_before_its_next_mount(disk, tmp_path):
+    images.make(disk, 16 * MI)
+    mounting.mount(disk, tmp_path / "m")
+    (tmp_path / "m" / "file").write_text("data")
+    mounting.unmount(tmp_path / "m")
+    subprocess.run(["debugfs", "-w", "-R", "ssv state 2", disk.image], check=True, capture_output=True)
+    assert images.has_errors(disk.image)
+    mounting.mount(disk, tmp_path / "m")
+    assert not images.has_errors(disk.image)
+    assert (tmp_path / "m" / "file").read_text() == "data"
+    mounting.unmount(tmp_path / "m")
+
+
+def test_a_file_system_that_stopped_is_not_mounted_again_before_everybody_has_let_go_of_it(disk, tmp_path):
+    images.make(disk, 16 * MI)
+    mounting.mount(disk, tmp_path / "m")
+    device = loops.find(disk.image)
+    Path("/sys/fs/ext4", device.removeprefix("/dev/"), "trigger_fs_error").write_text("a test")
+    with pytest.raises(OSError, match="Read-only file system"):
+        (tmp_path / "m" / "file").write_text("data")
+    with pytest.raises(OSError, match="waiting for other pods to let go of it"):
+        mounting.mount(disk, tmp_path / "n")
+    mounting.unmount(tmp_path / "m")
+    mounting.mount(disk, tmp_path / "n")
+    (tmp_path / "n" / "file").write_text("data")
+    mounting.unmount(tmp_path / "n")

@@ -21,6 +21,7 @@ BLOCK_BYTES = 4096
 SMALL_BYTES, SMALL_BLOCK_BYTES = 64 << 20, 1024
 """Below this size a journal of large blocks would take most of a volume."""
 _SUPERBLOCK, _MAGIC = 1024, 0xEF53
+_ERRORS = 0x2
 _CORRECTED = (0, 1)
 """What e2fsck may return: nothing was wrong, or all that was is corrected."""
 
@@ -59,7 +60,12 @@ def grow(disk: Disk, wanted_bytes: int) -> bool:
 
 
 def fill(image: Path, lock: int) -> None:
-    """Makes the file system as large as its image, which must not be attached. Raises OSError."""
+    """Makes the file system whole, and as large as its image, which must not be attached. Raises OSError.
+
+    One that met an error, such as a full disk below it, is not to be written to before it has been looked through.
+    """
+    if has_errors(image):
+        run(["e2fsck", "-f", "-p", str(image)], keeps=[lock], accepts=_CORRECTED)
     if not has_room(image):
         return
     run(["e2fsck", "-f", "-p", str(image)], keeps=[lock], accepts=_CORRECTED)
@@ -70,6 +76,12 @@ def fill(image: Path, lock: int) -> None:
 def has_room(image: Path) -> bool:
     """Whether the image is larger than the file system in it. Raises OSError if there is none."""
     return image.stat().st_size >= filesystem_bytes(image) + BLOCK_BYTES
+
+
+def has_errors(image: Path) -> bool:
+    """Whether the kernel has met an error in the file system. Raises OSError if there is none."""
+    state: int = struct.unpack_from("<H", _superblock(image), 0x3A)[0]
+    return bool(state & _ERRORS)
 
 
 def filesystem_bytes(image: Path) -> int:

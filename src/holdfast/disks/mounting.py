@@ -32,6 +32,7 @@ _FLAGS = {
     "defaults": 0,
 }
 _RESIZE = 0x40086610
+ERRORS = Path("/sys/fs/ext4")
 
 
 def mount(disk: Disk, directory: Path, options: Sequence[str] = ()) -> None:
@@ -97,6 +98,10 @@ def _mount(disk: Disk, file: int, lock: int, directory: Path, options: Sequence[
     flags, data = _parsed(options)
 
     def mount_from(device: str) -> None:
+        if _has_stopped(device):
+            raise OSError(
+                errno.EUCLEAN, "its file system met an error and stopped; waiting for other pods to let go of it"
+            )
         linux.mount(device, str(directory), "ext4", flags, data)
 
     def fill() -> int:
@@ -105,6 +110,14 @@ def _mount(disk: Disk, file: int, lock: int, directory: Path, options: Sequence[
         return block_bytes if block_bytes < images.BLOCK_BYTES else 0
 
     loops.use(disk.image, file, mount_from, before=fill)
+
+
+def _has_stopped(device: str) -> bool:
+    """Whether its file system is read-only for an error, such as a full disk below it, until nobody has it any more."""
+    try:
+        return int((ERRORS / device.rpartition("/")[2] / "errors_count").read_text()) > 0
+    except OSError:
+        return False  # nobody has it
 
 
 def _parsed(options: Sequence[str]) -> tuple[int, str]:

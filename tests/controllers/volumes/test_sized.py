@@ -148,6 +148,21 @@ async def test_what_the_disk_could_never_hold_is_a_directory(root, monkeypatch):
     assert backing.why_not.startswith("only ")
 
 
+async def test_on_a_disk_that_is_full_there_is_no_new_volume_of_any_sort(root, monkeypatch):
+    """R126: images have promised what is left."""
+    directories = LocalDirectories([str(root)])
+    monkeypatch.setattr(real, "KEPT_BYTES", 1 << 60)
+    monkeypatch.setattr(real, "KEPT_SHARE", 1)
+    backing = await directories.backing(1)
+    assert backing.refusal.startswith("rpc error: code = ResourceExhausted desc = only ")
+    work = plan_provision(request(backing))
+    assert work.directory is None
+    (told,) = work.before.actions
+    prefix = 'failed to provision volume with StorageClass "s": rpc error: code = ResourceExhausted desc = only '
+    assert (told.report.reason, told.report.message.startswith(prefix)) == ("ProvisioningFailed", True)
+    assert work.before.again_after_s
+
+
 async def test_a_volume_that_is_being_worked_on_is_not_removed(root, monkeypatch):
     directories, path = LocalDirectories([str(root)]), root / "pvc-1"
     await directories.create(str(path))

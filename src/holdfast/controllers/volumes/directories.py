@@ -17,6 +17,8 @@ from holdfast.disks.pool import Pool
 from . import copies, marks
 from .effects import Backing, Cut, ShareWork
 
+KEPT_BYTES, KEPT_SHARE = 512 << 20, 20
+"""Where less of the disk is free, and less than that part of it, no volumes are made: half of when pods are evicted."""
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
@@ -49,15 +51,21 @@ class LocalDirectories:
         self._taking = asyncio.Lock()
 
     async def backing(self, size_bytes: int) -> Backing:
-        """Images wherever they can be had, but not of what the disk could never hold."""
+        """Images wherever they can be had, but not of what the disk could never hold; nothing on a disk that is full.
+
+        Images may promise more than the disk has: the last of it is for what they hold already.
+        """
+        status = os.statvfs(self._roots[0])
+        free_bytes, disk_bytes = (blocks * status.f_frsize for blocks in (status.f_bavail, status.f_blocks))
+        left = f"only {free_bytes >> 20}Mi of {self._roots[0]} are free"
+        if free_bytes < min(KEPT_BYTES, disk_bytes // KEPT_SHARE):
+            return Backing(refusal=f"rpc error: code = ResourceExhausted desc = {left}")
         if self._sizing is None:
             self._sizing = await asyncio.to_thread(find_out, Path(self._roots[0]))
         if not self._may_size or self._sizing.obstacle:
             return Backing(False, self._sizing.obstacle and f"volumes with a size need {self._sizing.obstacle}")
-        status = os.statvfs(self._roots[0])
-        free_bytes = status.f_bavail * status.f_frsize
         if size_bytes > free_bytes:
-            return Backing(False, f"only {free_bytes >> 20}Mi of {self._roots[0]} are free")
+            return Backing(False, left)
         return Backing(is_sized=True)
 
     async def create(self, path: str) -> None:

@@ -61,6 +61,8 @@ class Backing:
     """An image of the volume's size; else a plain directory, as large as the disk."""
     why_not: str = ""
     """What keeps this machine from the former, where that has to be told."""
+    refusal: str = ""
+    """Why there can be no volume at all now."""
 
 
 DIRECTORY = Backing()

@@ -50,8 +50,7 @@ def plan_provision(observed: ObservedRequest) -> Work:
     assert storage_class is not None
     if refusal := _refusal(observed):
         return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),)))
-    if observed.origin and observed.origin.refusal:
-        refusal = observed.origin.refusal
+    if refusal := observed.backing.refusal or (observed.origin.refusal if observed.origin else ""):
         return Work(claim, Plan(refusal, (Emit(_failure(claim, refusal)),), again_after_s=RESYNC_S))
     return Work(
         claim,
