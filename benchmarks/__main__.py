@@ -7,7 +7,7 @@ import json
 import os
 import platform
 
-from . import api, images, network, pods, sets, startup, statefulset, turns
+from . import api, images, network, pods, sets, startup, statefulset, turns, volumes
 
 BENCHMARKS = {
     "api": api.measure,
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "network": network.measure,
     "images": images.measure,
     "turns": turns.measure,
+    "volumes": volumes.measure,
 }
 
 
