@@ -183,7 +183,7 @@ def _snapshot(name: str, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _beside(made: Cluster) -> dict[str, Any]:
-    """Both in turns, from inside a pod: medians of the bandwidths, and the directory's as a multiple of the sized."""
+    """In turns, from inside a pod: bandwidth of either, medians, and the directory's as a multiple of the sized."""
     if shutil.which("fio") is None:
         return {"skipped": "fio is not installed"}
     for backing, size in SIZES.items():

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -68,6 +69,63 @@ def test_copies_share_their_blocks_also_of_a_volume_in_use(made, place, tmp_path
     mounting.mount(Disk(made.place(place / "copy-4")), tmp_path / "n")
     assert (tmp_path / "n" / "file").stat().st_size == 32 * MI
     mounting.unmount(tmp_path / "n")
+
+
+def test_a_copy_in_use_is_of_one_moment_although_somebody_writes_all_the_time(made, place, tmp_path):
+    """The writer makes file N+1 after file N: a copy with a gap would be of no moment."""
+    disk, copy = Disk(made.place(place / "pvc-1")), Disk(made.place(place / "copy"))
+    images.make(disk, 64 * MI)
+    mounting.mount(disk, tmp_path / "m")
+    stop = threading.Event()
+
+    def write():
+        for number in range(100_000):
+            if stop.is_set():
+                return
+            with (tmp_path / "m" / f"{number:06}").open("w") as file:
+                file.write("x")
+                os.fsync(file.fileno())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        time.sleep(0.2)
+        before = len(os.listdir(tmp_path / "m"))
+        copying.copy(disk, copy)
+        after = len(os.listdir(tmp_path / "m"))
+    finally:
+        stop.set()
+        writer.join(timeout=30)
+        mounting.unmount(tmp_path / "m")
+    mounting.mount(copy, tmp_path / "n")
+    found = sorted(os.listdir(tmp_path / "n"))
+    sizes = [(tmp_path / "n" / name).stat().st_size for name in found[:-1]]
+    mounting.unmount(tmp_path / "n")
+    assert found == [f"{number:06}" for number in range(len(found))]
+    assert before <= len(found) <= after
+    assert set(sizes) == {1}
+
+
+def test_a_copy_that_is_killed_lets_the_file_system_go_on(made, place, tmp_path, monkeypatch):
+    disk = Disk(made.place(place / "pvc-1"))
+    images.make(disk, 16 * MI)
+    mounting.mount(disk, tmp_path / "m")
+    try:
+        run = copying._run
+
+        def killed(command, keeps):
+            stand_still = "import fcntl, os, sys; fcntl.ioctl(int(sys.argv[1]), 0xC0045877, 0); os.kill(os.getpid(), 9)"
+            root = command[command.index("-S") + 2]
+            run([sys.executable, "-c", stand_still, root], keeps)
+
+        monkeypatch.setattr(copying, "_run", killed)
+        with pytest.raises(OSError, match="ended with -9"):
+            copying.copy(disk, Disk(made.place(place / "copy")))
+        (tmp_path / "m" / "file").write_text("it goes on")
+        monkeypatch.setattr(copying, "_run", run)
+        copying.copy(disk, Disk(made.place(place / "copy")))
+    finally:
+        mounting.unmount(tmp_path / "m")
 
 
 def test_a_small_volume_can_be_mounted_again_after_it_was_copied(made, place, tmp_path):

@@ -137,23 +137,53 @@ def copy_changes(source: Path, target: Path) -> None:
 
 def _copy_in_use(copies: Sequence[Copy], locks: Sequence[int]) -> None:
     """In a process of its own; whatever becomes of it, the file systems go on."""
-    words_of = [word for one in copies for word in (str(one.source), str(one.target), one.device)]
-    command = [sys.executable, "-m", "holdfast.disks.copying", *words_of]
+    try:
+        if not _share_in_use(copies, locks):
+            words_of = [word for one in copies for word in (str(one.source), str(one.target), one.device)]
+            _run([sys.executable, "-m", "holdfast.disks.copying", *words_of], locks)
+    finally:
+        for one in copies:
+            let_go_on(one.device)
+
+
+def _share_in_use(copies: Sequence[Copy], locks: Sequence[int]) -> bool:
+    """Whether the disk could share blocks, and has: an instant. Raises OSError."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(descriptor: int) -> int:
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        descriptors = []
+        for one in copies:
+            root = opened(linux.open_unmounted(one.device, "ext4"))
+            linux.syncfs(f"/proc/self/fd/{root}")  # what waits in memory need not be waited for at a standstill
+            source = opened(os.open(one.source, os.O_RDONLY | os.O_CLOEXEC))
+            target = opened(os.open(one.target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            if not share(source, target):
+                for each in copies:
+                    each.target.unlink(missing_ok=True)
+                return False
+            descriptors += [root, source, target]
+        program = Path(__file__).with_name("instant.py")
+        _run([sys.executable, "-I", "-S", str(program), *map(str, descriptors)], [*locks, *descriptors])
+        return True
+
+
+def _run(command: Sequence[str], keeps: Sequence[int]) -> None:
+    """Raises OSError."""
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
-            pass_fds=tuple(locks),
+            pass_fds=tuple(keeps),
             start_new_session=True,
             cwd="/",
             timeout=WITHIN_S,
         )
     except subprocess.TimeoutExpired as error:
         raise OSError(errno.ETIMEDOUT, f"the copy was not done within {WITHIN_S} s") from error
-    finally:
-        for one in copies:
-            let_go_on(one.device)
     if done.returncode:
         words = done.stderr.strip().splitlines()
         raise OSError(errno.EIO, words[-1] if words else f"the copy ended with {done.returncode}")
@@ -215,14 +245,11 @@ def main(copies: Sequence[Copy]) -> None:
     roots = [linux.open_unmounted(one.device, "ext4") for one in copies]
     for root in roots:
         linux.syncfs(f"/proc/self/fd/{root}")  # what waits in memory need not be waited for at a standstill
-    shared = [copy_file(one.source, one.target) for one in copies]
+    for one in copies:
+        copy_file(one.source, one.target)
     with _standing_still(roots):
-        for one, was_shared in zip(copies, shared, strict=True):
-            if was_shared:
-                one.target.unlink()
-                copy_file(one.source, one.target)
-            else:
-                copy_changes(one.source, one.target)
+        for one in copies:
+            copy_changes(one.source, one.target)
 
 
 if __name__ == "__main__":
