@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from holdfast.cli import up
 from holdfast.cluster import daemon, node_parts
 from holdfast.cluster.home import Home
 from holdfast.cluster.outside import Outside
@@ -93,6 +95,24 @@ def test_a_machine_that_lost_ipv6_starts_the_cluster_without_and_says_so(monkeyp
     assert started.ip_families == ("IPv4", "IPv6"), "it is wanted again where it can be had again"
     assert started.service_cidr == settings.service_cidr, "and services have their addresses still"
     assert told == ["this machine has IPv6 switched off: the cluster has IPv4 only, for now"]
+
+
+@pytest.mark.parametrize(("given", "asked"), [("IPv4", ("IPv4",)), ("IPv4,IPv6", ("IPv4", "IPv6"))])
+def test_what_was_asked_for_is_remembered(monkeypatch, tmp_path, given, asked):
+    started = []
+    monkeypatch.setattr(up.launch, "start", lambda home, settings, *rest, **more: started.append(settings) or RUNNING)
+    result = CliRunner().invoke(up.command, ["--home", str(tmp_path), "--no-merge", "--ip-families", given])
+    assert result.exit_code == 0, result.output
+    assert started[0].ip_families == asked
+
+
+def test_ipv6_alone_is_not_to_be_had(tmp_path):
+    result = CliRunner().invoke(up.command, ["--home", str(tmp_path), "--ip-families", "IPv6"])
+    assert result.exit_code == 2
+    assert "'IPv4', 'IPv4,IPv6'" in result.output
+
+
+RUNNING = up.launch.Running(1, "https://127.0.0.1:1")
 
 
 class PAIR:

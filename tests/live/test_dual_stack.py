@@ -280,6 +280,10 @@ def test_d52_d53_d54_d56_names_have_addresses_of_both_families_and_are_told_over
         label = addresses[0].replace(":", "-")
         assert ask(server, f"{label}.{HEADS}", "AAAA") == [addresses[0]]
         assert ask(server, reverse(address), "PTR") == ["named.default.svc.cluster.local."]
+    service = web.cluster.get("service", "kube-dns", "-n", "kube-system")["spec"]
+    assert service["ipFamilyPolicy"] == "PreferDualStack"
+    for server in service["clusterIPs"]:
+        assert ask(server, "named.default.svc.cluster.local", "AAAA") == [address]
     found = web.cluster.kubectl("exec", "web-0", "--", "getent", "ahostsv6", "named")
     assert found.split()[0] == address
 

@@ -48,7 +48,7 @@ class _Pairs(click.ParamType[dict[str, Any]]):
 @click.option("--without", multiple=True, type=click.Choice(PARTS), help="A part not to run here; may be repeated.")
 @click.option(
     "--ip-families",
-    type=click.Choice([",".join(families) for families in IP_FAMILIES], case_sensitive=False),
+    type=click.Choice([",".join(families) for families in IP_FAMILIES]),
     callback=lambda context, option, text: text and tuple(text.split(",")),
     help="Of which families pods and services may have addresses. [both where this machine has an IPv6 address]",
 )
