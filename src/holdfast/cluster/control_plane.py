@@ -15,7 +15,7 @@ from holdfast.client.informer import Informers
 from holdfast.controllers.clusterroles.controller import ClusterRoleAggregation
 from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
-from holdfast.controllers.definitions.controller import DefinitionStatus
+from holdfast.controllers.definitions.controller import DefinitionController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
@@ -162,7 +162,7 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
-        lambda: DefinitionStatus(clock),
+        lambda: DefinitionController(clock),
         lambda: DisruptionController(clock),
         lambda: DisruptionMarks(clock),
         lambda: QuotaController(clock),

@@ -13,6 +13,7 @@ import msgspec
 
 from holdfast import __version__
 from holdfast.api import registry
+from holdfast.api.kinds import BUILT_IN, Kinds
 from holdfast.api.resource import Resource
 from holdfast.api.schema.definitions import MINOR, fingerprint
 from holdfast.apiserver.compression import FROM_BYTES, LEVEL, accepts_gzip
@@ -34,7 +35,7 @@ _INFO = {"title": "Kubernetes", "version": f"v{MINOR}.0"}
 _YEAR_S = 365 * 24 * 3600
 
 
-def handle(request: Request) -> Response | None:
+def handle(request: Request, kinds: Kinds = BUILT_IN) -> Response | None:
     """The answer to a GET below `/openapi/`; None if there is no such document."""
     path = request.path.rstrip("/")
     if path == "/openapi/v2":
