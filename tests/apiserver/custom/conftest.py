@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.client.informer import Informers
 from holdfast.controllers.definitions.controller import DefinitionController
-from holdfast.controllers.runner import Runner
+from holdfast.controllers.runner import Controller, Runner
 from holdfast.world import World, real_world
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -89,13 +89,20 @@ Define = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
-async def established(server: Any) -> AsyncIterator[None]:
+def controllers() -> list[Controller[Any]]:
+    """Those that run beside the one of definitions."""
+    return []
+
+
+@pytest.fixture
+async def established(server: Any, controllers: list[Controller[Any]]) -> AsyncIterator[None]:
     """Definitions are established."""
     world: World = real_world()
     client = server.client("controllers")
     informers = Informers(client, world)
-    runner = Runner(DefinitionController(world.clock), client, informers, world)
-    tasks = [asyncio.ensure_future(each) for each in (runner.run(), informers.run())]
+    made = (DefinitionController(world.clock), *controllers)
+    runs = [Runner(each, client, informers, world).run() for each in made]
+    tasks = [asyncio.ensure_future(each) for each in (*runs, informers.run())]
     yield
     for task in tasks:
         task.cancel()
@@ -124,6 +131,14 @@ async def until(web: Any, name: str, condition: str, status: str = "True") -> di
             return result
         await asyncio.sleep(0.002)
     raise AssertionError(f"{condition} does not become {status}: {found['status']}")
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    for _ in range(2000):
+        if await holds():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("it does not come to that")
 
 
 async def gone(web: Any, path: str) -> None:
