@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.api.custom.rules import unevaluated
 from holdfast.api.errors import FieldError
 from holdfast.api.resource import CREATED_COLUMNS, STATUS, Manifest, Resource, created_cells
 
@@ -58,6 +59,23 @@ def _storage_version(definition: Manifest) -> list[str]:
     return [version["name"] for version in definition["spec"]["versions"] or () if version.get("storage")]
 
 
+def warnings(definition: Manifest) -> list[str]:
+    """What of a definition has no effect here."""
+    spec = definition["spec"]
+    told = []
+    if (spec.get("conversion") or {}).get("strategy") == "Webhook":
+        told.append(
+            "spec.conversion: holdfast calls no conversion webhooks: every version shows objects as they are stored"
+        )
+    for version in spec["versions"] or ():
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        told += [
+            f"spec.versions[{version['name']}]: holdfast does not evaluate the rule {rule!r} of {path}: {reason}"
+            for path, rule, reason in unevaluated(schema)
+        ]
+    return told
+
+
 def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [*validate_status(new.get("status", {}))]
 
@@ -96,6 +114,7 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
     validate=validate,
     validate_update=validate_update,
     validate_status_update=validate_status_update,
+    warnings=warnings,
     columns=CREATED_COLUMNS,
     cells=created_cells,
     prepare_delete=prepare_delete,

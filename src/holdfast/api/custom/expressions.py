@@ -18,6 +18,9 @@ from holdfast.api import quantity
 from . import patterns
 
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_KEY = re.compile(r"Key not found in map : \"?([^\"]*)\"?")
+_INDEX = re.compile(r"Index error: index=(-?\d+)")
+_ERROR = "ERROR"
 _TOO_MUCH = "Iteration budget exceeded"
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
@@ -51,7 +54,7 @@ def compiled(text: str) -> Callable[[Variables], Any]:
         except RuntimeError as error:
             raise Failed(_worded(str(error))) from None
         value = result.plain_value()
-        if result.type().name() == "*error*" or type(value).__name__ == "Status":
+        if result.type().name() == _ERROR:
             raise Failed(_worded(str(value)))
         return value
 
@@ -63,11 +66,13 @@ def _worded(text: str) -> str:
     bare = _STATUS.sub("", text)
     if _TOO_MUCH in bare:
         return OUT_OF_BUDGET
-    if match := re.search(r"[Kk]ey not found in map ?:? ?\"?([^\"]*)\"?", bare):
+    if match := _KEY.search(bare):
         return f"no such key: {match[1]}"
-    if "No matching overloads" in bare:
+    if match := _INDEX.search(bare):
+        return f"index out of bounds: {match[1]}"
+    if bare.startswith("No matching overloads"):
         return "no such overload"
-    return bare[:1].lower() + bare[1:]
+    return "division by zero" if bare == "divide by zero" else bare
 
 
 @cache

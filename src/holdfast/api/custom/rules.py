@@ -17,6 +17,7 @@ from holdfast.api.resource import Manifest
 
 from .expressions import OUT_OF_BUDGET, Failed, Uncompilable, compiled
 from .structural import ABSENT, Schema, Structural
+from .structural import compiled as compiled_schema
 from .validation import type_name
 
 RULES = "x-kubernetes-validations"
@@ -109,6 +110,15 @@ def _refusal(rule: Schema, path: str, value: Any, text: str) -> FieldError:
 # -- which rules
 
 
+def syntax_problem(rule: str) -> str:
+    """Why a rule can be evaluated nowhere; empty if it can be, here or by upstream."""
+    try:
+        compiled(rule)
+    except Uncompilable as error:
+        return str(error) if error.is_syntax else ""
+    return ""
+
+
 def is_evaluated(schema: Structural, rule: Schema) -> bool:
     return not why_not(schema, rule)
 
@@ -139,18 +149,22 @@ def _not_passed(schema: Structural, name: str = "self") -> Iterator[tuple[str, s
             yield from _not_passed(below, name)
 
 
-def unevaluated(schema: Structural, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """The rules at and below that are not held against objects: where, which, and why not."""
+def unevaluated(schema: Schema) -> Iterator[tuple[str, str, str]]:
+    """The rules of a schema that are not held against objects: where, which, and why not."""
+    yield from _unevaluated(compiled_schema(schema), "")
+
+
+def _unevaluated(schema: Structural, path: str) -> Iterator[tuple[str, str, str]]:
     if not schema.has_rules:
         return
     for rule in schema.schema.get(RULES) or ():
         if reason := why_not(schema, rule):
             yield path or "the object", rule["rule"], reason
     for name, inner in schema.properties.items():
-        yield from unevaluated(inner, f"{path}.{name}" if path else name)
+        yield from _unevaluated(inner, f"{path}.{name}" if path else name)
     for below in (schema.items, schema.additional):
         if below is not None:
-            yield from unevaluated(below, f"{path}[*]")
+            yield from _unevaluated(below, f"{path}[*]")
 
 
 # -- values
