@@ -21,7 +21,7 @@ from .schema.types import Field, Type
 from .schema.walk import Walk, WrongType, parse_showing_repeats
 
 if TYPE_CHECKING:
-    from .custom.definition import Custom
+    from .custom.resources import Custom
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 IGNORE, WARN, STRICT = "Ignore", "Warn", "Strict"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import FieldError
 
 if TYPE_CHECKING:
-    from .custom.definition import Custom
+    from .custom.resources import Custom
 
 Manifest = dict[str, Any]
 """An object's JSON. One that was read from anywhere is shared: treat it as immutable, copy the path you change."""

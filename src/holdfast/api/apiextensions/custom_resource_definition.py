@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from holdfast.api.custom.rules import unevaluated
 from holdfast.api.errors import FieldError
 from holdfast.api.resource import CREATED_COLUMNS, STATUS, Manifest, Resource, created_cells
 
@@ -61,6 +60,8 @@ def _storage_version(definition: Manifest) -> list[str]:
 
 def warnings(definition: Manifest) -> list[str]:
     """What of a definition has no effect here."""
+    from holdfast.api.custom.rules import unevaluated
+
     spec = definition["spec"]
     told = []
     if (spec.get("conversion") or {}).get("strategy") == "Webhook":

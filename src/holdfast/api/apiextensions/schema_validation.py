@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from holdfast.api.custom.rules import syntax_problem
 from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
 from holdfast.api.resource import Manifest
 from holdfast.api.structure import Shape, fields, texts
@@ -188,6 +187,10 @@ def _list_key(field: str, schema: Manifest, is_required: bool) -> Iterator[Field
 
 
 def _rules(field: str, rules: list[Manifest]) -> Iterator[FieldError]:
+    if not rules:
+        return
+    from holdfast.api.custom.rules import syntax_problem
+
     for i, rule in enumerate(rules):
         message = rule.get("message", "")
         if not rule.get("rule", "").strip():

@@ -9,8 +9,8 @@ from holdfast.api.errors import BadRequest
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.schema.walk import RepeatedKeys, WrongType
 
-from .definition import Custom
 from .pruning import Pruning, metadata
+from .resources import Custom
 
 Refuse = Callable[[str], Exception]
 

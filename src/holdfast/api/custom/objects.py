@@ -17,7 +17,7 @@ from .structural import ABSENT, Structural
 from .validation import value_errors
 
 if TYPE_CHECKING:
-    from .definition import Custom, ScalePaths
+    from .resources import Custom, ScalePaths
 
 MOST_REPLICAS = 2**31 - 1
 BLOCKING = ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid")

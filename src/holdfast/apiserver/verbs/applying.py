@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from holdfast.api import decode
-from holdfast.api.custom import paths
 from holdfast.api.errors import ApiError, BadRequest
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.authorization import Attributes
@@ -135,6 +134,8 @@ def _for_parent(call: Call, config: Manifest) -> Manifest:
     spec = config.get("spec") or {}
     if "replicas" not in spec:
         return {}
+    from holdfast.api.custom import paths
+
     custom = call.resource.custom
     path = custom.scale.spec_replicas if custom is not None and custom.scale is not None else ".spec.replicas"
     return paths.replaced(path, {}, spec["replicas"] or 0)

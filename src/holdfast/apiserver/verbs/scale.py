@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from holdfast.api.custom import paths
-from holdfast.api.custom.definition import ScalePaths
 from holdfast.api.errors import FieldError, InternalError, invalid, invalid_object
 from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.api.selectors import selector_from_labels, selector_from_manifest
@@ -23,6 +21,7 @@ from holdfast.apiserver.views import partial, table_of
 from . import reading, strategy, update
 
 if TYPE_CHECKING:
+    from holdfast.api.custom.resources import ScalePaths
     from holdfast.apiserver.api import Api
 
 COLUMNS = (
@@ -47,6 +46,8 @@ def of(resource: Resource, manifest: Manifest) -> Manifest:
 
 
 def _of_paths(at: ScalePaths, manifest: Manifest) -> Manifest:
+    from holdfast.api.custom import paths
+
     wanted = paths.find(at.spec_replicas, manifest)
     if not wanted:
         raise InternalError(f'the spec replicas field "{at.spec_replicas}" does not exist')
@@ -107,6 +108,8 @@ async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]
         replicas = (scale.get("spec") or {}).get("replicas") or 0
         changed = copied(old.manifest)  # defaults and preparation change it in place
         if call.resource.custom is not None and call.resource.custom.scale is not None:
+            from holdfast.api.custom import paths
+
             changed = paths.replaced(call.resource.custom.scale.spec_replicas, changed, replicas)
         else:
             changed["spec"]["replicas"] = replicas
