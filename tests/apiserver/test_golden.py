@@ -22,6 +22,7 @@ from holdfast.api.errors import ApiError
 from holdfast.apiserver import reads
 from holdfast.client.informer import Informers
 from holdfast.controllers.daemonset.controller import DaemonSetController
+from holdfast.controllers.definitions.controller import DefinitionController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.disruption.controller import DisruptionController
 from holdfast.controllers.job.controller import JobController
@@ -76,6 +77,7 @@ OF_WORKLOADS = (
     "workloads/deployment",
     "workloads/job",
 )
+OF_DEFINITIONS = ("custom/definitions", "custom/objects")
 OF_POLICIES = ("policy/quota", "tables/cluster")
 
 NOT_YET = {
@@ -131,6 +133,12 @@ async def test_quotas_budgets_and_nodes_say_what_they_said_on_a_real_server(
 ) -> None:
     async with _running(server, QuotaController(clock), DisruptionController(clock), NodeLifecycle(clock), NodeTtl()):
         await _compare(server, admin_token, OF_POLICIES, 20)
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no recordings at {GOLDEN}")
+async def test_custom_kinds_answer_as_they_did_on_a_real_server(server: Any, admin_token: str, clock: Clock) -> None:
+    async with _running(server, DefinitionController(clock)):
+        await _compare(server, admin_token, OF_DEFINITIONS, 40)
 
 
 @contextlib.asynccontextmanager

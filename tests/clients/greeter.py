@@ -35,3 +35,20 @@ def deleted(name, **_):
 def changed(name, event, **_):
     if name == "c":
         tell("event", event["type"])
+
+
+@kopf.on.create("example.com", "v1", "greetings")
+def greeted(name, spec, patch, **_):
+    patch.status["said"] = f"{spec['word']}, {name}"
+    tell("greeted", name)
+
+
+@kopf.on.update("example.com", "v1", "greetings", field="spec.word")
+def reworded(name, new, patch, **_):
+    patch.status["said"] = f"{new}, {name}"
+    tell("reworded", name, new)
+
+
+@kopf.on.delete("example.com", "v1", "greetings")
+def left(name, **_):
+    tell("left", name)

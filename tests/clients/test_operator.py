@@ -69,3 +69,44 @@ def test_an_operator_sees_every_event_once(seen, api, namespace):
     until(lambda: len(seen) == 3)
     assert seen[0] in ("event ADDED", "event None")
     assert seen[1:] == ["event MODIFIED", "event DELETED"]
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+GREETING = {
+    "type": "object",
+    "properties": {
+        "spec": {"type": "object", "required": ["word"], "properties": {"word": {"type": "string"}}},
+        "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+}
+
+
+@pytest.fixture
+def greetings(api, namespace):
+    """Where greetings are, a kind of the operator's own."""
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": GREETING}}
+    version["subresources"] = {"status": {}}
+    spec = {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "greetings", "kind": "Greeting"},
+        "versions": [version],
+    }
+    api.create(DEFINITIONS, {"metadata": {"name": "greetings.example.com"}, "spec": spec})
+    path = f"/apis/example.com/v1/namespaces/{namespace}/greetings"
+    until(lambda: "Established" in str(api.get(f"{DEFINITIONS}/greetings.example.com").body["status"]["conditions"]))
+    yield path
+    api.delete(f"{DEFINITIONS}/greetings.example.com")
+    until(lambda: api.request("GET", f"{DEFINITIONS}/greetings.example.com").code == 404)
+
+
+def test_an_operator_looks_after_a_kind_of_its_own(greetings, seen, api):
+    body = {"apiVersion": "example.com/v1", "kind": "Greeting", "metadata": {"name": "eve"}, "spec": {"word": "hello"}}
+    api.create(greetings, body)
+    until(lambda: api.get(f"{greetings}/eve").body.get("status", {}).get("said") == "hello, eve")
+    assert api.get(f"{greetings}/eve").body["metadata"]["finalizers"] == ["holdfast.dev/kopf"]
+    api.merge(f"{greetings}/eve", {"spec": {"word": "good morning"}})
+    until(lambda: api.get(f"{greetings}/eve").body["status"]["said"] == "good morning, eve")
+    api.delete(f"{greetings}/eve")
+    until(lambda: api.request("GET", f"{greetings}/eve").code == 404)
+    assert seen == ["greeted eve", "reworded eve good morning", "left eve"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,11 +20,17 @@ from .schema.structs import conform
 from .schema.types import Field, Type
 from .schema.walk import Walk, WrongType, parse_showing_repeats
 
+if TYPE_CHECKING:
+    from .custom.resources import Custom
+
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 IGNORE, WARN, STRICT = "Ignore", "Warn", "Strict"
 
 _UNKNOWN_FORMAT = (
     f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}, {PROTOBUF}"
+)
+_UNKNOWN_CUSTOM_FORMAT = (
+    f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
 )
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 _OPTIONS_SCHEME = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"
@@ -65,6 +71,8 @@ def decode_body(
 
     Raises BadRequest, and UnsupportedMediaType for any other content type.
     """
+    if resource.custom is not None:
+        return _custom_body(resource, resource.custom, body, content_type, field_validation)
     return decode_kind(resource.group, resource.version, resource.kind, body, content_type, field_validation)
 
 
@@ -105,6 +113,8 @@ def prune_and_check(
 
     Raises Invalid, which shows the whole document, or a strategic patch where there is one.
     """
+    if resource.custom is not None:
+        return _custom_patched(resource, resource.custom, manifest, field_validation)
     kind = Wanted(resource.group, resource.version, resource.kind).type
     if (conformed := _conformed(kind, manifest)) is not None:
         return conformed, []
@@ -118,6 +128,52 @@ def prune_and_check(
         text = f"strict decoding error: {', '.join(walk.problems)}"
         raise _bad_patch(kind, manifest, strategic_patch, text)
     return _conformed(kind, pruned) or pruned, walk.problems if field_validation == WARN else []
+
+
+# -- custom kinds
+
+
+def _custom_body(
+    resource: Resource, custom: Custom, body: bytes, content_type: str, field_validation: str
+) -> tuple[Manifest, list[str]]:
+    from .custom.decoding import check_version, fitted
+
+    media_type, wanted = _media_type(content_type), Wanted(resource.group, resource.version, resource.kind)
+    if media_type not in (JSON, YAML):
+        raise UnsupportedMediaType(_UNKNOWN_CUSTOM_FORMAT)
+    if media_type == JSON:
+        document, repeats = _json_document(body, resource.kind), list[str]()
+        if field_validation != IGNORE and repeats_a_key(body, document):
+            document = parse_showing_repeats(body)
+    else:
+        document, repeats = _yaml_document(body, resource.kind)
+    kind, version = document.get("kind") or "", (document.get("apiVersion") or "").rpartition("/")[2]
+
+    def refuse(text: str) -> BadRequest:
+        if not kind:
+            return _unrecognized(resource.kind, text, body)
+        return _cannot_be_handled(wanted, kind, version, text)
+
+    check_version(resource, document, lambda text: refuse(f"{text} '{body.decode(errors='replace')}'"))
+    is_strict = field_validation == STRICT
+    if repeats and is_strict:
+        raise refuse("strict decoding error: yaml: unmarshal errors:\n  " + "\n  ".join(repeats))
+    result, problems = fitted(custom, document, refuse, is_strict=is_strict)
+    return result, repeats + problems if field_validation != IGNORE else []
+
+
+def _custom_patched(
+    resource: Resource, custom: Custom, manifest: Manifest, field_validation: str
+) -> tuple[Manifest, list[str]]:
+    from .custom.decoding import fitted
+
+    def refuse(text: str) -> Invalid:
+        shown = msgspec.json.encode(manifest, order="sorted").decode()
+        cause = FieldError("patch", "FieldValueInvalid", f"Invalid value: {show(shown)}: {text}")
+        return Invalid(f' "" is invalid: {cause}', causes=(cause,))
+
+    result, problems = fitted(custom, manifest, refuse, is_strict=field_validation == STRICT)
+    return result, problems if field_validation == WARN else []
 
 
 def _media_type(content_type: str) -> str:

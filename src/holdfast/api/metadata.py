@@ -39,7 +39,7 @@ def validate_metadata(manifest: Manifest, resource: Resource) -> list[FieldError
         *validate_labels(metadata.get("labels"), "metadata.labels"),
         *validate_annotations(metadata.get("annotations"), "metadata.annotations"),
         *_validate_owners(metadata.get("ownerReferences") or []),
-        *_validate_finalizers(metadata.get("finalizers") or []),
+        *_validate_finalizers(metadata.get("finalizers") or [], resource),
     ]
 
 
@@ -147,12 +147,13 @@ def _validate_owner(reference: Manifest, field: str) -> list[FieldError]:
     return errors
 
 
-def _validate_finalizers(finalizers: list[str]) -> list[FieldError]:
+def _validate_finalizers(finalizers: list[str], resource: Resource) -> list[FieldError]:
     errors = []
+    may_be_bare = resource.custom is not None or resource.group == "apiextensions.k8s.io"
     for number, finalizer in enumerate(finalizers):
         wrong = names.qualified_name.every(finalizer)
         errors += [invalid("metadata.finalizers", finalizer, error) for error in wrong]
-        if not wrong and "/" not in finalizer and finalizer not in BARE_FINALIZERS:
+        if not wrong and "/" not in finalizer and finalizer not in BARE_FINALIZERS and not may_be_bare:
             detail = "name is neither a standard finalizer name nor is it fully qualified"
             errors.append(invalid(f"metadata.finalizers[{number}]", finalizer, detail))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from .admissionregistration.mutating_admission_policy import MUTATING_ADMISSION_POLICIES
 from .admissionregistration.mutating_admission_policy_binding import MUTATING_ADMISSION_POLICY_BINDINGS
 from .admissionregistration.mutating_webhook_configuration import MUTATING_WEBHOOK_CONFIGURATIONS
@@ -167,8 +169,12 @@ def by_group_kind(group: str, kind: str) -> Resource | None:
     return next((resource for resource in RESOURCES if (resource.group, resource.kind) == (group, kind)), None)
 
 
+@cache
 def groups() -> dict[str, tuple[str, ...]]:
-    """The versions of each group, preferred first, in discovery order; the core group is the empty name."""
+    """The versions of each group, preferred first, in discovery order; the core group is the empty name.
+
+    Not to be changed.
+    """
     versions: dict[str, dict[str, None]] = {}
     for resource in _SERVED:
         versions.setdefault(resource.group, {})[resource.version] = None

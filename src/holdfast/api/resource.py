@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import FieldError
+
+if TYPE_CHECKING:
+    from .custom.resources import Custom
 
 Manifest = dict[str, Any]
 """An object's JSON. One that was read from anywhere is shared: treat it as immutable, copy the path you change."""
@@ -171,14 +174,20 @@ class Resource:
     """Set where the objects are stored as those of another kind, and converted at the door."""
     no_effect: str = ""
     """What whoever creates an object is warned of: that nothing here acts on it."""
+    prepare_delete: Callable[[Manifest, str], Manifest] = lambda manifest, now: manifest
+    """What an object becomes when its deletion begins: a new manifest, or the same."""
+    custom: Custom | None = None
+    """Set where a CustomResourceDefinition defines the kind."""
 
     @property
     def singular(self) -> str:
+        if self.custom is not None:
+            return self.custom.singular
         return "" if self.is_measured else self.kind.lower()
 
     @property
     def list_kind(self) -> str:
-        return f"{self.kind}List"
+        return self.custom.list_kind if self.custom is not None else f"{self.kind}List"
 
     @property
     def api_version(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from holdfast.api.core.component_status import COMPONENT_STATUSES
 from holdfast.api.errors import InternalError, NotFound
+from holdfast.api.kinds import BUILT_IN, Kinds
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time
 from holdfast.store import Entry, NoRoom, Store
@@ -26,7 +27,7 @@ from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
 from .cache import Cache, ResourceCache, Stored
 from .call import Call
-from .conversion import STORED_AS, served, stored
+from .conversion import is_converted, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import applying, binding, collection, create, delete, eviction, patching, reading, scale, token, update
@@ -45,10 +46,12 @@ class Api:
         allocation: Allocation,
         authorizer: Authorizer,
         account_tokens: AccountTokens,
+        kinds: Kinds = BUILT_IN,
     ) -> None:
         self.store = store
         self.world = world
         self.cache = cache
+        self.kinds = kinds
         self.authorizer = authorizer
         self.admission = Admission(cache, world, authorizer)
         self.allocation = allocation
@@ -79,7 +82,7 @@ class Api:
         found = objects.objects.get(entry.key)
         if found is None or found.revision != entry.revision:
             found = self._stored(entry, self.cache.announced(entry.revision))
-        if call.resource in STORED_AS:
+        if is_converted(call.resource):
             return self._stored(entry, served(call.resource, found.manifest))
         return found
 

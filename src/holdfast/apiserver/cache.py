@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.store import Change, Compacted, Entry, Store
 
@@ -271,11 +272,31 @@ class Cache:
         self._stop()
 
     def of(self, resource: Resource) -> ResourceCache:
-        return self._of[id(resource)]
+        """Raises NotFound for a kind whose definition is gone."""
+        found = self._of.get(id(resource))
+        if found is None:
+            raise NotFound("the server could not find the requested resource", has_details=True)
+        return found
 
     def add(self, alias: Resource, resource: Resource) -> None:
         """Serves `alias`, which is stored as `resource` (A261)."""
         self._of[id(alias)] = self._of[id(resource)]
+
+    def serve(self, versions: Sequence[Resource]) -> None:
+        """Holds the objects of one more kind, of which these are the versions."""
+        objects = ResourceCache(versions[0], self.revision, self.decoded)
+        known = self._by_prefix.get(objects.prefix)
+        if known is not None and known.resource.namespaced == versions[0].namespaced:
+            objects = known  # another form of the same objects
+        else:
+            objects.load(self.store.range(objects.prefix).entries)
+        self._by_prefix[objects.prefix] = objects
+        self._of |= {id(version): objects for version in versions}
+
+    def forget(self, versions: Sequence[Resource]) -> None:
+        """The opposite. The objects stay: they may come to be served in another form."""
+        for version in versions:
+            del self._of[id(version)]
 
     def all(self) -> Iterator[ResourceCache]:
         return iter(self._by_prefix.values())

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.api import registry
+from holdfast.api.kinds import BUILT_IN, Kinds
 from holdfast.api.resource import Resource, Subresource
 
 GROUP_ORDER = (
@@ -23,14 +23,16 @@ GROUP_ORDER = (
 
 
 class Discovery:
-    """The documents for a set of resources that does not change."""
+    """The documents for what a server serves, which may grow and shrink."""
 
-    def __init__(self, server_address: str) -> None:
+    def __init__(self, server_address: str, kinds: Kinds = BUILT_IN) -> None:
         self._server_address = server_address
+        self._kinds = kinds
+        self._aggregated: dict[tuple[bool, str], tuple[int, bytes, str]] = {}
 
-    @cached_property
+    @property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        served = registry.groups()
+        served = self._kinds.groups()
         known = [group for group in GROUP_ORDER if group in served]
         return {group: served[group] for group in [*known, *(group for group in served if group not in known)]}
 
@@ -40,7 +42,7 @@ class Discovery:
         address = {"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address}
         return _encode({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]})
 
-    @cached_property
+    @property
     def group_list(self) -> bytes:
         """`/apis`."""
         groups = [self._group(group) for group in self.groups if group]
@@ -57,7 +59,7 @@ class Discovery:
     def resources(self, group: str, version: str) -> bytes:
         """`/api/v1`, `/apis/GROUP/VERSION`."""
         head = {"kind": "APIResourceList", **({"apiVersion": "v1"} if group else {})}
-        entries = [entry for resource in _sorted(group, version) for entry in _entries(resource)]
+        entries = [entry for resource in self._sorted(group, version) for entry in _entries(resource)]
         entries.sort(key=lambda entry: entry["name"])
         if not group:
             entries.insert(0, BINDINGS)
@@ -65,20 +67,17 @@ class Discovery:
 
     def aggregated(self, *, is_legacy: bool, version: str) -> tuple[bytes, str]:
         """The document of all groups below /api or /apis, and its ETag (A18, A20)."""
-        key = (is_legacy, version)
-        if key not in self._aggregated:
-            self._aggregated[key] = self._aggregate(*key)
-        return self._aggregated[key]
-
-    @cached_property
-    def _aggregated(self) -> dict[tuple[bool, str], tuple[bytes, str]]:
-        return {}
+        key, revision = (is_legacy, version), self._kinds.revision
+        known = self._aggregated.get(key)
+        if known is None or known[0] != revision:
+            known = self._aggregated[key] = (revision, *self._aggregate(*key))
+        return known[1:]
 
     def _aggregate(self, is_legacy: bool, form: str) -> tuple[bytes, str]:
         items = [
             {
                 "metadata": {"name": group} if group else {},
-                "versions": [_version(group, version) for version in versions],
+                "versions": [_version(version, self._sorted(group, version), is_legacy) for version in versions],
             }
             for group, versions in self.groups.items()
             if bool(group) != is_legacy
@@ -87,6 +86,12 @@ class Discovery:
         body = _encode({**document, "items": items})
         return body, f'"{hashlib.sha256(body).hexdigest().upper()}"'
 
+    def _sorted(self, group: str, version: str) -> list[Resource]:
+        return sorted(self._kinds.in_group_version(group, version), key=lambda resource: resource.plural)
+
+
+CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+"""In upstream's order, which is another for kinds that are defined."""
 
 BINDINGS = {"name": "bindings", "singularName": "binding", "namespaced": True, "kind": "Binding", "verbs": ["create"]}
 AGGREGATED_BINDINGS = {
@@ -98,8 +103,8 @@ AGGREGATED_BINDINGS = {
 }
 
 
-def _sorted(group: str, version: str) -> list[Resource]:
-    return sorted(registry.in_group_version(group, version), key=lambda resource: resource.plural)
+def _verbs(resource: Resource) -> list[str]:
+    return list(CUSTOM_VERBS) if resource.custom is not None else sorted(resource.verbs)
 
 
 def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
@@ -108,7 +113,7 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": sorted(resource.verbs),
+        "verbs": _verbs(resource),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
@@ -133,13 +138,16 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
 def storage_version_hash(resource: Resource) -> str:
     """Eight bytes in base64: changes when objects are stored as another kind."""
     stored = resource.stored_as.resource if resource.stored_as else resource
-    digest = hashlib.sha256(f"{stored.group}/{stored.version}/{stored.kind}".encode()).digest()
+    name = f"{stored.group}/{stored.version}/{stored.kind}"
+    if resource.custom is not None:
+        name = f"{resource.custom.storage_api_version}/{resource.kind}"
+    digest = hashlib.sha256(name.encode()).digest()
     return base64.b64encode(digest[:8]).decode()
 
 
-def _version(group: str, version: str) -> dict[str, Any]:
-    resources = [_aggregated_entry(resource) for resource in _sorted(group, version)]
-    if not group:
+def _version(version: str, served: list[Resource], is_legacy: bool) -> dict[str, Any]:
+    resources = [_aggregated_entry(resource) for resource in served]
+    if is_legacy:
         resources.insert(0, AGGREGATED_BINDINGS)
     return {"version": version, "resources": resources, "freshness": "Current"}
 
@@ -150,7 +158,7 @@ def _aggregated_entry(resource: Resource) -> dict[str, Any]:
         "responseKind": {"group": "", "version": "", "kind": resource.kind},
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": sorted(resource.verbs),
+        "verbs": _verbs(resource),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)

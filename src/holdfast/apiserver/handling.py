@@ -119,7 +119,7 @@ class Handler:
     # -- paths
 
     def _answer(self, request: Request, query: Query, user: User, style: Style) -> Answer | Awaitable[Answer]:
-        target = routing.parse(request.path)
+        target = routing.parse(request.path, self._server.kinds)
         if isinstance(target, Route):
             return self._on_resource(request, query, user, style, target)
         if isinstance(target, routing.Discovery):

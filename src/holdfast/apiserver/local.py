@@ -40,14 +40,22 @@ class LocalClient:
         self._manager = user.name.removeprefix("system:")
 
     def _call(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Call:
+        resource = self._own(resource)
         namespace = namespace if resource.namespaced else ""
         return Call(self._user, resource, namespace, name, subresource, TRUSTED, manager=self._manager)
+
+    def _own(self, resource: Resource) -> Resource:
+        """What the server has for a resource that its caller has made of a definition. Raises NotFound."""
+        own = self._api.kinds.own(resource)
+        if own is None:
+            raise NotFound("the server could not find the requested resource", has_details=True)
+        return own
 
     async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
         call = self._call(resource, namespace, name, subresource)
         if subresource == "scale":
             return self._api.get_scale(call)
-        return served(resource, self._api.get(call).manifest)
+        return served(call.resource, self._api.get(call).manifest)
 
     async def list(
         self,
@@ -67,12 +75,13 @@ class LocalClient:
             limit=limit,
             continue_token=continue_token,
         )
-        found = self._api.list(self._call(resource, namespace, ""), options)
+        call = self._call(resource, namespace, "")
+        found = self._api.list(call, options)
         items: list[Manifest] = []
         for begin in range(0, len(found.items), SLICE):
             if begin:
                 await asyncio.sleep(0)  # what has to be decoded first takes its time
-            items += [served(resource, one.manifest) for one in found.items[begin : begin + SLICE]]
+            items += [served(call.resource, one.manifest) for one in found.items[begin : begin + SLICE]]
         return ObjectList(items, str(found.revision), found.continue_token)
 
     async def create(
@@ -83,15 +92,15 @@ class LocalClient:
         call = self._call(resource, namespace, name or metadata.get("name", ""), subresource)
         if subresource:
             return await self._api.create_below(call, copied(manifest))
-        return served(resource, (await self._api.create(call, decoded_locally(resource, manifest))).manifest)
+        return served(call.resource, (await self._api.create(call, decoded_locally(call.resource, manifest))).manifest)
 
     async def update(self, resource: Resource, manifest: Manifest, *, subresource: str = "") -> Manifest:
         metadata = manifest["metadata"]
         call = self._call(resource, metadata.get("namespace", ""), metadata["name"], subresource)
         if subresource == "scale":
             return await self._api.update_scale(call, copied(manifest))
-        stored, _ = await self._api.update(call, decoded_locally(resource, manifest))
-        return served(resource, stored.manifest)
+        stored, _ = await self._api.update(call, decoded_locally(call.resource, manifest))
+        return served(call.resource, stored.manifest)
 
     async def patch(
         self,
@@ -107,11 +116,11 @@ class LocalClient:
         if type is PatchType.APPLY:
             call.options = FORCED
             stored, _ = await self._api.apply(call, copied(patch))
-            return scale.of(stored.manifest) if subresource == "scale" else served(resource, stored.manifest)
+            return (scale.of if subresource == "scale" else served)(call.resource, stored.manifest)
         change = Patch(str(type), patch)
         if subresource == "scale":
             return await self._api.patch_scale(call, change)
-        return served(resource, (await self._api.patch(call, change)).manifest)
+        return served(call.resource, (await self._api.patch(call, change)).manifest)
 
     async def delete(
         self,
@@ -125,8 +134,9 @@ class LocalClient:
         propagation: str = "",
     ) -> Manifest:
         options = DeleteOptions(grace_period_s, propagation, uid, resource_version)
-        outcome = await self._api.delete(self._call(resource, namespace, name), options)
-        return served(resource, outcome.stored.manifest)
+        call = self._call(resource, namespace, name)
+        outcome = await self._api.delete(call, options)
+        return served(call.resource, outcome.stored.manifest)
 
     async def watch(
         self,
@@ -137,6 +147,7 @@ class LocalClient:
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
+        resource = self._own(resource)
         selection = select(resource, namespace, label_selector, field_selector)
         objects = self._api.objects(resource)
         news = asyncio.Event()

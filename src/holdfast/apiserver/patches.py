@@ -12,7 +12,7 @@ from holdfast.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from holdfast.api.json_syntax import syntax_error
 from holdfast.api.resource import Manifest, Resource
 
-from .bodies import SCALES
+from .bodies import APPLY, SCALES
 from .call import Call
 from .negotiation import content_type
 from .options import invalid_patch
@@ -21,6 +21,8 @@ JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 ACCEPTED = (JSON_PATCH, MERGE, STRATEGIC)
+CUSTOM_ACCEPTED = (JSON_PATCH, MERGE)
+"""No schema of a custom kind says how lists merge in a strategic patch (A213)."""
 GO_TYPES = {list: "array", dict: "object", str: "string", bool: "bool", int: "number", float: "number"}
 
 
@@ -85,9 +87,14 @@ def _check_kind(resource: Resource, new: Manifest) -> None:
     raise invalid_patch(shown, f'no kind "{kind}" is registered for version "{api_version}" in scheme "{scheme}"')
 
 
-def parse_patch(media_type: str, body: bytes, field_validation: str) -> Patch:
+def parse_patch(call: Call, media_type: str, body: bytes, field_validation: str) -> Patch:
     """Raises UnsupportedMediaType, BadRequest."""
     kind = content_type(media_type) if media_type else ""
+    if call.resource.custom is not None and kind not in CUSTOM_ACCEPTED:
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            + ", ".join((*CUSTOM_ACCEPTED, APPLY))
+        )
     if kind not in ACCEPTED:
         raise UnsupportedMediaType("415: Unsupported Media Type", has_details=True)
     try:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from urllib.parse import unquote
 
-from holdfast.api import registry
 from holdfast.api.core.pod import PODS
+from holdfast.api.kinds import BUILT_IN, Kinds
 from holdfast.api.resource import Resource, Subresource
 
 NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -58,8 +57,8 @@ class Path:
     path: str
 
 
-def parse(path: str) -> Route | Discovery | Missing | Path:
-    """What `path`, still percent-encoded and without its query, names."""
+def parse(path: str, kinds: Kinds = BUILT_IN) -> Route | Discovery | Missing | Path:
+    """What `path`, still percent-encoded and without its query, names among the kinds that are served."""
     parts = path.split("/")
     if len(parts) < 2 or parts[0] or parts[1] not in ("api", "apis"):
         return Path(path)
@@ -68,38 +67,33 @@ def parse(path: str) -> Route | Discovery | Missing | Path:
     while len(parts) > 2 and not parts[-1]:
         parts.pop()
     if parts[1] == "api":
-        return _in_group("", parts[2:], is_legacy=True)
+        return _in_group(kinds, "", parts[2:], is_legacy=True)
     if len(parts) == 2:
         return Discovery(is_legacy=False)
-    return _in_group(parts[2], parts[3:], is_legacy=False)
+    return _in_group(kinds, parts[2], parts[3:], is_legacy=False)
 
 
-@cache
-def _groups() -> dict[str, tuple[str, ...]]:
-    return registry.groups()
-
-
-def _in_group(group: str, rest: list[str], is_legacy: bool) -> Route | Discovery | Missing:
-    versions = _groups().get(group)
+def _in_group(kinds: Kinds, group: str, rest: list[str], is_legacy: bool) -> Route | Discovery | Missing:
+    versions = kinds.versions(group)
     if versions is None:
         return Missing(is_status=False)
     if not rest:
         return Discovery(is_legacy, group)
     version, *rest = rest
     if version not in versions:
-        return Missing(is_status=True)
+        return Missing(is_status=not kinds.is_custom(group))
     if not rest:
         return Discovery(is_legacy, group, version)
     is_watch = rest[0] == "watch" and len(rest) > 1
-    route = _resource(group, version, rest[1:] if is_watch else rest)
+    route = _resource(kinds, group, version, rest[1:] if is_watch else rest)
     if route is None or (is_watch and route.subresource):
-        return Missing(is_status=True)
+        return Missing(is_status=not kinds.is_custom(group))
     if is_watch:
         return Route(route.resource, route.namespace, route.name, is_watch=True)
     return route
 
 
-def _resource(group: str, version: str, rest: list[str]) -> Route | None:
+def _resource(kinds: Kinds, group: str, version: str, rest: list[str]) -> Route | None:
     namespace = ""
     is_namespaced = rest[0] == "namespaces" and len(rest) > 2
     if is_namespaced and not (not group and rest[2] in NAMESPACE_SUBRESOURCES and len(rest) == 3):
@@ -108,7 +102,7 @@ def _resource(group: str, version: str, rest: list[str]) -> Route | None:
         is_namespaced = False
     if not group and namespace and rest == ["bindings"]:
         return Route(PODS, namespace, "", "binding")  # the older way to bind, with the name in the body (A153)
-    resource = registry.lookup(group, version, rest[0])
+    resource = kinds.lookup(group, version, rest[0])
     if resource is None or (is_namespaced and not resource.namespaced):
         return None
     name = rest[1] if len(rest) > 1 else ""

@@ -82,7 +82,7 @@ def select(resource: Resource, namespace: str = "", label_selector: str = "", fi
 def _check_field(resource: Resource, name: str) -> None:
     if name in (NAME, NAMESPACE) or name in resource.fields:
         return
-    if resource.fields:
+    if resource.fields or resource.custom is not None:
         raise BadRequest(f"field label not supported: {name}")
     raise BadRequest(f'{show(name)} is not a known field selector: only "{NAME}", "{NAMESPACE}"')
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from holdfast.api import registry
 from holdfast.api.core.component_status import COMPONENT_STATUSES
 from holdfast.api.core.service import SERVICES
+from holdfast.api.kinds import Kinds
 from holdfast.api.networking.ip_address import IP_ADDRESSES
 from holdfast.api.networking.service_cidr import SERVICE_CIDRS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
@@ -36,9 +37,10 @@ from .auth.reviews import Reviewer, is_review
 from .auth.signing import SigningKey
 from .auth.tokens import Tokens
 from .auth.user import User, component
-from .cache import Cache
+from .cache import Cache, ResourceCache
 from .call import Call
 from .conversion import STORED_AS
+from .custom_kinds import CustomKinds
 from .discovery import Discovery
 from .expiry import expire_events
 from .local import LocalClient
@@ -90,7 +92,9 @@ class ApiServer:
         self.dialer: NodeDialer | None = None
         """The same: how the nodes are reached. Without it there are neither proxies nor metrics."""
         self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
-        self.discovery = Discovery(self.config.address)
+        self.kinds = Kinds()
+        """What is served: more than is built in, once definitions are established."""
+        self.discovery = Discovery(self.config.address, self.kinds)
         self.cache: Cache
         self.api: Api
         self.authorizer: Authorizer
@@ -108,6 +112,7 @@ class ApiServer:
         self.cache = Cache(self.store, [resource for resource in registry.RESOURCES if _is_stored(resource)])
         for alias, resource in STORED_AS.items():
             self.cache.add(alias, resource)
+        CustomKinds(self.kinds, self.cache, self._end)
         of = self.cache.of
         self.authorizer = Authorizer(
             of(ROLES),
@@ -120,7 +125,8 @@ class ApiServer:
             of(SERVICES), of(IP_ADDRESSES), of(SERVICE_CIDRS), self.config.service_cidrs, self.config.node_ports, chance
         )
         self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
-        self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, self.tokens.accounts)
+        accounts = self.tokens.accounts
+        self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, accounts, self.kinds)
         self.api.components[components.STORE] = lambda: "" if self._is_open else components.not_there()
         self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
         self._is_open = True
@@ -189,9 +195,16 @@ class ApiServer:
         """None if the path names no document."""
         from .openapi import handle
 
-        return handle(request)
+        return handle(request, self.kinds)
 
     # -- what the handler shares between requests
+
+    def _end(self, objects: ResourceCache, versions: tuple[Resource, ...]) -> None:
+        """Nothing is shown any more as these versions show it."""
+        if (hub := self._hubs.pop(id(objects), None)) is not None:
+            hub.close()
+        for version in versions:
+            self._plain.pop(id(version), None)
 
     def hub(self, resource: Resource) -> Hub:
         """The watches of a resource, from the first one on."""

@@ -17,7 +17,7 @@ from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.world import Clock
 
 from .cache import Stored
-from .conversion import STORED_AS, served
+from .conversion import is_converted, served
 from .negotiation import Form
 
 _encode = msgspec.json.Encoder().encode
@@ -92,7 +92,9 @@ def check_shape(resource: Resource, form: Form, include: str, *, is_list: bool) 
 
 def plain(resource: Resource) -> PlainView:
     """The objects themselves."""
-    return ConvertedView(resource) if resource in STORED_AS else PlainView(resource)
+    if resource.custom is not None:
+        return CustomView(resource)
+    return ConvertedView(resource) if is_converted(resource) else PlainView(resource)
 
 
 def _package(resource: Resource) -> str:
@@ -147,6 +149,17 @@ class ConvertedView(PlainView):
     def _bare(self, stored: Stored) -> bytes:
         converted = served(self._resource, stored.manifest)
         return _encode({name: part for name, part in converted.items() if name not in BARE})[1:]
+
+
+class CustomView(ConvertedView):
+    """Objects of a kind that is defined: each says in lists what it is, and lists say that they are whole (A215)."""
+
+    def many(self, listed: Listed) -> Iterator[bytes]:
+        head = {"kind": self._resource.list_kind, "apiVersion": self._resource.api_version,
+                "metadata": {"continue": "", **listed.metadata()}}  # fmt: skip
+        yield _encode(head)[:-1] + b',"items":['
+        yield from _sliced(listed.items, self.at_once, self.one)
+        yield b"]}"
 
 
 class MetadataView:

@@ -77,7 +77,7 @@ class Writes:
         options = self._options(asked, "PatchOptions", is_apply=bodies.is_apply(media_type))
         if bodies.is_apply(media_type):
             return await self._apply(asked, options)
-        change = parse_patch(media_type, asked.request.body, options.field_validation)
+        change = parse_patch(asked.call, media_type, asked.request.body, options.field_validation)
         if asked.route.subresource == "scale":
             return self._forms.scale(asked, 200, await self._server.api.patch_scale(asked.call, change))
         return self._forms.object(asked, 200, await self._server.api.patch(asked.call, change))
@@ -86,7 +86,7 @@ class Writes:
         config = parse_configuration(asked.call, asked.request.body, options.field_validation)
         stored, was_created = await self._server.api.apply(asked.call, config)
         if asked.route.subresource == "scale":
-            return self._forms.scale(asked, 200, scale.of(stored.manifest))
+            return self._forms.scale(asked, 200, scale.of(asked.call.resource, stored.manifest))
         return self._forms.object(asked, 201 if was_created else 200, stored)
 
     async def _delete(self, asked: Asked) -> Response:

@@ -19,6 +19,7 @@ from holdfast.api.resource import Manifest, Resource
 from holdfast.world import World
 
 from . import Client, Unreachable, WatchEvent
+from .defined_kinds import DefinedKinds, Told
 
 log = logging.getLogger(__name__)
 
@@ -293,7 +294,9 @@ class Informers:
         self._world = world
         self._informers: dict[tuple[Resource, str, str, str], Informer] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[tuple[Resource, str, str, str], asyncio.Task[None]] = {}
         self._collected: list[Callable[[], None]] | None = None
+        self._defined: DefinedKinds | None = None
 
     def of(
         self, resource: Resource, *, namespace: str = "", field_selector: str = "", label_selector: str = ""
@@ -312,8 +315,28 @@ class Informers:
             )
             informer.on_subscribe = self._collect
             if self._group is not None:
-                self._group.create_task(informer.run(), name=f"informer {resource.qualified}")
+                self._keep(options, informer)
         return informer
+
+    def _keep(self, options: tuple[Resource, str, str, str], informer: Informer) -> None:
+        assert self._group is not None
+        self._tasks[options] = self._group.create_task(informer.run(), name=f"informer {informer.resource.qualified}")
+
+    def drop(self, resource: Resource) -> None:
+        """Ends the informer of a whole resource that is there no longer."""
+        options = (resource, "", "", "")
+        self._informers.pop(options, None)
+        if (task := self._tasks.pop(options, None)) is not None:
+            task.cancel()
+
+    def follow_defined(self, came: Told, went: Told) -> DefinedKinds:
+        """Tells of every kind that is defined, now and whenever one comes or goes."""
+        if self._defined is None:
+            collected, self._collected = self._collected, None  # it outlives the controller that asks first
+            self._defined = DefinedKinds(self)
+            self._collected = collected
+        self._collect(self._defined.follow(came, went))
+        return self._defined
 
     def whole(self, resource: Resource) -> Informer | None:
         """The informer that sees every object of the resource, if somebody asked for one."""
@@ -321,8 +344,8 @@ class Informers:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
-            for informer in self._informers.values():
-                self._group.create_task(informer.run(), name=f"informer {informer.resource.qualified}")
+            for options, informer in self._informers.items():
+                self._keep(options, informer)
             await asyncio.Event().wait()
 
     async def wait_synced(self) -> None:

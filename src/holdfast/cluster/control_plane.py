@@ -16,7 +16,7 @@ from holdfast.controllers.attachment.controller import NodeAttachments, VolumeAt
 from holdfast.controllers.clusterroles.controller import ClusterRoleAggregation
 from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
-from holdfast.controllers.definitions.controller import DefinitionStatus
+from holdfast.controllers.definitions.controller import DefinitionController
 from holdfast.controllers.deployment.controller import DeploymentController
 from holdfast.controllers.disruption.controller import DisruptionController, DisruptionMarks
 from holdfast.controllers.endpoints.controller import EndpointsController, EndpointSliceController
@@ -166,7 +166,7 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
-        lambda: DefinitionStatus(clock),
+        lambda: DefinitionController(clock),
         lambda: DisruptionController(clock),
         lambda: DisruptionMarks(clock),
         lambda: QuotaController(clock),

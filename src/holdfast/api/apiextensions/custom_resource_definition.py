@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: stored; the resources they define are not served yet, and status says so (A196-A200)."""
+"""CustomResourceDefinitions, which define further kinds (A196-A201); what they make of them is in `api/custom`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from holdfast.api.errors import FieldError
 from holdfast.api.resource import CREATED_COLUMNS, STATUS, Manifest, Resource, created_cells
 
 from .definition_validation import validate, validate_status, validate_update
+
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+"""The finalizer of a definition whose objects have to go first."""
 
 
 def default(definition: Manifest) -> None:
@@ -55,9 +58,47 @@ def _storage_version(definition: Manifest) -> list[str]:
     return [version["name"] for version in definition["spec"]["versions"] or () if version.get("storage")]
 
 
+def warnings(definition: Manifest) -> list[str]:
+    """What of a definition has no effect here."""
+    from holdfast.api.custom.rules import unevaluated
+
+    spec = definition["spec"]
+    told = []
+    if (spec.get("conversion") or {}).get("strategy") == "Webhook":
+        told.append(
+            "spec.conversion: holdfast calls no conversion webhooks: every version shows objects as they are stored"
+        )
+    for version in spec["versions"] or ():
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        told += [
+            f"spec.versions[{version['name']}]: holdfast does not evaluate the rule {rule!r} of {path}: {reason}"
+            for path, rule, reason in unevaluated(schema)
+        ]
+    return told
+
+
 def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
     return [*validate_status(new.get("status", {}))]
 
+
+def prepare_delete(definition: Manifest, now: str) -> Manifest:
+    """Its objects go first (A201)."""
+    metadata, status = definition["metadata"], definition["status"]
+    finalizers = metadata.get("finalizers") or []
+    kept = finalizers if CLEANUP in finalizers else [*finalizers, CLEANUP]
+    others = [one for one in status.get("conditions") or () if one["type"] != "Terminating"]
+    told = {"type": "Terminating", "status": "True", "lastTransitionTime": now, **_PENDING}
+    return {
+        **definition,
+        "metadata": {**metadata, "finalizers": kept},
+        "status": {**status, "conditions": [*others, told]},
+    }
+
+
+_PENDING = {
+    "reason": "InstanceDeletionPending",
+    "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+}
 
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     group="apiextensions.k8s.io",
@@ -74,8 +115,10 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
     validate=validate,
     validate_update=validate_update,
     validate_status_update=validate_status_update,
+    warnings=warnings,
     columns=CREATED_COLUMNS,
     cells=created_cells,
+    prepare_delete=prepare_delete,
     initial_status={},
     has_generation=True,
     allows_unconditional_update=False,

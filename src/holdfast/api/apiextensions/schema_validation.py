@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
 from holdfast.api.resource import Manifest
+from holdfast.api.structure import Shape, fields, texts
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _KEEPS, _EMBEDDED, _INT_OR_STRING = (
@@ -49,6 +50,15 @@ _NOT_BELOW_LOGIC = {
     _LIST_TYPE: "must be undefined to be structural",
     _MAP_TYPE: "must be undefined to be structural",
 }
+_RULE = Shape(
+    (
+        *texts("rule", "message", "messageExpression"),
+        *fields("reason"),
+        *texts("fieldPath"),
+        *fields("optionalOldSelf"),
+    )
+)
+"""A rule as upstream's messages show it."""
 ROOT, ITEM, FIELD = "at the root", "for specified array items", "for specified object fields"
 """Where a schema stands, in the words of messages."""
 
@@ -177,10 +187,16 @@ def _list_key(field: str, schema: Manifest, is_required: bool) -> Iterator[Field
 
 
 def _rules(field: str, rules: list[Manifest]) -> Iterator[FieldError]:
+    if not rules:
+        return
+    from holdfast.api.custom.rules import syntax_problem
+
     for i, rule in enumerate(rules):
         message = rule.get("message", "")
         if not rule.get("rule", "").strip():
             yield required(f"{field}[{i}].rule", "rule is not specified")
+        elif problem := syntax_problem(rule["rule"]):
+            yield invalid(f"{field}[{i}].rule", _RULE.render(rule), f"compilation failed: {problem}")
         if message and not message.strip():
             yield invalid(f"{field}[{i}].message", message, "message must be non-empty if specified")
         elif "\n" in message.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
@@ -65,6 +66,10 @@ class Type:
     """The members that tell the items of a list of type map apart, in alphabetical order."""
     is_atomic: bool = False
     """Of a map or struct: owned and replaced as a whole (A136)."""
+    is_open: bool = False
+    """Of a struct: it may hold what it does not declare."""
+    key_defaults: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Of a list of type map: what keys are where an item leaves them out."""
 
     @cached_property
     def fields(self) -> dict[str, Field]:

@@ -39,9 +39,9 @@ class Walk:
 
     problems: list[str] = field(default_factory=list)
 
-    def struct(self, kind: Type, document: Any) -> dict[str, Any]:
-        """The document without what the type does not know. Raises WrongType."""
-        pruned: dict[str, Any] = self._struct(kind, document, "", "")
+    def struct(self, kind: Type, document: Any, path: str = "") -> dict[str, Any]:
+        """The document, which lies at `path`, without what the type does not know. Raises WrongType."""
+        pruned: dict[str, Any] = self._struct(kind, document, path, path)
         return pruned
 
     def _struct(self, kind: Type, document: Any, path: str, shown: str) -> Any:

@@ -9,7 +9,7 @@ Source: Kubernetes, k8s.io/apiserver/pkg/admission/plugin/resourcequota/controll
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from holdfast.api import quantity
@@ -35,7 +35,8 @@ class Quotas:
         self._cache = cache
         self._clock = clock
         self._of: dict[str, NamespaceQuotas] = {}
-        self._followed: set[str] = set()
+        self._caches: dict[str, ResourceCache] = {}
+        self._followed: set[ResourceCache] = set()
         quotas = cache.of(RESOURCE_QUOTAS)
         for stored in quotas.select():
             self._put(stored.namespace, stored.name, stored.manifest)
@@ -44,6 +45,8 @@ class Quotas:
     def charged(self, call: Call, new: Manifest, old: Manifest | None) -> AbstractContextManager[None]:
         """Holds what a write takes until the block ends. Raises Forbidden, when it is entered."""
         quotas = self._of.get(call.namespace)
+        if quotas is not None and call.resource.custom is not None:
+            self._know(self._cache.of(call.resource))
         return _NOTHING if quotas is None or not _is_charged(call, old) else quotas.charged(call, new, old)
 
     def _on_quota(self, event: Event) -> None:
@@ -55,11 +58,21 @@ class Quotas:
 
     def _put(self, namespace: str, name: str, quota: Manifest) -> None:
         if namespace not in self._of:
-            caches = {each.resource.qualified: each for each in self._cache.all() if is_counted(each.resource)}
-            self._of[namespace] = NamespaceQuotas(namespace, caches, self._clock)
-        for cache in self._of[namespace].put(name, quota):
-            if cache.resource.qualified not in self._followed:
-                self._followed.add(cache.resource.qualified)
+            self._caches |= {each.resource.qualified: each for each in self._cache.all() if is_counted(each.resource)}
+            self._of[namespace] = NamespaceQuotas(namespace, self._caches, self._clock)
+        self._follow(self._of[namespace].put(name, quota))
+
+    def _know(self, cache: ResourceCache) -> None:
+        """Counts objects of a kind that was defined after the quotas."""
+        if self._caches.get(cache.resource.qualified) is not cache:
+            self._caches[cache.resource.qualified] = cache
+            for quotas in self._of.values():
+                self._follow(quotas.count_anew())
+
+    def _follow(self, counted: Iterable[ResourceCache]) -> None:
+        for cache in counted:
+            if cache not in self._followed:
+                self._followed.add(cache)
                 cache.follow(lambda event, cache=cache: self._on_object(cache, event))  # type: ignore[misc]
 
     def _on_object(self, cache: ResourceCache, event: Event) -> None:
@@ -102,6 +115,12 @@ class NamespaceQuotas:
                 if key.startswith(cache.prefix):
                     self._count(tally, cache, key)
         return counted
+
+    def count_anew(self) -> list[ResourceCache]:
+        """Takes over all quotas again. Says what they count."""
+        quotas = {name: tally.quota for name, tally in self._tallies.items()}
+        self._tallies.clear()
+        return [cache for name, quota in quotas.items() for cache in self.put(name, quota)]
 
     def without(self, name: str) -> bool:
         """Forgets a quota; says whether there are others."""

@@ -9,7 +9,7 @@ from holdfast.api.go_values import go_value
 from holdfast.api.schema.types import Type
 
 from .applying import key_text
-from .nodes import LIST_MAP, MAP, PROTOCOL, PROTOCOL_DEFAULT, SET, STRUCT, Node
+from .nodes import LIST_MAP, MAP, SET, STRUCT, Node
 from .owned import form
 
 _NUMBERS = ("int32", "int64", "float64")
@@ -26,10 +26,12 @@ def problems(node: Node, config: dict[str, Any]) -> str:
 
 def _members(node: Node, config: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
     declared = node.type.fields if node.form == STRUCT and node.type is not None else None
+    is_open = node.type is not None and node.type.is_open
     for name, value in config.items():
         where = f"{path}.{name}"
         if declared is not None and name not in declared:
-            yield where, "field not declared in schema"
+            if not is_open:
+                yield where, "field not declared in schema"
         elif value is not None:
             yield from _value(node.children[name], declared[name].type if declared else node.item, value, where)
 
@@ -62,7 +64,8 @@ def _atomic(kind: Type, value: dict[str, Any], path: str) -> Iterator[tuple[str,
     for name, entry in value.items():
         field = kind.fields.get(name)
         if field is None:
-            yield f"{path}.{name}", "field not declared in schema"
+            if not kind.is_open:
+                yield f"{path}.{name}", "field not declared in schema"
         elif entry is not None:
             yield from _free(field.type, entry, f"{path}.{name}")
 
@@ -113,7 +116,7 @@ def _unkeyed(node: Node, item: Any, *, is_map: bool) -> str:
         return "associative list with keys may not have a null element"
     if not isinstance(item, dict):
         return "associative list with keys may not have non-map elements"
-    wanting = [key for key in node.keys if item.get(key, PROTOCOL_DEFAULT if key == PROTOCOL else None) is None]
+    wanting = [key for key in node.keys if item.get(key, node.defaults.get(key)) is None]
     unusable = [key for key in node.keys if isinstance(item.get(key), dict | list)]
     if wanting and len(wanting) == len(node.keys):
         return f"associative list with keys has an element that omits key field {_quoted(wanting[0])}" + (

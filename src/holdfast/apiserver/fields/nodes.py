@@ -6,7 +6,9 @@ texts, which hash once and compare by identity, and every operation on them runs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -27,7 +29,9 @@ NEVER_OWNED = frozenset(
 )
 PROTOCOL = "protocol"
 PROTOCOL_DEFAULT = "TCP"
-"""The one default that a key of a list has (A136)."""
+"""The one default that a key of a built-in kind's list has (A136)."""
+_PROTOCOLS: Mapping[str, Any] = {PROTOCOL: PROTOCOL_DEFAULT}
+_NONE: Mapping[str, Any] = {}
 
 _encode = msgspec.json.encode
 
@@ -49,7 +53,7 @@ class Children(dict[Any, "Node"]):
 class Node:
     """One field, key or item. `is_nullable` is whether upstream's form of an empty parent lacks it."""
 
-    __slots__ = ("children", "form", "is_nullable", "item", "keys", "path", "tree", "type")
+    __slots__ = ("children", "defaults", "form", "is_nullable", "item", "keys", "path", "tree", "type")
 
     def __init__(self, tree: Tree, path: str, kind: Type | None, form: int, *, is_nullable: bool = True) -> None:
         self.tree = tree
@@ -58,6 +62,7 @@ class Node:
         self.form = form
         self.item = kind.item if kind is not None else None
         self.keys = kind.list_map_keys if kind is not None else ()
+        self.defaults = _defaults(kind)
         self.is_nullable = is_nullable
         self.children = Children(self)
         tree.nodes += 1
@@ -68,10 +73,10 @@ class Node:
             return item if isinstance(item, str | int | float) else _encode(item).decode()
         if not isinstance(item, dict):
             return None
-        keys = self.keys
+        keys, defaults = self.keys, self.defaults
         if len(keys) == 1:
-            return item.get(keys[0])
-        return tuple([item.get(key, PROTOCOL_DEFAULT if key == PROTOCOL else None) for key in keys])
+            return item.get(keys[0], defaults.get(keys[0]))
+        return tuple([item.get(key, defaults.get(key)) for key in keys])
 
     def named_keys(self, key: Any) -> dict[str, Any]:
         """The keys of an item by their names; absent ones are left out."""
@@ -160,6 +165,13 @@ def _key(node: Node, element: str) -> Any:
     return text
 
 
+def _defaults(kind: Type | None) -> Mapping[str, Any]:
+    """What keys of a list's items are where they are left out."""
+    if kind is None or not kind.list_map_keys:
+        return _NONE
+    return kind.key_defaults or (_PROTOCOLS if PROTOCOL in kind.list_map_keys else _NONE)
+
+
 def _is_always_there(flag: str, form: str) -> bool:
     """Whether an object without this field shows it all the same, upstream: structs that are no pointers, and
     what is written always."""
@@ -180,10 +192,17 @@ def form_of(kind: Type) -> int:
 
 
 _trees: dict[Resource, Tree] = {}
+_custom_trees: WeakKeyDictionary[Resource, Tree] = WeakKeyDictionary()
+"""They go with their definition."""
 
 
 def tree_of(resource: Resource) -> Tree:
     """The tree of a resource's kind."""
+    if resource.custom is not None:
+        tree = _custom_trees.get(resource)
+        if tree is None:
+            tree = _custom_trees[resource] = Tree(resource.custom.type)
+        return tree
     tree = _trees.get(resource)
     if tree is None:
         tree = _trees[resource] = Tree(type_of(resource.group, resource.version, resource.kind))

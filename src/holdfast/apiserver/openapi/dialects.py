@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from .dialect import Dialect
 from .operations import MEANINGS, TEXT, Operation
 from .queries import PARAMETERS
-from .schemas import Dialect
 
 Json = dict[str, Any]
 

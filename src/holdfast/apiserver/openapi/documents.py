@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from holdfast import __version__
 from holdfast.api import registry
+from holdfast.api.kinds import BUILT_IN, Kinds
 from holdfast.api.resource import Resource
 from holdfast.api.schema.definitions import MINOR, fingerprint
 from holdfast.apiserver.compression import FROM_BYTES, LEVEL, accepts_gzip
 from holdfast.wire.messages import Request, Response
 
 from . import dialects
+from .dialect import Dialect
 from .operations import STATUS, TEXT, Operation, operations
 from .protobuf import swagger
-from .schemas import Dialect, published
+from .schemas import published
 
 JSON = "application/json"
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -32,43 +35,44 @@ _PROTOBUF_V2_ASKED = (
 
 _INFO = {"title": "Kubernetes", "version": f"v{MINOR}.0"}
 _YEAR_S = 365 * 24 * 3600
+KEPT_ANSWERS = 128
 
 
-def handle(request: Request) -> Response | None:
+def handle(request: Request, kinds: Kinds = BUILT_IN) -> Response | None:
     """The answer to a GET below `/openapi/`; None if there is no such document."""
     path = request.path.rstrip("/")
     if path == "/openapi/v2":
-        return _tagged(request, *_v2_wanted(request))
+        return _tagged(request, *_v2_wanted(request, kinds))
     if path == "/openapi/v3":
-        return _tagged(request, v3_index(), JSON)
+        return _tagged(request, v3_index(kinds), JSON)
     parts = path.removeprefix("/openapi/v3/").split("/")
     group, version = ("", parts[1]) if parts[0] == "api" and len(parts) == 2 else ("/".join(parts[1:-1]), parts[-1])
-    if (
-        parts[0] not in ("api", "apis")
-        or not registry.in_group_version(group, version)
-        or path != _path(group, version)
-    ):
+    if parts[0] not in ("api", "apis") or not kinds.in_group_version(group, version) or path != _path(group, version):
         return None
-    return _v3_answer(request, group, version)
+    return _v3_answer(request, group, version, kinds)
 
 
-def v3_index() -> bytes:
+def v3_index(kinds: Kinds = BUILT_IN) -> bytes:
     """`/openapi/v3`: where each group-version's document is, under a name that changes with it (A29)."""
     return msgspec.json.encode(
         {
             "paths": {
-                _path(group, version).removeprefix("/openapi/v3/"): {"serverRelativeURL": _url(group, version)}
-                for group, versions in registry.groups().items()
+                _path(group, version).removeprefix("/openapi/v3/"): {"serverRelativeURL": _url(group, version, kinds)}
+                for group, versions in kinds.groups().items()
                 for version in versions
             }
         }
     )
 
 
-@cache
-def v3_document(group: str, version: str) -> bytes:
+def v3_document(group: str, version: str, kinds: Kinds = BUILT_IN) -> bytes:
     """The OpenAPI 3.0 document of one group-version (A30-A33)."""
-    served = list(operations(registry.in_group_version(group, version)))
+    resources = kinds.in_group_version(group, version)
+    return _kept(_if_custom(kinds, resources), ("v3", group, version), lambda: _v3_document(resources))
+
+
+def _v3_document(resources: Sequence[Resource]) -> bytes:
+    served = list(operations(resources))
     return msgspec.json.encode(
         {
             "openapi": "3.0.0",
@@ -76,43 +80,42 @@ def v3_document(group: str, version: str) -> bytes:
             "paths": dialects.v3_paths(served),
             "components": {
                 "parameters": dialects.v3_parameters(served),
-                "schemas": published(_names(served), Dialect.V3),
+                "schemas": published(_names(served), Dialect.V3, resources),
             },
         }
     )
 
 
-@cache
-def v3_hash(group: str, version: str) -> str:
+def v3_hash(group: str, version: str, kinds: Kinds = BUILT_IN) -> str:
     """Upper-case hex that changes with the document, told without making it."""
-    sources = [
-        __version__,
-        fingerprint(),
-        *(_source(resource) for resource in registry.in_group_version(group, version)),
-    ]
-    return hashlib.sha256("\n".join(sources).encode()).hexdigest().upper()
+    resources = kinds.in_group_version(group, version)
+    return _kept(_if_custom(kinds, resources), ("hash", group, version), lambda: _v3_hash(resources)).decode()
 
 
-@cache
-def v2_json() -> bytes:
+def _v3_hash(resources: Sequence[Resource]) -> bytes:
+    sources = [__version__, fingerprint(), *(_source(resource) for resource in resources)]
+    return hashlib.sha256("\n".join(sources).encode()).hexdigest().upper().encode()
+
+
+def v2_json(kinds: Kinds = BUILT_IN) -> bytes:
     """The Swagger 2 document of all that is served (A34)."""
-    return msgspec.json.encode(_v2_document())
+    return _kept(kinds, ("v2",), lambda: msgspec.json.encode(_v2_document(kinds)))
 
 
-@cache
-def v2_protobuf() -> bytes:
+def v2_protobuf(kinds: Kinds = BUILT_IN) -> bytes:
     """The same for kubectl up to 1.28 (A35, A36)."""
-    return swagger(_v2_document())
+    return _kept(kinds, ("v2 protobuf",), lambda: swagger(_v2_document(kinds)))
 
 
-def _v2_document() -> dict[str, Any]:
-    served = list(operations((*registry.RESOURCES, *registry.MEASURED)))
+def _v2_document(kinds: Kinds) -> dict[str, Any]:
+    resources = (*registry.RESOURCES, *registry.MEASURED, *kinds.custom())
+    served = list(operations(resources))
     return {
         "swagger": "2.0",
         "info": _INFO,
         "paths": dialects.v2_paths(served),
         "parameters": dialects.v2_parameters(served),
-        "definitions": published(_names(served), Dialect.V2),
+        "definitions": published(_names(served), Dialect.V2, resources),
     }
 
 
@@ -124,33 +127,55 @@ def _names(served: Sequence[Operation]) -> list[str]:
 
 def _source(resource: Resource) -> str:
     subresources = [(sub.name, sub.verbs, sub.kind, sub.group, sub.version) for sub in resource.subresources]
-    return repr((resource.kind, resource.plural, resource.namespaced, resource.verbs, subresources))
+    schema = resource.custom.given_schema if resource.custom is not None else None
+    return repr((resource.kind, resource.plural, resource.namespaced, resource.verbs, subresources, schema))
+
+
+_made: WeakKeyDictionary[Kinds, tuple[int, dict[tuple[str, ...], bytes]]] = WeakKeyDictionary()
+
+
+def _kept(kinds: Kinds, key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
+    """What was made for the kinds as they are now; made anew when they have changed."""
+    if kinds.revision == 0:
+        kinds = BUILT_IN
+    revision, made = _made.get(kinds, (-1, {}))
+    if revision != kinds.revision:
+        made = {}
+        _made[kinds] = kinds.revision, made
+    if key not in made:
+        made[key] = make()
+    return made[key]
+
+
+def _if_custom(kinds: Kinds, resources: Sequence[Resource]) -> Kinds:
+    """Whose documents those of a group-version are: every server's, unless definitions have a part in it."""
+    return kinds if any(resource.custom is not None for resource in resources) else BUILT_IN
 
 
 def _path(group: str, version: str) -> str:
     return f"/openapi/v3/apis/{group}/{version}" if group else f"/openapi/v3/api/{version}"
 
 
-def _url(group: str, version: str) -> str:
-    return f"{_path(group, version)}?hash={v3_hash(group, version)}"
+def _url(group: str, version: str, kinds: Kinds) -> str:
+    return f"{_path(group, version)}?hash={v3_hash(group, version, kinds)}"
 
 
-def _v2_wanted(request: Request) -> tuple[bytes, str]:
+def _v2_wanted(request: Request, kinds: Kinds) -> tuple[bytes, str]:
     accepted = request.headers.get("accept", "")
     if any(name in accepted for name in _PROTOBUF_V2_ASKED):
-        return v2_protobuf(), PROTOBUF_V2
-    return v2_json(), JSON
+        return v2_protobuf(kinds), PROTOBUF_V2
+    return v2_json(kinds), JSON
 
 
-def _v3_answer(request: Request, group: str, version: str) -> Response:
+def _v3_answer(request: Request, group: str, version: str, kinds: Kinds) -> Response:
     """For ever with the right hash, elsewhere with a wrong one, for now without (A30)."""
-    asked, right = parse_qs(request.query).get("hash", [""])[0], v3_hash(group, version)
+    asked, right = parse_qs(request.query).get("hash", [""])[0], v3_hash(group, version, kinds)
     if not asked:
-        return _tagged(request, v3_document(group, version), JSON)
+        return _tagged(request, v3_document(group, version, kinds), JSON)
     if asked != right:
-        return Response(301, headers=(("Location", _url(group, version)),))
+        return Response(301, headers=(("Location", _url(group, version, kinds)),))
     lasting = (("Cache-Control", f"public, immutable, max-age={_YEAR_S}"),)
-    return _tagged(request, v3_document(group, version), JSON, lasting, f'"{right}"')
+    return _tagged(request, v3_document(group, version, kinds), JSON, lasting, f'"{right}"')
 
 
 def _tagged(
@@ -169,12 +194,12 @@ def _tagged(
     return Response(200, body, content_type, headers)
 
 
-@cache
+@lru_cache(KEPT_ANSWERS)
 def _tag(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest().upper()}"'
 
 
-@cache
+@lru_cache(KEPT_ANSWERS)
 def _compressed(body: bytes) -> bytes:
     """Few documents, each asked for often, so they are kept."""
     return gzip.compress(body, compresslevel=LEVEL, mtime=0)

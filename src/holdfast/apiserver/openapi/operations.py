@@ -16,6 +16,12 @@ from holdfast.api.resource import Resource, Subresource
 from . import queries
 from .schemas import definition_of
 
+CUSTOM_PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+)
+"""No schema of a custom kind says how lists merge in a strategic patch."""
 PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -25,7 +31,7 @@ PATCH_TYPES = (
 """What PATCH accepts. kubectl chooses by this list (A33)."""
 
 BODY_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
-ANSWER_TYPES = ("application/json", "application/yaml")
+CUSTOM_BODY_TYPES = ANSWER_TYPES = ("application/json", "application/yaml")
 LIST_TYPES = (*ANSWER_TYPES, "application/json;stream=watch")
 LOG_TYPES = ("text/plain", *ANSWER_TYPES)
 ANYTHING = ("*/*",)
@@ -139,9 +145,9 @@ def _operation(resource: Resource, sub: Subresource | None, verb: str, *, is_eve
 def _body(resource: Resource, sub: Subresource | None, verb: str) -> tuple[str, tuple[str, ...]]:
     match verb:
         case "create" | "update":
-            return _own(resource, sub), BODY_TYPES
+            return _own(resource, sub), BODY_TYPES if resource.custom is None else CUSTOM_BODY_TYPES
         case "patch":
-            return PATCH_BODY, PATCH_TYPES
+            return PATCH_BODY, PATCH_TYPES if resource.custom is None else CUSTOM_PATCH_TYPES
         case "delete" | "deletecollection":
             return DELETE_BODY, BODY_TYPES
     return "", ANYTHING
@@ -151,7 +157,7 @@ def _answer(resource: Resource, sub: Subresource | None, verb: str) -> tuple[str
     if sub and sub.name == "log":
         return TEXT, LOG_TYPES
     if verb == "list":
-        return definition_of(resource.group, resource.version, resource.list_kind), LIST_TYPES
+        return definition_of(resource, resource.group, resource.version, resource.list_kind), LIST_TYPES
     if verb == "deletecollection" or (verb == "delete" and not resource.delete_returns_object):
         return STATUS, ANSWER_TYPES
     return _own(resource, sub), ANSWER_TYPES
@@ -203,4 +209,4 @@ def _kind(resource: Resource, sub: Subresource | None) -> dict[str, str]:
 
 
 def _own(resource: Resource, sub: Subresource | None) -> str:
-    return definition_of(**_kind(resource, sub))
+    return definition_of(resource, **_kind(resource, sub))

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 
+from holdfast.api.resource import Resource
 from holdfast.api.schema import definitions
 
-from . import measured
+from . import custom, measured
+from .dialect import Dialect
 
 Schema = dict[str, Any]
 
+_REFERRED = (
+    "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+)
+"""What every custom kind refers to."""
+
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
-
-
-class Dialect(Enum):
-    """The value is where references point."""
-
-    V2 = "#/definitions/"
-    V3 = "#/components/schemas/"
 
 
 _SPECIAL: dict[tuple[str, Dialect], Schema] = {
@@ -31,15 +31,17 @@ _SPECIAL: dict[tuple[str, Dialect], Schema] = {
 }
 
 
-def definition_of(group: str, version: str, kind: str) -> str:
-    """The full name of a served kind's definition, empty if there is none."""
+def definition_of(resource: Resource, group: str, version: str, kind: str) -> str:
+    """The full name of the definition of a resource's kind, list or subresource; empty if there is none."""
+    if resource.custom is not None and group == resource.group:
+        return custom.definition_name(resource, kind)
     return measured.definition_name(group, version, kind) or definitions.definition_name(group, version, kind)
 
 
-def published(names: Iterable[str], dialect: Dialect) -> dict[str, Schema]:
-    """The named definitions and all they refer to, sorted by name."""
-    found: dict[str, Schema] = {}
-    waiting = list(names)
+def published(names: Iterable[str], dialect: Dialect, resources: Iterable[Resource] = ()) -> dict[str, Schema]:
+    """The named definitions, those of the custom kinds among `resources`, and all they refer to, sorted by name."""
+    found = custom.definitions_of(resources, dialect)
+    waiting = [*names, *_REFERRED] if found else list(names)
     while waiting:
         name = waiting.pop()
         if name in found or (schema := measured.DEFINITIONS.get(name) or definitions.definition(name)) is None:

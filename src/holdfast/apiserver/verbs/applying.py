@@ -132,7 +132,13 @@ def _for_parent(call: Call, config: Manifest) -> Manifest:
     if call.subresource != "scale":
         return config
     spec = config.get("spec") or {}
-    return {"spec": {"replicas": spec["replicas"] or 0}} if "replicas" in spec else {}
+    if "replicas" not in spec:
+        return {}
+    from holdfast.api.custom import paths
+
+    custom = call.resource.custom
+    path = custom.scale.spec_replicas if custom is not None and custom.scale is not None else ".spec.replicas"
+    return paths.replaced(path, {}, spec["replicas"] or 0)
 
 
 def _applied(api: Api, call: Call, config: Manifest, live: Manifest) -> applying.Applied:

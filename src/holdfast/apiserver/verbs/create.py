@@ -9,6 +9,7 @@ from holdfast.api.names import GENERATED_LETTERS
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
+from holdfast.apiserver.custom_kinds import check_is_staying
 from holdfast.apiserver.fields.tracking import Managed, created
 from holdfast.apiserver.options import PlainError
 from holdfast.store import ABSENT, RevisionMismatch
@@ -45,6 +46,8 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
     `managed` is what is owned of it; all that the manifest says now, by the caller, if it is None (A143).
     """
     resource = call.resource
+    if resource.custom is not None:
+        check_is_staying(api.cache, resource)
     if managed is None:
         given = (manifest.get("metadata") or {}).get("managedFields")
         managed = created(strategy.scope(call), manifest, call.manager, api.now(), given)

@@ -100,6 +100,8 @@ def plan(call: Call, options: DeleteOptions, old: Manifest, now: datetime) -> St
 
 
 def _plan_plain(call: Call, options: DeleteOptions, old: Manifest, now: datetime) -> Step:
+    if not old["metadata"].get("deletionTimestamp"):
+        old = call.resource.prepare_delete(old, format_time(now))
     metadata = {**old["metadata"]}
     has_changed = set_finalizers(call.resource.default_propagation, options, metadata)
     if not metadata.get("finalizers"):

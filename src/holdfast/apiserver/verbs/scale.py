@@ -7,19 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from holdfast.api.errors import FieldError, invalid, invalid_object
-from holdfast.api.resource import Column, Manifest
+from holdfast.api.errors import FieldError, InternalError, invalid, invalid_object
+from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.api.selectors import selector_from_labels, selector_from_manifest
 from holdfast.api.table import age
 from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
+from holdfast.apiserver.conversion import served
 from holdfast.apiserver.patches import Patch
 from holdfast.apiserver.views import partial, table_of
 
 from . import reading, strategy, update
 
 if TYPE_CHECKING:
+    from holdfast.api.custom.resources import ScalePaths
     from holdfast.apiserver.api import Api
 
 COLUMNS = (
@@ -30,27 +32,43 @@ COLUMNS = (
 )
 
 
-def of(manifest: Manifest) -> Manifest:
-    """The Scale of an object."""
-    metadata, spec, status = manifest["metadata"], manifest.get("spec") or {}, manifest.get("status") or {}
+def of(resource: Resource, manifest: Manifest) -> Manifest:
+    """The Scale of an object. Raises InternalError for one of a custom kind that does not say how many it wants."""
+    if resource.custom is not None and resource.custom.scale is not None:
+        return _of_paths(resource.custom.scale, manifest)
+    spec, status = manifest.get("spec") or {}, manifest.get("status") or {}
     selector = spec.get("selector")
     if selector is None or manifest["kind"] != "ReplicationController":
         text = str(selector_from_manifest(selector)) if selector is not None else ""
     else:
         text = str(selector_from_labels(selector))
+    return _scale(manifest["metadata"], spec.get("replicas") or 0, status.get("replicas", 0), text)
+
+
+def _of_paths(at: ScalePaths, manifest: Manifest) -> Manifest:
+    from holdfast.api.custom import paths
+
+    wanted = paths.find(at.spec_replicas, manifest)
+    if not wanted:
+        raise InternalError(f'the spec replicas field "{at.spec_replicas}" does not exist')
+    have = next(iter(paths.find(at.status_replicas, manifest)), 0)
+    selector = paths.text_at(at.label_selector, manifest) if at.label_selector else ""
+    return _scale(manifest["metadata"], wanted[0], have, selector)
+
+
+def _scale(metadata: Manifest, wanted: int, have: int, selector: str) -> Manifest:
     members = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    scaled = {"replicas": status.get("replicas", 0)}
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {member: metadata[member] for member in members if member in metadata},
-        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
-        "status": {**scaled, "selector": text} if text else scaled,
+        "spec": {"replicas": wanted} if wanted else {},
+        "status": {"replicas": have, "selector": selector} if selector else {"replicas": have},
     }
 
 
 def get(api: Api, call: Call) -> Manifest:
-    return of(reading.get(api, call).manifest)
+    return of(call.resource, served(call.resource, reading.get(api, call).manifest))
 
 
 def table(scale: Manifest, version: str, now: datetime) -> bytes:
@@ -76,7 +94,7 @@ async def put(api: Api, call: Call, scale: Manifest) -> Manifest:
 
 
 async def patch(api: Api, call: Call, change: Patch) -> Manifest:
-    return await _replace(api, call, lambda old: change.apply(call, of(old)))
+    return await _replace(api, call, lambda old: change.apply(call, of(call.resource, old)))
 
 
 async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]) -> Manifest:
@@ -85,15 +103,21 @@ async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]
     def new(old: Stored) -> Manifest:
         scale = revised(old.manifest)
         _check(call, scale)
-        strategy.check_revision(main, scale.get("metadata") or {}, old.revision)
+        if (metadata := scale.get("metadata") or {}).get("resourceVersion"):
+            strategy.check_revision(main, metadata, old.revision)
         replicas = (scale.get("spec") or {}).get("replicas") or 0
         changed = copied(old.manifest)  # defaults and preparation change it in place
-        changed["spec"]["replicas"] = replicas
+        if call.resource.custom is not None and call.resource.custom.scale is not None:
+            from holdfast.api.custom import paths
+
+            changed = paths.replaced(call.resource.custom.scale.spec_replicas, changed, replicas)
+        else:
+            changed["spec"]["replicas"] = replicas
         update.settle(api, main, changed, old.manifest)
         return changed
 
     stored = await update.replace(api, main, new, subresource=call.subresource)
-    return of(stored.manifest)
+    return of(call.resource, stored.manifest)
 
 
 def of_parent(call: Call) -> Call:

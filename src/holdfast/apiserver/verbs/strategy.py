@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.api.errors import BadRequest, FieldError, invalid
+from holdfast.api.errors import BadRequest, FieldError, invalid, invalid_object
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.bodies import copied
@@ -60,7 +60,8 @@ def check_revision(call: Call, metadata: Manifest, current: int) -> None:
     except ValueError as error:
         raise PlainError(str(error)) from None
     if not wanted and not call.resource.allows_unconditional_update:
-        raise call.invalid([invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+        wrong = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        raise invalid_object(call.resource.plural, call.resource.group, call.name, [wrong])
     if wanted and wanted != current:
         raise call.conflict()
 

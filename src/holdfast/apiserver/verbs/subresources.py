@@ -54,6 +54,10 @@ def _class_errors(new: Manifest, old: Manifest) -> list[FieldError]:
 def _status(call: Call, new: Manifest, old: Manifest) -> None:
     status = new.get("status")
     _restore(new, old)
+    if call.resource.custom is not None:  # nothing of the metadata but who owns what
+        managed = new["metadata"].get("managedFields")
+        new["metadata"] = {**old["metadata"]}
+        strategy.set_managed(new, managed or [])
     for member in KEPT_METADATA.get(call.resource.kind, ()):
         _keep(new["metadata"], old["metadata"], member)
     if status or call.resource.initial_status is not None:

@@ -1,1 +1,1 @@
-"""CustomResourceDefinitions: says of each that its resources are not served."""
+"""CustomResourceDefinitions: accepts their names, establishes them, and clears away what is left when they go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from holdfast.api import registry
 from holdfast.api.errors import NotFound
@@ -18,6 +19,7 @@ from .plan import FOREGROUND, ORPHAN, Object, ObservedObject, Owner, Reference, 
 BY_OWNER, BY_UID = "owner uid", "uid"
 
 NEVER_COLLECTED = {"Event"}
+UNSYNCED_AFTER_S = 0.1
 
 _FATAL = (Owner.ABSENT, Owner.ELSEWHERE, Owner.WAITING)
 
@@ -38,11 +40,22 @@ class GarbageCollector:
         self._queue = queue
         self._informers: dict[str, Informer] = {}
         for resource in self._resources:
-            informer = self._informers[resource.qualified] = informers.of(resource)
-            informer.add_index(BY_OWNER, _owner_uids)
-            informer.add_index(BY_UID, lambda manifest: (manifest["metadata"]["uid"],))
+            self._add(informers, resource)
         for resource in self._resources:
             self._follow(resource)
+        self._defined = informers.follow_defined(partial(self._came, informers), self._went)
+
+    def _came(self, informers: Informers, resource: Resource) -> None:
+        self._add(informers, resource)
+        self._follow(resource)
+
+    def _went(self, resource: Resource) -> None:
+        self._informers.pop(resource.qualified, None)
+
+    def _add(self, informers: Informers, resource: Resource) -> None:
+        informer = self._informers[resource.qualified] = informers.of(resource)
+        informer.add_index(BY_OWNER, _owner_uids)
+        informer.add_index(BY_UID, lambda manifest: (manifest["metadata"]["uid"],))
 
     def _follow(self, resource: Resource) -> None:
         def on_change(old: Manifest | None, new: Manifest | None) -> None:
@@ -78,9 +91,12 @@ class GarbageCollector:
 
     def observe(self, key: str) -> ObservedObject | None:
         qualified, _, name = key.partition(" ")
-        informer = self._informers[qualified]
-        manifest = informer.get(name)
-        if manifest is None:
+        informer = self._informers.get(qualified)
+        manifest = informer.get(name) if informer is not None else None
+        if informer is None or manifest is None:
+            return None
+        if not all(each.synced for each in self._informers.values()):
+            self._queue.add_after(key, UNSYNCED_AFTER_S)  # a kind has just come: who depends on whom is not known yet
             return None
         of = Object(informer.resource, manifest)
         namespace = manifest["metadata"].get("namespace", "")
@@ -101,7 +117,8 @@ class GarbageCollector:
 
     def _informer_of(self, reference: Reference) -> Informer | None:
         group = reference.get("apiVersion", "").rpartition("/")[0]
-        resource = registry.by_group_kind(group, reference.get("kind", ""))
+        kind = reference.get("kind", "")
+        resource = registry.by_group_kind(group, kind) or self._defined.by_group_kind(group, kind)
         return self._informers.get(resource.qualified) if resource is not None else None
 
     def _cached_owner(self, reference: Reference, namespace: str) -> Object | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from holdfast.api import registry
+from holdfast.api.apiextensions.custom_resource_definition import CUSTOM_RESOURCE_DEFINITIONS
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.pod import PODS
@@ -12,6 +13,7 @@ from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import Forbidden, NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.client import Client
+from holdfast.client.defined_kinds import kind_of
 from holdfast.client.informer import Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Create, Plan, Update
@@ -68,10 +70,10 @@ class NamespaceDeletion:
     async def verify(self, observed: ObservedNamespace, client: Client) -> ObservedNamespace | None:
         name = observed.namespace["metadata"]["name"]
         content: dict[Resource, list[Manifest]] = {}
-        for resource in (PODS, *self._kinds):
+        for resource in (PODS, *self._kinds, *await self._defined(client)):
             if PODS in content:
                 break
-            if items := (await client.list(resource, name)).items:
+            if items := await _items(client, resource, name):
                 content[resource] = items
         try:
             live = await client.get(NAMESPACES, name)
@@ -79,8 +81,21 @@ class NamespaceDeletion:
             return None
         return replace(observed, namespace=live, content=first_pods(content)) if is_going(live) else None
 
+    async def _defined(self, client: Client) -> list[Resource]:
+        """The namespaced kinds that definitions have established."""
+        definitions = (await client.list(CUSTOM_RESOURCE_DEFINITIONS)).items
+        return [kind for each in definitions if (kind := kind_of(each)) is not None and kind.namespaced]
+
     def plan(self, observed: ObservedNamespace) -> Plan:
         return plan_deletion(observed)
+
+
+async def _items(client: Client, resource: Resource, namespace: str) -> list[Manifest]:
+    """What is there; nothing of a kind whose definition has just gone."""
+    try:
+        return (await client.list(resource, namespace)).items
+    except NotFound:
+        return []
 
 
 @dataclass(frozen=True, slots=True)

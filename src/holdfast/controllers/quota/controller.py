@@ -42,6 +42,24 @@ class QuotaController:
         self._quotas.subscribe(self._on_quota)
         for informer in self._informers.values():
             informer.subscribe(partial(self._on_object, informer))
+        informers.follow_defined(partial(self._came, informers), self._went)
+
+    def _came(self, informers: Informers, resource: Resource) -> None:
+        """A kind was defined: quotas may limit how many there are of it."""
+        if is_counted(resource):
+            informer = self._informers[resource.qualified] = informers.of(resource)
+            self._count_anew()
+            informer.subscribe(partial(self._on_object, informer))
+
+    def _went(self, resource: Resource) -> None:
+        if self._informers.pop(resource.qualified, None) is not None:
+            self._count_anew()
+
+    def _count_anew(self) -> None:
+        for namespace, tallies in self._tallies.items():
+            for key, tally in tallies.items():
+                tallies[key] = self._count_all(tally.quota, namespace)
+                self._queue.add(key)
 
     def observe(self, key: str) -> Observed | None:
         quota = self._quotas.get(key)
@@ -74,7 +92,7 @@ class QuotaController:
         self._queue.add(key)
 
     def _count_all(self, quota: Manifest, namespace: str) -> Tally:
-        tally = Tally(quota, self._resources)
+        tally = Tally(quota, (informer.resource for informer in self._informers.values()))
         for informer in self._informers.values():
             for manifest in informer.list(namespace) if tally.names(informer.resource) else ():
                 self._count(tally, informer, key_of(manifest))
