@@ -2,11 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from holdfast.node import capabilities
 from holdfast.node.capabilities import Capabilities, Capability
+from holdfast.node.volumes.nfs import kernel
 from holdfast.world import user_namespace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -51,7 +53,7 @@ def test_without_fuse_nor_a_helper_it_is_told_how_to_get_nfs(monkeypatch: pytest
 
     monkeypatch.setattr(capabilities, "SEARCH_PATH", "/nonexistent")
     monkeypatch.setattr(capabilities, "_mount_fuse", refused)
-    found = capabilities._nfs(lambda attempt: attempt)
+    found = capabilities._nfs(lambda attempt: attempt, is_rootless=False)
     assert (found.ok, found.detail) == (False, "No such file or directory")
     assert "apt install nfs-common" in found.cure
 
@@ -121,3 +123,22 @@ def test_where_both_are_refused_it_is_the_machine_that_is_told_of(monkeypatch: p
     assert found.runtime == "process"
     assert found["namespaces"].detail == "Operation not permitted"
     assert "user.max_user_namespaces" in found["namespaces"].cure
+
+
+def test_r70_without_root_nfs_is_not_mounted_by_the_kernel_even_if_that_could(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(capabilities.shutil, "which", lambda program, path=None: f"/sbin/{program}")
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: "nodev\tnfs4\n")
+    monkeypatch.setattr(capabilities, "_mount_fuse", refused)
+    assert capabilities._nfs(lambda attempt: attempt, is_rootless=False).ok
+    assert not capabilities._nfs(lambda attempt: attempt, is_rootless=True).ok
+
+
+async def test_r70_nor_is_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "helper", lambda: "/sbin/mount.nfs")
+    monkeypatch.setattr(kernel, "knows_nfs", lambda: True)
+    assert await kernel.can_mount() is not user_namespace.is_inside()
+    monkeypatch.setattr(user_namespace, "is_inside", lambda: True)
+    assert not await kernel.can_mount()

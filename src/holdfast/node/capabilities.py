@@ -76,7 +76,7 @@ def probe(directory: Path | None = None) -> Capabilities:
     """Everything, in about a tenth of a second. `directory` is on the file system that will hold containers."""
     found = probe_containers(directory)
     within = _within(found.is_rootless)
-    items = (*found.items, *_network(within), *_volumes(directory), *_beyond(within))
+    items = (*found.items, *_network(within), *_volumes(directory), *_beyond(within, found.is_rootless))
     return Capabilities(items, found.is_rootless)
 
 
@@ -160,12 +160,12 @@ def _volumes(directory: Path | None) -> list[Capability]:
     ]
 
 
-def _beyond(within: Within) -> list[Capability]:
+def _beyond(within: Within, is_rootless: bool) -> list[Capability]:
     return [
         _attempted("user-namespaces", _enter_user_namespace, "containers without root", _ALLOW),
         _attempted("subuid", _hand_out_ids, "several users in containers without root", _subordinate_cure()),
         _device("/dev/fuse", "NFS volumes without a kernel client"),
-        _nfs(within),
+        _nfs(within, is_rootless),
         _device("/dev/net/tun", "ways out of the pod network without root"),
         _program("slirp4netns", "ways out of the pod network without root", "apt install slirp4netns"),
         _program("zstd", "images with zstd layers", "apt install zstd"),
@@ -293,12 +293,12 @@ def _device(path: str, serves: str) -> Capability:
     return Capability(path, True, serves)
 
 
-def _nfs(within: Within) -> Capability:
+def _nfs(within: Within, is_rootless: bool) -> Capability:
     """By the kernel, with its helper program; else through a FUSE mount, tried without any server (R138)."""
     serves = "NFS volumes"
     known = Path("/proc/filesystems").read_text().split() if Path("/proc/filesystems").exists() else []
     helper = shutil.which("mount.nfs", path=SEARCH_PATH)
-    if helper and "nfs4" in known:
+    if helper and "nfs4" in known and not is_rootless:
         return Capability("nfs", True, f"{serves}, mounted by the kernel", helper)
     failure = attempt(within(_mount_fuse))
     if not failure:

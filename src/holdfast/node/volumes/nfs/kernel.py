@@ -9,6 +9,7 @@ from pathlib import Path
 
 from holdfast.node.runtime.oci.processes import run as run_to_end
 from holdfast.node.volumes import bounded
+from holdfast.world import user_namespace
 
 from .plan import Export, failure
 
@@ -35,8 +36,8 @@ def knows_nfs(filesystems: Path = Path("/proc/filesystems")) -> bool:
 
 
 async def can_mount() -> bool:
-    """Loads the module if there is one."""
-    if not helper():
+    """Loads the module if there is one. Never inside a user namespace: the kernel lets nobody mount NFS there."""
+    if not helper() or user_namespace.is_inside():
         return False
     if not knows_nfs() and (modprobe := shutil.which("modprobe", path=SEARCH)):
         await run_to_end([modprobe, "--quiet", "nfs"])
