@@ -18,13 +18,14 @@ class Kinds:
         self._custom: dict[str, tuple[Resource, ...]] = {}
         """By definition: every version, also those that are not served."""
         self._served: dict[tuple[str, str, str], Resource] = {}
+        self._by_plural = registry.by_plural()
         self._versions = registry.groups()
 
     # -- looking up
 
     def lookup(self, group: str, version: str, plural: str) -> Resource | None:
         """The resource behind `/apis/GROUP/VERSION/PLURAL`, the core group being empty."""
-        return registry.lookup(group, version, plural) or self._served.get((group, version, plural))
+        return self._by_plural.get((group, version, plural))
 
     def versions(self, group: str) -> tuple[str, ...] | None:
         """The versions of a group, preferred first; None if nothing of it is served."""
@@ -85,6 +86,7 @@ class Kinds:
         every = [each for _, of in sorted(self._custom.items()) for each in of]
         served = [each for each in every if each.custom is not None and each.custom.is_served]
         self._served = {(each.group, each.version, each.plural): each for each in served}
+        self._by_plural = {**self._served, **registry.by_plural()}
         self._versions = {**registry.groups(), **_versions(served)}
 
 

@@ -154,6 +154,11 @@ def lookup(group: str, version: str, plural: str) -> Resource | None:
     return _BY_PLURAL.get((group, version, plural))
 
 
+def by_plural() -> dict[tuple[str, str, str], Resource]:
+    """All that `lookup` finds, by group, version and plural. Not to be changed."""
+    return _BY_PLURAL
+
+
 def by_kind(group: str, version: str, kind: str) -> Resource | None:
     return _BY_KIND.get((group, version, kind))
 

@@ -82,8 +82,8 @@ class Api:
         found = objects.objects.get(entry.key)
         if found is None or found.revision != entry.revision:
             found = self._stored(entry, self.cache.announced(entry.revision))
-        if is_converted(call.resource):
-            return self._stored(entry, served(call.resource, found.manifest))
+        if is_converted(call.resource) and (shown := served(call.resource, found.manifest)) is not found.manifest:
+            return Stored(entry.key, self.cache.decoded.encode(shown), entry.revision, self.cache.decoded, shown)
         return found
 
     def _stored(self, entry: Entry, manifest: Manifest | None) -> Stored:

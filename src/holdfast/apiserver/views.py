@@ -144,7 +144,8 @@ class ConvertedView(PlainView):
         self.key = ("converted", resource.api_version)
 
     def one(self, stored: Stored, *, is_first: bool = True) -> bytes:
-        return _encode(served(self._resource, stored.manifest))
+        shown = served(self._resource, stored.manifest)
+        return stored.value if shown is stored.manifest else _encode(shown)
 
     def _bare(self, stored: Stored) -> bytes:
         converted = served(self._resource, stored.manifest)

@@ -55,6 +55,10 @@ def _updated(scope: Scope, old: Manifest, new: Manifest, managed: Managed, manag
         return _moved(scope, changed, removed, managed, manager, now)
     except (Malformed, RecursionError):  # a write is not refused for what cannot be tracked
         return managed
+    except (AttributeError, TypeError):
+        if scope.resource.custom is None:
+            raise  # decoding has seen to it that built-in kinds have their form
+        return managed  # of a custom kind validation is about to say what is wrong
 
 
 def _moved(scope: Scope, changed: set[str], removed: set[str], managed: Managed, manager: str, now: str) -> Managed:
