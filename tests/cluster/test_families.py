@@ -44,38 +44,18 @@ def test_ipv6_is_there_if_the_machine_can_talk_to_itself_by_it(addresses):
     assert node_parts.has_ipv6()
 
 
-@pytest.mark.parametrize(
-    ("pods", "machine", "before", "expected"),
-    [
-        pytest.param(True, ("lo", "link"), "", ("IPv4",), id="a machine without an address"),
-        pytest.param(True, ("lo", "eth0"), "", ("IPv4", "IPv6"), id="a machine with one"),
-        pytest.param(False, ("lo", "eth0"), "", ("IPv4",), id="pods without addresses of their own"),
-        pytest.param(True, ("lo",), BOTH, ("IPv4", "IPv6"), id="a machine that had one when the cluster was made"),
-    ],
-)
-def test_a_cluster_has_the_families_of_its_machine_unless_told_otherwise(
-    addresses, monkeypatch, pods, machine, before, expected
-):
-    addresses(*machine)
-    monkeypatch.setattr(node_parts, "has_pods", lambda settings: pods)
-    assert node_parts.default_families(Settings(pod_cidr=before)) == expected
-
-
-def test_a_node_tells_of_its_second_address_if_both_families_were_asked_for(addresses, monkeypatch, tmp_path):
-    """As upstream's, which tells of one unless it is told two: scripts take what it tells for one word."""
+def test_a_node_tells_of_its_second_address_where_the_cluster_has_both_families(addresses, monkeypatch, tmp_path):
     addresses("lo", "eth0")
     monkeypatch.setattr(node_parts, "host_address", lambda: "192.0.2.7")
     monkeypatch.setattr(node_parts, "pair", lambda home, name: PAIR)
     monkeypatch.setattr(node_parts, "server_context", lambda *arguments, **named: None)
 
-    def told(**settings):
-        made = Settings(pod_cidr=BOTH, **settings)
+    def told(pods):
+        made = Settings(pod_cidr=pods)
         return node_parts.agent_config(Home(tmp_path), made, 0, "oci", Outside(moves=False)).node_ips
 
-    assert told() == ("192.0.2.7",)
-    assert told(ip_families=("IPv4", "IPv6")) == ("192.0.2.7", "2001:db8::7")
-    assert node_parts.host_addresses(Settings(pod_cidr=BOTH)) == ("192.0.2.7", "2001:db8::7"), "load balancers get both"
-    assert node_parts.host_addresses(Settings(pod_cidr="10.244.0.0/16")) == ("192.0.2.7",)
+    assert told(BOTH) == ("192.0.2.7", "2001:db8::7")
+    assert told("10.244.0.0/16") == ("192.0.2.7",)
 
 
 def test_a_machine_that_lost_ipv6_starts_the_cluster_without_and_says_so(monkeypatch, tmp_path):

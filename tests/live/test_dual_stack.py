@@ -325,7 +325,7 @@ def test_d2_d51_addresses_and_rules_outlive_the_agents(web):
 
 
 def test_a_cluster_of_one_family_gains_the_second_and_goes_on_with_one_if_told_to(new_cluster):
-    cluster = new_cluster("--ip-families", "IPv4")
+    cluster = new_cluster()
     settings = cluster.home / "cluster.json"
     Web(cluster).start("web-0")
     spec = {"ipFamilyPolicy": "PreferDualStack", "selector": {"app": "web"}, "ports": WEB}

@@ -50,7 +50,7 @@ class _Pairs(click.ParamType[dict[str, Any]]):
     "--ip-families",
     type=click.Choice([",".join(families) for families in IP_FAMILIES]),
     callback=lambda context, option, text: text and tuple(text.split(",")),
-    help="Of which families pods and services may have addresses. [both where this machine has an IPv6 address]",
+    help="Of which families pods and services may have addresses. [IPv4]",
 )
 @click.option(
     "--feature-gates",

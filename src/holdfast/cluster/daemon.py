@@ -34,7 +34,7 @@ from .home import Home
 from .launch import NOTIFY, agents_lock, daemon_lock, has_records
 from .locks import Held, ProcessLock, holder
 from .loop import run
-from .node_parts import default_families, has_ipv6
+from .node_parts import has_ipv6
 from .rootless import Namespaces, in_pods_network
 from .settings import IPV6, Settings, networks
 
@@ -177,7 +177,7 @@ class Daemon:
 
     def _versions(self, settings: Settings) -> list[int]:
         """Of IP, that the cluster is to have now."""
-        if IPV6 not in (settings.ip_families or default_families(settings)):
+        if IPV6 not in settings.ip_families:
             return [4]
         if settings.is_rootless:
             self._progress.tell(step="without root the cluster has IPv4 only")

@@ -23,7 +23,7 @@ from . import way_out
 from .certificates import pair
 from .home import Home
 from .outside import Outside
-from .settings import IPV4, IPV6, Settings
+from .settings import Settings
 
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
@@ -73,7 +73,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
         node_name=name,
         state_dir=None if kind == "simulated" else home.node(number),
         run_dir=None if kind == "simulated" else home.run / str(number),
-        node_ips=node_addresses(settings, number)[: None if settings.ip_families else 1],
+        node_ips=node_addresses(settings, number),
         pod_cidrs=tuple(str(slice.node) for slice in settings.slices(number)) if kind == "oci" else (),
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
@@ -239,12 +239,6 @@ def has_ipv6() -> bool:
         return any(line.endswith(" lo") for line in ADDRESSES6.read_text().splitlines())
     except OSError:
         return False
-
-
-def default_families(settings: Settings) -> tuple[str, ...]:
-    """Both where pods have addresses of their own and this machine reaches others by both, or did so once."""
-    has_both = len(settings.pod_networks()) > 1 or host_address6()
-    return (IPV4, IPV6) if has_pods(settings) and has_both else (IPV4,)
 
 
 def has_pods(settings: Settings) -> bool:

@@ -31,8 +31,8 @@ class Settings:
     nodes: int = 1
     store: str = "sqlite"
     without: tuple[str, ...] = ()
-    ip_families: tuple[str, ...] = ()
-    """IPv4, or that and IPv6, where somebody asked for them; else as this machine has them."""
+    ip_families: tuple[str, ...] = (IPV4,)
+    """That, or it and IPv6."""
     service_cidr: str = ""
     """A range for each family, with a comma between them; empty until the first start has looked for free ones.
 
@@ -97,13 +97,13 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def load(path: Path) -> Settings | None:
-    """What the last `up` left; None in a new data directory. Clusters of before there was a choice have IPv4."""
+    """What the last `up` left; None in a new data directory."""
     try:
         read = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     members: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in read.items()}
-    return Settings(**{"ip_families": (IPV4,), **members})
+    return Settings(**members)
 
 
 def save(path: Path, settings: Settings) -> None:
