@@ -20,6 +20,7 @@ COMMANDS = {
     "kubectl": "kubectl",
     "demo": "demo",
     "image": "image",
+    "node": "node",
     "forward": "forward",
     "dns": "dns",
     "snapshot": "snapshot",

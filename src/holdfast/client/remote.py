@@ -80,6 +80,13 @@ class RemoteClient:
     async def close(self) -> None:
         await self._http.close()
 
+    def cut(self) -> None:
+        """As if the network were gone: what is under way breaks, and nothing gets through until `mend`."""
+        self._http.cut()
+
+    def mend(self) -> None:
+        self._http.mend()
+
     async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
         return await self._object("GET", _path(resource, namespace, name, subresource))
 

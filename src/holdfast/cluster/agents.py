@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.client.remote import RemoteClient
-from holdfast.node.agent import Agent
 from holdfast.world import real_world
 
+from . import node_faults, way_out
 from . import settings as saved
-from . import way_out
 from .agents_process import GO, description
-from .connect import as_node
 from .home import Home
 from .launch import agents_lock
 from .locks import Held, ProcessLock
 from .loop import run
-from .node_parts import node_addresses, node_parts
+from .node_faults import Condition
+from .node_life import NodeLife
+from .node_parts import node_addresses
 from .node_ports import NodePorts
 from .outside import Outside
 from .rootless import Namespaces
@@ -40,9 +38,6 @@ if TYPE_CHECKING:
     from holdfast.node.runtime.oci.mount_namespace import MountNamespace
 
 log = logging.getLogger(__name__)
-
-KNOWS_PODS_WITHIN_S = 10.0
-"""How long an agent that is to stop may take to find out, from the API, which pods it has to stop."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     namespace = mount_namespace(home, settings)
     outside = move(home, settings)
-    run(Agents(home, settings, options.url, lambda names: lock.describe(**facts, started=names), outside).run())
+    run(Agents(home, settings, options.url, lambda told: lock.describe(**facts, conditions=told), outside).run())
     if namespace is not None:
         namespace.remove()
     return 0
@@ -111,16 +106,16 @@ class Agents:
         home: Home,
         settings: Settings,
         url: str,
-        tell_started: Callable[[list[str]], None],
+        tell: Callable[[Mapping[str, Condition]], None],
         outside: Outside,
     ) -> None:
-        """`tell_started` is given the names of the nodes at work, each time there is one more."""
+        """`tell` is given what has become of each node, whenever it is something else."""
         self._home = home
         self._settings = settings
         self._url = url
-        self._tell_started = tell_started
+        self._tell = tell
         self._outside = outside
-        self._started: list[str] = []
+        self._conditions: dict[str, Condition] = {}
         self._world = real_world()
 
     async def run(self) -> None:
@@ -135,8 +130,8 @@ class Agents:
         if without_root is not None:
             beside.append(asyncio.create_task(without_root.way_out.run()))
         async with asyncio.TaskGroup() as group:
-            for number in range(self._settings.nodes):
-                group.create_task(self._node(number, stop))
+            for life in self._lives():
+                group.create_task(life.run(stop))
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -150,33 +145,27 @@ class Agents:
         clock = self._world.clock
         return WithoutRoot(NodePorts(self._outside, inside), way_out.WayOut(self._home, self._outside, clock))
 
-    async def _node(self, number: int, stop: asyncio.Event) -> None:
-        parts = node_parts(self._home, self._settings, number, self._world, self._outside)
-        client = RemoteClient(as_node(self._home, self._url, parts.config.node_name))
-        agent = Agent(client, parts.runtime, self._world, parts.config)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(parts.prepare()),
-                group.create_task(agent.run()),
-                group.create_task(self._tell_when_started(parts.config.node_name, agent)),
-            ]
-            await stop.wait()
-            await _within(KNOWS_PODS_WITHIN_S, agent.started.wait())
-            await agent.shut_down()
-            for task in tasks:
-                task.cancel()
-        await client.close()
-        await parts.take_down()
+    def _lives(self) -> list[NodeLife]:
+        """Of the nodes; what users want of them is looked at now and with each SIGHUP."""
 
-    async def _tell_when_started(self, name: str, agent: Agent) -> None:
-        await agent.started.wait()
-        self._started.append(name)
-        self._tell_started(self._started)
+        def life(number: int) -> NodeLife:
+            return NodeLife(
+                self._home, self._settings, number, self._url, self._world, self._outside, self._tell_condition
+            )
 
+        def look() -> None:
+            wanted = node_faults.wanted(self._home)
+            for each in lives:
+                each.want(wanted.get(each.name, Condition.AT_WORK))
 
-async def _within(seconds: float, waiting: Awaitable[object]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(waiting, seconds)
+        lives = [life(number) for number in range(self._settings.nodes)]
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, look)
+        look()
+        return lives
+
+    def _tell_condition(self, name: str, condition: Condition) -> None:
+        self._conditions[name] = condition
+        self._tell(self._conditions)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class AgentsProcess:
         if facts is None:
             return None
         pid = int(facts.pop("pid"))
-        facts.pop("started", None)
+        facts.pop("conditions", None)
         if facts == self._wanted:
             log.info("agents adopted pid=%s", pid)
             return pid
@@ -102,8 +102,8 @@ class AgentsProcess:
         return process.pid
 
     async def started(self) -> None:
-        """Returns when every agent has registered its Node and knows its pods."""
-        while set((holder(agents_lock(self._home)) or {}).get("started", ())) != set(self._wanted["nodes"]):
+        """Returns when every agent has registered its Node and knows its pods, or is kept from it by its user."""
+        while set((holder(agents_lock(self._home)) or {}).get("conditions", ())) != set(self._wanted["nodes"]):
             await self._clock.sleep(LOOK_EVERY_S)
 
     async def stop(self) -> None:

@@ -25,7 +25,7 @@ from holdfast.network.pods.ranges import Network, NoRangeLeft
 from holdfast.node.capabilities import probe_containers
 from holdfast.world import real_world
 
-from . import address_ranges, certificates, kubeconfig
+from . import address_ranges, certificates, kubeconfig, node_faults
 from . import settings as saved
 from .agents_process import AgentsProcess
 from .choice import CannotRun, decide
@@ -219,7 +219,8 @@ class Daemon:
 
         if self._settings.nodes:
             await agents.started()  # what the API says of a node may be from before it was stopped
-        await nodes_ready(server, self._settings.node_names())
+        away = node_faults.wanted(self._home)
+        await nodes_ready(server, [name for name in self._settings.node_names() if name not in away])
         self._progress.tell(ready=True, url=url)
         self._progress.end()
         await asyncio.to_thread(server.tokens.accounts.key.load)  # at leisure, unless a pod was faster

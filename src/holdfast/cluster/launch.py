@@ -125,6 +125,8 @@ def _tail(log: Path, lines: int = 12) -> str:
 
 def stop(home: Home, report: Report, *, timeout_s: float = 900) -> bool:
     """Stops the pods, then the daemon; whether there was anything to stop. Raises LaunchFailed."""
+    from . import node_faults
+
     stopped = False
     for lock, what in ((daemon_lock(home), "the daemon"), (agents_lock(home), "the node agents")):
         facts = holder(lock)
@@ -132,6 +134,7 @@ def stop(home: Home, report: Report, *, timeout_s: float = 900) -> bool:
             continue
         stopped = True
         _end(facts["pid"], lock, what, report, timeout_s)
+    node_faults.forget(home)
     return _end_leftovers(home) or stopped
 
 

@@ -71,11 +71,13 @@ async def _end_all(home: Home, settings: Settings, outside: Outside) -> None:
 
     from .service_routing import ServiceRouting
 
-    await asyncio.gather(*(_end_node(home, settings, number, outside) for number in range(settings.nodes)))
+    nodes = range(settings.nodes)
+    await asyncio.gather(*(end_node(home, settings, number, outside, grace_s=GRACE_S) for number in nodes))
     await ServiceRouting(home, settings, "", real_world()).close()
 
 
-async def _end_node(home: Home, settings: Settings, number: int, outside: Outside) -> None:
+async def end_node(home: Home, settings: Settings, number: int, outside: Outside, *, grace_s: float) -> None:
+    """Ends what runs on a node without an agent, and takes away what it had."""
     from holdfast.world import real_world
 
     from .node_parts import node_parts
@@ -83,7 +85,7 @@ async def _end_node(home: Home, settings: Settings, number: int, outside: Outsid
     parts = node_parts(home, settings, number, real_world(), outside)
     runtime = parts.runtime
     await runtime.open()
-    await asyncio.gather(*(runtime.stop_container(container.id, GRACE_S) for container in runtime.containers()))
+    await asyncio.gather(*(runtime.stop_container(container.id, grace_s) for container in runtime.containers()))
     uids = {sandbox.pod_uid for sandbox in runtime.sandboxes()} | {each.pod_uid for each in runtime.containers()}
     for uid in uids:
         await runtime.remove_sandbox(uid)

@@ -92,6 +92,8 @@ class Agent:
         self._is_shutting_down = False
         self.started = asyncio.Event()
         """Set once the Node is registered and every pod of the node is known."""
+        self.is_cut_off = False
+        """Nobody may reach this agent; that it reaches nobody is up to its client."""
         self._group: asyncio.TaskGroup
         self._shared: Shared
         self._evictions: Evictions
@@ -185,7 +187,13 @@ class Agent:
             return None
         from .server import AgentServer
 
-        server = AgentServer(self, self._runtime, started=self.started, statistics=self._statistics(machine))
+        server = AgentServer(
+            self,
+            self._runtime,
+            started=self.started,
+            statistics=self._statistics(machine),
+            admits=lambda: not self.is_cut_off,
+        )
         config = self._config
         made = await asyncio.to_thread(config.server_listen, config.server_host) if config.server_listen else None
         registration.server_port = await server.listen(config.server_host, config.server_port, config.server_tls, made)

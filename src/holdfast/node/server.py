@@ -15,7 +15,15 @@ from urllib.parse import unquote
 
 import msgspec
 
-from holdfast.api.errors import ApiError, BadRequest, Forbidden, InternalError, MethodNotAllowed, NotFound
+from holdfast.api.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    ServiceUnavailable,
+)
 from holdfast.wire import http
 from holdfast.wire.duplex import Duplex
 from holdfast.wire.http import Answer, Request, Response, Upgrade
@@ -76,8 +84,13 @@ class AgentServer:
         is_trusted: Callable[[Certificate], bool] = is_api_server,
         started: asyncio.Event | None = None,
         statistics: Statistics | None = None,
+        admits: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Requests wait until `started` is set: an agent that has just come back does not know its pods yet."""
+        """Requests wait until `started` is set: an agent that has just come back does not know its pods yet.
+
+        While `admits` says no, nobody is heard.
+        """
+        self._admits = admits
         self._started = started
         self._statistics = statistics
         self._source = source
@@ -91,7 +104,9 @@ class AgentServer:
 
         `made` is a socket that listens already, to be taken instead of one on `host` and `port`.
         """
-        self._server = await http.serve(self.handle, host=host, port=port, sock=made, ssl=ssl, failed=_failed)
+        self._server = await http.serve(
+            self.handle, host=host, port=port, sock=made, ssl=ssl, failed=_failed, admits=lambda address: self._admits()
+        )
         return self._server.port
 
     async def close(self) -> None:
@@ -102,6 +117,8 @@ class AgentServer:
             await asyncio.wait(self._sessions)
 
     def handle(self, request: Request) -> Answer | Awaitable[Answer]:
+        if not self._admits():
+            return _refusal(ServiceUnavailable("the node is cut off"))
         if self._started is None or self._started.is_set():
             return self._answer(request)
         return self._answer_later(request, self._started)

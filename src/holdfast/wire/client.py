@@ -117,6 +117,16 @@ class HttpClient:
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[_ClientConnection] = []
         self._open: set[_ClientConnection] = set()
+        self._is_cut = False
+
+    def cut(self) -> None:
+        """As if the network were gone: connections break, and there are no new ones until `mend`."""
+        self._is_cut = True
+        for connection in [*self._open]:
+            connection.abort()
+
+    def mend(self) -> None:
+        self._is_cut = False
 
     async def request(
         self, method: str, target: str, headers: Headers = (), body: bytes = b"", timeout: float | None = None
@@ -226,6 +236,8 @@ class HttpClient:
             connection.abort()
 
     async def _connect(self) -> _ClientConnection:
+        if self._is_cut:
+            raise NotConnected(f"connecting to {self._address}: cut off")
         loop = asyncio.get_running_loop()
 
         def protocol() -> _ClientConnection:
