@@ -89,6 +89,8 @@ def prepare(directory: Path, command: str) -> Path:
     _first_root(root, directory / "first")
     _copy_checkout(root / "root")
     (root / "root" / "command").write_text(f"{command}\n")
+    (root / "usr/sbin/init").write_text(INIT)
+    (root / "usr/sbin/init").chmod(0o755)
     subprocess.run(
         ["mke2fs", "-q", "-t", "ext4", "-d", root, directory / "disk", DISK], check=True, capture_output=True
     )
@@ -125,8 +127,6 @@ def _configure(system: Path) -> None:
     (system / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
     for name in ("mnt", "media", "opt", "srv", "var/tmp"):
         (system / name).mkdir(exist_ok=True)
-    (system / "usr/sbin/init").write_text(INIT)
-    (system / "usr/sbin/init").chmod(0o755)
     (version,) = os.listdir(system / "lib/modules")
     subprocess.run(["chroot", system, "depmod", version], check=True)
 
@@ -161,9 +161,8 @@ def _copy_checkout(home: Path) -> None:
     subprocess.run(["cp", "-a", packages, home / "packages"], check=True)
     for path in home.glob("packages/*holdfast*"):  # a pointer to the checkout at hand
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name in ("kubectl-debian", "images"):
-        if (ROOT / ".cache" / name).exists():
-            shutil.copytree(ROOT / ".cache" / name, home / "holdfast/.cache" / name)
+    if (ROOT / ".cache" / "kubectl-debian").exists():
+        shutil.copytree(ROOT / ".cache" / "kubectl-debian", home / "holdfast/.cache/kubectl-debian")
     if kubectl := shutil.which("kubectl"):
         (home / "bin").mkdir()
         shutil.copy(kubectl, home / "bin/kubectl")

@@ -290,3 +290,24 @@ async def test_a_host_of_its_own_may_be_named(start):
         await start(lambda r: Response(200, r.headers["host"].encode())), host="example.org"
     ) as client:
         assert (await client.request("GET", "/", timeout=5)).body == b"example.org"
+
+
+async def test_a_client_that_is_cut_off_loses_what_is_under_way_and_reaches_nobody_until_it_is_mended(start):
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        begun.set()
+        await release.wait()
+        return echo(request)
+
+    async with client_of(await start(slow)) as client:
+        asked = asyncio.ensure_future(client.request("POST", "/", timeout=5))
+        await begun.wait()
+        client.cut()
+        with pytest.raises(ConnectionFailed):
+            await asked
+        with pytest.raises(NotConnected, match="cut off"):
+            await client.request("GET", "/", timeout=5)
+        client.mend()
+        release.set()
+        assert (await client.request("GET", "/", timeout=5)).status == 200
