@@ -35,3 +35,29 @@ def test_a_watch_resumed_after_a_kill_loses_and_doubles_nothing(mortal):
     assert int(listed.version) >= versions[-1]
     names = {item["metadata"]["name"] for item in listed.body["items"]}
     assert {made["metadata"]["name"] for made in wanted} <= names
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+GEARS = "/apis/example.com/v1/namespaces/default/gears"
+
+
+def test_kinds_that_are_defined_are_there_from_the_first_answer_after_a_kill(mortal):
+    api = client(mortal)
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer"}}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "gears", "kind": "Gear"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+    api.create(DEFINITIONS, {"metadata": {"name": "gears.example.com"}, "spec": spec})
+    with api.watch(DEFINITIONS, resourceVersion="0") as watch:
+        watch.until(lambda event: "InitialNamesAccepted" in str(event["object"]["status"].get("conditions")))
+    body = {"apiVersion": "example.com/v1", "kind": "Gear", "metadata": {"name": "one"}, "spec": {"n": 0}}
+    made = api.create(GEARS, body).body
+    changed = api.merge(f"{GEARS}/one", {"spec": {"n": 1}}).body
+    mortal.kill("daemon")
+    mortal.up("--nodes", "0")
+    api = client(mortal)
+    assert api.get(f"{GEARS}/one").body == changed
+    with api.watch(GEARS, resourceVersion=made["metadata"]["resourceVersion"]) as watch:
+        assert next(watch)["object"] == changed
+        again = api.merge(f"{GEARS}/one", {"spec": {"n": 2}}).body
+        assert next(watch)["object"] == again

@@ -70,4 +70,5 @@ def check_is_staying(cache: Cache, resource: Resource) -> None:
     assert resource.custom is not None
     stored = cache.of(CUSTOM_RESOURCE_DEFINITIONS).get("", resource.custom.definition)
     if stored is not None and is_terminating(stored.manifest):
-        raise MethodNotAllowed("create not allowed while custom resource definition is terminating", has_details=True)
+        text = "create not allowed while custom resource definition is terminating"
+        raise MethodNotAllowed(text, group=resource.group, kind=resource.plural)

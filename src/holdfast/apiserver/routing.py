@@ -86,6 +86,8 @@ def _in_group(kinds: Kinds, group: str, rest: list[str], is_legacy: bool) -> Rou
         return Discovery(is_legacy, group, version)
     is_watch = rest[0] == "watch" and len(rest) > 1
     route = _resource(kinds, group, version, rest[1:] if is_watch else rest)
+    if isinstance(route, Missing):
+        return route
     if route is None or (is_watch and route.subresource):
         return Missing(is_status=not kinds.is_custom(group))
     if is_watch:
@@ -93,7 +95,7 @@ def _in_group(kinds: Kinds, group: str, rest: list[str], is_legacy: bool) -> Rou
     return route
 
 
-def _resource(kinds: Kinds, group: str, version: str, rest: list[str]) -> Route | None:
+def _resource(kinds: Kinds, group: str, version: str, rest: list[str]) -> Route | Missing | None:
     namespace = ""
     is_namespaced = rest[0] == "namespaces" and len(rest) > 2
     if is_namespaced and not (not group and rest[2] in NAMESPACE_SUBRESOURCES and len(rest) == 3):
@@ -110,7 +112,7 @@ def _resource(kinds: Kinds, group: str, version: str, rest: list[str]) -> Route 
         return None
     route = Route(resource, namespace, name, rest[2] if len(rest) > 2 else "", _tail(rest))
     if route.subresource and (route.find_subresource() is None or (route.tail and route.subresource != "proxy")):
-        return None
+        return None if resource.custom is None else Missing(is_status=True)
     return route
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.apiserver.conftest import CONFIG, Web
 
 from holdfast.apiserver.server import ApiServer
@@ -183,3 +184,41 @@ async def test_a_kind_that_is_built_in_is_not_taken_over(web: Any, define: Defin
     await web("DELETE", f"{DEFINITIONS}/volumesnapshots.snapshot.storage.k8s.io")
     await gone(web, f"{DEFINITIONS}/volumesnapshots.snapshot.storage.k8s.io")
     assert (await web("GET", f"{path}/a")).code == 200
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "message"),
+    [
+        (
+            {"type": "integer", "default": "x"},
+            "properties[a].default",
+            'Invalid value: "string":  in body must be of type integer: "string"',
+        ),
+        (
+            {"type": "object", "properties": {"b": {"type": "string"}}, "default": {"c": 1}},
+            "properties[a].default",
+            'Invalid value: {"c":1}: must not have unknown fields',
+        ),
+        (
+            {"type": "object", "properties": {"b": {"type": "integer", "minimum": 2}}, "default": {"b": 1}},
+            "properties[a].default.b",
+            "Invalid value: 1: b in body should be greater than or equal to 2",
+        ),
+    ],
+)
+async def test_a204_defaults_fit_their_own_schema(web: Any, schema: Any, field: str, message: str) -> None:
+    given = definition({**version(), "schema": {"openAPIV3Schema": {"type": "object", "properties": {"a": schema}}}})
+    answer = await web("POST", DEFINITIONS, given)
+    assert answer.code == 422
+    assert [(one["field"], one["message"]) for one in answer["details"]["causes"]] == [
+        (f"spec.validation.openAPIV3Schema.{field}", message)
+    ]
+
+
+async def test_a_bare_finalizer_is_taken_with_a_warning(web: Any, define: Define) -> None:
+    await define(definition())
+    made = gear()
+    made["metadata"]["finalizers"] = ["mine.example.com"]
+    answer = await web("POST", GEARS, made)
+    assert answer.code == 201
+    assert "prefer a domain-qualified finalizer name including a path (/)" in answer.headers["Warning"][0]

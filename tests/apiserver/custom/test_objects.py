@@ -182,7 +182,8 @@ async def test_a207_without_the_subresource_status_is_a_field_like_any_other(web
     changed = await web("PATCH", ONE, {"status": {"ready": 2}}, headers=MERGE)
     assert (changed["status"], changed["metadata"]["generation"]) == ({"ready": 2}, 2)
     for below in ("status", "scale"):
-        assert (await web("GET", f"{ONE}/{below}")).code == 404
+        answer = await web("GET", f"{ONE}/{below}")
+        assert (answer.code, answer["reason"]) == (404, "NotFound")
 
 
 async def test_a208_a_scale_reads_and_writes_the_paths_of_the_definition(web: Any, gears: None) -> None:
@@ -354,6 +355,25 @@ async def test_a203_embedded_objects_keep_what_every_object_has(web: Any, define
     assert answer["spec"]["template"] == {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a"}, "data": "d"}
     refused = await web("POST", GEARS, gear("two", template={"kind": "X"}))
     assert causes(refused) == [("spec.template.apiVersion", "Required value: must not be empty")]
+
+
+async def test_a_namespace_has_to_be_there(web: Any, gears: None) -> None:
+    answer = await web("POST", GEARS.replace("/ns/", "/nowhere/"), gear())
+    assert (answer.code, answer["message"]) == (404, 'namespaces "nowhere" not found')
+
+
+async def test_a_dry_run_leaves_nothing_behind(web: Any, gears: None) -> None:
+    assert (await web("POST", f"{GEARS}?dryRun=All", gear()))["spec"]["mode"] == "calm"
+    assert (await web("GET", ONE)).code == 404
+    await web("POST", GEARS, gear())
+    dry = await web("PATCH", f"{ONE}?dryRun=All", {"spec": {"size": 9}}, headers=MERGE)
+    assert (dry["spec"]["size"], (await web("GET", ONE))["spec"]["size"]) == (9, 3)
+
+
+async def test_names_are_generated(web: Any, gears: None) -> None:
+    body = gear()
+    body["metadata"] = {"generateName": "g-"}
+    assert (await web("POST", GEARS, body))["metadata"]["name"].startswith("g-")
 
 
 def test_the_schema_of_these_tests_is_not_changed_by_them() -> None:

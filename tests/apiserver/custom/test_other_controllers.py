@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from holdfast.api.resource import Resource
+from holdfast.client.informer import Informers
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion
 from holdfast.controllers.quota.controller import QuotaController
@@ -107,3 +110,53 @@ async def test_a_right_to_a_custom_kind_is_a_right_like_any_other(web: Any, defi
     await web("POST", f"{base}/rolebindings", binding)
     assert (await web("GET", GEARS, token=jane_token)).code == 200
     assert (await web("POST", GEARS, gear(), token=jane_token)).code == 403
+
+
+async def test_who_follows_defined_kinds_is_told_of_each_until_it_ends_that(
+    web: Any, define: Define, server: Any
+) -> None:
+    world = real_world()
+    informers = Informers(server.client("test"), world)
+    running = asyncio.ensure_future(informers.run())
+    told: list[tuple[str, str]] = []
+
+    def came(resource: Resource) -> None:
+        informers.of(resource)
+        told.append(("came", resource.qualified))
+
+    def went(resource: Resource) -> None:
+        told.append(("went", resource.qualified))
+
+    async def is_told(*expected: tuple[str, str]) -> None:
+        async def holds() -> bool:
+            return told == [*expected]
+
+        await eventually(holds)
+
+    try:
+        await define(definition())
+        with informers.collecting() as ends:
+            defined = informers.follow_defined(came, went)
+        await is_told(("came", "gears.example.com"))
+        resource = defined.by_group_kind("example.com", "Gear")
+        assert resource is not None
+        informer = informers.whole(resource)
+        assert informer is not None
+        await informer.wait_synced()
+        await web("DELETE", f"{DEFINITIONS}/gears.example.com")
+        await is_told(("came", "gears.example.com"), ("went", "gears.example.com"))
+        assert informers.whole(resource) is None
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "informer gears.example.com"]
+        for end in ends:
+            end()
+        await gone(web, f"{DEFINITIONS}/gears.example.com")
+        await define(definition())
+
+        async def is_known() -> bool:
+            return defined.by_group_kind("example.com", "Gear") is not None
+
+        await eventually(is_known)
+        assert len(told) == 2
+    finally:
+        running.cancel()
+        await asyncio.wait([running])

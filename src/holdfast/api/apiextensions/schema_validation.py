@@ -69,8 +69,15 @@ def validate_root_schema(field: str, schema: Manifest, *, has_status: bool) -> I
         yield from _at_root(field, schema)
     if schema.get("nullable"):
         yield forbidden(f"{field}.nullable", "nullable cannot be true at the root")
-    yield from _keywords(field, schema)
-    yield from sorted((*_structure(field, schema, ROOT), *_completeness(field, schema)), key=str)
+    wrong = [
+        *_keywords(field, schema),
+        *sorted((*_structure(field, schema, ROOT), *_completeness(field, schema)), key=str),
+    ]
+    yield from wrong
+    if not wrong:
+        from holdfast.api.custom.defaulting import wrong_defaults
+
+        yield from wrong_defaults(field, schema)
 
 
 def _at_root(field: str, schema: Manifest) -> Iterator[FieldError]:

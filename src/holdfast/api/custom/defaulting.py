@@ -5,9 +5,13 @@ Source: Kubernetes, k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulti
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from .structural import ABSENT, Structural
+from holdfast.api.errors import FieldError, invalid
+
+from .structural import ABSENT, Schema, Structural, compiled
 
 
 def defaulted(schema: Structural, value: Any) -> Any:
@@ -44,3 +48,35 @@ def _present(schema: Structural, value: Any) -> Any:
 
 def _is_wrong_null(schema: Structural, value: Any) -> bool:
     return value is None and not schema.is_nullable
+
+
+# -- defaults as a definition gives them
+
+
+def wrong_defaults(field: str, schema: Schema) -> Iterator[FieldError]:
+    """What is wrong with the defaults of a whole object's schema, `field` being where that stands.
+
+    Source: Kubernetes, k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting/validation.go.
+    """
+    yield from _wrong(field, compiled(schema))
+
+
+def _wrong(field: str, schema: Structural) -> Iterator[FieldError]:
+    if not schema.has_defaults:
+        return
+    if schema.default is not ABSENT:
+        yield from _wrong_default(f"{field}.default", schema)
+    if schema.items is not None:
+        yield from _wrong(f"{field}.items", schema.items)
+    for name, member in sorted(schema.properties.items()):
+        yield from _wrong(f"{field}.properties[{name}]", member)
+
+
+def _wrong_default(field: str, schema: Structural) -> Iterator[FieldError]:
+    from .pruning import pruned_value
+    from .validation import value_errors
+
+    if pruned_value(schema, schema.default) != schema.default:
+        yield invalid(field, schema.default, "must not have unknown fields")
+    for error in value_errors(schema.schema, schema.default):
+        yield replace(error, field=field if error.field in ("", "<nil>") else f"{field}.{error.field}")

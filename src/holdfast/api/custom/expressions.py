@@ -1,7 +1,6 @@
 """Expressions in CEL, by Google's library: loaded when the first definition has a rule (A211, A212).
 
-The library bounds what one evaluation may do, as upstream does by its cost. Beyond it are those functions of
-Kubernetes that operators use: of lists, regular expressions, URLs and quantities.
+The library bounds what one evaluation may do, as upstream does by its cost.
 """
 
 from __future__ import annotations
@@ -9,13 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
-
-from holdfast.api import quantity
-
-from . import patterns
 
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _KEY = re.compile(r"Key not found in map : \"?([^\"]*)\"?")
@@ -94,88 +87,10 @@ def _environment() -> Any:
 
 def _kubernetes(cel: Any) -> Any:
     """Source: Kubernetes, k8s.io/apiserver/pkg/cel/library."""
-    kinds = cel.Type
-    any_, text, flag, number = kinds.DYN, kinds.STRING, kinds.BOOL, kinds.INT
-    items, texts = kinds.List(any_), kinds.List(text)
-    members: list[tuple[str, Any, list[Any], Callable[..., Any]]] = [
-        ("isSorted", flag, [items], lambda given: all(a <= b for a, b in pairwise(given))),
-        ("sum", any_, [items], sum),
-        ("min", any_, [items], min),
-        ("max", any_, [items], max),
-        ("indexOf", number, [items, any_], lambda given, one: given.index(one) if one in given else -1),
-        ("lastIndexOf", number, [items, any_], _last_index),
-        ("find", text, [text, text], _find),
-        ("findAll", texts, [text, text], _find_all),
-        ("findAll", texts, [text, text, number], lambda given, pattern, most: _find_all(given, pattern)[:most]),
-        ("getScheme", text, [any_], lambda url: _url(url["url"]).scheme),
-        ("getHost", text, [any_], lambda url: _url(url["url"]).netloc.rpartition("@")[2]),
-        ("getHostname", text, [any_], lambda url: _url(url["url"]).hostname or ""),
-        ("getPort", text, [any_], lambda url: str(_url(url["url"]).port or "")),
-        ("getEscapedPath", text, [any_], lambda url: _url(url["url"]).path),
-        ("isGreaterThan", flag, [any_, any_], lambda one, other: _compare(one, other) > 0),
-        ("isLessThan", flag, [any_, any_], lambda one, other: _compare(one, other) < 0),
-        ("compareTo", number, [any_, any_], lambda one, other: _compare(one, other)),
-        ("sign", number, [any_], lambda one: quantity.compare(one["quantity"], 0)),
-        ("asInteger", number, [any_], lambda one: quantity.whole(one["quantity"])),
-        ("asApproximateFloat", kinds.DOUBLE, [any_], lambda one: float(quantity.parse(one["quantity"]))),
-        ("add", any_, [any_, any_], lambda one, other: _quantity(quantity.add(one["quantity"], _amount(other)))),
-        ("sub", any_, [any_, any_], lambda one, other: _quantity(quantity.subtract(one["quantity"], _amount(other)))),
-    ]
-    globals_: list[tuple[str, Any, list[Any], Callable[..., Any]]] = [
-        ("quantity", any_, [text], _quantity),
-        ("isQuantity", flag, [text], lambda given: _is(quantity.parse, given)),
-        ("url", any_, [text], lambda given: {"url": _checked_url(given)}),
-        ("isURL", flag, [text], lambda given: _is(_checked_url, given)),
-    ]
+    from .functions import declared
+
     overloads: dict[str, list[Any]] = {}
-    for functions, is_member in ((members, True), (globals_, False)):
-        for name, result, parameters, act in functions:
-            named = f"{name}_{len(overloads.get(name, ()))}_{len(parameters)}_kubernetes"
-            overloads.setdefault(name, []).append(cel.Overload(named, result, parameters, is_member, act))
+    for name, result, parameters, is_member, act in declared(cel.Type):
+        named = f"{name}_{len(overloads.get(name, ()))}_kubernetes"
+        overloads.setdefault(name, []).append(cel.Overload(named, result, parameters, is_member, act))
     return cel.CelExtension("kubernetes", [cel.FunctionDecl(name, found) for name, found in overloads.items()])
-
-
-def _last_index(given: list[Any], one: Any) -> int:
-    return len(given) - 1 - given[::-1].index(one) if one in given else -1
-
-
-def _find(given: str, pattern: str) -> str:
-    match = patterns.compiled(pattern).search(given)
-    return match[0] if match else ""
-
-
-def _find_all(given: str, pattern: str) -> list[str]:
-    return [match[0] for match in patterns.compiled(pattern).finditer(given)]
-
-
-def _is(read: Callable[[str], Any], given: str) -> bool:
-    try:
-        read(given)
-    except ValueError:
-        return False
-    return True
-
-
-def _url(given: str) -> SplitResult:
-    return urlsplit(given)
-
-
-def _checked_url(given: str) -> str:
-    """Raises ValueError for what is no absolute URL and no absolute path."""
-    parts = urlsplit(given)
-    if not parts.scheme and not given.startswith("/"):
-        raise ValueError(f"URL parse error during conversion from string: parse {given!r}: invalid URI for request")
-    return given
-
-
-def _quantity(given: str) -> dict[str, str]:
-    return {"quantity": quantity.canonical(given)}
-
-
-def _amount(given: Any) -> str | int:
-    amount: str | int = given["quantity"] if isinstance(given, dict) else given
-    return amount
-
-
-def _compare(one: Any, other: Any) -> int:
-    return quantity.compare(one["quantity"], other["quantity"])

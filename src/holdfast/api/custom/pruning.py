@@ -26,7 +26,8 @@ class Pruning:
         """The whole object, which is itself if nothing is too much. Its metadata is not looked at."""
         return self._members(schema, document, "", is_object=True)
 
-    def _value(self, schema: Structural | None, value: Any, path: str) -> Any:
+    def value(self, schema: Structural | None, value: Any, path: str) -> Any:
+        """A part of an object, which lies at `path`."""
         if isinstance(value, dict):
             if schema is None:
                 return self._emptied(value, path)
@@ -36,7 +37,7 @@ class Pruning:
             items = schema.items if schema is not None else None
             if items is None and schema is not None and schema.is_open:
                 return value
-            pruned = [self._value(items, entry, f"{path}[{index}]") for index, entry in enumerate(value)]
+            pruned = [self.value(items, entry, f"{path}[{index}]") for index, entry in enumerate(value)]
             return value if all(one is other for one, other in zip(pruned, value, strict=True)) else pruned
         return value
 
@@ -64,7 +65,7 @@ class Pruning:
             if entry is None and member is not None and not member.is_nullable:
                 has_changed = True
                 continue
-            pruned = self._value(member, entry, where)
+            pruned = self.value(member, entry, where)
             has_changed = has_changed or pruned is not entry
             kept[name] = pruned
         return kept if has_changed else value
@@ -93,3 +94,8 @@ def metadata(given: Any, path: str = "metadata") -> tuple[dict[str, Any], list[s
 def pruned(schema: Structural, document: dict[str, Any]) -> dict[str, Any]:
     """The object as its schema allows it, as `Pruning.object` without the paths."""
     return Pruning().object(schema, document)
+
+
+def pruned_value(schema: Structural, value: Any) -> Any:
+    """The same of a part of an object."""
+    return Pruning().value(schema, value, "")

@@ -94,6 +94,7 @@ def resource_of(definition: Manifest, version: Manifest, stored: str) -> Resourc
         validate_update=check,
         validate_status_update=check,
         validates_updates_whole=False,
+        create_warnings=_create_warnings,
         deprecation=_deprecation(spec, version),
         fields={name: partial(paths.text_at, f".{name}") for name in _selectable(version)},
         columns=columns_of(columns),
@@ -138,6 +139,17 @@ def _selectable(version: Manifest) -> list[str]:
 
 def _default(custom: Custom, manifest: Manifest) -> None:
     manifest.update(defaulted(custom.schema, manifest))
+
+
+def _create_warnings(manifest: Manifest) -> list[str]:
+    """Finalizers that others might use for something else."""
+    names = sorted(set(manifest["metadata"].get("finalizers") or ()) - {"orphan", "foregroundDeletion", "kubernetes"})
+    path = {name: " including a path (/)" if "." in name else "" for name in names if "/" not in name}
+    return [
+        f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name{how} to avoid accidental conflicts '
+        "with other finalizer writers"
+        for name, how in path.items()
+    ]
 
 
 def _counted(left_out: tuple[str, ...]) -> Callable[[Manifest], Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, invalid_whole, required
@@ -39,11 +40,10 @@ def broken(schema: Structural, manifest: Manifest, old: Manifest | None) -> list
 def _at(schema: Structural, value: Any, old: Any, path: str) -> Iterator[FieldError]:
     if not schema.has_rules or value is None:
         return
-    if rules := schema.schema.get(RULES):
+    if rules := evaluated(schema):
         variables = {"self": activation(schema, value)}
         for rule in rules:
-            if is_evaluated(schema, rule):
-                yield from _held(schema, rule, variables, value, old, path)
+            yield from _held(schema, rule, variables, value, old, path)
     if isinstance(value, dict):
         before = old if isinstance(old, dict) else {}
         for name, entry in value.items():
@@ -119,8 +119,10 @@ def syntax_problem(rule: str) -> str:
     return ""
 
 
-def is_evaluated(schema: Structural, rule: Schema) -> bool:
-    return not why_not(schema, rule)
+@lru_cache(1024)
+def evaluated(schema: Structural) -> tuple[Schema, ...]:
+    """The rules of one node that are held against objects."""
+    return tuple(rule for rule in schema.schema.get(RULES) or () if not why_not(schema, rule))
 
 
 def why_not(schema: Structural, rule: Schema) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
@@ -35,7 +35,18 @@ _PROTOBUF_V2_ASKED = (
 
 _INFO = {"title": "Kubernetes", "version": f"v{MINOR}.0"}
 _YEAR_S = 365 * 24 * 3600
-KEPT_ANSWERS = 128
+
+
+class Document(bytes):
+    """What is answered, with what is told of it; asked for often, so that is kept as long as it is."""
+
+    @cached_property
+    def tag(self) -> str:
+        return f'"{hashlib.sha256(self).hexdigest().upper()}"'
+
+    @cached_property
+    def compressed(self) -> bytes:
+        return gzip.compress(self, compresslevel=LEVEL, mtime=0)
 
 
 def handle(request: Request, kinds: Kinds = BUILT_IN) -> Response | None:
@@ -52,8 +63,12 @@ def handle(request: Request, kinds: Kinds = BUILT_IN) -> Response | None:
     return _v3_answer(request, group, version, kinds)
 
 
-def v3_index(kinds: Kinds = BUILT_IN) -> bytes:
+def v3_index(kinds: Kinds = BUILT_IN) -> Document:
     """`/openapi/v3`: where each group-version's document is, under a name that changes with it (A29)."""
+    return _kept(kinds, ("v3",), lambda: _v3_index(kinds))
+
+
+def _v3_index(kinds: Kinds) -> bytes:
     return msgspec.json.encode(
         {
             "paths": {
@@ -65,7 +80,7 @@ def v3_index(kinds: Kinds = BUILT_IN) -> bytes:
     )
 
 
-def v3_document(group: str, version: str, kinds: Kinds = BUILT_IN) -> bytes:
+def v3_document(group: str, version: str, kinds: Kinds = BUILT_IN) -> Document:
     """The OpenAPI 3.0 document of one group-version (A30-A33)."""
     resources = kinds.in_group_version(group, version)
     return _kept(_if_custom(kinds, resources), ("v3", group, version), lambda: _v3_document(resources))
@@ -97,12 +112,12 @@ def _v3_hash(resources: Sequence[Resource]) -> bytes:
     return hashlib.sha256("\n".join(sources).encode()).hexdigest().upper().encode()
 
 
-def v2_json(kinds: Kinds = BUILT_IN) -> bytes:
+def v2_json(kinds: Kinds = BUILT_IN) -> Document:
     """The Swagger 2 document of all that is served (A34)."""
     return _kept(kinds, ("v2",), lambda: msgspec.json.encode(_v2_document(kinds)))
 
 
-def v2_protobuf(kinds: Kinds = BUILT_IN) -> bytes:
+def v2_protobuf(kinds: Kinds = BUILT_IN) -> Document:
     """The same for kubectl up to 1.28 (A35, A36)."""
     return _kept(kinds, ("v2 protobuf",), lambda: swagger(_v2_document(kinds)))
 
@@ -131,10 +146,10 @@ def _source(resource: Resource) -> str:
     return repr((resource.kind, resource.plural, resource.namespaced, resource.verbs, subresources, schema))
 
 
-_made: WeakKeyDictionary[Kinds, tuple[int, dict[tuple[str, ...], bytes]]] = WeakKeyDictionary()
+_made: WeakKeyDictionary[Kinds, tuple[int, dict[tuple[str, ...], Document]]] = WeakKeyDictionary()
 
 
-def _kept(kinds: Kinds, key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
+def _kept(kinds: Kinds, key: tuple[str, ...], make: Callable[[], bytes]) -> Document:
     """What was made for the kinds as they are now; made anew when they have changed."""
     if kinds.revision == 0:
         kinds = BUILT_IN
@@ -143,7 +158,7 @@ def _kept(kinds: Kinds, key: tuple[str, ...], make: Callable[[], bytes]) -> byte
         made = {}
         _made[kinds] = kinds.revision, made
     if key not in made:
-        made[key] = make()
+        made[key] = Document(make())
     return made[key]
 
 
@@ -160,7 +175,7 @@ def _url(group: str, version: str, kinds: Kinds) -> str:
     return f"{_path(group, version)}?hash={v3_hash(group, version, kinds)}"
 
 
-def _v2_wanted(request: Request, kinds: Kinds) -> tuple[bytes, str]:
+def _v2_wanted(request: Request, kinds: Kinds) -> tuple[Document, str]:
     accepted = request.headers.get("accept", "")
     if any(name in accepted for name in _PROTOBUF_V2_ASKED):
         return v2_protobuf(kinds), PROTOBUF_V2
@@ -180,26 +195,15 @@ def _v3_answer(request: Request, group: str, version: str, kinds: Kinds) -> Resp
 
 def _tagged(
     request: Request,
-    body: bytes,
+    body: Document,
     content_type: str,
     headers: tuple[tuple[str, str], ...] = (("Cache-Control", "no-cache, private"),),
     tag: str = "",
 ) -> Response:
-    tag = tag or _tag(body)
+    tag = tag or body.tag
     headers = (*headers, ("Etag", tag), ("Vary", "Accept-Encoding"), ("Vary", "Accept"))
     if tag in request.headers.get("if-none-match", ""):
         return Response(304, headers=headers)
     if len(body) > FROM_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
-        return Response(200, _compressed(body), content_type, (*headers, ("Content-Encoding", "gzip")))
+        return Response(200, body.compressed, content_type, (*headers, ("Content-Encoding", "gzip")))
     return Response(200, body, content_type, headers)
-
-
-@lru_cache(KEPT_ANSWERS)
-def _tag(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest().upper()}"'
-
-
-@lru_cache(KEPT_ANSWERS)
-def _compressed(body: bytes) -> bytes:
-    """Few documents, each asked for often, so they are kept."""
-    return gzip.compress(body, compresslevel=LEVEL, mtime=0)
