@@ -51,7 +51,7 @@ def list_(home: Home, output: str) -> None:
 def stop(home: Home, name: str) -> None:
     """Pull the plug of a node: its containers are killed, its agent is gone, nobody is told."""
     _change(home, name, Condition.STOPPED)
-    click.echo(f"{name} has no power: NotReady within a minute (kubectl get nodes); back by: holdfast node start {name}")
+    click.echo(f"{name} has no power: NotReady within a minute; back by: holdfast node start {name}")
 
 
 @command.command("partition")
@@ -60,7 +60,7 @@ def stop(home: Home, name: str) -> None:
 def partition(home: Home, name: str) -> None:
     """Cut a node off from the API server: its pods run on, and the cluster takes it for dead."""
     _change(home, name, Condition.PARTITIONED)
-    click.echo(f"{name} is cut off: NotReady within a minute (kubectl get nodes); back by: holdfast node start {name}")
+    click.echo(f"{name} is cut off: NotReady within a minute; back by: holdfast node start {name}")
 
 
 @command.command("start")
