@@ -133,6 +133,8 @@ def _keywords(field: str, schema: Manifest) -> Iterator[FieldError]:
         yield forbidden(f"{field}.uniqueItems", refusal)
     if schema.get("properties") and schema.get("additionalProperties") not in (None, True):
         yield forbidden(f"{field}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+    if pattern := schema.get("pattern"):
+        yield from _pattern(f"{field}.pattern", pattern)
     if schema.get(_KEEPS) is False:
         yield invalid(f"{field}.{_KEEPS}", False, "must be true or undefined")
     yield from _map_type(field, schema)
@@ -140,6 +142,13 @@ def _keywords(field: str, schema: Manifest) -> Iterator[FieldError]:
     yield from _rules(f"{field}.{_RULES}", schema.get(_RULES) or [])
     for at, inner in _below(field, schema):
         yield from _keywords(at, inner)
+
+
+def _pattern(field: str, pattern: str) -> Iterator[FieldError]:
+    from holdfast.api.custom.patterns import problem
+
+    if reason := problem(pattern):
+        yield invalid(field, pattern, f"must be a valid regular expression, but isn't: {reason}")
 
 
 def _map_type(field: str, schema: Manifest) -> Iterator[FieldError]:
