@@ -110,6 +110,28 @@ async def test_a211_a_rule_that_does_not_parse_is_refused(web: Any) -> None:
     assert "compilation failed: ERROR: <input>:1:12: Syntax error" in message
 
 
+@pytest.mark.parametrize(
+    ("rule", "refused"),
+    [
+        ("self.size > 0 && self.nothing > 3", "ERROR: <input>:1:22: undefined field 'nothing'"),
+        ("self.size > 0 &&\n oldSelf.nothing", "ERROR: <input>:2:9: undefined field 'nothing'"),
+        ("self.free.nothing == 1", ""),
+        ("self.mode.size() > 0", ""),
+        ("self.map.nothing == 1", ""),
+        ("self.mode == 'self.nothing'", ""),
+        ("self.a__dash__b == 1", ""),
+        ("self.ports.all(p, p.nothing == 1)", ""),
+    ],
+)
+async def test_a211_a_field_that_the_schema_does_not_have_is_refused(web: Any, rule: str, refused: str) -> None:
+    properties = {"map": {"type": "object", "additionalProperties": {"type": "integer"}}, "a-b": {"type": "integer"}}
+    answer = await web("POST", DEFINITIONS, ruled({"rule": rule}, **properties))
+    if refused:
+        assert refused in causes(answer)[0][2]
+    else:
+        assert answer.code == 201
+
+
 async def test_rules_that_are_not_evaluated_are_told_of_and_refuse_nothing(web: Any, define: Define) -> None:
     given = ruled(
         {"rule": "semver(self.address).major() == 4"},

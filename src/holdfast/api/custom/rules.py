@@ -17,18 +17,13 @@ from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, inval
 from holdfast.api.resource import Manifest
 
 from .expressions import OUT_OF_BUDGET, Failed, Uncompilable, compiled
-from .formatted import rewritten, unreachable
+from .references import escaped, rewritten, undefined, unreachable
 from .structural import ABSENT, Schema, Structural
 from .structural import compiled as compiled_schema
 from .validation import type_name
 
 RULES = "x-kubernetes-validations"
 _OLD = re.compile(r"\boldSelf\b")
-_RESERVED = frozenset(
-    ("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-     "let", "loop", "package", "namespace", "return", "var", "void", "while")
-)  # fmt: skip
-_ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
 
 def broken(schema: Structural, manifest: Manifest, old: Manifest | None) -> list[FieldError]:
@@ -112,13 +107,15 @@ def _refusal(rule: Schema, path: str, value: Any, text: str) -> FieldError:
 # -- which rules
 
 
-def syntax_problem(rule: str) -> str:
-    """Why a rule can be evaluated nowhere; empty if it can be, here or by upstream."""
+def problem(schema: Schema, rule: Schema) -> str:
+    """Why a rule of a schema can be evaluated nowhere; empty if it can be, here or by upstream."""
     try:
-        compiled(rule)
+        compiled(rule["rule"])
     except Uncompilable as error:
-        return str(error) if error.is_syntax else ""
-    return ""
+        if error.is_syntax:
+            return str(error)
+    variables = ("self",) if rule.get("optionalOldSelf") else ("self", "oldSelf")
+    return undefined(compiled_schema(schema), rule["rule"], variables)
 
 
 @lru_cache(1024)
@@ -173,14 +170,6 @@ def activation(schema: Structural | None, value: Any) -> Any:
     if schema is not None and schema.schema.get("type") == "number" and isinstance(value, int):
         return float(value)
     return value
-
-
-def escaped(name: str) -> str:
-    if name in _RESERVED:
-        return f"__{name}__"
-    for given, written in _ESCAPES:
-        name = name.replace(given, written)
-    return name
 
 
 def _by_key(schema: Schema, old: Any) -> dict[Any, Any]:
