@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
-from holdfast.api.custom import rules
+from holdfast.api.custom import expressions, rules
 from holdfast.api.custom.structural import compiled
 
 from .conftest import DEFINITIONS, GEARS, Define, definition, gear, version
@@ -153,6 +154,23 @@ async def test_rules_that_are_not_evaluated_are_told_of_and_refuse_nothing(web: 
     await until(web, "gears.example.com", "Established")
     body = gear(address="x", times=[{"at": "2030-01-01T00:00:00Z"}])
     assert (await web("POST", GEARS, body)).code == 201
+
+
+async def test_without_the_library_rules_are_told_not_to_be_evaluated(
+    web: Any, define: Define, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = (expressions.compiled, expressions._environment, rules.evaluated)
+    for cache in caches:
+        cache.cache_clear()
+    monkeypatch.setitem(sys.modules, "cel_expr_python", None)
+    answer = await web("POST", DEFINITIONS, ruled({"rule": "self.size < 2"}))
+    assert "the Python package cel-expr-python is not installed" in answer.headers["Warning"][0]
+    from .conftest import until
+
+    await until(web, "gears.example.com", "Established")
+    assert (await web("POST", GEARS, gear(size=3))).code == 201
+    for cache in caches:
+        cache.cache_clear()
 
 
 async def test_a209_conversion_webhooks_are_told_not_to_be_called(web: Any) -> None:
