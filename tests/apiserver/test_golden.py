@@ -93,9 +93,6 @@ NOT_YET = {
     ),
     "the recorded server hashes its own structures in memory": ("workloads/deployment: not available",),
     "needs the controller": ("access/service-accounts: root certificate",),
-    "rules in CEL are compiled without the types of a schema's fields": (
-        "validation/configuration: custom resource definition: bad rule",
-    ),
     "the recording's own build and address": ("access/forbidden: GET /version", "access/forbidden: GET /api"),
 }
 

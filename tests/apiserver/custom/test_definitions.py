@@ -222,3 +222,14 @@ async def test_a_bare_finalizer_is_taken_with_a_warning(web: Any, define: Define
     answer = await web("POST", GEARS, made)
     assert answer.code == 201
     assert "prefer a domain-qualified finalizer name including a path (/)" in answer.headers["Warning"][0]
+
+
+async def test_a_pattern_that_does_not_compile_is_refused(web: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "a("}}}
+    answer = await web("POST", DEFINITIONS, definition({**version(), "schema": {"openAPIV3Schema": schema}}))
+    assert [(one["field"], one["message"]) for one in answer["details"]["causes"]] == [
+        (
+            "spec.validation.openAPIV3Schema.properties[a].pattern",
+            'Invalid value: "a(": must be a valid regular expression, but isn\'t: missing ): a(',
+        )
+    ]

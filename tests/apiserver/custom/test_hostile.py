@@ -36,6 +36,10 @@ async def test_deep_bodies(ask: Any, gears: None, where: str) -> None:
     await ask("GET", GEARS)
 
 
+async def test_patterns_that_are_slow_elsewhere(ask: Any, gears: None) -> None:
+    assert (await ask("POST", GEARS, gear(text="a" * 100_000 + "!"))).code == 422
+
+
 async def test_many_repeated_items(ask: Any, gears: None) -> None:
     answer = await ask("POST", GEARS, gear(tags=["x"] * 20_000))
     assert answer.code == 422

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required
+from holdfast.api.errors import FieldError, forbidden, invalid, not_supported, required, show
 from holdfast.api.resource import Manifest
 from holdfast.api.structure import Shape, fields, texts
 
@@ -133,13 +133,22 @@ def _keywords(field: str, schema: Manifest) -> Iterator[FieldError]:
         yield forbidden(f"{field}.uniqueItems", refusal)
     if schema.get("properties") and schema.get("additionalProperties") not in (None, True):
         yield forbidden(f"{field}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+    if pattern := schema.get("pattern"):
+        yield from _pattern(f"{field}.pattern", pattern)
     if schema.get(_KEEPS) is False:
         yield invalid(f"{field}.{_KEEPS}", False, "must be true or undefined")
     yield from _map_type(field, schema)
     yield from _list_type(field, schema)
-    yield from _rules(f"{field}.{_RULES}", schema.get(_RULES) or [])
+    yield from _rules(f"{field}.{_RULES}", schema, schema.get(_RULES) or [])
     for at, inner in _below(field, schema):
         yield from _keywords(at, inner)
+
+
+def _pattern(field: str, pattern: str) -> Iterator[FieldError]:
+    from holdfast.api.custom.patterns import problem
+
+    if reason := problem(pattern):
+        yield invalid(field, pattern, f"must be a valid regular expression, but isn't: {reason}")
 
 
 def _map_type(field: str, schema: Manifest) -> Iterator[FieldError]:
@@ -193,21 +202,28 @@ def _list_key(field: str, schema: Manifest, is_required: bool) -> Iterator[Field
         yield required(f"{field}.default", refusal)
 
 
-def _rules(field: str, rules: list[Manifest]) -> Iterator[FieldError]:
+def _rules(field: str, schema: Manifest, rules: list[Manifest]) -> Iterator[FieldError]:
     if not rules:
         return
-    from holdfast.api.custom.rules import syntax_problem
+    from holdfast.api.custom.rules import problem
 
     for i, rule in enumerate(rules):
         message = rule.get("message", "")
         if not rule.get("rule", "").strip():
             yield required(f"{field}[{i}].rule", "rule is not specified")
-        elif problem := syntax_problem(rule["rule"]):
-            yield invalid(f"{field}[{i}].rule", _RULE.render(rule), f"compilation failed: {problem}")
+        elif wrong := problem(schema, rule):
+            yield _uncompilable(f"{field}[{i}].rule", rule, wrong)
         if message and not message.strip():
             yield invalid(f"{field}[{i}].message", message, "message must be non-empty if specified")
         elif "\n" in message.strip():
             yield invalid(f"{field}[{i}].message", message, "message must not contain line breaks")
+
+
+def _uncompilable(field: str, rule: Manifest, reason: str) -> FieldError:
+    shown = show(_RULE.render(rule))
+    for character, escaped in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")):  # as Go writes structures
+        shown = shown.replace(character, escaped)
+    return FieldError(field, "FieldValueInvalid", f"Invalid value: {shown}: compilation failed: {reason}")
 
 
 def _must_be(field: str, schema: Manifest, kind: str, refusal: str) -> Iterator[FieldError]:

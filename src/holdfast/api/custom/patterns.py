@@ -1,52 +1,41 @@
-"""Regular expressions of schemas, which are Go's, for Python's engine."""
+"""Regular expressions of schemas and rules: Go's, by the library they come from, in time linear to the text.
+
+Python's own would take what users write for other patterns than they are, and some texts for ever. Loaded when the
+first schema has one.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from functools import lru_cache
-
-_CLASSES = {
-    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": r"\x00-\x7F", "blank": r"\t ", "cntrl": r"\x00-\x1F\x7F",
-    "digit": "0-9", "graph": "!-~", "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r"\t\n\v\f\r ",
-    "upper": "A-Z", "word": r"0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
-}  # fmt: skip
-_TOKEN = re.compile(r"\\.|\[:\w+:\]|\(\?P?<|\[\^?\]?|[\]$]", re.DOTALL)
+from typing import Any
 
 
 @lru_cache(1024)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, with Go's meaning. Raises re.error."""
-    return re.compile(_translated(pattern), re.ASCII)
+def compiled(pattern: str) -> Any:
+    """What searches texts for the pattern. Raises ValueError with the reason why nothing can."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
 
 
-def _translated(pattern: str) -> str:
-    """Go's `$` is the very end, its classes have names, its groups may be named without a P."""
-    is_inside = False
-
-    def replace(match: re.Match[str]) -> str:
-        nonlocal is_inside
-        token = match[0]
-        if token.startswith("[:"):
-            return _CLASSES.get(token[2:-2], token) if is_inside else token
-        if token.startswith("["):
-            was_inside, is_inside = is_inside, True
-            return "\\[" if was_inside else token
-        if token == "]":
-            is_inside = False
-        elif (token == "$" and not is_inside) or token == r"\z":
-            return r"\Z"
-        elif token == "(?<":
-            return "(?P<" if not is_inside else token
-        return token
-
-    return _TOKEN.sub(replace, pattern)
-
-
-def matches(pattern: str) -> Callable[[str], bool]:
+def is_found(pattern: str, text: str) -> bool:
     """Whether a text contains what the pattern describes; one that cannot be compiled refuses nothing."""
     try:
-        search = compiled(pattern).search
-    except re.error:
-        return lambda text: True
-    return lambda text: search(text) is not None
+        return compiled(pattern).search(text) is not None
+    except ValueError:
+        return True
+
+
+def problem(pattern: str) -> str:
+    """Why a pattern cannot be compiled; empty if it can."""
+    try:
+        compiled(pattern)
+    except ValueError as error:
+        return str(error)
+    return ""

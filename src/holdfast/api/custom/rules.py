@@ -17,19 +17,13 @@ from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, inval
 from holdfast.api.resource import Manifest
 
 from .expressions import OUT_OF_BUDGET, Failed, Uncompilable, compiled
+from .references import escaped, rewritten, undefined, unreachable
 from .structural import ABSENT, Schema, Structural
 from .structural import compiled as compiled_schema
 from .validation import type_name
 
 RULES = "x-kubernetes-validations"
-NOT_PASSED = ("date", "date-time", "duration", "byte")
-"""Formats of texts that are no texts in CEL, and that the library takes from nobody."""
 _OLD = re.compile(r"\boldSelf\b")
-_RESERVED = frozenset(
-    ("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-     "let", "loop", "package", "namespace", "return", "var", "void", "while")
-)  # fmt: skip
-_ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
 
 def broken(schema: Structural, manifest: Manifest, old: Manifest | None) -> list[FieldError]:
@@ -66,7 +60,7 @@ def _held(
         return
     if is_about_change:
         variables = {**variables, "oldSelf": None if old is ABSENT else activation(schema, old)}
-    expression = _with_optional(rule["rule"], old) if rule.get("optionalOldSelf") else rule["rule"]
+    expression = _expression(schema, rule, old)
     try:
         holds = compiled(expression)(variables)
     except Failed as failed:
@@ -79,10 +73,13 @@ def _held(
         yield _refusal(rule, where.lstrip(".") or "<nil>", value, _message(rule, variables))
 
 
-def _with_optional(rule: str, old: Any) -> str:
-    """The rule with oldSelf as an optional value, which no variable can be."""
+def _expression(schema: Structural, rule: Schema, old: Any) -> str:
+    """What is evaluated of a rule; with oldSelf as an optional value, which no variable can be, if it asks for that."""
+    text = rewritten(schema, rule["rule"])
+    if not rule.get("optionalOldSelf"):
+        return text
     wrapped = "optional.none()" if old is ABSENT else "optional.of(oldSelf)"
-    return f"cel.bind(_oldSelf, {wrapped}, {_OLD.sub('_oldSelf', rule)})"
+    return f"cel.bind(_oldSelf, {wrapped}, {_OLD.sub('_oldSelf', text)})"
 
 
 def _message(rule: Schema, variables: dict[str, Any]) -> str:
@@ -110,13 +107,15 @@ def _refusal(rule: Schema, path: str, value: Any, text: str) -> FieldError:
 # -- which rules
 
 
-def syntax_problem(rule: str) -> str:
-    """Why a rule can be evaluated nowhere; empty if it can be, here or by upstream."""
+def problem(schema: Schema, rule: Schema) -> str:
+    """Why a rule of a schema can be evaluated nowhere; empty if it can be, here or by upstream."""
     try:
-        compiled(rule)
+        compiled(rule["rule"])
     except Uncompilable as error:
-        return str(error) if error.is_syntax else ""
-    return ""
+        if error.is_syntax:
+            return str(error)
+    variables = ("self",) if rule.get("optionalOldSelf") else ("self", "oldSelf")
+    return undefined(compiled_schema(schema), rule["rule"], variables)
 
 
 @lru_cache(1024)
@@ -128,27 +127,12 @@ def evaluated(schema: Structural) -> tuple[Schema, ...]:
 def why_not(schema: Structural, rule: Schema) -> str:
     """Why a rule is not held against objects here; empty if it is."""
     try:
-        compiled(_with_optional(rule["rule"], ABSENT) if rule.get("optionalOldSelf") else rule["rule"])
+        compiled(_expression(schema, rule, ABSENT))
     except Uncompilable as error:
         return str(error).partition("\n")[0]
-    if name := next((name for name, kind in _not_passed(schema) if _names(rule["rule"], name)), ""):
-        return f"{name or 'self'} is of a format that is not passed on"
+    if name := unreachable(schema, rule["rule"]):
+        return f"{name} has a format that can be told from a text only where it is named from self on"
     return ""
-
-
-def _names(rule: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", rule) is not None
-
-
-def _not_passed(schema: Structural, name: str = "self") -> Iterator[tuple[str, str]]:
-    """The names of fields, at and below, whose texts would be something else in CEL."""
-    if schema.schema.get("type") == "string" and (kind := schema.schema.get("format", "")) in NOT_PASSED:
-        yield name, kind
-    for member, inner in schema.properties.items():
-        yield from _not_passed(inner, member)
-    for below in (schema.items, schema.additional):
-        if below is not None:
-            yield from _not_passed(below, name)
 
 
 def unevaluated(schema: Schema) -> Iterator[tuple[str, str, str]]:
@@ -186,14 +170,6 @@ def activation(schema: Structural | None, value: Any) -> Any:
     if schema is not None and schema.schema.get("type") == "number" and isinstance(value, int):
         return float(value)
     return value
-
-
-def escaped(name: str) -> str:
-    if name in _RESERVED:
-        return f"__{name}__"
-    for given, written in _ESCAPES:
-        name = name.replace(given, written)
-    return name
 
 
 def _by_key(schema: Schema, old: Any) -> dict[Any, Any]:

@@ -106,7 +106,7 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[FieldError]:
         yield too_long(path, most)
     elif (least := schema.get("minLength")) is not None and len(value) < least:
         yield _wrong(path, value, f"should be at least {least} chars long")
-    elif (pattern := schema.get("pattern")) and not patterns.matches(pattern)(value):
+    elif (pattern := schema.get("pattern")) and not patterns.is_found(pattern, value):
         yield _wrong(path, value, f"should match '{pattern}'")
     check = FORMATS.get(schema.get("format", ""))
     if check is not None and "string" in (_types(schema) or ("string",)) and not check(value):
