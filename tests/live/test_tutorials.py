@@ -78,7 +78,8 @@ def test_a_tutorial_keeps_its_promises(tutorial, kubectls, build_images):
 
 
 def test_pages_are_served_from_each_pods_own_volume(cluster, load_images):
-    assert "k8s.gcr.io/nginx-slim:0.8" in load_images(cluster, "nginx")
+    load_images(cluster, "nginx")
+    assert "k8s.gcr.io/nginx-slim:0.8" in cluster.holdfast("image", "list").stdout
     cluster.kubectl("apply", "-f", "-", manifest=NGINX)
     cluster.kubectl("rollout", "status", "sts/pages", "--timeout=60s")
     addresses = cluster.kubectl("get", "pods", "-l", "app=nginx", "-o", "jsonpath={.items[*].status.podIP}").split()

@@ -50,7 +50,7 @@ class Node:
         self._made = 0
 
     def new_runtime(self) -> OciRuntime:
-        self.network = PodNetwork(str(self.top), PODS, NODE_PODS, self.top / "addresses")
+        self.network = PodNetwork(str(self.top), [ranges.Slice(PODS, NODE_PODS)], self.top / "addresses")
         return OciRuntime(
             self.top / "run",
             self.images,
@@ -61,6 +61,10 @@ class Node:
             host_dir=self.top / "run" / "host",
             hidden=[self.top],
         )
+
+    @property
+    def gateway(self) -> ranges.Address:
+        return ranges.gateway(NODE_PODS)
 
     @property
     def group(self) -> str:

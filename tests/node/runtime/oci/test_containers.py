@@ -314,7 +314,7 @@ async def test_two_pods_reach_each_other_and_the_machine_reaches_them(node):
     ask = f"import socket;print(socket.create_connection(('{addresses['pod-1']}',80),5).recv(99).decode())"
     assert await node.sh(two, f'python3 -c "{ask}"') == addresses["pod-2"]
     reader, writer = await asyncio.open_connection(addresses["pod-1"], 80)
-    assert (await reader.read()).decode() == str(node.network.gateway)
+    assert (await reader.read()).decode() == str(node.gateway)
     writer.close()
 
 
