@@ -83,10 +83,10 @@ class Attachments:
 
     def release(self, pod_uid: str) -> None:
         """Nothing of the pod is mounted any more."""
+        if pod_uid not in self._used:
+            return
         if self._pods is not None:
             with suppress(FileNotFoundError):
                 (self._pods / pod_uid / IN_USE).unlink()
-        before = self.in_use()
-        self._used.pop(pod_uid, None)
-        if self.in_use() != before:
+        if self._used.pop(pod_uid) - set(self.in_use()):
             self._report_soon()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,8 +57,8 @@ class Volumes:
         self._memory = memory
         self._node = node
         self._sources: dict[str, dict[str, Source]] = {}
-        self._users: defaultdict[str, set[str]] = defaultdict(set)
-        """By PersistentVolume, the uids of the pods for which it was mounted."""
+        self._used: dict[str, set[str]] = {}
+        """By the pod's uid, the PersistentVolumes that were mounted for it."""
         self._empty_in_memory = InMemory(node)
         # First those whose mounts may hang: they are taken away before anybody else looks at them.
         self._plugins: dict[str, Plugin] = {
@@ -88,11 +87,14 @@ class Volumes:
         """The scheduler sees to it, but a pod may have passed by it (V79)."""
         if source.persistent_volume is None:
             return
-        users = self._users[source.spec_name]
-        if source.persistent_volume["spec"]["accessModes"] == ["ReadWriteOncePod"] and users - {pod.uid}:
+        is_for_one = source.persistent_volume["spec"]["accessModes"] == ["ReadWriteOncePod"]
+        if is_for_one and self._has_other_users(pod, source):
             refusal = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
             raise MountFailure(source.spec_name, refusal)
-        users.add(pod.uid)
+        self._used.setdefault(pod.uid, set()).add(source.spec_name)
+
+    def _has_other_users(self, pod: Pod, source: Source) -> bool:
+        return any(source.spec_name in names for uid, names in self._used.items() if uid != pod.uid)
 
     async def refresh(self, pod: Pod) -> None:
         """Brings the files of configMap, secret, downwardAPI and projected volumes up to date (V103).
@@ -156,8 +158,7 @@ class Volumes:
             remove_tree(top)
             with suppress(OSError):
                 top.parent.rmdir()  # the disk's holds more, which goes with the pod
-        for users in self._users.values():
-            users.discard(pod_uid)
+        self._used.pop(pod_uid, None)
         if self._attachments is not None:
             self._attachments.release(pod_uid)
 
@@ -187,7 +188,7 @@ class Volumes:
 
     def _is_anothers(self, pod: Pod, source: Source, path: Path, gid: int) -> bool:
         """A node's own directory belongs to the group of the first pod that has it mounted (V86)."""
-        if source.kind != "local" or not self._users[source.spec_name] - {pod.uid}:
+        if source.kind != "local" or not self._has_other_users(pod, source):
             return False
         has = path.stat().st_gid
         if has != gid:
