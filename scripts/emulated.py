@@ -32,6 +32,14 @@ PACKAGES = (
     *("bind9-dnsutils", "curl", "fuse3", "libcap2-bin", "nfs-common", "nfs-ganesha-vfs", "postgresql-client"),
     "linux-image-cloud-amd64",
 )
+NEEDED = {
+    "mmdebstrap": "mmdebstrap",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "busybox": "busybox-static",
+    "cpio": "cpio",
+    "mke2fs": "e2fsprogs",
+}
+"""Programs of the machine at hand, and Debian's packages of them."""
 KEEP_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 BOOT_MODULES = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk")
 MODULES = ("overlay", "veth", "nf_tables", "nft_chain_nat", "loop", "fuse", "tun", "nfs", "xfs")
@@ -70,14 +78,23 @@ def main() -> int:
     parser.add_argument("--shell", metavar="COMMAND", help="a command line for bash instead of pytest")
     parser.add_argument("--within", metavar="S", type=float, default=1800.0, help="end it after so many seconds [1800]")
     options, arguments = parser.parse_known_args()
-    needed = ("mmdebstrap", "qemu-system-x86_64", "busybox", "cpio", "mke2fs")
-    search = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    if missing := [program for program in needed if shutil.which(program, path=search) is None]:
+    if _missing() and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"installing Debian packages: {', '.join(NEEDED.values())}", flush=True)
+        apt = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *NEEDED.values()]
+        subprocess.run(
+            apt, stdout=subprocess.DEVNULL, check=False, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        )
+    if missing := _missing():
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 2
     command = options.shell or f"python3 -m pytest -q --color=no -p no:cacheprovider {shlex.join(arguments)}"
     with tempfile.TemporaryDirectory(prefix="holdfast-emulated-") as directory:
         return boot(prepare(Path(directory), command), options.within)
+
+
+def _missing() -> list[str]:
+    search = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    return [package for program, package in NEEDED.items() if shutil.which(program, path=search) is None]
 
 
 def prepare(directory: Path, command: str) -> Path:
@@ -186,7 +203,7 @@ def boot(directory: Path, within_s: float) -> int:
                 break
             if has_begun:
                 print(line.rstrip(), flush=True)
-            has_begun = has_begun or line.startswith(BEGUN)
+            has_begun = has_begun or BEGUN in line  # behind what the firmware has printed
         running.terminate()
     return status
 

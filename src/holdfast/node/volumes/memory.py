@@ -56,7 +56,7 @@ class InMemory:
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            if str(directory.resolve()) not in mounts_below(directory):
+            if not os.path.ismount(directory):
                 _mount(directory, size_bytes(pod, source.details, self._node()))
         except OSError as error:
             raise MountFailure(source.name, error.strerror or str(error)) from error
