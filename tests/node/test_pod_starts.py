@@ -16,7 +16,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.client import PatchType
 from holdfast.node import agent
-from holdfast.node.runtime import RuntimeFailure
+from holdfast.node.runtime import RuntimeFailure, SandboxFailure
 from holdfast.node.runtime.simulated import Script
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -89,6 +89,26 @@ def test_n79_a_sandbox_that_cannot_be_made_is_told_and_tried_again(scenario):
         assert state(await machine.pod()) == {"waiting": {"reason": "ContainerCreating"}}
         machine.runtime.create_sandbox = make
         await machine.until(is_ready, within_s=20)
+
+    scenario(body)
+
+
+def test_n79_a_sandbox_that_proves_unfit_as_the_first_container_starts_is_told_and_made_anew(scenario):
+    async def body(machine):
+        start = machine.runtime.start_container
+
+        async def refuse(identifier):
+            await machine.runtime.remove_sandbox(pod["metadata"]["uid"])
+            raise SandboxFailure("CreatePodSandboxError", "no device left")
+
+        machine.runtime.start_container = refuse
+        pod = await machine.create({"containers": [APP]})
+        await asyncio.sleep(3)
+        assert await machine.events("FailedCreatePodSandBox") == ["Failed to create pod sandbox: no device left"]
+        assert state(await machine.pod()) == {"waiting": {"reason": "ContainerCreating"}}
+        machine.runtime.start_container = start
+        ready = await machine.until(is_ready, within_s=20)
+        assert entry(ready)["restartCount"] == 0
 
     scenario(body)
 

@@ -110,7 +110,7 @@ class Agent:
     async def shut_down(self) -> None:
         """Stops every pod within its grace period and takes it down; its object stays. `run` goes on, idle."""
         self._is_shutting_down = True
-        await stop_all(list(self._workers.values()))
+        await stop_all(list(self._workers.values()), self._world.clock, self._config.shutdown_grace_s)
 
     async def _run(self) -> None:
         config, world, client = self._config, self._world, self._client

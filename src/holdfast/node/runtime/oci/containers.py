@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ from typing import Any
 import msgspec
 
 from holdfast.node.giving_up import unless
-from holdfast.node.runtime import ContainerResources, ContainerState, ExitListener, RuntimeFailure
+from holdfast.node.runtime import (
+    ContainerResources,
+    ContainerSpec,
+    ContainerState,
+    ExitListener,
+    RuntimeFailure,
+    SandboxFailure,
+)
 from holdfast.node.runtime.oci import records, rootfs
 from holdfast.node.runtime.oci.cgroups import Groups, said_by_kernel
 from holdfast.node.runtime.oci.processes import (
@@ -45,6 +52,10 @@ _LOST_IN_REBOOT = 255
 
 STARTS_PER_CORE = 2
 """More starts at a time add latency and no throughput (R3)."""
+
+
+Connect = Callable[[], Awaitable[None]]
+"""Gives the pod its link, if it has none yet. Raises SandboxFailure."""
 
 
 def container_id(pod_uid: str, name: str, attempt: int) -> str:
@@ -98,9 +109,16 @@ class Containers:
     def get(self, identifier: str) -> StoredContainer | None:
         return self._stored.get(identifier)
 
+    def known(self, identifier: str) -> StoredContainer:
+        """Raises RuntimeFailure if there is none."""
+        stored = self._stored.get(identifier)
+        if stored is None:
+            raise RuntimeFailure("", f"container {identifier} not found")
+        return stored
+
     def running(self, identifier: str) -> StoredContainer:
         """Raises RuntimeFailure if there is none, or if it does not run."""
-        stored = self._known(identifier)
+        stored = self.known(identifier)
         if stored.state is not ContainerState.RUNNING:
             raise RuntimeFailure("", f"container {identifier} is not running")
         return stored
@@ -161,14 +179,38 @@ class Containers:
 
     # Starting
 
-    async def start(self, identifier: str) -> StoredContainer:
-        """Raises RuntimeFailure; the container then counts as ended, with StartError as its reason."""
-        stored = self._known(identifier)
+    async def make_room(self, identifier: str, spec: ContainerSpec) -> None:
+        """The container's directory, with nothing of an earlier attempt in it, and its supervisor, which loads.
+
+        Raises OSError.
+        """
+        if self._has_traces(identifier):
+            await self.clear(identifier)
+        directory = self.directory(identifier)
+        directory.mkdir()
+        if spec.log_path:
+            Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+        self._supervisor.load(
+            identifier, directory, log_path=spec.log_path, stdin=spec.stdin, stdin_once=spec.stdin_once, tty=spec.tty
+        )
+
+    def _has_traces(self, identifier: str) -> bool:
+        return self.directory(identifier).exists()
+
+    async def start(self, identifier: str, connect: Connect) -> StoredContainer:
+        """Its program does not run before its pod is connected, which takes no longer than what comes before.
+
+        Raises RuntimeFailure; the container then counts as ended, with StartError as its reason. SandboxFailure is not
+        the container's: nothing is noted.
+        """
+        stored = self.known(identifier)
         if stored.state is not ContainerState.CREATED:
             return stored
         async with self._gate:
             try:
-                stored = await self._create_and_start(stored)
+                stored = await self._create_and_start(stored, connect)
+            except SandboxFailure:
+                raise
             except RuntimeFailure as failure:
                 await self._abandon(identifier)
                 self._note_exit(stored, START_ERROR, "StartError", failure.message, self._clock.now())
@@ -176,20 +218,16 @@ class Containers:
         self._watch(identifier)
         return stored
 
-    async def _create_and_start(self, stored: StoredContainer) -> StoredContainer:
-        spec = stored.spec
-        if spec.log_path:
-            Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
-        supervised = await self._supervisor.create(
-            stored.id,
-            self.directory(stored.id),
-            log_path=spec.log_path,
-            stdin=spec.stdin,
-            stdin_once=spec.stdin_once,
-            tty=spec.tty,
-        )
+    async def _create_and_start(self, stored: StoredContainer, connect: Connect) -> StoredContainer:
+        connecting = asyncio.ensure_future(connect())
+        try:
+            supervised = await self._supervisor.create(stored.id)
+        except RuntimeFailure:
+            await asyncio.wait({connecting})
+            raise
         stored = msgspec.structs.replace(stored, process=supervised.container, supervisor=supervised.supervisor)
         self.keep(stored)
+        await connecting
         await self._begin(stored)
         stored = msgspec.structs.replace(stored, started=self._clock.now())
         self.keep(stored)
@@ -218,7 +256,7 @@ class Containers:
         except OSError as error:
             raise RuntimeFailure("", said_by_kernel(error)) from error
         spec = dataclasses.replace(stored.spec, resources=resources)
-        self.keep(msgspec.structs.replace(self._known(identifier), spec=spec))
+        self.keep(msgspec.structs.replace(self.known(identifier), spec=spec))
 
     # Ending
 
@@ -268,6 +306,7 @@ class Containers:
     async def _abandon(self, identifier: str) -> None:
         """Ends what a start has begun: supervisor first, so that it cannot create what is being removed."""
         stored = self._stored.get(identifier)
+        self._supervisor.unload(identifier)
         if stored is None or stored.finished is None:
             for supervisor in await asyncio.to_thread(self._supervisor.leftovers, identifier):
                 kill(supervisor)
@@ -410,12 +449,6 @@ class Containers:
         if stored.has_mounted_root:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(rootfs.unmount_root, self.directory(stored.id))
-
-    def _known(self, identifier: str) -> StoredContainer:
-        stored = self._stored.get(identifier)
-        if stored is None:
-            raise RuntimeFailure("", f"container {identifier} not found")
-        return stored
 
 
 def _is_there(stored: StoredContainer) -> bool:
