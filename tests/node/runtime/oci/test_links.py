@@ -60,7 +60,7 @@ async def test_an_agent_killed_before_the_link_was_made_has_it_made_by_the_next(
 async def test_a_link_that_was_removed_while_no_agent_was_there_is_made_for_the_next_container(node):
     await node.start("exec sleep 1000")
     await node.runtime.close()
-    links.detach(links.link_name(str(node.top), "pod-1"))
+    await asyncio.to_thread(links.detach, links.link_name(str(node.top), "pod-1"))
     await node.reopen()
     assert await node.finish(SEES_LINK) == (0, "up\n")
 
