@@ -15,7 +15,7 @@ from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.client import PatchType
-from holdfast.node import agent
+from holdfast.node import own_machine
 from holdfast.node.runtime import RuntimeFailure, SandboxFailure
 from holdfast.node.runtime.simulated import Script
 
@@ -185,14 +185,14 @@ def test_n168_behind_a_local_stub_the_real_resolver_file_is_read(tmp_path, monke
     stub, real = tmp_path / "resolv.conf", tmp_path / "real.conf"
     stub.write_text("nameserver 127.0.0.53\noptions edns0\n")
     real.write_text("nameserver 192.0.2.53\nsearch example.org\n")
-    read = agent._read
+    read = own_machine.read_text
     moved = {"/run/systemd/resolve/resolv.conf": str(real)}
-    monkeypatch.setattr(agent, "_read", lambda path: read(moved.get(str(path), path)))
-    assert agent._node_resolver(stub).nameservers == ("192.0.2.53",)
+    monkeypatch.setattr(own_machine, "read_text", lambda path: read(moved.get(str(path), path)))
+    assert own_machine.node_resolver(stub).nameservers == ("192.0.2.53",)
     real.unlink()
-    assert agent._node_resolver(stub).nameservers == ("127.0.0.53",)
+    assert own_machine.node_resolver(stub).nameservers == ("127.0.0.53",)
     stub.write_text("nameserver 192.0.2.1\n")
-    assert agent._node_resolver(stub).nameservers == ("192.0.2.1",)
+    assert own_machine.node_resolver(stub).nameservers == ("192.0.2.1",)
 
 
 def test_n241_a_hook_that_hangs_keeps_nobody_else(scenario):
@@ -226,12 +226,12 @@ def test_n202_the_api_s_absence_disturbs_nothing_that_runs(scenario):
 
 def test_n203_two_agents_do_not_share_a_state_directory(tmp_path):
     with (
-        agent._lock(tmp_path),
+        own_machine.only_one(tmp_path),
         pytest.raises(RuntimeError, match=f"another agent uses {tmp_path}"),
-        agent._lock(tmp_path),
+        own_machine.only_one(tmp_path),
     ):
         raise AssertionError("both have it")
-    with agent._lock(tmp_path):
+    with own_machine.only_one(tmp_path):
         pass
 
 
