@@ -27,22 +27,20 @@ from holdfast.node.runtime import (
 )
 from holdfast.node.runtime.oci import records, rootfs
 from holdfast.node.runtime.oci.cgroups import Groups, said_by_kernel
+from holdfast.node.runtime.oci.ending import wait_for_end
 from holdfast.node.runtime.oci.processes import (
-    exit_code_through,
     open_process,
     run,
     send_signal,
     wait_readable,
 )
 from holdfast.node.runtime.oci.records import StoredContainer
-from holdfast.node.runtime.oci.supervisor import ExitRecord, Supervisor, kill
+from holdfast.node.runtime.oci.supervisor import Supervisor, kill
 from holdfast.world import Clock
 
 log = logging.getLogger(__name__)
 
 WRITE_AGAIN_S = 0.5
-EXIT_RECORD_DEADLINE_S = 5.0
-"""How long a supervisor may take to write down an exit that the kernel has reported."""
 AFTER_END_S = 2.0
 """How long the runtime may take to say that it has started what has ended already."""
 START_ERROR = 128
@@ -346,23 +344,8 @@ class Containers:
 
         Before it is written down nothing goes by which an agent that comes later finds it out as this one did.
         """
-        process = open_process(stored.process) if stored.process else None
-        supervisor = open_process(stored.supervisor) if stored.supervisor else None
-        message = ""
-        try:
-            if process is not None and await self._supervisor_died_first(process, supervisor):
-                message = "the container's supervisor died"
-                send_signal(process, signal.SIGKILL)
-                await wait_readable(process)
-            end = await self._exit_record(stored, supervisor)
-            if end is None and process is not None:
-                end = await self._exit_from_kernel(process)
-        finally:
-            for descriptor in (process, supervisor):
-                if descriptor is not None:
-                    os.close(descriptor)
+        end, message = await wait_for_end(stored, self._supervisor, self._clock)
         if end is None:
-            message = message or "nobody saw how the container ended"
             code, reason, finished = _KILLED, "ContainerStatusUnknown", self._clock.now()
         else:
             code, reason, finished = end.exit_code, self._reason(stored, end.exit_code), end.finished
@@ -379,45 +362,6 @@ class Containers:
         except OSError:
             return False
         return True
-
-    async def _supervisor_died_first(self, process: int, supervisor: int | None) -> bool:
-        """Waits for either to end. A container without supervisor has lost its output: it must not run on."""
-        if supervisor is None:
-            return True
-        waits = [asyncio.ensure_future(wait_readable(descriptor)) for descriptor in (process, supervisor)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return not waits[0].done()
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
-    async def _exit_record(self, stored: StoredContainer, supervisor: int | None) -> ExitRecord | None:
-        """The supervisor writes within milliseconds, after the last output; it is asked until it has ended itself."""
-        gone = asyncio.ensure_future(wait_readable(supervisor)) if supervisor is not None else None
-        pause_s, waited_s = 0.001, 0.0
-        try:
-            while True:
-                over = gone is None or gone.done() or waited_s > EXIT_RECORD_DEADLINE_S
-                end = self._supervisor.exit_record(stored.id)
-                if end is not None or over:
-                    return end
-                await asyncio.sleep(pause_s)
-                waited_s += pause_s
-                pause_s = min(pause_s * 1.5, 0.05)
-        finally:
-            if gone is not None:
-                gone.cancel()
-                await asyncio.gather(gone, return_exceptions=True)
-
-    async def _exit_from_kernel(self, process: int) -> ExitRecord | None:
-        for _ in range(20):
-            code = exit_code_through(process)
-            if code is not None:
-                return ExitRecord(code, self._clock.now())
-            await asyncio.sleep(0.01)
-        return None
 
     def _reason(self, stored: StoredContainer, exit_code: int) -> str:
         """OOMKilled if any of its processes was, whatever the first one made of that (N45, N144)."""
