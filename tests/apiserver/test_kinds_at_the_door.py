@@ -264,15 +264,14 @@ async def test_a245_a_pod_that_contradicts_its_class_is_refused(web: Any, spec: 
 
 
 async def test_who_makes_what_has_no_effect_is_warned(web: Any) -> None:
-    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-    webhook = {"name": "a.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None"}
-    body = {"metadata": {"name": "a"}, "webhooks": [{**webhook, "clientConfig": {"url": "https://a/x"}}]}
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings"
+    body = {"metadata": {"name": "a"}, "spec": {"policyName": "b"}}
     assert "Warning" not in (await web("POST", f"{path}?dryRun=All", body)).headers
     answer = await web("POST", path, body)
     assert answer.code == 201
     (warning,) = answer.headers["Warning"]
-    assert "does not call webhooks yet" in warning
-    answer.body["webhooks"][0]["timeoutSeconds"] = 5
+    assert "they have no effect" in warning
+    answer.body["spec"]["policyName"] = "c"
     changed = await web("PUT", f"{path}/a", answer.body)
     assert (changed.code, changed["metadata"]["generation"]) == (200, 2)
 

@@ -208,11 +208,14 @@ async def test_interim_answers_are_passed_over():
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
-async def test_a_read_on_an_outworn_connection_is_repeated_and_a_write_is_not(method, repeated):
+@pytest.mark.parametrize(
+    ("method", "options", "repeated"),
+    [("GET", {}, True), ("POST", {}, False), ("POST", {"may_repeat": True}, True)],
+)
+async def test_a_read_on_an_outworn_connection_is_repeated_and_a_write_if_it_may(method, options, repeated):
     async with scripted(KEPT, KEPT, kept=True) as (client, connections):
         await client.request("GET", "/", timeout=2)
-        request = client.request(method, "/", timeout=2)
+        request = client.request(method, "/", timeout=2, **options)
         if repeated:
             assert (await request).body == b"ok"
             assert len(connections) == 2

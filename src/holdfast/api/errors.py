@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 import msgspec
@@ -196,6 +197,12 @@ class ServiceUnavailable(ApiError):
 
 class Timeout(ApiError):
     code, reason = 504, "Timeout"
+
+
+@cache
+def refusal_class(code: int, reason: str) -> type[ApiError]:
+    """A refusal whose code and reason somebody else chose, who is told of only while the server runs."""
+    return type("Refusal", (ApiError,), {"code": code, "reason": reason})
 
 
 def invalid_object(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> Invalid:

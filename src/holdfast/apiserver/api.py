@@ -2,7 +2,7 @@
 
 It knows neither HTTP nor who may do what: callers were let in before. Reading is synchronous. Of a write,
 everything up to the hand-over to the store happens without awaiting, so that what was decided on is still
-the latest when the store checks it.
+the latest when the store checks it; unless webhooks are asked, for which a write waits (`verbs/reviewed.py`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from holdfast.api.kinds import BUILT_IN, Kinds
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time
 from holdfast.store import Entry, NoRoom, Store
+from holdfast.wire.client import Dial
 from holdfast.world import World
 
 from . import components
 from .admission import Admission
+from .admission.dynamic import Dynamic
 from .allocation import Allocation
 from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
@@ -30,7 +32,20 @@ from .call import Call
 from .conversion import is_converted, served, stored
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
-from .verbs import applying, binding, collection, create, delete, eviction, patching, reading, scale, token, update
+from .verbs import (
+    applying,
+    binding,
+    collection,
+    create,
+    delete,
+    eviction,
+    patching,
+    reading,
+    reviewed,
+    scale,
+    token,
+    update,
+)
 from .verbs.verdicts import Verdicts
 from .views import Listed
 
@@ -47,6 +62,7 @@ class Api:
         authorizer: Authorizer,
         account_tokens: AccountTokens,
         kinds: Kinds = BUILT_IN,
+        to_pods: Callable[[], Dial | None] = lambda: None,
     ) -> None:
         self.store = store
         self.world = world
@@ -54,6 +70,7 @@ class Api:
         self.kinds = kinds
         self.authorizer = authorizer
         self.admission = Admission(cache, world, authorizer)
+        self.dynamic = Dynamic(cache, world, authorizer, kinds, to_pods)
         self.allocation = allocation
         self.account_tokens = account_tokens
         self.verdicts = Verdicts()
@@ -171,6 +188,8 @@ class Api:
         act = BELOW.get(call.subresource)
         if act is None:
             raise NotFound("the server could not find the requested resource", has_details=True)
+        if self.dynamic.is_active:
+            manifest = await reviewed.below(self, call, manifest)
         return await act(self, call, manifest)
 
 

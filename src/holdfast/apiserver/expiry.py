@@ -15,6 +15,7 @@ from holdfast.api.times import parse_time
 from .auth.user import component
 from .call import Call
 from .options import DeleteOptions
+from .verbs.delete import delete
 
 if TYPE_CHECKING:
     from .api import Api
@@ -51,7 +52,7 @@ async def _sweep(api: Api) -> None:
         if last_seen(stored.manifest) < oldest:
             version = DeleteOptions(resource_version=str(stored.revision))
             try:
-                await api.delete(Call(user, EVENTS, stored.namespace, stored.name), version)
+                await delete(api, Call(user, EVENTS, stored.namespace, stored.name), version, is_reviewed=False)
             except ApiError as error:  # gone, or seen again
                 log.debug("event stays event=%s/%s reason=%s", stored.namespace, stored.name, error.reason)
 

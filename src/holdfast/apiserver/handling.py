@@ -23,7 +23,8 @@ from holdfast.api.resource import Manifest
 from holdfast.wire.messages import Answer, Request, Response
 from holdfast.wire.prometheus import CONTENT_TYPE
 
-from . import health, page, responses, routing
+from . import connections, health, page, responses, routing
+from .admission.dynamic.attempt import connecting
 from .asked import Asked, Forms
 from .auth import impersonation, issuer
 from .auth.authentication import authenticate
@@ -188,15 +189,16 @@ class Handler:
     def _on_verb(
         self, request: Request, query: Query, user: User, style: Style, route: Route, verb: str
     ) -> Answer | Awaitable[Answer]:
-        if route.subresource == "proxy":
+        if route.subresource == "proxy" and not self._is_reviewed(route):
             return self._proxied(request, route)
-        style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
+        if route.subresource != "proxy":
+            style = Style(choose(request.headers.get("accept", ""), is_watch=verb == "watch"), style.pretty)
         call = Call(user, route.resource, route.namespace, route.name, route.subresource)
         if route.resource.deprecation:
             call.warnings.append(route.resource.deprecation)
         asked = Asked(request, query, user, route, call, style)
-        if route.subresource in CONNECTING:
-            return self._connect(asked)
+        if route.subresource in CONNECTING or route.subresource == "proxy":
+            return self._reviewed(asked) if self._is_reviewed(route) else self._connect(asked)
         if route.resource.is_measured:
             if self._server.metrics is None:
                 raise ServiceUnavailable("the server is currently unable to handle the request")
@@ -208,6 +210,21 @@ class Handler:
             except ApiError as error:
                 return responses.refusal(error, style, call.warnings)
         return self._shielded(asked, self._writes.answer(asked, verb))
+
+    def _is_reviewed(self, route: Route) -> bool:
+        """Others have a say in the connection."""
+        return route.subresource in connections.REVIEWED and self._server.api.dynamic.is_active
+
+    async def _reviewed(self, asked: Asked) -> Answer:
+        """The connection, if nobody who is asked objects (A247)."""
+        call, route = asked.call, asked.route
+        try:
+            await self._server.api.dynamic.review(connecting(call, connections.options_of(call, route, asked.query)))
+            is_proxy = route.subresource == "proxy"
+            answer = self._proxied(asked.request, route) if is_proxy else self._connect(asked)
+            return await answer if isinstance(answer, Awaitable) else answer
+        except ApiError as error:
+            return responses.refusal(error, asked.style, call.warnings)
 
     def _connect(self, asked: Asked) -> Answer | Awaitable[Answer]:
         pod = self._server.api.get(asked.call).manifest

@@ -24,6 +24,7 @@ from holdfast.api.rbac.role import ROLES
 from holdfast.api.rbac.role_binding import ROLE_BINDINGS
 from holdfast.api.resource import Manifest, Resource
 from holdfast.store import Store
+from holdfast.wire.client import Dial
 from holdfast.wire.messages import Answer, Request, Response
 from holdfast.world import World
 
@@ -126,7 +127,9 @@ class ApiServer:
         )
         self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
         accounts = self.tokens.accounts
-        self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, accounts, self.kinds)
+        self.api = Api(
+            self.store, self.world, self.cache, allocation, self.authorizer, accounts, self.kinds, self._to_pods
+        )
         self.api.components[components.STORE] = lambda: "" if self._is_open else components.not_there()
         self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
         self._is_open = True
@@ -148,10 +151,15 @@ class ApiServer:
         for task in self._upkeep:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await self.api.dynamic.close()
         for hub in self._hubs.values():
             hub.close()
         self._hubs.clear()
         self.cache.close()
+
+    def _to_pods(self) -> Dial | None:
+        """How pods are reached, where this is not simply done; the composition says so after the server has opened."""
+        return None if self.dialer is None else self.dialer.to_pods
 
     def client(self, name: str) -> LocalClient:
         """For a part in this process, `name` being what it is called in `system:NAME`."""

@@ -118,6 +118,7 @@ class HttpClient:
         self._idle: list[_ClientConnection] = []
         self._open: set[_ClientConnection] = set()
         self._is_cut = False
+        self._keeps_idle = True
 
     def cut(self) -> None:
         """As if the network were gone: connections break, and there are no new ones until `mend`."""
@@ -129,11 +130,21 @@ class HttpClient:
         self._is_cut = False
 
     async def request(
-        self, method: str, target: str, headers: Headers = (), body: bytes = b"", timeout: float | None = None
+        self,
+        method: str,
+        target: str,
+        headers: Headers = (),
+        body: bytes = b"",
+        timeout: float | None = None,
+        *,
+        may_repeat: bool = False,
     ) -> HttpResponse:
-        """The whole answer. A GET or HEAD that meets an outworn connection is repeated once on a new one."""
+        """The whole answer. A GET or HEAD that meets an outworn connection is repeated once on a new one.
+
+        So is another method if it `may_repeat`, being asked twice doing no harm.
+        """
         async with _deadline(timeout):
-            connection = await self._send(method, target, headers, body)
+            connection = await self._send(method, target, headers, body, may_repeat=may_repeat)
             try:
                 parts = []
                 while data := await connection.read():
@@ -192,7 +203,15 @@ class HttpClient:
         self._idle.clear()
         await asyncio.sleep(0)
 
-    async def _send(self, method: str, target: str, headers: Headers, body: bytes) -> _ClientConnection:
+    def drop_idle(self) -> None:
+        """Nobody asks again: what is not in use ends now, the rest with its request."""
+        self._keeps_idle = False
+        while self._idle:
+            self._idle.pop().abort()
+
+    async def _send(
+        self, method: str, target: str, headers: Headers, body: bytes, *, may_repeat: bool = False
+    ) -> _ClientConnection:
         """A connection on which the head of the answer has arrived."""
         head = self._head(method, target, headers, body)
         connection = self._take() or await self._connect()
@@ -201,7 +220,7 @@ class HttpClient:
                 await connection.send(method, head + body)
                 return connection
             except _Stale:
-                if method not in _REPEATABLE:
+                if method not in _REPEATABLE and not may_repeat:
                     raise
                 connection = await self._connect()
             except BaseException:
@@ -229,7 +248,7 @@ class HttpClient:
         return None
 
     def _give_back(self, connection: _ClientConnection) -> None:
-        if connection.is_reusable and len(self._idle) < MOST_IDLE:
+        if connection.is_reusable and len(self._idle) < MOST_IDLE and self._keeps_idle:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
         else:

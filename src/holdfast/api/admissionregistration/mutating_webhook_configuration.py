@@ -1,4 +1,4 @@
-"""MutatingWebhookConfigurations: stored; nothing here calls webhooks yet."""
+"""MutatingWebhookConfigurations: who is asked before something is stored, to change it (A246)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from holdfast.api.resource import Manifest, Resource
 
 from .matching import GROUP
-from .webhooks import COLUMNS, NOT_CALLED, cells, content, default_webhook, validate_webhooks
+from .webhooks import COLUMNS, cells, content, default_webhook, validate_webhooks
 
 
 def default(configuration: Manifest) -> None:
@@ -30,5 +30,4 @@ MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
     has_generation=True,
     generation_of=content,
     allows_unconditional_update=False,
-    no_effect=NOT_CALLED,
 )

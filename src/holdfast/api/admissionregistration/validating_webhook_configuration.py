@@ -1,4 +1,4 @@
-"""ValidatingWebhookConfigurations: stored; nothing here calls webhooks yet."""
+"""ValidatingWebhookConfigurations: who is asked before something is stored, to refuse it (A246)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from holdfast.api.resource import Manifest, Resource
 
 from .matching import GROUP
-from .webhooks import COLUMNS, NOT_CALLED, cells, content, default_webhook, validate_webhooks
+from .webhooks import COLUMNS, cells, content, default_webhook, validate_webhooks
 
 
 def default(configuration: Manifest) -> None:
@@ -29,5 +29,4 @@ VALIDATING_WEBHOOK_CONFIGURATIONS = Resource(
     has_generation=True,
     generation_of=content,
     allows_unconditional_update=False,
-    no_effect=NOT_CALLED,
 )

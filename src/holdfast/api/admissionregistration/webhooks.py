@@ -16,7 +16,6 @@ from holdfast.api.table import age
 
 from .matching import FAILURE_POLICIES, MATCH_POLICIES, default_rule, validate_match_conditions, validate_rule
 
-NOT_CALLED = "holdfast stores webhook configurations but does not call webhooks yet: no request will be reviewed by it"
 REINVOCATION_POLICIES = ("IfNeeded", "Never")
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")

@@ -1,4 +1,4 @@
-"""Expressions in CEL, by Google's library: loaded when the first definition has a rule (A211, A212).
+"""Expressions in CEL, by Google's library: loaded when the first rule of a schema or a policy needs it (A211, A212).
 
 The library bounds what one evaluation may do, as upstream does by its cost.
 """
@@ -31,13 +31,15 @@ class Failed(ValueError):
 
 
 Variables = Mapping[str, Any]
+OF_RULES = ("self", "oldSelf")
+"""What a rule of a schema may name."""
 
 
 @lru_cache(4096)
-def compiled(text: str) -> Callable[[Variables], Any]:
-    """What evaluates the expression over `self` and `oldSelf`; it raises Failed. Raises Uncompilable."""
+def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variables], Any]:
+    """What evaluates the expression over variables of these names; it raises Failed. Raises Uncompilable."""
     try:
-        expression = _environment().compile(text)
+        expression = _environment(names).compile(text)
     except RuntimeError as error:
         raise Uncompilable(_STATUS.sub("", str(error))) from None
     except ImportError:  # there are machines for which nobody builds it
@@ -71,7 +73,7 @@ def _worded(text: str) -> str:
 
 
 @cache
-def _environment() -> Any:
+def _environment(names: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
@@ -83,16 +85,16 @@ def _environment() -> Any:
         ext_encoders.ExtEncoders(),
         _kubernetes(cel),
     ]
-    anything = cel.Type.DYN
-    return cel.NewEnv(variables={"self": anything, "oldSelf": anything}, extensions=extensions)
+    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), extensions=extensions)
 
 
 def _kubernetes(cel: Any) -> Any:
     """Source: Kubernetes, k8s.io/apiserver/pkg/cel/library."""
-    from .functions import declared
+    from . import authorizing, functions
 
     overloads: dict[str, list[Any]] = {}
-    for name, result, parameters, is_member, act in declared(cel.Type):
+    declared = (*functions.declared(cel.Type), *authorizing.declared(cel.Type))
+    for name, result, parameters, is_member, act in declared:
         named = f"{name}_{len(overloads.get(name, ()))}_kubernetes"
         overloads.setdefault(name, []).append(cel.Overload(named, result, parameters, is_member, act))
     return cel.CelExtension("kubernetes", [cel.FunctionDecl(name, found) for name, found in overloads.items()])

@@ -57,6 +57,10 @@ class Admission:
         if call.resource is PODS:
             await pods.wait_for_account(self._cache, call, new)
 
+    def check_namespace(self, call: Call, new: Manifest) -> None:
+        """For a new object that others have held up. Raises NotFound, Forbidden."""
+        namespaces.must_take_new_objects(self._cache, call, new, self._world.clock.now())
+
     def admit(self, call: Call, new: Manifest, old: Manifest | None) -> None:
         """Changes `new` as the cluster wants it. Raises Forbidden, NotFound."""
         if call.subresource:

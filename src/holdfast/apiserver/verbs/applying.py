@@ -54,7 +54,8 @@ async def apply(api: Api, call: Call, config: Manifest) -> tuple[Stored, bool]:
     def revised(old: Stored) -> Manifest:
         return _revised(api, call, main, config, old)
 
-    return await update.replace(api, main, revised, is_tracked=False), False
+    shape = scale.shape(call) if call.subresource == "scale" else None
+    return await update.replace(api, main, revised, is_tracked=False, shape=shape), False
 
 
 def check(call: Call, config: Manifest) -> None:

@@ -23,7 +23,7 @@ async def delete_collection(api: Api, call: Call, selection: ListOptions, option
             call.user, call.resource, stored.namespace, stored.name, options=call.options, warnings=call.warnings
         )
         try:
-            await delete.delete(api, one, options)
+            await delete.delete(api, one, options, is_one_of_many=True)
         except NotFound:
             continue
     return found

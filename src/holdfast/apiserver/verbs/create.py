@@ -14,7 +14,7 @@ from holdfast.apiserver.fields.tracking import Managed, created
 from holdfast.apiserver.options import PlainError
 from holdfast.store import ABSENT, RevisionMismatch
 
-from . import strategy
+from . import reviewed, strategy
 
 if TYPE_CHECKING:
     from holdfast.apiserver.api import Api
@@ -53,12 +53,17 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
         managed = created(strategy.scope(call), manifest, call.manager, api.now(), given)
     await api.admission.settle(call, manifest)
     api.admission.admit(call, manifest, None)  # what it adds needs no defaults
+    if api.dynamic.is_active:
+        strategy.set_managed(manifest, managed)
+        manifest = await reviewed.created(api, call, manifest)
     strategy.begin(api, call, manifest, managed)
     with api.allocation.of(call, manifest, None):
         verdict = api.verdicts.of(resource, manifest)
         if errors := strategy.new_errors(call, manifest, verdict):
             raise call.invalid(errors)
         api.admission.check(call, manifest, None)
+        if api.dynamic.is_active:
+            await reviewed.check_created(api, call, manifest)
         with api.admission.charged(call, manifest, None):
             call.warnings += [*resource.create_warnings(manifest), *verdict.warnings()]
             if resource.no_effect and not call.options.dry_run:

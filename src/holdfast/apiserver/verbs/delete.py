@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.api.errors import Conflict
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time, parse_time
+from holdfast.apiserver.admission.dynamic.attempt import deleting
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
 from holdfast.apiserver.options import DeleteOptions
@@ -42,8 +43,16 @@ class Step:
     removes: bool
 
 
-async def delete(api: Api, call: Call, options: DeleteOptions) -> Outcome:
-    """Raises NotFound, Conflict for preconditions, Forbidden for namespaces that stay."""
+NO_STEP = Step(None, removes=False)
+
+
+async def delete(
+    api: Api, call: Call, options: DeleteOptions, *, is_reviewed: bool = True, is_one_of_many: bool = False
+) -> Outcome:
+    """Others are asked about it unless it is not to be reviewed.
+
+    Raises NotFound, Conflict for preconditions, Forbidden for namespaces that stay, what a webhook refuses with.
+    """
     for _ in range(TRIES):
         old = api.latest(call)
         if old is None:
@@ -51,6 +60,9 @@ async def delete(api: Api, call: Call, options: DeleteOptions) -> Outcome:
         api.admission.check_delete(call, old.manifest)
         check_preconditions(call, options, old.manifest)
         step = plan(call, options, old.manifest, api.world.clock.now())
+        if is_reviewed and api.dynamic.is_active and not (call.resource.is_graceful and step == NO_STEP):
+            await api.dynamic.review(deleting(call, old.manifest, options, is_one_of_many=is_one_of_many))
+            step = plan(call, options, old.manifest, api.world.clock.now())
         if options.dry_run:
             return Outcome(old if step.marked is None else api.unsaved(call, step.marked), step.removes)
         try:

@@ -191,9 +191,12 @@ def _forbidden(name: str, detail: str) -> ApiError:
 
 
 async def _delete(api: Api, call: Call, options: DeleteOptions) -> None:
-    """Marks the pod, then deletes it. Raises Conflict for preconditions, which hold for the pod before the mark."""
+    """Marks the pod, then deletes it. Raises Conflict for preconditions, which hold for the pod before the mark.
+
+    Others were asked about the eviction, and are not asked about the deletion, as upstream has it.
+    """
     if options.dry_run:
-        await delete.delete(api, call, options)
+        await delete.delete(api, call, options, is_reviewed=False)
         return
 
     def marked(old: Stored) -> Manifest:
@@ -204,7 +207,7 @@ async def _delete(api: Api, call: Call, options: DeleteOptions) -> None:
     written = await update.replace(api, pod, marked, check=binding.unchecked, is_tracked=False)
     if options.resource_version:
         options = replace(options, resource_version=written.manifest["metadata"]["resourceVersion"])
-    await delete.delete(api, call, options)
+    await delete.delete(api, call, options, is_reviewed=False)
 
 
 def _marked(pod: Manifest, at: str) -> Manifest:

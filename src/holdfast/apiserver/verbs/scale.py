@@ -11,14 +11,16 @@ from holdfast.api.errors import FieldError, InternalError, invalid, invalid_obje
 from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.api.selectors import selector_from_labels, selector_from_manifest
 from holdfast.api.table import age
-from holdfast.apiserver.bodies import copied
+from holdfast.apiserver.admission.dynamic.attempt import updating
+from holdfast.apiserver.admission.dynamic.forms import fit_of
+from holdfast.apiserver.bodies import SCALES, copied
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
 from holdfast.apiserver.conversion import served
 from holdfast.apiserver.patches import Patch
 from holdfast.apiserver.views import partial, table_of
 
-from . import reading, strategy, update
+from . import reading, reviewed, strategy, update
 
 if TYPE_CHECKING:
     from holdfast.api.custom.resources import ScalePaths
@@ -105,19 +107,40 @@ async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]
         _check(call, scale)
         if (metadata := scale.get("metadata") or {}).get("resourceVersion"):
             strategy.check_revision(main, metadata, old.revision)
-        replicas = (scale.get("spec") or {}).get("replicas") or 0
-        changed = copied(old.manifest)  # defaults and preparation change it in place
-        if call.resource.custom is not None and call.resource.custom.scale is not None:
-            from holdfast.api.custom import paths
-
-            changed = paths.replaced(call.resource.custom.scale.spec_replicas, changed, replicas)
-        else:
-            changed["spec"]["replicas"] = replicas
+        changed = scaled(call.resource, old.manifest, scale)
         update.settle(api, main, changed, old.manifest)
         return changed
 
-    stored = await update.replace(api, main, new, subresource=call.subresource)
+    stored = await update.replace(api, main, new, subresource=call.subresource, shape=shape(call))
     return of(call.resource, stored.manifest)
+
+
+def scaled(resource: Resource, manifest: Manifest, scale: Manifest) -> Manifest:
+    """A copy of an object that wants as many as its Scale says."""
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    changed = copied(manifest)  # defaults and preparation change it in place
+    if resource.custom is not None and resource.custom.scale is not None:
+        from holdfast.api.custom import paths
+
+        return paths.replaced(resource.custom.scale.spec_replicas, changed, replicas)
+    changed["spec"]["replicas"] = replicas
+    return changed
+
+
+def shape(call: Call) -> reviewed.Shape:
+    """A write through /scale is shown to others as the Scale that it changes."""
+
+    def taken(shown: Manifest, new: Manifest, old: Manifest) -> Manifest:
+        _check(call, shown)
+        changed = scaled(call.resource, new, shown)
+        if (generation := old["metadata"].get("generation")) is not None:
+            changed["metadata"]["generation"] = generation
+        strategy.bump_generation(call, changed, old)
+        return changed
+
+    return reviewed.Shape(
+        lambda new, old: updating(call, of(call.resource, new), of(call.resource, old)), fit_of(SCALES), taken
+    )
 
 
 def of_parent(call: Call) -> Call:

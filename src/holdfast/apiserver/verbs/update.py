@@ -12,7 +12,7 @@ from holdfast.apiserver.fields import tracking
 from holdfast.apiserver.fields.scope import Scope
 from holdfast.store import RevisionMismatch
 
-from . import create, strategy, subresources
+from . import create, reviewed, strategy, subresources
 
 if TYPE_CHECKING:
     from holdfast.apiserver.api import Api
@@ -55,25 +55,35 @@ async def replace(
     check: Check | None = None,
     subresource: str | None = None,
     is_tracked: bool = True,
+    shape: reviewed.Shape | None = None,
 ) -> Stored:
     """Stores what `revised` makes of the latest state, again if somebody else was faster (A122).
 
     Nothing is written if nothing changed (A2); the object goes if the change took the last finalizer (A87).
     `check(api, call, new, old)` refuses what is wrong, the kind's own rules if it is None. What has changed is
     the caller's from now on, written through `subresource` if that is not the call's; unless it is not tracked.
+    Others are asked about what the kind's own rules are held against, in the `shape` that the client gave it.
     """
+    is_reviewed = check is None and api.dynamic.is_active
     check = check or finish
     for _ in range(TRIES):
         old = api.latest(call)
         if old is None:
             raise call.not_found()
         new = revised(old)
-        if new == old.manifest:
+        if new == old.manifest and not is_reviewed:
             return old
-        if is_tracked:
+        if is_tracked and new != old.manifest:
             track(api, call, new, old.manifest, call.subresource if subresource is None else subresource)
+        shown = (shape or reviewed.whole(api, call, settle, old.manifest)) if is_reviewed else None
+        if shown is not None:
+            new = await reviewed.updated(api, shown, new, old.manifest)
         with api.allocation.of(call, new, old.manifest):
             check(api, call, new, old.manifest)
+            if shown is not None:
+                await reviewed.check_updated(api, shown, new, old.manifest)
+                if new == old.manifest:
+                    return old
             try:
                 with api.admission.charged(call, new, old.manifest):
                     return await _store(api, call, new, old)

@@ -1,0 +1,174 @@
+"""Admission by others: webhooks and policies that the objects in the store describe (A246-A249).
+
+Verbs ask `is_active` first: where nobody has configured anything nothing is paid, and nothing is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from holdfast.api.admissionregistration.mutating_webhook_configuration import MUTATING_WEBHOOK_CONFIGURATIONS
+from holdfast.api.admissionregistration.validating_webhook_configuration import VALIDATING_WEBHOOK_CONFIGURATIONS
+from holdfast.api.core.namespace import NAMESPACES
+from holdfast.api.errors import ApiError, Forbidden, NotFound
+from holdfast.api.kinds import Kinds
+from holdfast.api.resource import Manifest, Resource
+from holdfast.apiserver.auth.authorization import Authorizer
+from holdfast.apiserver.cache import Cache, Event
+from holdfast.wire.client import Dial
+from holdfast.world import World
+
+from . import conditions, forms, matching, reviewing
+from .attempt import Attempt
+from .calling import Callers
+from .conditions import Scene, Unclear
+from .forms import Fit
+from .hooks import Hook, Hooks
+from .mutating import mutate
+from .refusals import CallFailed, denied, failed
+from .reviewing import Unusable, Verdict
+
+log = logging.getLogger(__name__)
+
+
+class Dynamic:
+    """What others have a say in."""
+
+    def __init__(
+        self, cache: Cache, world: World, authorizer: Authorizer, kinds: Kinds, to_pods: Callable[[], Dial | None]
+    ) -> None:
+        self._cache = cache
+        self._world = world
+        self._authorizer = authorizer
+        self._kinds = kinds
+        self._mutating = Hooks(cache.of(MUTATING_WEBHOOK_CONFIGURATIONS))
+        self._validating = Hooks(cache.of(VALIDATING_WEBHOOK_CONFIGURATIONS))
+        self._callers = Callers(cache, world.random, to_pods)
+        for configurations in (MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS):
+            cache.of(configurations).follow(self._forget_targets)
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self._mutating.all or self._validating.all)
+
+    def _forget_targets(self, event: Event) -> None:
+        hooks = (*self._mutating.all, *self._validating.all)
+        self._callers.keep({hook.target for hook in hooks})
+
+    async def close(self) -> None:
+        await self._callers.close()
+
+    # -- the two phases
+
+    async def mutate(self, attempt: Attempt, fit: Fit, again: Fit | None = None) -> bool:
+        """Lets webhooks change `attempt.object`; says whether any has. `fit`, `again`: as `mutating.mutate` has them.
+
+        Raises what a webhook refuses with, InternalError for one that fails, Forbidden, NotFound.
+        """
+        if not self._mutating.all or matching.is_exempt(attempt.resource):
+            return False
+
+        async def ask(hook: Hook, attempt: Attempt, form: Resource) -> Verdict | None:
+            return await self._ask(hook, attempt, form, may_patch=True)
+
+        return await mutate(attempt, self._mutating.all, self._match, ask, fit, again)
+
+    async def validate(self, attempt: Attempt) -> None:
+        """Asks all whether it may be. Raises as `mutate` does."""
+        if matching.is_exempt(attempt.resource):
+            return
+        asked = [(hook, form) for hook in self._validating.all if (form := self._match(hook, attempt)) is not None]
+        if not asked:
+            return
+        answers = [self._answer(hook, attempt, form) for hook, form in asked]
+        for refusal in await asyncio.gather(*answers):
+            if refusal is not None:
+                raise refusal
+
+    async def review(self, attempt: Attempt, fit: Fit = dict) -> None:
+        """Both at once, of what is not an object that is stored: a deletion, a connection, a binding."""
+        await self.mutate(attempt, fit)
+        await self.validate(attempt)
+
+    async def _answer(self, hook: Hook, attempt: Attempt, form: Resource) -> ApiError | None:
+        """What a validating webhook refuses with."""
+        try:
+            verdict = await self._ask(hook, attempt, form, may_patch=False)
+        except ApiError as error:
+            return error
+        return None if verdict is None or verdict.allowed else denied(hook.name, verdict.status)
+
+    # -- one webhook
+
+    def _match(self, hook: Hook, attempt: Attempt) -> Resource | None:
+        """The form in which the webhook wants to see the attempt; None if it does not. Raises Forbidden, NotFound."""
+        form = matching.matched(hook.webhook, hook.rules, attempt, self._others, self._labels)
+        if form is None or not hook.conditions:
+            return form
+        scene = self._scene(attempt, form)
+        try:
+            return form if conditions.hold(hook.conditions, scene, must_be_clear=hook.is_required) else None
+        except Unclear as unclear:
+            resource = attempt.resource
+            message = f'{resource.qualified} "{attempt.name}" is forbidden: {unclear}'
+            raise Forbidden(message, name=attempt.name, group=resource.group, kind=resource.plural) from None
+
+    async def _ask(self, hook: Hook, attempt: Attempt, form: Resource, *, may_patch: bool) -> Verdict | None:
+        """None from a webhook that has failed and may. Raises InternalError for one that must not."""
+        uid = self._world.new_uid()
+        try:
+            verdict = await self._called(hook, attempt, form, uid, may_patch=may_patch)
+        except CallFailed as error:
+            if hook.is_required:
+                raise failed(hook.name, error) from None
+            log.warning("webhook failed, its failurePolicy lets requests pass webhook=%s error=%s", hook.name, error)
+            return None
+        attempt.call.warnings += verdict.warnings
+        return verdict
+
+    async def _called(self, hook: Hook, attempt: Attempt, form: Resource, uid: str, *, may_patch: bool) -> Verdict:
+        """Raises CallFailed."""
+        try:
+            version = reviewing.version_of(hook.webhook.get("admissionReviewVersions") or ())
+        except Unusable as error:
+            raise CallFailed(f"could not create admission objects: {error}") from None
+        shown = forms.shown(attempt.resource, form, attempt.object)
+        old = forms.shown(attempt.resource, form, attempt.old)
+        body = reviewing.review(attempt, uid, version, form, shown, old)
+        answer = await self._callers.post(hook.target, body, hook.timeout_s)
+        try:
+            return reviewing.verdict(answer, uid, version, may_patch=may_patch)
+        except Unusable as error:
+            text = str(error)
+            if text.startswith(("received undecodable", "couldn't get version")):
+                raise CallFailed(text) from None
+            raise CallFailed(f"received invalid webhook response: {text}") from None
+
+    # -- what is known of the cluster
+
+    def _scene(self, attempt: Attempt, form: Resource, params: Manifest | None = None) -> Scene:
+        group_version = {
+            "object": forms.shown(attempt.resource, form, attempt.object),
+            "oldObject": forms.shown(attempt.resource, form, attempt.old),
+            "request": reviewing.request_of(attempt, "", form),
+            "params": params,
+            "namespaceObject": conditions.shown_namespace(self._namespace(attempt)),
+        }
+        return Scene(attempt.call.user, self._authorizer, group_version)
+
+    def _namespace(self, attempt: Attempt) -> Manifest | None:
+        if attempt.resource is NAMESPACES or not attempt.namespace:
+            return None
+        stored = self._cache.of(NAMESPACES).get("", attempt.namespace)
+        return None if stored is None else stored.manifest
+
+    def _labels(self, namespace: str) -> Manifest:
+        stored = self._cache.of(NAMESPACES).get("", namespace)
+        if stored is None:
+            raise NotFound(f'namespaces "{namespace}" not found', name=namespace, kind="namespaces")
+        return stored.labels
+
+    def _others(self, resource: Resource) -> list[Resource]:
+        return list(forms.others(self._kinds, resource))
