@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import msgspec
@@ -199,7 +199,7 @@ class Timeout(ApiError):
     code, reason = 504, "Timeout"
 
 
-@cache
+@lru_cache(256)
 def refusal_class(code: int, reason: str) -> type[ApiError]:
     """A refusal whose code and reason somebody else chose, who is told of only while the server runs."""
     return type("Refusal", (ApiError,), {"code": code, "reason": reason})

@@ -10,6 +10,8 @@ from holdfast.api.field_rules import named, required_and_supported, supported, u
 from holdfast.api.resource import Manifest
 from holdfast.api.selector_validation import validate_label_selector
 
+from .expressions import validate_expression
+
 GROUP = "admissionregistration.k8s.io"
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 FAILURE_POLICIES = ("Fail", "Ignore")
@@ -104,14 +106,15 @@ def _named_rule(field: str, rule: Manifest, operations: Sequence[str]) -> Iterat
 
 
 def validate_match_conditions(field: str, conditions: list[Manifest]) -> Iterator[FieldError]:
-    """Their expressions are not looked into: nothing here evaluates them."""
     if len(conditions) > _MOST_CONDITIONS:
         yield too_many(field, len(conditions), _MOST_CONDITIONS)
     seen: set[str] = set()
     for i, condition in enumerate(conditions):
         at, name = f"{field}[{i}]", condition.get("name", "")
-        if not condition.get("expression", "").strip():
+        expression = condition.get("expression", "")
+        if not expression.strip():
             yield required(f"{at}.expression")
+        yield from validate_expression(f"{at}.expression", expression)
         if not name:
             yield required(f"{at}.name")
         else:

@@ -6,6 +6,7 @@ from functools import partial
 
 from holdfast.api.resource import Manifest, Resource
 
+from .expressions import in_webhooks, unevaluated
 from .matching import GROUP
 from .webhooks import COLUMNS, cells, content, default_webhook, validate_webhooks
 
@@ -25,6 +26,7 @@ MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
     categories=("api-extensions",),
     default=default,
     validate=partial(validate_webhooks, has_reinvocation=True),
+    create_warnings=lambda configuration: unevaluated(in_webhooks(configuration)),
     columns=COLUMNS,
     cells=cells,
     has_generation=True,

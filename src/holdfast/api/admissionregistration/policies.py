@@ -1,7 +1,4 @@
-"""What admission policies share: parameters, variables, and how policies and bindings are shown (A247).
-
-Expressions are kept as they are: nothing here evaluates them, so nothing here compiles them.
-"""
+"""What admission policies share: parameters, variables, and how policies and bindings are shown (A247)."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from holdfast.api.selector_validation import validate_label_selector
 from holdfast.api.selectors import selector_from_manifest
 from holdfast.api.table import age
 
+from .expressions import validate_expression
 from .matching import (
     FAILURE_POLICIES,
     OPERATIONS,
@@ -92,8 +90,10 @@ def _variable(field: str, variable: Manifest) -> Iterator[FieldError]:
         yield required(f"{field}.name", "name is not specified")
     elif not _is_identifier(name) or name in _RESERVED:
         yield invalid(f"{field}.name", name, "name is not a valid CEL identifier")
-    if not variable.get("expression", "").strip():
+    expression = variable.get("expression", "")
+    if not expression.strip():
         yield required(f"{field}.expression", "expression is not specified")
+    yield from validate_expression(f"{field}.expression", expression)
 
 
 def validate_binding(spec: Manifest) -> Iterator[FieldError]:

@@ -1,4 +1,4 @@
-"""ValidatingAdmissionPolicies: stored; nothing here evaluates them yet."""
+"""ValidatingAdmissionPolicies: expressions that requests are held against (A249)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from holdfast.api.errors import FieldError, invalid, not_supported, required
 from holdfast.api.field_rules import unique
 from holdfast.api.resource import STATUS, Manifest, Resource
 
+from .expressions import in_validating_policy, unevaluated, validate_expression
 from .matching import GROUP
-from .policies import NOT_EVALUATED, default_policy, policy_cells, policy_columns, validate_policy
+from .policies import default_policy, policy_cells, policy_columns, validate_policy
 
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 _MOST_ANNOTATIONS = 20
@@ -47,6 +48,8 @@ def _validation(field: str, validation: Manifest) -> Iterator[FieldError]:
     message, expression = validation.get("message", ""), validation.get("messageExpression", "")
     if not validation.get("expression", "").strip():
         yield required(f"{field}.expression", "expression is not specified")
+    for member in ("expression", "messageExpression"):
+        yield from validate_expression(f"{field}.{member}", validation.get(member, ""))
     if expression and not expression.strip():
         yield invalid(f"{field}.messageExpression", expression, "must be non-empty if specified")
     if message and not message.strip():
@@ -66,6 +69,8 @@ def _annotation(field: str, annotation: Manifest, policy: str) -> Iterator[Field
         yield required(f"{field}.valueExpression", "valueExpression is not specified")
     elif len(value.encode()) > _LONGEST_VALUE:
         yield required(f"{field}.valueExpression", f"must not exceed {_LONGEST_VALUE} bytes in length")
+    else:
+        yield from validate_expression(f"{field}.valueExpression", value)
 
 
 VALIDATING_ADMISSION_POLICIES = Resource(
@@ -78,6 +83,7 @@ VALIDATING_ADMISSION_POLICIES = Resource(
     subresources=(STATUS,),
     default=default,
     validate=validate,
+    create_warnings=lambda policy: unevaluated(in_validating_policy(policy)),
     columns=policy_columns(
         "Validations", "Validations indicates the number of validation rules defined in this configuration"
     ),
@@ -85,5 +91,4 @@ VALIDATING_ADMISSION_POLICIES = Resource(
     initial_status={},
     has_generation=True,
     allows_unconditional_update=False,
-    no_effect=NOT_EVALUATED,
 )

@@ -1,4 +1,4 @@
-"""ValidatingAdmissionPolicyBindings: where a policy applies, and what follows from it; stored only."""
+"""ValidatingAdmissionPolicyBindings: where a policy applies, and what follows from it (A249)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from holdfast.api.field_rules import supported
 from holdfast.api.resource import Manifest, Resource
 
 from .matching import GROUP
-from .policies import BINDING_COLUMNS, NOT_EVALUATED, binding_cells, default_binding, validate_binding
+from .policies import BINDING_COLUMNS, binding_cells, default_binding, validate_binding
 
 _ACTIONS = ("Audit", "Deny", "Warn")
 _TWICE = (
@@ -47,5 +47,4 @@ VALIDATING_ADMISSION_POLICY_BINDINGS = Resource(
     cells=binding_cells,
     has_generation=True,
     allows_unconditional_update=False,
-    no_effect=NOT_EVALUATED,
 )

@@ -33,6 +33,8 @@ class Failed(ValueError):
 Variables = Mapping[str, Any]
 OF_RULES = ("self", "oldSelf")
 """What a rule of a schema may name."""
+OF_ADMISSION = ("object", "oldObject", "request", "params", "namespaceObject", "authorizer", "variables")
+"""What expressions of webhooks and policies may name."""
 
 
 @lru_cache(4096)

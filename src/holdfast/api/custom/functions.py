@@ -35,6 +35,10 @@ def _of_lists(kinds: Any) -> Iterator[Function]:
         yield name, kinds.DYN, [items], True, act
     yield "indexOf", kinds.INT, [items, kinds.DYN], True, lambda given, one: given.index(one) if one in given else -1
     yield "lastIndexOf", kinds.INT, [items, kinds.DYN], True, _last_index
+    two = [items, items]
+    yield "sets.contains", kinds.BOOL, two, False, lambda given, other: all(one in given for one in other)
+    yield "sets.intersects", kinds.BOOL, two, False, lambda given, other: any(one in given for one in other)
+    yield "sets.equivalent", kinds.BOOL, two, False, _are_equivalent
 
 
 def _of_texts(kinds: Any) -> Iterator[Function]:
@@ -82,6 +86,10 @@ def _of_addresses(kinds: Any) -> Iterator[Function]:
 
 def _last_index(given: list[Any], one: Any) -> int:
     return len(given) - 1 - given[::-1].index(one) if one in given else -1
+
+
+def _are_equivalent(given: list[Any], other: list[Any]) -> bool:
+    return all(one in given for one in other) and all(one in other for one in given)
 
 
 def _find(given: str, pattern: str) -> str:

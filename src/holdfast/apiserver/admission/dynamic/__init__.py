@@ -10,12 +10,17 @@ import logging
 from collections.abc import Callable
 
 from holdfast.api.admissionregistration.mutating_webhook_configuration import MUTATING_WEBHOOK_CONFIGURATIONS
+from holdfast.api.admissionregistration.validating_admission_policy import VALIDATING_ADMISSION_POLICIES
+from holdfast.api.admissionregistration.validating_admission_policy_binding import (
+    VALIDATING_ADMISSION_POLICY_BINDINGS,
+)
 from holdfast.api.admissionregistration.validating_webhook_configuration import VALIDATING_WEBHOOK_CONFIGURATIONS
 from holdfast.api.core.namespace import NAMESPACES
-from holdfast.api.errors import ApiError, Forbidden, NotFound
+from holdfast.api.errors import ApiError, NotFound
 from holdfast.api.kinds import Kinds
 from holdfast.api.resource import Manifest, Resource
 from holdfast.apiserver.auth.authorization import Authorizer
+from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.cache import Cache, Event
 from holdfast.wire.client import Dial
 from holdfast.world import World
@@ -27,7 +32,9 @@ from .conditions import Scene, Unclear
 from .forms import Fit
 from .hooks import Hook, Hooks
 from .mutating import mutate
-from .refusals import CallFailed, denied, failed
+from .parameters import parameters
+from .policies import Policies, Surroundings, judge
+from .refusals import CallFailed, denied, failed, forbidden
 from .reviewing import Unusable, Verdict
 
 log = logging.getLogger(__name__)
@@ -45,13 +52,21 @@ class Dynamic:
         self._kinds = kinds
         self._mutating = Hooks(cache.of(MUTATING_WEBHOOK_CONFIGURATIONS))
         self._validating = Hooks(cache.of(VALIDATING_WEBHOOK_CONFIGURATIONS))
+        self._policies = Policies(
+            cache.of(VALIDATING_ADMISSION_POLICIES), cache.of(VALIDATING_ADMISSION_POLICY_BINDINGS)
+        )
+        self._around = Surroundings(
+            lambda match, attempt: matching.matched_by_policy(match, attempt, self._others, self._labels),
+            self._scene,
+            lambda policy, binding, namespace: parameters(cache, kinds, policy, binding, namespace),
+        )
         self._callers = Callers(cache, world.random, to_pods)
         for configurations in (MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS):
             cache.of(configurations).follow(self._forget_targets)
 
     @property
     def is_active(self) -> bool:
-        return bool(self._mutating.all or self._validating.all)
+        return bool(self._mutating.all or self._validating.all or self._policies.all)
 
     def _forget_targets(self, event: Event) -> None:
         hooks = (*self._mutating.all, *self._validating.all)
@@ -76,9 +91,11 @@ class Dynamic:
         return await mutate(attempt, self._mutating.all, self._match, ask, fit, again)
 
     async def validate(self, attempt: Attempt) -> None:
-        """Asks all whether it may be. Raises as `mutate` does."""
+        """Asks all whether it may be, policies first. Raises as `mutate` does."""
         if matching.is_exempt(attempt.resource):
             return
+        if self._policies.all:
+            judge(self._policies.all, attempt, self._around)
         asked = [(hook, form) for hook in self._validating.all if (form := self._match(hook, attempt)) is not None]
         if not asked:
             return
@@ -111,9 +128,7 @@ class Dynamic:
         try:
             return form if conditions.hold(hook.conditions, scene, must_be_clear=hook.is_required) else None
         except Unclear as unclear:
-            resource = attempt.resource
-            message = f'{resource.qualified} "{attempt.name}" is forbidden: {unclear}'
-            raise Forbidden(message, name=attempt.name, group=resource.group, kind=resource.plural) from None
+            raise forbidden(attempt, str(unclear)) from None
 
     async def _ask(self, hook: Hook, attempt: Attempt, form: Resource, *, may_patch: bool) -> Verdict | None:
         """None from a webhook that has failed and may. Raises InternalError for one that must not."""
@@ -149,14 +164,17 @@ class Dynamic:
     # -- what is known of the cluster
 
     def _scene(self, attempt: Attempt, form: Resource, params: Manifest | None = None) -> Scene:
-        group_version = {
+        values = {
             "object": forms.shown(attempt.resource, form, attempt.object),
             "oldObject": forms.shown(attempt.resource, form, attempt.old),
             "request": reviewing.request_of(attempt, "", form),
             "params": params,
             "namespaceObject": conditions.shown_namespace(self._namespace(attempt)),
         }
-        return Scene(attempt.call.user, self._authorizer, group_version)
+        # The library takes nothing but what JSON is made of, to the type: ownership here has one of its own.
+        return Scene(
+            attempt.call.user, self._authorizer, {name: value and copied(value) for name, value in values.items()}
+        )
 
     def _namespace(self, attempt: Attempt) -> Manifest | None:
         if attempt.resource is NAMESPACES or not attempt.namespace:

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.api.custom.authorizing import Question, answered_by
-from holdfast.api.custom.expressions import Failed, Uncompilable, compiled
+from holdfast.api.custom.expressions import OF_ADMISSION, Failed, Uncompilable, compiled
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.authorization import Attributes, Authorizer
 from holdfast.apiserver.auth.user import User
 
-NAMES = ("object", "oldObject", "request", "params", "namespaceObject", "authorizer", "variables")
-"""What an expression may name. What is not there for it is null."""
 _VARIABLE = re.compile(r"\bvariables\.(\w+)")
 _NO_SUCH_KEY = "no such key: "
 
@@ -29,7 +27,7 @@ class Scene:
     user: User
     authorizer: Authorizer
     values: Mapping[str, Any]
-    """By name, all of NAMES but `authorizer` and `variables`."""
+    """By name, all of OF_ADMISSION but `authorizer` and `variables`; null is what there is not."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Expressions with a name, which others use: evaluated when one does."""
     _known: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +42,7 @@ class Scene:
 
     def _value(self, text: str) -> Any:
         try:
-            expression = compiled(text, NAMES)
+            expression = compiled(text, OF_ADMISSION)
         except Uncompilable as error:
             raise Failed(f"compilation error: compilation failed: {error}") from None
         for name in dict.fromkeys(_VARIABLE.findall(text)):

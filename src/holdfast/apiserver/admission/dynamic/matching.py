@@ -52,6 +52,23 @@ def matched(
     return found if _is_in_namespace(selector, attempt, labels) else None
 
 
+def matched_by_policy(
+    match: Manifest, attempt: Attempt, equivalents: Equivalents, labels: LabelsOfNamespace
+) -> Resource | None:
+    """The same for the `matchConstraints` of a policy or the `matchResources` of a binding.
+
+    Without rules everything is meant. Raises NotFound.
+    """
+    excluded = match.get("excludeResourceRules") or ()
+    if excluded and _resource(list(excluded), attempt, match.get("matchPolicy"), equivalents) is not None:
+        return None
+    rules = match.get("resourceRules") or (_EVERYTHING,)
+    return matched(match, rules, attempt, equivalents, labels)
+
+
+_EVERYTHING = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}
+
+
 def _resource(
     rules: Sequence[Manifest], attempt: Attempt, policy: str | None, equivalents: Equivalents
 ) -> Resource | None:

@@ -10,6 +10,8 @@ from typing import Any
 from holdfast.api.errors import ApiError, FieldError, InternalError, refusal_class, show
 from holdfast.api.resource import Manifest
 
+from .attempt import Attempt
+
 
 class CallFailed(Exception):
     """No usable answer of a webhook, in upstream's words: what its failurePolicy is about."""
@@ -24,12 +26,12 @@ def denied(webhook: str, status: Manifest | None) -> ApiError:
     details = status.get("details")
     details = details if isinstance(details, dict) else {}
     kind = refusal_class(code if isinstance(code, int) and 400 <= code < 600 else 400, reason)
-    error = kind(
-        by + explanation, causes=[_cause(each) for each in details.get("causes") or () if isinstance(each, dict)]
-    )
+    causes, again = details.get("causes"), details.get("retryAfterSeconds")
+    given = causes if isinstance(causes, list) else ()
+    error = kind(by + explanation, causes=[_cause(each) for each in given if isinstance(each, dict)])
     for member in ("name", "group", "kind", "uid"):
         setattr(error, member, str(details.get(member) or ""))
-    error.retry_after_s = int(details.get("retryAfterSeconds") or 0)
+    error.retry_after_s = again if isinstance(again, int) else 0
     return error
 
 
@@ -45,6 +47,24 @@ def failed(webhook: str, error: CallFailed) -> ApiError:
 
 def internal(text: str) -> ApiError:
     return InternalError(f"Internal error occurred: {text}", causes=[FieldError("", "", text)])
+
+
+def forbidden(attempt: Attempt, text: str, reason: str = "Forbidden") -> ApiError:
+    """A refusal by what an expression says."""
+    resource = attempt.resource
+    name = attempt.name or _given_name(attempt.object) or "Unknown"
+    kind = refusal_class(_CODES.get(reason, 422), reason)
+    error = kind(f'{resource.qualified} "{name}" is forbidden: {text}')
+    error.name, error.group, error.kind = name, resource.group, resource.plural
+    return error
+
+
+_CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413, "Invalid": 422}
+
+
+def _given_name(manifest: Manifest | None) -> str:
+    metadata = (manifest or {}).get("metadata") or {}
+    return str(metadata.get("name") or metadata.get("generateName") or "")
 
 
 def answered_with(status: int, body: bytes) -> str:
