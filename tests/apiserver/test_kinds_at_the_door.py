@@ -260,20 +260,7 @@ async def test_a245_a_pod_that_contradicts_its_class_is_refused(web: Any, spec: 
     assert (answer.code, answer["message"]) == (403, f'pods "a" is forbidden: {refusal}')
 
 
-# -- what is not acted on, and what is not stored
-
-
-async def test_who_makes_what_has_no_effect_is_warned(web: Any) -> None:
-    path = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings"
-    body = {"metadata": {"name": "a"}, "spec": {"policyName": "b"}}
-    assert "Warning" not in (await web("POST", f"{path}?dryRun=All", body)).headers
-    answer = await web("POST", path, body)
-    assert answer.code == 201
-    (warning,) = answer.headers["Warning"]
-    assert "they have no effect" in warning
-    answer.body["spec"]["policyName"] = "c"
-    changed = await web("PUT", f"{path}/a", answer.body)
-    assert (changed.code, changed["metadata"]["generation"]) == (200, 2)
+# -- what is not stored
 
 
 async def test_components_are_as_those_who_run_them_say(web: Any) -> None:

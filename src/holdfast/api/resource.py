@@ -172,8 +172,6 @@ class Resource:
     """Made when it is read: it has no objects of its own, and no name for one of it."""
     stored_as: StoredAs | None = None
     """Set where the objects are stored as those of another kind, and converted at the door."""
-    no_effect: str = ""
-    """What whoever creates an object is warned of: that nothing here acts on it."""
     prepare_delete: Callable[[Manifest, str], Manifest] = lambda manifest, now: manifest
     """What an object becomes when its deletion begins: a new manifest, or the same."""
     custom: Custom | None = None

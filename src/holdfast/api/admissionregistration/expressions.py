@@ -12,9 +12,9 @@ Expressions = Iterable[tuple[str, str]]
 """Field and text of each."""
 
 
-def validate_expression(field: str, text: str) -> Iterator[FieldError]:
-    """What could be evaluated nowhere; an empty one is told elsewhere."""
-    if text.strip() and (problem := _problem(text)) is not None and problem.is_syntax:
+def validate_expression(field: str, text: str, evaluated: str = "") -> Iterator[FieldError]:
+    """What could be evaluated nowhere; an empty one is told elsewhere. `evaluated` is what it becomes, if it does."""
+    if text.strip() and (problem := _problem(evaluated or text)) is not None and problem.is_syntax:
         yield invalid(field, text, f"compilation failed: {problem}")
 
 

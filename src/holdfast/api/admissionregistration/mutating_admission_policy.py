@@ -1,16 +1,18 @@
-"""MutatingAdmissionPolicies: stored; nothing here evaluates them yet."""
+"""MutatingAdmissionPolicies: expressions that change what is to be stored (A249)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
+from holdfast.api.custom.object_literals import as_maps
 from holdfast.api.errors import FieldError, forbidden, not_supported, required
 from holdfast.api.field_rules import required_and_supported
 from holdfast.api.resource import Manifest, Resource
 
+from .expressions import in_policy, unevaluated, validate_expression
 from .matching import GROUP
-from .policies import NOT_EVALUATED, default_policy, policy_cells, policy_columns, validate_policy
+from .policies import default_policy, policy_cells, policy_columns, validate_policy
 
 _OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
 _SOURCES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
@@ -41,6 +43,18 @@ def _mutation(field: str, mutation: Manifest) -> Iterator[FieldError]:
             yield required(f"{field}.{source}", f"must be specified when patchType is {kind}")
         elif not given.get("expression", "").strip():
             yield required(f"{field}.{source}.expression", "expression is not specified")
+        else:
+            yield from validate_expression(
+                f"{field}.{source}.expression", given["expression"], as_maps(given["expression"])
+            )
+
+
+def _expressions(policy: Manifest) -> Iterator[tuple[str, str]]:
+    yield from in_policy(policy)
+    for i, mutation in enumerate(policy["spec"].get("mutations") or ()):
+        for source in _SOURCES.values():
+            if given := mutation.get(source):
+                yield f"spec.mutations[{i}].{source}.expression", as_maps(given.get("expression", ""))
 
 
 MUTATING_ADMISSION_POLICIES = Resource(
@@ -52,11 +66,11 @@ MUTATING_ADMISSION_POLICIES = Resource(
     categories=("api-extensions",),
     default=default_policy,
     validate=validate,
+    create_warnings=lambda policy: unevaluated(_expressions(policy)),
     columns=policy_columns(
         "Mutations", "Mutation indicates the number of mutations rules defined in this configuration"
     ),
     cells=partial(policy_cells, decisions="mutations"),
     has_generation=True,
     allows_unconditional_update=False,
-    no_effect=NOT_EVALUATED,
 )

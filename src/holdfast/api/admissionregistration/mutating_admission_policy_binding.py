@@ -1,4 +1,4 @@
-"""MutatingAdmissionPolicyBindings: where a policy applies; stored only."""
+"""MutatingAdmissionPolicyBindings: where a policy applies (A249)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from holdfast.api.errors import FieldError
 from holdfast.api.resource import Manifest, Resource
 
 from .matching import GROUP
-from .policies import BINDING_COLUMNS, NOT_EVALUATED, binding_cells, default_binding, validate_binding
+from .policies import BINDING_COLUMNS, binding_cells, default_binding, validate_binding
 
 
 def validate(binding: Manifest) -> list[FieldError]:
@@ -26,5 +26,4 @@ MUTATING_ADMISSION_POLICY_BINDINGS = Resource(
     cells=binding_cells,
     has_generation=True,
     allows_unconditional_update=False,
-    no_effect=NOT_EVALUATED,
 )

@@ -24,7 +24,6 @@ from .matching import (
     validate_match_resources,
 )
 
-NOT_EVALUATED = "holdfast stores admission policies but does not evaluate them yet: they have no effect"
 _UNSET = "<unset>"
 _is_identifier = re.compile("[_a-zA-Z][_a-zA-Z0-9]*").fullmatch
 _RESERVED = frozenset(

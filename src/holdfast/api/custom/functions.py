@@ -43,6 +43,7 @@ def _of_lists(kinds: Any) -> Iterator[Function]:
 
 def _of_texts(kinds: Any) -> Iterator[Function]:
     text, any_ = kinds.STRING, kinds.DYN
+    yield "jsonpatch.escapeKey", text, [text], False, lambda key: key.replace("~", "~0").replace("/", "~1")
     texts = kinds.List(text)
     yield "find", text, [text, text], True, _find
     yield "findAll", texts, [text, text], True, _find_all

@@ -66,8 +66,6 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
             await reviewed.check_created(api, call, manifest)
         with api.admission.charged(call, manifest, None):
             call.warnings += [*resource.create_warnings(manifest), *verdict.warnings()]
-            if resource.no_effect and not call.options.dry_run:
-                call.warnings.append(resource.no_effect)
             return await _store(api, call, manifest)
 
 

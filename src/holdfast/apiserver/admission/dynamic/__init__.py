@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from holdfast.api.admissionregistration.mutating_admission_policy import MUTATING_ADMISSION_POLICIES
+from holdfast.api.admissionregistration.mutating_admission_policy_binding import MUTATING_ADMISSION_POLICY_BINDINGS
 from holdfast.api.admissionregistration.mutating_webhook_configuration import MUTATING_WEBHOOK_CONFIGURATIONS
 from holdfast.api.admissionregistration.validating_admission_policy import VALIDATING_ADMISSION_POLICIES
 from holdfast.api.admissionregistration.validating_admission_policy_binding import (
@@ -16,7 +18,7 @@ from holdfast.api.admissionregistration.validating_admission_policy_binding impo
 )
 from holdfast.api.admissionregistration.validating_webhook_configuration import VALIDATING_WEBHOOK_CONFIGURATIONS
 from holdfast.api.core.namespace import NAMESPACES
-from holdfast.api.errors import ApiError, NotFound
+from holdfast.api.errors import ApiError, InternalError, NotFound, show
 from holdfast.api.kinds import Kinds
 from holdfast.api.resource import Manifest, Resource
 from holdfast.apiserver.auth.authorization import Authorizer
@@ -25,16 +27,16 @@ from holdfast.apiserver.cache import Cache, Event
 from holdfast.wire.client import Dial
 from holdfast.world import World
 
-from . import conditions, forms, matching, reviewing
+from . import conditions, forms, matching, mutations, reviewing
 from .attempt import Attempt
 from .calling import Callers
 from .conditions import Scene, Unclear
 from .forms import Fit
 from .hooks import Hook, Hooks
-from .mutating import mutate
+from .mutating import Mutator, mutate, patch
 from .parameters import parameters
-from .policies import Policies, Surroundings, judge
-from .refusals import CallFailed, denied, failed, forbidden
+from .policies import Policies, Policy, Surroundings, judge
+from .refusals import CallFailed, denied, failed, forbidden, internal
 from .reviewing import Unusable, Verdict
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Dynamic:
         self._kinds = kinds
         self._mutating = Hooks(cache.of(MUTATING_WEBHOOK_CONFIGURATIONS))
         self._validating = Hooks(cache.of(VALIDATING_WEBHOOK_CONFIGURATIONS))
+        self._mutations = Policies(cache.of(MUTATING_ADMISSION_POLICIES), cache.of(MUTATING_ADMISSION_POLICY_BINDINGS))
         self._policies = Policies(
             cache.of(VALIDATING_ADMISSION_POLICIES), cache.of(VALIDATING_ADMISSION_POLICY_BINDINGS)
         )
@@ -66,7 +69,7 @@ class Dynamic:
 
     @property
     def is_active(self) -> bool:
-        return bool(self._mutating.all or self._validating.all or self._policies.all)
+        return bool(self._mutating.all or self._validating.all or self._policies.all or self._mutations.all)
 
     def _forget_targets(self, event: Event) -> None:
         hooks = (*self._mutating.all, *self._validating.all)
@@ -78,17 +81,40 @@ class Dynamic:
     # -- the two phases
 
     async def mutate(self, attempt: Attempt, fit: Fit, again: Fit | None = None) -> bool:
-        """Lets webhooks change `attempt.object`; says whether any has. `fit`, `again`: as `mutating.mutate` has them.
+        """Lets policies, then webhooks change `attempt.object`; says whether any has.
+
+        `fit` makes an object of what they return, `again` is as `mutating.mutate` has it.
 
         Raises what a webhook refuses with, InternalError for one that fails, Forbidden, NotFound.
         """
-        if not self._mutating.all or matching.is_exempt(attempt.resource):
+        if not (self._mutations.all or self._mutating.all) or matching.is_exempt(attempt.resource):
             return False
+        policies = [self._policy_mutator(policy, fit) for policy in self._mutations.all]
+        return await mutate(
+            attempt, [*policies, *(self._hook_mutator(hook, fit) for hook in self._mutating.all)], again
+        )
 
-        async def ask(hook: Hook, attempt: Attempt, form: Resource) -> Verdict | None:
-            return await self._ask(hook, attempt, form, may_patch=True)
+    def _policy_mutator(self, policy: Policy, fit: Fit) -> Mutator:
+        async def act(attempt: Attempt) -> bool:
+            return mutations.act(policy, attempt, self._around, fit)
 
-        return await mutate(attempt, self._mutating.all, self._match, ask, fit, again)
+        return Mutator(f"policy {policy.name}", policy.spec.get("reinvocationPolicy") == "IfNeeded", act)
+
+    def _hook_mutator(self, hook: Hook, fit: Fit) -> Mutator:
+        async def act(attempt: Attempt) -> bool:
+            form = self._match(hook, attempt)
+            if form is None:
+                return False
+            verdict = await self._ask(hook, attempt, form, may_patch=True)
+            if verdict is None:
+                return True
+            if not verdict.allowed:
+                raise denied(hook.name, verdict.status)
+            if verdict.patch:
+                _patch(hook, attempt, form, verdict, fit)
+            return True
+
+        return Mutator(hook.key, hook.is_called_again, act)
 
     async def validate(self, attempt: Attempt) -> None:
         """Asks all whether it may be, policies first. Raises as `mutate` does."""
@@ -190,3 +216,17 @@ class Dynamic:
 
     def _others(self, resource: Resource) -> list[Resource]:
         return list(forms.others(self._kinds, resource))
+
+
+def _patch(hook: Hook, attempt: Attempt, form: Resource, verdict: Verdict, fit: Fit) -> None:
+    """Raises InternalError for a change that cannot be made."""
+    if attempt.object is None:
+        text = "attempted to modify the object, which is not supported for this operation"
+        raise internal(f"admission webhook {show(hook.name)} {text}")
+    try:
+        patch(attempt, form, verdict.patch, fit)
+    except InternalError:
+        raise
+    except ApiError as error:
+        paths = ", ".join(str(each.get("path")) for each in verdict.patch if isinstance(each, dict))
+        raise internal(f"the patch does not apply to the object ({paths}): {error.message}") from None

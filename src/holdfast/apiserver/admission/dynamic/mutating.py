@@ -1,6 +1,6 @@
-"""Mutating webhooks, one after the other, each on what the one before has left (A247).
+"""Those who change objects, one after the other, each on what the one before has left (A247).
 
-Source: Kubernetes, k8s.io/apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go, admission/reinvocation.go.
+Source: Kubernetes, k8s.io/apiserver/pkg/admission/{reinvocation.go,plugin/webhook/mutating/dispatcher.go}.
 """
 
 from __future__ import annotations
@@ -8,27 +8,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from holdfast.api.errors import ApiError, show
 from holdfast.api.resource import Manifest, Resource
+from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.patch.json import json_patch
 
-from . import refusals
 from .attempt import Attempt
 from .forms import Fit, shown
-from .hooks import Hook
-from .reviewing import Verdict
 
-Ask = Callable[[Hook, Attempt, Resource], Awaitable[Verdict | None]]
-"""Asks a webhook about an attempt in the form of a resource; None if it failed and need not answer."""
-Match = Callable[[Hook, Attempt], Resource | None]
+
+@dataclass(frozen=True, slots=True)
+class Mutator:
+    """A webhook or a policy."""
+
+    key: str
+    """Tells it from all others."""
+    is_called_again: bool
+    """If others have changed the object after it was called."""
+    act: Callable[[Attempt], Awaitable[bool]]
+    """Whether the attempt is one of those that are meant; replaces its object. Raises what refuses the request."""
 
 
 @dataclass(slots=True)
-class Round:
+class _State:
     """What is to be remembered between the two rounds."""
 
     callable_again: set[str] = field(default_factory=set)
-    """Webhooks that were called and want to know of what others change."""
+    """Those that were called and want to know of what others change."""
     due: set[str] = field(default_factory=set)
     has_changed: bool = False
 
@@ -38,68 +43,52 @@ class Round:
         self.callable_again = set()
 
 
-async def mutate(
-    attempt: Attempt, hooks: Sequence[Hook], match: Match, ask: Ask, fit: Fit, again: Fit | None = None
-) -> bool:
-    """Lets all webhooks that are meant change `attempt.object`; says whether any has.
+async def mutate(attempt: Attempt, mutators: Sequence[Mutator], again: Fit | None = None) -> bool:
+    """Lets all that are meant change `attempt.object`; says whether any has.
 
     `again` is what this server makes of an object that somebody changed, before those that want it are asked once
     more; it may change its argument.
     """
-    state = Round()
-    for hook in hooks:
-        await _call(hook, attempt, match, ask, fit, state)
+    state = _State()
+    for mutator in mutators:
+        await _call(mutator, attempt, state)
     if not state.has_changed:
         return False
-    if again is not None and attempt.object is not None:
-        before = attempt.object
-        attempt.object = again(fit(before))
-        if attempt.object != before:
-            state.changed()
-    due = state.due
-    is_changed = False
-    for hook in hooks:
-        if hook.key in due:
-            is_changed |= await _call(hook, attempt, match, ask, fit, state)
-    if is_changed and again is not None and attempt.object is not None:
-        attempt.object = again(attempt.object)
+    _settle(attempt, again, state)
+    due, state.has_changed = state.due, False
+    for mutator in mutators:
+        if mutator.key in due:
+            await _call(mutator, attempt, state)
+    if state.has_changed:
+        _settle(attempt, again, state)
     return True
 
 
-async def _call(hook: Hook, attempt: Attempt, match: Match, ask: Ask, fit: Fit, state: Round) -> bool:
-    """Whether the webhook has changed the object."""
-    form = match(hook, attempt)
-    if form is None:
-        return False
-    verdict = await ask(hook, attempt, form)
-    is_changed = False
-    if verdict is not None:
-        if not verdict.allowed:
-            raise refusals.denied(hook.name, verdict.status)
-        if verdict.patch:
-            is_changed = _patch(hook, attempt, form, verdict, fit)
-    if is_changed:
+def _settle(attempt: Attempt, again: Fit | None, state: _State) -> None:
+    if again is not None and attempt.object is not None:
+        before = attempt.object
+        attempt.object = again(copied(before))
+        if attempt.object != before:
+            state.changed()
+
+
+async def _call(mutator: Mutator, attempt: Attempt, state: _State) -> None:
+    before = attempt.object
+    if not await mutator.act(attempt):
+        return
+    if attempt.object is not before and attempt.object != before:
         state.changed()
-    if hook.is_called_again:
-        state.callable_again.add(hook.key)
-    return is_changed
+    if mutator.is_called_again:
+        state.callable_again.add(mutator.key)
 
 
-def _patch(hook: Hook, attempt: Attempt, form: Resource, verdict: Verdict, fit: Fit) -> bool:
+def patch(attempt: Attempt, form: Resource, operations: Sequence[object], fit: Fit) -> None:
+    """Applies a JSON patch to the object as `form` shows it. Raises ApiError where it does not apply."""
     before = shown(attempt.resource, form, attempt.object)
-    if before is None:
-        text = "attempted to modify the object, which is not supported for this operation"
-        raise refusals.internal(f"admission webhook {show(hook.name)} {text}")
-    try:
-        patched: Manifest = json_patch(before, list(verdict.patch))
-    except ApiError as error:
-        raise refusals.internal(_why(error, verdict)) from None
-    fitting = fit(shown(form, attempt.resource, patched) or {})
-    is_changed = fitting != attempt.object
-    attempt.object = fitting
-    return is_changed
+    assert before is not None
+    replace(attempt, form, json_patch(before, list(operations)), fit)
 
 
-def _why(error: ApiError, verdict: Verdict) -> str:
-    paths = ", ".join(str(each.get("path")) for each in verdict.patch if isinstance(each, dict))
-    return f"the patch does not apply to the object ({paths}): {error.message}"
+def replace(attempt: Attempt, form: Resource, changed: Manifest, fit: Fit) -> None:
+    """Puts a document in the form of `form` in the object's place."""
+    attempt.object = fit(shown(form, attempt.resource, changed) or {})

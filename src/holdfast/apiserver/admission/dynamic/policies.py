@@ -43,6 +43,10 @@ class Policy:
         """What cannot be evaluated is refused."""
         return bool(self.spec.get("failurePolicy") != "Ignore")
 
+    @property
+    def variables(self) -> dict[str, str]:
+        return {each["name"]: each["expression"] for each in self.spec.get("variables") or ()}
+
 
 class Policies:
     """All policies of one kind that are in force, by name; kept up to date."""
@@ -117,7 +121,7 @@ def _denials(policy: Policy, attempt: Attempt, around: Surroundings) -> Iterator
         assert form is not None
         actions = binding["spec"].get("validationActions") or ()
         scene = around.scene(attempt, form, params)
-        scene.variables = {each["name"]: each["expression"] for each in policy.spec.get("variables") or ()}
+        scene.variables = policy.variables
         try:
             if not hold(policy.spec.get("matchConditions") or (), scene, must_be_clear=policy.is_required):
                 continue

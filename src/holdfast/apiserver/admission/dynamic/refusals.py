@@ -49,11 +49,11 @@ def internal(text: str) -> ApiError:
     return InternalError(f"Internal error occurred: {text}", causes=[FieldError("", "", text)])
 
 
-def forbidden(attempt: Attempt, text: str, reason: str = "Forbidden") -> ApiError:
-    """A refusal by what an expression says."""
+def forbidden(attempt: Attempt, text: str, reason: str = "Forbidden", code: int = 0) -> ApiError:
+    """A refusal by what an expression says; the code is the reason's own unless it is given."""
     resource = attempt.resource
     name = attempt.name or _given_name(attempt.object) or "Unknown"
-    kind = refusal_class(_CODES.get(reason, 422), reason)
+    kind = refusal_class(code or _CODES.get(reason, 422), reason)
     error = kind(f'{resource.qualified} "{name}" is forbidden: {text}')
     error.name, error.group, error.kind = name, resource.group, resource.plural
     return error
