@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from . import registry
 from .custom.definition import is_established, preferred, resources_of
 from .resource import Manifest, Resource
 
+if TYPE_CHECKING:
+    from .custom.resources import Look
+
 
 class Kinds:
     """Looked up as the registry is. A built-in kind is never hidden by a definition of the same name."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look | None = None) -> None:
+        """`look` finds objects in versions that a webhook makes; without it all versions are alike."""
+        self._look = look
         self.revision = 0
         """One more whenever something has come, changed or gone."""
         self._custom: dict[str, tuple[Resource, ...]] = {}
@@ -70,7 +76,7 @@ class Kinds:
         if not is_established(definition) or is_built_in(spec["group"], spec["names"]["plural"]):
             self.forget(definition["metadata"]["name"])
             return ()
-        resources = self._custom[definition["metadata"]["name"]] = resources_of(definition)
+        resources = self._custom[definition["metadata"]["name"]] = resources_of(definition, self._look)
         self._changed()
         return resources
 

@@ -30,6 +30,7 @@ from .auth.authorization import Authorizer
 from .cache import Cache, ResourceCache, Stored
 from .call import Call
 from .conversion import is_converted, served, stored
+from .conversion_webhooks import Conversions, is_converting
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import (
@@ -63,6 +64,7 @@ class Api:
         account_tokens: AccountTokens,
         kinds: Kinds = BUILT_IN,
         to_pods: Callable[[], Dial | None] = lambda: None,
+        conversions: Conversions | None = None,
     ) -> None:
         self.store = store
         self.world = world
@@ -70,7 +72,9 @@ class Api:
         self.kinds = kinds
         self.authorizer = authorizer
         self.admission = Admission(cache, world, authorizer)
-        self.dynamic = Dynamic(cache, world, authorizer, kinds, to_pods)
+        self.conversions = conversions or Conversions(world)
+        """Of custom kinds that have a webhook for it."""
+        self.dynamic = Dynamic(cache, world, authorizer, kinds, to_pods, self.conversions.convert)
         self.allocation = allocation
         self.account_tokens = account_tokens
         self.verdicts = Verdicts()
@@ -106,33 +110,61 @@ class Api:
     def _stored(self, entry: Entry, manifest: Manifest | None) -> Stored:
         return Stored(entry.key, entry.value, entry.revision, self.cache.decoded, manifest)
 
-    def unsaved(self, call: Call, manifest: Manifest) -> Stored:
+    async def unsaved(self, call: Call, manifest: Manifest) -> Stored:
         """An answer that was not stored, or no longer is."""
-        manifest = stored(call.resource, manifest)
+        manifest, forms = await self._to_store(call, manifest)
+        if forms:
+            self.conversions.remember({**manifest, "metadata": {"resourceVersion": "", **manifest["metadata"]}}, forms)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         return Stored(key, self.cache.decoded.encode(manifest), 0, self.cache.decoded, manifest)
 
     async def write(self, call: Call, manifest: Manifest, expected: int) -> Stored:
         """Stores `manifest`, which becomes shared, under its own name. Raises RevisionMismatch."""
-        manifest = stored(call.resource, manifest)
+        manifest, forms = await self._to_store(call, manifest)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         with _no_room_told():
-            entry = await self.store.write(key, self._encoder(manifest), expected=expected)
+            entry = await self.store.write(key, self._encoder(manifest, forms), expected=expected)
         return Stored(key, entry.value, entry.revision, self.cache.decoded, manifest)
 
     async def remove(self, call: Call, last: Manifest, expected: int) -> Stored:
         """Removes the object; watchers see `last`. Raises RevisionMismatch."""
-        last = stored(call.resource, {**last, "metadata": {**last["metadata"]}})
+        last, forms = await self._to_store(call, {**last, "metadata": {**last["metadata"]}})
         key = self.objects(call.resource).key(call.namespace, last["metadata"]["name"])
         with _no_room_told():
-            change = await self.store.delete(key, self._encoder(last), expected=expected)
+            change = await self.store.delete(key, self._encoder(last, forms), expected=expected)
         return Stored(key, change.value, change.revision, self.cache.decoded, last)
 
-    def _encoder(self, manifest: Manifest) -> Any:
+    async def _to_store(self, call: Call, manifest: Manifest) -> tuple[Manifest, dict[str, Manifest]]:
+        """An object as it is stored, and its other forms where a webhook makes them."""
+        custom = call.resource.custom
+        if custom is None or custom.conversion is None:
+            return stored(call.resource, manifest), {}
+        return await self.conversions.to_store(custom, manifest)
+
+    async def find_out(self, call: Call, *, is_of_all: bool = False, since: int | None = None) -> None:
+        """Before a call reads objects that a webhook has to convert: one, or all and what they were since a revision.
+
+        Raises PlainError.
+        """
+        objects = self.objects(call.resource)
+        if not is_of_all:
+            latest = self.store.latest(objects.key(call.namespace, call.name))
+            entries = [] if latest is None else [self._stored(latest, self.cache.announced(latest.revision))]
+            if (seen := objects.get(call.namespace, call.name)) is not None:
+                entries.append(seen)
+        else:
+            entries = list(objects.select(call.namespace))
+            if since is not None and since >= objects.oldest:
+                entries += [event.new for event in objects.since(since)]
+        await self.conversions.find_out(call.resource, [each.manifest for each in entries])
+
+    def _encoder(self, manifest: Manifest, forms: dict[str, Manifest]) -> Any:
         """Encodes once; the cache is told what the bytes mean."""
 
         def encode(revision: int) -> bytes:
             manifest["metadata"]["resourceVersion"] = str(revision)
+            if forms:
+                self.conversions.remember(manifest, forms)
             self.cache.announce(revision, manifest)
             return self.cache.decoded.encode(manifest)
 
@@ -159,28 +191,42 @@ class Api:
 
     async def update(self, call: Call, manifest: Manifest) -> tuple[Stored, bool]:
         """The object, and whether it was created (A77)."""
+        if is_converting(call.resource):
+            await self.find_out(call)
         return await update.update(self, call, manifest)
 
     async def patch(self, call: Call, change: Patch) -> Stored:
+        if is_converting(call.resource):
+            await self.find_out(call)
         return await patching.patch(self, call, change)
 
     async def apply(self, call: Call, config: Manifest) -> tuple[Stored, bool]:
         """The object, and whether it was created (A133)."""
+        if is_converting(call.resource):
+            await self.find_out(call)
         return await applying.apply(self, call, config)
 
     async def delete(self, call: Call, options: DeleteOptions) -> delete.Outcome:
+        if is_converting(call.resource):
+            await self.find_out(call)
         return await delete.delete(self, call, options)
 
     async def delete_collection(self, call: Call, selection: ListOptions, options: DeleteOptions) -> Listed:
+        if is_converting(call.resource):
+            await self.find_out(call, is_of_all=True)
         return await collection.delete_collection(self, call, selection, options)
 
     def get_scale(self, call: Call) -> Manifest:
         return scale.get(self, call)
 
     async def update_scale(self, call: Call, manifest: Manifest) -> Manifest:
+        if is_converting(call.resource):
+            await self.find_out(call)
         return await scale.put(self, call, manifest)
 
     async def patch_scale(self, call: Call, change: Patch) -> Manifest:
+        if is_converting(call.resource):
+            await self.find_out(call)
         return await scale.patch(self, call, change)
 
     async def create_below(self, call: Call, manifest: Manifest) -> Manifest:

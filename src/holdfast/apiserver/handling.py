@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from holdfast.api.errors import (
     ApiError,
@@ -32,6 +32,7 @@ from .auth.request_info import attributes
 from .auth.user import User
 from .call import Call
 from .compression import compressed
+from .conversion_webhooks import is_converting
 from .negotiation import JSON, choose, wants_discovery, wants_pretty
 from .options import Query, first, flag, parse_query
 from .reads import Reads
@@ -62,6 +63,9 @@ ROOT_PATHS = (
     "/readyz",
     "/version",
 )
+
+
+_A = TypeVar("_A", bound=Answer)
 
 
 class Streams(Protocol):
@@ -205,11 +209,22 @@ class Handler:
             measured = self._server.metrics.answer(call, query, style, is_list=verb == "list")
             return self._settled(asked, measured)
         if verb in ("get", "list", "watch"):
+            if is_converting(route.resource):
+                return self._settled(asked, self._found_out(asked, verb))
             try:
                 return self._reads.answer(asked, verb)
             except ApiError as error:
                 return responses.refusal(error, style, call.warnings)
         return self._shielded(asked, self._writes.answer(asked, verb))
+
+    async def _found_out(self, asked: Asked, verb: str) -> Answer:
+        """To get, list or watch what a webhook has to convert first."""
+        since = first(asked.query, "resourceVersion") if verb == "watch" else ""
+        is_of_all = verb != "get"
+        since_revision = int(since) if since.isdecimal() else None
+        await self._server.api.find_out(asked.call, is_of_all=is_of_all, since=since_revision)
+        answer = self._reads.answer(asked, verb)
+        return await answer if isinstance(answer, Awaitable) else answer
 
     def _is_reviewed(self, route: Route) -> bool:
         """Others have a say in the connection."""
@@ -244,7 +259,7 @@ class Handler:
         """A write that has begun is finished, whether or not the client waits for it."""
         return await asyncio.shield(asyncio.ensure_future(self._settled(asked, work)))
 
-    async def _settled(self, asked: Asked, work: Coroutine[Any, Any, Response]) -> Response:
+    async def _settled(self, asked: Asked, work: Coroutine[Any, Any, _A]) -> _A | Response:
         try:
             return await work
         except ApiError as error:

@@ -18,6 +18,7 @@ from .auth.user import User
 from .bodies import copied, decoded_locally
 from .call import Call
 from .conversion import served
+from .conversion_webhooks import is_converting
 from .options import DeleteOptions, ListOptions, WriteOptions
 from .patches import Patch
 from .selection import seen, select, within
@@ -53,6 +54,8 @@ class LocalClient:
 
     async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
         call = self._call(resource, namespace, name, subresource)
+        if is_converting(call.resource):
+            await self._api.find_out(call)
         if subresource == "scale":
             return self._api.get_scale(call)
         return served(call.resource, self._api.get(call).manifest)
@@ -76,6 +79,8 @@ class LocalClient:
             continue_token=continue_token,
         )
         call = self._call(resource, namespace, "")
+        if is_converting(call.resource):
+            await self._api.find_out(call, is_of_all=True)
         found = self._api.list(call, options)
         items: list[Manifest] = []
         for begin in range(0, len(found.items), SLICE):
@@ -150,6 +155,9 @@ class LocalClient:
         resource = self._own(resource)
         selection = select(resource, namespace, label_selector, field_selector)
         objects = self._api.objects(resource)
+        if is_converting(resource):
+            since = int(resource_version) if resource_version else None
+            await self._api.find_out(self._call(resource, namespace, ""), is_of_all=True, since=since)
         news = asyncio.Event()
         unfollow = objects.follow(lambda event: news.set())
         try:

@@ -30,6 +30,7 @@ from holdfast.world import World
 
 from . import bootstrap, components, handling, health, views
 from .addresses import keep_addresses
+from .admission.dynamic.calling import Callers
 from .allocation import Allocation
 from .api import Api
 from .auth.account_tokens import AccountTokens
@@ -41,6 +42,7 @@ from .auth.user import User, component
 from .cache import Cache, ResourceCache
 from .call import Call
 from .conversion import STORED_AS
+from .conversion_webhooks import Conversions
 from .custom_kinds import CustomKinds
 from .discovery import Discovery
 from .expiry import expire_events
@@ -93,7 +95,8 @@ class ApiServer:
         self.dialer: NodeDialer | None = None
         """The same: how the nodes are reached. Without it there are neither proxies nor metrics."""
         self.checks: dict[str, health.Check] = {"ping": lambda: True, "store": lambda: self._is_open}
-        self.kinds = Kinds()
+        self.conversions = Conversions(world)
+        self.kinds = Kinds(self.conversions.look)
         """What is served: more than is built in, once definitions are established."""
         self.discovery = Discovery(self.config.address, self.kinds)
         self.cache: Cache
@@ -128,8 +131,17 @@ class ApiServer:
         self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
         accounts = self.tokens.accounts
         self.api = Api(
-            self.store, self.world, self.cache, allocation, self.authorizer, accounts, self.kinds, self._to_pods
+            self.store,
+            self.world,
+            self.cache,
+            allocation,
+            self.authorizer,
+            accounts,
+            self.kinds,
+            self._to_pods,
+            self.conversions,
         )
+        self.conversions.open(self.kinds, Callers(self.cache, chance, self._to_pods))
         self.api.components[components.STORE] = lambda: "" if self._is_open else components.not_there()
         self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
         self._is_open = True
@@ -152,6 +164,7 @@ class ApiServer:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
         await self.api.dynamic.close()
+        await self.conversions.close()
         for hub in self._hubs.values():
             hub.close()
         self._hubs.clear()

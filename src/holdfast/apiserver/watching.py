@@ -17,6 +17,7 @@ from itertools import count, islice
 
 import msgspec
 
+from holdfast.api.errors import ApiError
 from holdfast.wire.messages import Body, chunk
 
 from .cache import Cache, Event, ResourceCache, Stored
@@ -129,12 +130,12 @@ class Watcher:
         for event in events:
             selection = self.group.selection
             if within(selection, event) and (shown := seen(selection, event)):
-                yield frame(shown[0], self.group.view.one(shown[1], is_first=self._is_new()))
+                yield self.group.framed(*shown, is_first=self._is_new())
 
     def initial(self, objects: Iterable[Stored], revision: int) -> Iterator[bytes]:
         """The current state as ADDED events; with bookmarks, the one that ends it (A113, A115)."""
         for stored in objects:
-            yield frame("ADDED", self.group.view.one(stored, is_first=self._is_new()))
+            yield self.group.framed("ADDED", stored, is_first=self._is_new())
         if self.bookmarks:
             yield self.bookmark(revision, ends_initial=True)
 
@@ -159,7 +160,14 @@ class Group:
     def introduction(self, event: Event | None) -> bytes:
         """The frame of `event` for a watcher that has seen nothing yet."""
         shown = seen(self.selection, event) if event else None
-        return frame(shown[0], self.view.one(shown[1], is_first=True)) if shown else b""
+        return self.framed(*shown, is_first=True) if shown else b""
+
+    def framed(self, event_type: str, stored: Stored, *, is_first: bool) -> bytes:
+        """An event; an error, after which clients list anew, for an object that cannot be shown in this version."""
+        try:
+            return frame(event_type, self.view.one(stored, is_first=is_first))
+        except ApiError as error:
+            return frame("ERROR", msgspec.json.encode(error.status()))
 
     def flush(self) -> None:
         """Frames what is pending, once for all, and begins to send it."""
@@ -169,7 +177,7 @@ class Group:
         frames: list[Frame] = []
         for event in events:
             if shown := seen(self.selection, event):
-                frames.append((event.revision, frame(shown[0], self.view.one(shown[1], is_first=False)), event))
+                frames.append((event.revision, self.framed(*shown, is_first=False), event))
         if frames and self.watchers:
             self._is_sending = True
             self._send(iter(tuple(self.watchers)), frames, chunk(b"".join(one[1] for one in frames)))

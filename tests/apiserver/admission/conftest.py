@@ -199,34 +199,51 @@ def unused_tcp_port_of_ours() -> Iterator[int]:
 
 
 @pytest.fixture
-async def gears(server: Any, web: Any) -> AsyncIterator[str]:
-    """The path of a custom kind with two versions, whose size is 1 by default."""
-    size = {"size": {"type": "integer", "default": 1, "maximum": 9}, "note": {"type": "string"}}
-    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": size}}}
-    versions = [
-        {
-            "name": name,
-            "served": True,
-            "storage": name == "v1",
-            "schema": {"openAPIV3Schema": schema},
-            "subresources": {"scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}},
-        }
-        for name in ("v1", "v2")
-    ]
-    names = {"plural": "gears", "kind": "Gear"}
-    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": versions}
+async def establish(server: Any, web: Any) -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Defines Gears in the versions v1, which is stored, and v2; returns their path in v1."""
     world = real_world()
     client = server.client("controllers")
     informers = Informers(client, world)
     runner = Runner(DefinitionController(world.clock), client, informers, world)
     tasks = [asyncio.ensure_future(each) for each in (runner.run(), informers.run())]
-    answer = await web("POST", DEFINITIONS, {"metadata": {"name": "gears.example.com"}, "spec": spec})
-    assert answer.code == 201, answer.body
-    for _ in range(2000):
-        if (await web("GET", "/apis/example.com/v1/gears")).code == 200:
-            break
-        await asyncio.sleep(0.001)
-    yield "/apis/example.com/v1/namespaces/ns/gears"
+
+    async def act(first: dict[str, Any], second: dict[str, Any], **more: Any) -> str:
+        """`first` and `second` are what is in spec, by version."""
+        versions = [
+            {
+                "name": name,
+                "served": True,
+                "storage": name == "v1",
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {"spec": {"type": "object", "properties": members}},
+                    }
+                },
+                "subresources": {"scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}},
+            }
+            for name, members in (("v1", first), ("v2", second))
+        ]
+        names = {"plural": "gears", "kind": "Gear"}
+        spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": versions, **more}
+        answer = await web("POST", DEFINITIONS, {"metadata": {"name": "gears.example.com"}, "spec": spec})
+        assert answer.code == 201, answer.body
+        assert "Warning" not in answer.headers
+        for _ in range(2000):
+            if (await web("GET", "/apis/example.com/v1/gears")).code == 200:
+                break
+            await asyncio.sleep(0.001)
+        return "/apis/example.com/v1/namespaces/ns/gears"
+
+    yield act
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def gears(establish: Any) -> str:
+    """The path of a custom kind with two versions, whose size is 1 by default."""
+    size = {"size": {"type": "integer", "default": 1, "maximum": 9}, "note": {"type": "string"}}
+    path: str = await establish(size, size)
+    return path

@@ -173,17 +173,6 @@ async def test_without_the_library_rules_are_told_not_to_be_evaluated(
         cache.cache_clear()
 
 
-async def test_a209_conversion_webhooks_are_told_not_to_be_called(web: Any) -> None:
-    given = definition()
-    given["spec"]["conversion"] = {
-        "strategy": "Webhook",
-        "webhook": {"clientConfig": {"url": "https://example.com/convert"}, "conversionReviewVersions": ["v1"]},
-    }
-    answer = await web("POST", DEFINITIONS, given)
-    assert answer.code == 201
-    assert "holdfast calls no conversion webhooks" in answer.headers["Warning"][0]
-
-
 @pytest.mark.parametrize(
     ("rule", "value", "holds"),
     [

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.api.conditions import is_true
 from holdfast.api.resource import Manifest, Resource
+
+if TYPE_CHECKING:
+    from .resources import Look
 
 
 def is_established(definition: Manifest) -> bool:
@@ -34,11 +37,14 @@ def _version() -> re.Pattern[str]:
     return re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 
 
-def resources_of(definition: Manifest) -> tuple[Resource, ...]:
-    """One for each version, served or not, those that clients prefer first. Names are those that were accepted."""
+def resources_of(definition: Manifest, look: Look | None = None) -> tuple[Resource, ...]:
+    """One for each version, served or not, those that clients prefer first. Names are those that were accepted.
+
+    `look` finds objects in versions that a webhook makes.
+    """
     from .resources import resource_of
 
     spec = definition["spec"]
     given = {version["name"]: version for version in spec["versions"]}
     stored = next(version["name"] for version in spec["versions"] if version.get("storage"))
-    return tuple(resource_of(definition, given[name], stored) for name in preferred(given))
+    return tuple(resource_of(definition, given[name], stored, look) for name in preferred(given))

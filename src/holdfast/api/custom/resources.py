@@ -47,6 +47,10 @@ class Custom:
     given_schema: Schema
     is_served: bool
     scale: ScalePaths | None
+    conversion: Manifest | None = None
+    """The webhook that makes one version of another, where this is asked of somebody; else only the name changes."""
+    look: Look | None = None
+    """What finds a stored object in another version, as a webhook has made it; only a server has that."""
 
     @cached_property
     def schema(self) -> Structural:
@@ -60,24 +64,31 @@ class Custom:
     def read(self, manifest: Manifest) -> Manifest:
         """A stored object in this version and the form of this schema; itself if it has both."""
         if manifest.get("apiVersion") != self.api_version:
-            manifest = {**manifest, "apiVersion": self.api_version}
+            if self.look is not None:
+                manifest = self.look(manifest, self.api_version)
+            else:
+                manifest = {**manifest, "apiVersion": self.api_version}
         fitting: Manifest = defaulted(self.schema, pruned(self.schema, manifest))
         return fitting
 
     def written(self, manifest: Manifest) -> Manifest:
-        """An object of this version as it is stored."""
+        """An object of this version as it is stored, where no webhook is to be asked."""
         if manifest.get("apiVersion") == self.storage_api_version:
             return manifest
         return {**manifest, "apiVersion": self.storage_api_version}
 
 
-def resource_of(definition: Manifest, version: Manifest, stored: str) -> Resource:
+Look = Callable[[Manifest, str], Manifest]
+"""(stored object, apiVersion)"""
+
+
+def resource_of(definition: Manifest, version: Manifest, stored: str, look: Look | None = None) -> Resource:
     """One version of an established definition; `stored` is the name of that in which objects are stored."""
     spec, names = definition["spec"], definition["status"]["acceptedNames"]
     subresources = version.get("subresources") or {}
     has_status = "status" in subresources
     columns = version.get("additionalPrinterColumns") or ()
-    custom = _custom(definition, version, stored)
+    custom = _custom(definition, version, stored, look)
     check = partial(object_errors, custom)
     return Resource(
         group=spec["group"],
@@ -106,9 +117,11 @@ def resource_of(definition: Manifest, version: Manifest, stored: str) -> Resourc
     )
 
 
-def _custom(definition: Manifest, version: Manifest, stored: str) -> Custom:
+def _custom(definition: Manifest, version: Manifest, stored: str, look: Look | None) -> Custom:
     spec, names = definition["spec"], definition["status"]["acceptedNames"]
     scale = (version.get("subresources") or {}).get("scale")
+    conversion = spec.get("conversion") or {}
+    webhook = conversion.get("webhook") if look is not None and conversion.get("strategy") == "Webhook" else None
     return Custom(
         definition=definition["metadata"]["name"],
         api_version=f"{spec['group']}/{version['name']}",
@@ -119,6 +132,8 @@ def _custom(definition: Manifest, version: Manifest, stored: str) -> Custom:
         given_schema=(version.get("schema") or {}).get("openAPIV3Schema") or _OPEN,
         is_served=bool(version.get("served")),
         scale=_scale(scale) if scale else None,
+        conversion=webhook,
+        look=look if webhook is not None else None,
     )
 
 

@@ -73,7 +73,7 @@ async def _store(api: Api, call: Call, manifest: Manifest) -> Stored:
     if api.latest(call) is not None:
         raise _taken(call, manifest)
     if call.options.dry_run:
-        return api.unsaved(call, manifest)
+        return await api.unsaved(call, manifest)
     try:
         return await api.write(call, manifest, ABSENT)
     except RevisionMismatch:

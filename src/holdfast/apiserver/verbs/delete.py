@@ -64,7 +64,7 @@ async def delete(
             await api.dynamic.review(deleting(call, old.manifest, options, is_one_of_many=is_one_of_many))
             step = plan(call, options, old.manifest, api.world.clock.now())
         if options.dry_run:
-            return Outcome(old if step.marked is None else api.unsaved(call, step.marked), step.removes)
+            return Outcome(old if step.marked is None else await api.unsaved(call, step.marked), step.removes)
         try:
             return await _perform(api, call, old, step)
         except RevisionMismatch:

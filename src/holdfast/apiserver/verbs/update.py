@@ -95,10 +95,10 @@ async def replace(
 async def _store(api: Api, call: Call, new: Manifest, old: Stored) -> Stored:
     """Raises RevisionMismatch."""
     if call.options.dry_run:
-        return api.unsaved(call, new)
+        return await api.unsaved(call, new)
     if strategy.is_gone(new, old.manifest):
         await api.remove(call, old.manifest, old.revision)
-        return api.unsaved(call, new)
+        return await api.unsaved(call, new)
     return await api.write(call, new, old.revision)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from holdfast.api.admissionregistration.mutating_admission_policy import MUTATING_ADMISSION_POLICIES
 from holdfast.api.admissionregistration.mutating_admission_policy_binding import MUTATING_ADMISSION_POLICY_BINDINGS
@@ -18,12 +19,13 @@ from holdfast.api.admissionregistration.validating_admission_policy_binding impo
 )
 from holdfast.api.admissionregistration.validating_webhook_configuration import VALIDATING_WEBHOOK_CONFIGURATIONS
 from holdfast.api.core.namespace import NAMESPACES
-from holdfast.api.errors import ApiError, InternalError, NotFound, show
+from holdfast.api.errors import ApiError, NotFound, show
 from holdfast.api.kinds import Kinds
 from holdfast.api.resource import Manifest, Resource
 from holdfast.apiserver.auth.authorization import Authorizer
 from holdfast.apiserver.bodies import copied
 from holdfast.apiserver.cache import Cache, Event
+from holdfast.apiserver.patch.json import json_patch
 from holdfast.wire.client import Dial
 from holdfast.world import World
 
@@ -33,25 +35,38 @@ from .calling import Callers
 from .conditions import Scene, Unclear
 from .forms import Fit
 from .hooks import Hook, Hooks
-from .mutating import Mutator, mutate, patch
+from .mutating import Mutator, mutate
 from .parameters import parameters
 from .policies import Policies, Policy, Surroundings, judge
 from .refusals import CallFailed, denied, failed, forbidden, internal
 from .reviewing import Unusable, Verdict
 
+if TYPE_CHECKING:
+    from holdfast.api.custom.resources import Custom
+
 log = logging.getLogger(__name__)
+
+Convert = Callable[["Custom", Sequence[Manifest], str], Awaitable[list[Manifest]]]
+"""(kind, objects, apiVersion): asks the conversion webhook of a kind. Raises PlainError."""
 
 
 class Dynamic:
     """What others have a say in."""
 
     def __init__(
-        self, cache: Cache, world: World, authorizer: Authorizer, kinds: Kinds, to_pods: Callable[[], Dial | None]
+        self,
+        cache: Cache,
+        world: World,
+        authorizer: Authorizer,
+        kinds: Kinds,
+        to_pods: Callable[[], Dial | None],
+        convert: Convert,
     ) -> None:
         self._cache = cache
         self._world = world
         self._authorizer = authorizer
         self._kinds = kinds
+        self._convert = convert
         self._mutating = Hooks(cache.of(MUTATING_WEBHOOK_CONFIGURATIONS))
         self._validating = Hooks(cache.of(VALIDATING_WEBHOOK_CONFIGURATIONS))
         self._mutations = Policies(cache.of(MUTATING_ADMISSION_POLICIES), cache.of(MUTATING_ADMISSION_POLICY_BINDINGS))
@@ -59,7 +74,7 @@ class Dynamic:
             cache.of(VALIDATING_ADMISSION_POLICIES), cache.of(VALIDATING_ADMISSION_POLICY_BINDINGS)
         )
         self._around = Surroundings(
-            lambda match, attempt: matching.matched_by_policy(match, attempt, self._others, self._labels),
+            self._match_policy,
             self._scene,
             lambda policy, binding, namespace: parameters(cache, kinds, policy, binding, namespace),
         )
@@ -111,7 +126,7 @@ class Dynamic:
             if not verdict.allowed:
                 raise denied(hook.name, verdict.status)
             if verdict.patch:
-                _patch(hook, attempt, form, verdict, fit)
+                await self._patch(hook, attempt, form, verdict, fit)
             return True
 
         return Mutator(hook.key, hook.is_called_again, act)
@@ -150,11 +165,15 @@ class Dynamic:
         form = matching.matched(hook.webhook, hook.rules, attempt, self._others, self._labels)
         if form is None or not hook.conditions:
             return form
-        scene = self._scene(attempt, form)
+        scene = self._scene(attempt, _at_hand(attempt, form))
         try:
             return form if conditions.hold(hook.conditions, scene, must_be_clear=hook.is_required) else None
         except Unclear as unclear:
             raise forbidden(attempt, str(unclear)) from None
+
+    def _match_policy(self, match: Manifest, attempt: Attempt) -> Resource | None:
+        form = matching.matched_by_policy(match, attempt, self._others, self._labels)
+        return None if form is None else _at_hand(attempt, form)
 
     async def _ask(self, hook: Hook, attempt: Attempt, form: Resource, *, may_patch: bool) -> Verdict | None:
         """None from a webhook that has failed and may. Raises InternalError for one that must not."""
@@ -175,8 +194,8 @@ class Dynamic:
             version = reviewing.version_of(hook.webhook.get("admissionReviewVersions") or ())
         except Unusable as error:
             raise CallFailed(f"could not create admission objects: {error}") from None
-        shown = forms.shown(attempt.resource, form, attempt.object)
-        old = forms.shown(attempt.resource, form, attempt.old)
+        shown = await self._shown(attempt.resource, form, attempt.object)
+        old = await self._shown(attempt.resource, form, attempt.old)
         body = reviewing.review(attempt, uid, version, form, shown, old)
         answer = await self._callers.post(hook.target, body, hook.timeout_s)
         try:
@@ -186,6 +205,26 @@ class Dynamic:
             if text.startswith(("received undecodable", "couldn't get version")):
                 raise CallFailed(text) from None
             raise CallFailed(f"received invalid webhook response: {text}") from None
+
+    async def _patch(self, hook: Hook, attempt: Attempt, form: Resource, verdict: Verdict, fit: Fit) -> None:
+        """Raises InternalError for a change that cannot be made."""
+        before = await self._shown(attempt.resource, form, attempt.object)
+        if before is None:
+            text = "attempted to modify the object, which is not supported for this operation"
+            raise internal(f"admission webhook {show(hook.name)} {text}")
+        try:
+            patched = json_patch(before, list(verdict.patch))
+        except ApiError as error:
+            paths = ", ".join(str(each.get("path")) for each in verdict.patch if isinstance(each, dict))
+            raise internal(f"the patch does not apply to the object ({paths}): {error.message}") from None
+        attempt.object = fit(await self._shown(form, attempt.resource, patched) or {})
+
+    async def _shown(self, source: Resource, target: Resource, manifest: Manifest | None) -> Manifest | None:
+        """An object in another form; a webhook may have to make it."""
+        if manifest is None or source is target or source.custom is None or source.custom.conversion is None:
+            return forms.shown(source, target, manifest)
+        (converted,) = await self._convert(source.custom, [manifest], target.api_version)
+        return converted
 
     # -- what is known of the cluster
 
@@ -218,15 +257,7 @@ class Dynamic:
         return list(forms.others(self._kinds, resource))
 
 
-def _patch(hook: Hook, attempt: Attempt, form: Resource, verdict: Verdict, fit: Fit) -> None:
-    """Raises InternalError for a change that cannot be made."""
-    if attempt.object is None:
-        text = "attempted to modify the object, which is not supported for this operation"
-        raise internal(f"admission webhook {show(hook.name)} {text}")
-    try:
-        patch(attempt, form, verdict.patch, fit)
-    except InternalError:
-        raise
-    except ApiError as error:
-        paths = ", ".join(str(each.get("path")) for each in verdict.patch if isinstance(each, dict))
-        raise internal(f"the patch does not apply to the object ({paths}): {error.message}") from None
+def _at_hand(attempt: Attempt, form: Resource) -> Resource:
+    """The form in which expressions see an object: where a webhook would have to make another, it stays as it is."""
+    custom = attempt.resource.custom
+    return form if custom is None or custom.conversion is None else attempt.resource

@@ -1,0 +1,151 @@
+"""Objects of custom kinds in versions that only a webhook can make of one another (A209).
+
+Reading is synchronous here, and a webhook is not. So what an object looks like in the other versions is found out
+before it is stored, for those that watch, and before every other read; readers find it in memory. What could not be had
+is told whoever asks for that version; who asks for the one in which it is stored gets it all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from holdfast.api.errors import ApiError
+from holdfast.api.kinds import Kinds
+from holdfast.api.resource import Manifest, Resource
+from holdfast.world import World
+
+from . import conversion_reviews as reviews
+from .admission.dynamic.calling import Callers
+from .admission.dynamic.refusals import CallFailed
+from .admission.dynamic.targets import target_of
+from .bodies import copied
+from .options import PlainError
+
+if TYPE_CHECKING:
+    from holdfast.api.custom.resources import Custom
+
+log = logging.getLogger(__name__)
+
+KEPT = 20_000
+"""So many forms of objects are kept, those that were needed last; no list may be longer."""
+AT_ONCE = 500
+"""Objects of one review."""
+TIMEOUT_S = 30
+
+
+class Conversions:
+    """What is known of objects' other forms."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known: dict[tuple[str, str, str], Manifest] = {}
+        """By version, uid and resourceVersion."""
+        self._kinds: Kinds
+        self._callers: Callers | None = None
+
+    def open(self, kinds: Kinds, callers: Callers) -> None:
+        self._kinds, self._callers = kinds, callers
+
+    async def close(self) -> None:
+        if self._callers is not None:
+            await self._callers.close()
+
+    def look(self, manifest: Manifest, target: str) -> Manifest:
+        """A stored object in another version. Raises PlainError if nobody has found out."""
+        key = _key(manifest, target)
+        if (found := self._known.pop(key, None)) is None:
+            raise PlainError(f"{_failed(manifest)}: the object is not available as {target}")
+        self._known[key] = found
+        return found
+
+    async def find_out(self, resource: Resource, manifests: Iterable[Manifest]) -> None:
+        """Sees to it that stored objects can be looked at in the version of `resource`, as they look like now.
+
+        Raises PlainError.
+        """
+        custom = resource.custom
+        assert custom is not None
+        wanted = {
+            _key(each, custom.api_version): each for each in manifests if each["apiVersion"] != custom.api_version
+        }
+        for source in dict.fromkeys(each["apiVersion"] for each in wanted.values()):
+            same = [self._fitting(custom, each) for each in wanted.values() if each["apiVersion"] == source]
+            for begin in range(0, len(same), AT_ONCE):
+                part = same[begin : begin + AT_ONCE]
+                for before, after in zip(part, await self.convert(custom, part, custom.api_version), strict=True):
+                    self._keep(_key(before, custom.api_version), after)
+
+    async def convert(self, custom: Custom, objects: Sequence[Manifest], target: str) -> list[Manifest]:
+        """Objects of one version in another. Raises PlainError."""
+        assert custom.conversion is not None
+        if not objects or objects[0]["apiVersion"] == target:
+            return list(objects)
+        assert self._callers is not None
+        versions = custom.conversion.get("conversionReviewVersions") or ()
+        version = next((each for each in versions if each in reviews.VERSIONS), "v1")
+        uid = self._world.new_uid()
+        body = reviews.review(uid, version, target, objects)
+        try:
+            answer = await self._callers.post(target_of(custom.conversion["clientConfig"]), body, TIMEOUT_S)
+            return reviews.converted(answer, uid, target, objects)
+        except CallFailed as error:
+            raise PlainError(f"{_failed(objects[0])}: {str(error).removeprefix('failed to call webhook: ')}") from None
+        except reviews.Unusable as error:
+            raise PlainError(f"{_failed(objects[0])}: {error}") from None
+
+    def _fitting(self, custom: Custom, manifest: Manifest) -> Manifest:
+        """An object in the form of today's schema of its own version."""
+        version = manifest["apiVersion"].rpartition("/")[2]
+        own = self._kinds.version_of(custom.definition, version)
+        return manifest if own is None or own.custom is None else own.custom.read(manifest)
+
+    async def to_store(self, custom: Custom, manifest: Manifest) -> tuple[Manifest, dict[str, Manifest]]:
+        """An object as it is stored, and in the other served versions as far as they can be had. Raises PlainError."""
+        (stored,) = await self.convert(custom, [manifest], custom.storage_api_version)
+        stored = self._fitting(custom, stored)
+        others = [
+            each.custom.api_version
+            for each in self._kinds.custom()
+            if each.custom is not None
+            and each.custom.definition == custom.definition
+            and each.custom.api_version != custom.storage_api_version
+        ]
+        found = await asyncio.gather(*(self._other(custom, stored, other) for other in others))
+        return copied(stored), {other: one for other, one in zip(others, found, strict=True) if one is not None}
+
+    async def _other(self, custom: Custom, stored: Manifest, target: str) -> Manifest | None:
+        try:
+            (found,) = await self.convert(custom, [stored], target)
+        except ApiError as error:
+            log.warning("an object cannot be shown in a version version=%s error=%s", target, error)
+            return None
+        return found
+
+    def remember(self, stored: Manifest, forms: dict[str, Manifest]) -> None:
+        """The other forms of an object that has just got its resourceVersion."""
+        for target, form in forms.items():
+            revision = stored["metadata"]["resourceVersion"]
+            shown = {**form, "metadata": {**form["metadata"], "resourceVersion": revision}}
+            self._keep(_key(stored, target), shown)
+
+    def _keep(self, key: tuple[str, str, str], form: Manifest) -> None:
+        self._known[key] = form
+        if len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
+
+
+def is_converting(resource: Resource) -> bool:
+    """A webhook makes one version of another."""
+    return resource.custom is not None and resource.custom.conversion is not None
+
+
+def _key(manifest: Manifest, target: str) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return target, metadata.get("uid", ""), metadata.get("resourceVersion", "")
+
+
+def _failed(manifest: Manifest) -> str:
+    return f"conversion webhook for {manifest['apiVersion']}, Kind={manifest['kind']} failed"

@@ -1,0 +1,219 @@
+"""Conversion webhooks of custom kinds (A209)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+V1 = "/apis/example.com/v1/namespaces/ns/gears"
+V2 = "/apis/example.com/v2/namespaces/ns/gears"
+MERGE = {"content-type": "application/merge-patch+json"}
+RENAMED = {"example.com/v1": ("width", "size"), "example.com/v2": ("size", "width")}
+
+
+def converted(request: dict[str, Any], **metadata: Any) -> list[dict[str, Any]]:
+    """Version 2 calls the size width."""
+    before, after = RENAMED[request["desiredAPIVersion"]]
+    objects = []
+    for each in request["objects"]:
+        spec = {after if name == before else name: value for name, value in each.get("spec", {}).items()}
+        changed = {**each["metadata"], **metadata}
+        objects.append({**each, "apiVersion": request["desiredAPIVersion"], "metadata": changed, "spec": spec})
+    return objects
+
+
+def answered(request: dict[str, Any], objects: list[dict[str, Any]], **response: Any) -> dict[str, Any]:
+    given = {"uid": request["uid"], "result": {"status": "Success"}, "convertedObjects": objects, **response}
+    review = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": given}
+    return {"raw": json.dumps(review).encode()}
+
+
+def convert(request: dict[str, Any]) -> dict[str, Any]:
+    return answered(request, converted(request))
+
+
+def conversion(hooks: Any) -> dict[str, Any]:
+    config = {"url": f"https://127.0.0.1:{hooks.port}/convert", "caBundle": hooks.ca}
+    webhook = {"clientConfig": config, "conversionReviewVersions": ["v7", "v1"]}
+    return {"strategy": "Webhook", "webhook": webhook}
+
+
+@pytest.fixture
+async def gears(establish: Any, hooks: Any) -> Any:
+    """The webhooks, once Gears of two versions are defined."""
+    hooks.reviews["/convert"] = convert
+    first = {"size": {"type": "integer", "default": 1}}
+    second = {"width": {"type": "integer"}, "color": {"type": "string", "default": "grey"}}
+    await establish(first, second, conversion=conversion(hooks))
+    return hooks
+
+
+def gear(version: str = "v1", name: str = "g", **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": f"example.com/{version}", "kind": "Gear", "metadata": {"name": name}, "spec": spec}
+
+
+async def test_a209_an_object_is_shown_in_each_version_as_the_webhook_makes_it(web: Any, gears: Any) -> None:
+    made = await web("POST", V1, gear(size=3))
+    assert made["spec"] == {"size": 3}
+    got = await web("GET", f"{V2}/g")
+    assert (got["apiVersion"], got["spec"]) == ("example.com/v2", {"width": 3, "color": "grey"})
+    listed = await web("GET", V2)
+    assert [each["spec"]["width"] for each in listed["items"]] == [3]
+    review = gears.seen[-1][1]
+    assert (review["apiVersion"], review["kind"]) == ("apiextensions.k8s.io/v1", "ConversionReview")
+    assert review["request"]["desiredAPIVersion"] == "example.com/v2"
+    assert review["request"]["objects"][0]["spec"] == {"size": 3}
+    assert gears.queries[-1] == "timeout=30s"
+
+
+async def test_an_object_is_stored_in_the_storage_version(web: Any, gears: Any) -> None:
+    made = await web("POST", V2, gear("v2", width=4, color="red"))
+    assert (made.code, made["spec"]) == (201, {"width": 4, "color": "grey"})  # v1 knows no colour
+    stored = await web("GET", f"{V1}/g")
+    assert (stored["apiVersion"], stored["spec"]) == ("example.com/v1", {"size": 4})
+    assert stored["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+
+async def test_what_is_only_read_as_it_is_stored_is_not_converted(web: Any, gears: Any) -> None:
+    await web("POST", V1, gear(size=3))
+    asked = len(gears.seen)
+    await web("GET", f"{V1}/g")
+    await web("GET", V1)
+    assert len(gears.seen) == asked
+
+
+async def test_updates_patches_and_deletions_in_another_version(web: Any, gears: Any) -> None:
+    made = await web("POST", V2, gear("v2", width=4))
+    updated = await web("PUT", f"{V2}/g", {**made.body, "spec": {"width": 5}})
+    assert (updated.code, updated["spec"]["width"], updated["metadata"]["generation"]) == (200, 5, 2)
+    patched = await web("PATCH", f"{V2}/g", {"spec": {"width": 6}}, headers=MERGE)
+    assert (patched.code, patched["spec"]["width"]) == (200, 6)
+    same = await web("PATCH", f"{V2}/g", {"spec": {"width": 6}}, headers=MERGE)
+    assert same["metadata"]["resourceVersion"] == patched["metadata"]["resourceVersion"]
+    dry = await web("PATCH", f"{V2}/g?dryRun=All", {"spec": {"width": 7}}, headers=MERGE)
+    assert (dry.code, dry["spec"]["width"]) == (200, 7)
+    apply = {"content-type": "application/apply-patch+yaml"}
+    applied = await web("PATCH", f"{V2}/g?fieldManager=x&force=1", gear("v2", width=8), headers=apply)
+    assert (applied.code, applied["spec"]["width"]) == (200, 8), applied.body
+    assert (await web("GET", f"{V1}/g"))["spec"] == {"size": 8}
+    assert (await web("DELETE", f"{V2}/g")).code == 200
+    assert (await web("GET", f"{V1}/g")).code == 404
+
+
+async def test_a_watch_sees_every_change_in_its_own_version(web: Any, gears: Any) -> None:
+    await web("POST", V1, gear(size=1))
+    first, second = await web.watch(f"{V1}?watch=1"), await web.watch(f"{V2}?watch=1")
+    for stream, member in ((first, "size"), (second, "width")):
+        (event,) = await stream.events(1)
+        assert (event["type"], event["object"]["spec"][member]) == ("ADDED", 1)
+    await web("PATCH", f"{V1}/g", {"spec": {"size": 2}}, headers=MERGE)
+    await web("PATCH", f"{V2}/g", {"spec": {"width": 3}}, headers=MERGE)
+    await web("DELETE", f"{V1}/g")
+    for stream, member in ((first, "size"), (second, "width")):
+        events = await stream.events(3)
+        assert [(event["type"], event["object"]["spec"][member]) for event in events] == [
+            ("MODIFIED", 2),
+            ("MODIFIED", 3),
+            ("DELETED", 3),
+        ]
+
+
+async def test_labels_and_annotations_are_all_that_may_change_of_metadata(web: Any, gears: Any) -> None:
+    gears.reviews["/convert"] = lambda request: answered(
+        request, converted(request, labels={"a": "b"}, finalizers=["example.com/f"], generation=7)
+    )
+    await web("POST", V1, gear(size=3))
+    metadata = (await web("GET", f"{V2}/g"))["metadata"]
+    assert (metadata["labels"], metadata["generation"]) == ({"a": "b"}, 1)
+    assert "finalizers" not in metadata
+
+
+FAILED = "conversion webhook for example.com/v1, Kind=Gear failed: "
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda r: {"raw": b"no", "code": 404}, "the server could not find the requested resource"),
+        (lambda r: {"raw": b"{}"}, "no response provided"),
+        (lambda r: answered(r, [], uid="x"), 'expected response.uid="UID", got "x"'),
+        (lambda r: answered(r, [], result={"status": "Failure", "message": "too odd"}), "too odd"),
+        (lambda r: answered(r, []), "returned 0 objects, expected 1"),
+        (
+            lambda r: answered(r, r["objects"]),
+            "returned invalid converted object at index 0: invalid groupVersion "
+            "(expected example.com/v2, received example.com/v1)",
+        ),
+        (
+            lambda r: answered(r, converted(r, name="other")),
+            "returned invalid converted object at index 0: metadata.name changed",
+        ),
+    ],
+)
+async def test_what_cannot_be_converted_is_told_and_still_there_as_it_is_stored(
+    web: Any, gears: Any, answer: Any, said: str
+) -> None:
+    gears.reviews["/convert"] = answer
+    assert (await web("POST", V1, gear(size=3))).code == 201
+    for path in (f"{V2}/g", V2, f"{V2}?watch=1"):
+        refused = await web("GET", path)
+        uid = gears.seen[-1][1]["request"]["uid"]
+        assert (refused.code, refused["message"]) == (500, FAILED + said.replace("UID", uid)), path
+    assert (await web("GET", f"{V1}/g"))["spec"] == {"size": 3}
+    assert (await web("PATCH", f"{V2}/g", {"spec": {"width": 1}}, headers=MERGE)).code == 500
+    assert (await web("PATCH", f"{V1}/g", {"spec": {"size": 4}}, headers=MERGE)).code == 200
+    assert (await web("DELETE", f"{V1}/g")).code == 200
+
+
+async def test_a_watch_of_a_version_that_fails_is_told_so(web: Any, gears: Any) -> None:
+    stream = await web.watch(f"{V2}?watch=1")
+    gears.reviews["/convert"] = lambda request: {"raw": b"", "code": 503}
+    await web("POST", V1, gear(size=3))
+    (event,) = await stream.events(1)
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 500)
+    assert event["object"]["message"].startswith(FAILED)
+
+
+async def test_objects_from_before_a_restart_are_converted_as_well(web: Any, server: Any, gears: Any) -> None:
+    """As after one: nothing is remembered."""
+    for name in ("g", "h"):
+        await web("POST", V1, gear(name=name, size=3))
+    server.conversions._known.clear()
+    stream = await web.watch(f"{V2}?watch=1")
+    assert [event["object"]["spec"]["width"] for event in await stream.events(2)] == [3, 3]
+    server.conversions._known.clear()
+    assert (await web("PATCH", f"{V2}/g", {"spec": {"width": 6}}, headers=MERGE))["spec"]["width"] == 6
+    server.conversions._known.clear()
+    assert len((await web("GET", V2))["items"]) == 2
+    assert (await web("DELETE", V2)).code == 200
+
+
+async def test_parts_of_the_server_see_converted_objects_too(web: Any, server: Any, gears: Any) -> None:
+    (resource,) = [each for each in server.kinds.custom() if each.version == "v2"]
+    client = server.client("test")
+    await client.create(resource, {**gear("v2", width=4), "metadata": {"name": "g", "namespace": "ns"}})
+    server.conversions._known.clear()
+    assert (await client.get(resource, "g", "ns"))["spec"]["width"] == 4
+    server.conversions._known.clear()
+    assert [each["spec"]["width"] for each in (await client.list(resource)).items] == [4]
+    server.conversions._known.clear()
+    async for event in client.watch(resource):
+        assert event.object["spec"]["width"] == 4
+        break
+
+
+async def test_a_webhook_for_one_version_is_shown_it_and_changes_it(
+    web: Any, cluster: Any, on: Any, patch: Any, gears: Any
+) -> None:
+    change = patch({"op": "replace", "path": "/spec/size", "value": 9})
+    rules = [{**on("gears"), "apiVersions": ["v1"]}]
+    await cluster.mutating(lambda request: change, rules=rules)
+    made = await web("POST", V2, gear("v2", width=4))
+    assert (made.code, made["spec"]["width"]) == (201, 9), made.body
+    (request,) = cluster.hooks.requests("/mutate.example.com")
+    assert (request["object"]["apiVersion"], request["object"]["spec"]) == (
+        "example.com/v1",
+        {"size": 4, "color": "grey"},
+    )
