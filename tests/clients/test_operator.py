@@ -7,9 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from holdfast.cluster import certificates
+from holdfast.cluster.home import Home
 
 PROGRAM = Path(__file__).with_name("greeter.py")
 
@@ -110,3 +114,44 @@ def test_an_operator_looks_after_a_kind_of_its_own(greetings, seen, api):
     api.delete(f"{greetings}/eve")
     until(lambda: api.request("GET", f"{greetings}/eve").code == 404)
     assert seen == ["greeted eve", "reworded eve good morning", "left eve"]
+
+
+GATEKEEPER = Path(__file__).with_name("gatekeeper.py")
+
+
+@pytest.fixture
+def gate(cluster, namespace, tmp_path):
+    """A running operator that serves webhooks, which are registered."""
+    pki = Home(tmp_path)
+    pki.pki.mkdir(parents=True, exist_ok=True)
+    certificates.ensure(pki, datetime.now(UTC), ["hook"], "10.96.0.1")
+    command = [sys.executable, "-m", "kopf", "run", "--standalone", "--namespace", namespace, str(GATEKEEPER)]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.home / "kubeconfig"), "PKI": str(pki.pki)}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_an_operator_s_webhooks_are_called(gate, api, namespace):
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    registered = "/apis/admissionregistration.k8s.io/v1/{}webhookconfigurations/gatekeeper.holdfast.dev"
+
+    def is_registered(kind):
+        answer = api.request("GET", registered.format(kind))
+        return answer.code == 200 and answer.body.get("webhooks")
+
+    try:
+        until(lambda: is_registered("mutating") and is_registered("validating"))
+        made = api.request("POST", maps, {"metadata": {"name": "a"}})
+        assert (made.code, made.body["metadata"]["labels"]) == (201, {"gate": "passed"}), made.body
+        refused = api.request("POST", maps, {"metadata": {"name": "b"}, "data": {"forbidden": "yes"}})
+        assert refused.code == 499
+        assert refused.body["message"].endswith("denied the request: not through this gate")
+        assert api.request("GET", f"{maps}/b").code == 404
+    finally:
+        for kind in ("mutating", "validating"):
+            api.request("DELETE", registered.format(kind))

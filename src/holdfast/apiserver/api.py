@@ -111,16 +111,19 @@ class Api:
         return Stored(entry.key, entry.value, entry.revision, self.cache.decoded, manifest)
 
     async def unsaved(self, call: Call, manifest: Manifest) -> Stored:
-        """An answer that was not stored, or no longer is."""
+        """An answer that was not stored, or no longer is: as the call shows it, where a webhook makes that."""
         manifest, forms = await self._to_store(call, manifest)
-        if forms:
-            self.conversions.remember({**manifest, "metadata": {"resourceVersion": "", **manifest["metadata"]}}, forms)
+        manifest = forms.get(call.resource.api_version, manifest)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         return Stored(key, self.cache.decoded.encode(manifest), 0, self.cache.decoded, manifest)
 
     async def write(self, call: Call, manifest: Manifest, expected: int) -> Stored:
         """Stores `manifest`, which becomes shared, under its own name. Raises RevisionMismatch."""
-        manifest, forms = await self._to_store(call, manifest)
+        forms: dict[str, Manifest] = {}
+        if is_converting(call.resource):
+            manifest, forms = await self._to_store(call, manifest)
+        else:
+            manifest = stored(call.resource, manifest)
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         with _no_room_told():
             entry = await self.store.write(key, self._encoder(manifest, forms), expected=expected)

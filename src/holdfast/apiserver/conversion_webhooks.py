@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.api.errors import ApiError
@@ -17,15 +17,13 @@ from holdfast.api.kinds import Kinds
 from holdfast.api.resource import Manifest, Resource
 from holdfast.world import World
 
-from . import conversion_reviews as reviews
-from .admission.dynamic.calling import Callers
-from .admission.dynamic.refusals import CallFailed
-from .admission.dynamic.targets import target_of
 from .bodies import copied
 from .options import PlainError
 
 if TYPE_CHECKING:
     from holdfast.api.custom.resources import Custom
+
+    from .admission.dynamic.calling import Callers
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +42,12 @@ class Conversions:
         self._known: dict[tuple[str, str, str], Manifest] = {}
         """By version, uid and resourceVersion."""
         self._kinds: Kinds
+        self._make: Callable[[], Callers]
         self._callers: Callers | None = None
 
-    def open(self, kinds: Kinds, callers: Callers) -> None:
-        self._kinds, self._callers = kinds, callers
+    def open(self, kinds: Kinds, callers: Callable[[], Callers]) -> None:
+        """`callers` makes what asks webhooks, when the first is to be asked."""
+        self._kinds, self._make = kinds, callers
 
     async def close(self) -> None:
         if self._callers is not None:
@@ -83,13 +83,17 @@ class Conversions:
         assert custom.conversion is not None
         if not objects or objects[0]["apiVersion"] == target:
             return list(objects)
-        assert self._callers is not None
+        from . import conversion_reviews as reviews
+        from .admission.dynamic.refusals import CallFailed
+        from .admission.dynamic.targets import target_of
+
+        self._callers = callers = self._callers or self._make()
         versions = custom.conversion.get("conversionReviewVersions") or ()
         version = next((each for each in versions if each in reviews.VERSIONS), "v1")
         uid = self._world.new_uid()
         body = reviews.review(uid, version, target, objects)
         try:
-            answer = await self._callers.post(target_of(custom.conversion["clientConfig"]), body, TIMEOUT_S)
+            answer = await callers.post(target_of(custom.conversion["clientConfig"]), body, TIMEOUT_S)
             return reviews.converted(answer, uid, target, objects)
         except CallFailed as error:
             raise PlainError(f"{_failed(objects[0])}: {str(error).removeprefix('failed to call webhook: ')}") from None

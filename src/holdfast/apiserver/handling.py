@@ -24,7 +24,6 @@ from holdfast.wire.messages import Answer, Request, Response
 from holdfast.wire.prometheus import CONTENT_TYPE
 
 from . import connections, health, page, responses, routing
-from .admission.dynamic.attempt import connecting
 from .asked import Asked, Forms
 from .auth import impersonation, issuer
 from .auth.authentication import authenticate
@@ -232,6 +231,8 @@ class Handler:
 
     async def _reviewed(self, asked: Asked) -> Answer:
         """The connection, if nobody who is asked objects (A247)."""
+        from .admission.dynamic.attempt import connecting
+
         call, route = asked.call, asked.route
         try:
             await self._server.api.dynamic.review(connecting(call, connections.options_of(call, route, asked.query)))

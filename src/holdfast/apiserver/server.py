@@ -30,7 +30,6 @@ from holdfast.world import World
 
 from . import bootstrap, components, handling, health, views
 from .addresses import keep_addresses
-from .admission.dynamic.calling import Callers
 from .allocation import Allocation
 from .api import Api
 from .auth.account_tokens import AccountTokens
@@ -54,6 +53,7 @@ from .watching import Hub
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from .admission.dynamic.calling import Callers
     from .metrics import Metrics
     from .streams.dialing import NodeDialer
 
@@ -141,7 +141,7 @@ class ApiServer:
             self._to_pods,
             self.conversions,
         )
-        self.conversions.open(self.kinds, Callers(self.cache, chance, self._to_pods))
+        self.conversions.open(self.kinds, self._callers)
         self.api.components[components.STORE] = lambda: "" if self._is_open else components.not_there()
         self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
         self._is_open = True
@@ -169,6 +169,11 @@ class ApiServer:
             hub.close()
         self._hubs.clear()
         self.cache.close()
+
+    def _callers(self) -> Callers:
+        from .admission.dynamic.calling import Callers
+
+        return Callers(self.cache, self.world.random, self._to_pods)
 
     def _to_pods(self) -> Dial | None:
         """How pods are reached, where this is not simply done; the composition says so after the server has opened."""

@@ -102,6 +102,23 @@ async def test_updates_patches_and_deletions_in_another_version(web: Any, gears:
     assert (await web("GET", f"{V1}/g")).code == 404
 
 
+async def test_a_dry_run_is_shown_and_leaves_no_trace(web: Any, server: Any, gears: Any) -> None:
+    await web("POST", V2, gear("v2", width=4))
+    dry = await web("PATCH", f"{V2}/g?dryRun=All", {"spec": {"width": 7}}, headers=MERGE)
+    assert (dry["apiVersion"], dry["spec"]["width"]) == ("example.com/v2", 7)
+    (resource,) = [each for each in server.kinds.custom() if each.version == "v2"]
+    stored = server.cache.of(resource).get("ns", "g")
+    assert resource.custom.read(stored.manifest)["spec"]["width"] == 4
+    dry = await web("POST", f"{V2}?dryRun=All", gear("v2", name="h", width=5))
+    assert (dry.code, dry["spec"]["width"]) == (201, 5)
+
+
+async def test_a_name_that_is_taken_is_told_without_the_webhook(web: Any, server: Any, gears: Any) -> None:
+    await web("POST", V1, gear(size=3))
+    server.conversions._known.clear()
+    assert (await web("POST", V2, gear("v2", width=1))).code == 409
+
+
 async def test_a_watch_sees_every_change_in_its_own_version(web: Any, gears: Any) -> None:
     await web("POST", V1, gear(size=1))
     first, second = await web.watch(f"{V1}?watch=1"), await web.watch(f"{V2}?watch=1")

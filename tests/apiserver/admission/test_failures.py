@@ -143,7 +143,7 @@ async def test_an_empty_patch_is_none(web: Any, cluster: Any) -> None:
 async def test_no_version_in_common(web: Any, cluster: Any) -> None:
     """As one that only another server wrote: validation refuses such a configuration."""
     await cluster.validating(allow, admissionReviewVersions=["v1"])
-    (hook,) = cluster.web.server.api.dynamic._validating.all
+    (hook,) = cluster.web.server.api.dynamic.asking._validating.all
     hook.webhook["admissionReviewVersions"] = ["v2"]
     assert await told(web) == (
         "could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)"

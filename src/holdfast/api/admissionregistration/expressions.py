@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from holdfast.api.custom.expressions import OF_ADMISSION, Uncompilable, compiled
 from holdfast.api.errors import FieldError, invalid
 from holdfast.api.resource import Manifest
+
+if TYPE_CHECKING:
+    from holdfast.api.custom.expressions import Uncompilable
 
 Expressions = Iterable[tuple[str, str]]
 """Field and text of each."""
@@ -29,6 +32,8 @@ def unevaluated(expressions: Expressions) -> list[str]:
 
 
 def _problem(text: str) -> Uncompilable | None:
+    from holdfast.api.custom.expressions import OF_ADMISSION, Uncompilable, compiled
+
     try:
         compiled(text, OF_ADMISSION)
     except Uncompilable as error:

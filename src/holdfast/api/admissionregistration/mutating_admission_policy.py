@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from holdfast.api.custom.object_literals import as_maps
 from holdfast.api.errors import FieldError, forbidden, not_supported, required
 from holdfast.api.field_rules import required_and_supported
 from holdfast.api.resource import Manifest, Resource
@@ -30,6 +29,8 @@ def validate(policy: Manifest) -> list[FieldError]:
 
 
 def _mutation(field: str, mutation: Manifest) -> Iterator[FieldError]:
+    from holdfast.api.custom.object_literals import as_maps
+
     kind = mutation.get("patchType", "")
     if kind not in _SOURCES:
         yield not_supported(f"{field}.patchType", kind, tuple(_SOURCES)) if kind else required(f"{field}.patchType")
@@ -50,6 +51,8 @@ def _mutation(field: str, mutation: Manifest) -> Iterator[FieldError]:
 
 
 def _expressions(policy: Manifest) -> Iterator[tuple[str, str]]:
+    from holdfast.api.custom.object_literals import as_maps
+
     yield from in_policy(policy)
     for i, mutation in enumerate(policy["spec"].get("mutations") or ()):
         for source in _SOURCES.values():

@@ -54,7 +54,7 @@ async def apply(api: Api, call: Call, config: Manifest) -> tuple[Stored, bool]:
     def revised(old: Stored) -> Manifest:
         return _revised(api, call, main, config, old)
 
-    shape = scale.shape(call) if call.subresource == "scale" else None
+    shape = scale.shape(call) if call.subresource == "scale" and api.dynamic.is_active else None
     return await update.replace(api, main, revised, is_tracked=False, shape=shape), False
 
 

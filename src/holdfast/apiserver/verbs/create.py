@@ -70,7 +70,7 @@ async def make(api: Api, call: Call, manifest: Manifest, managed: Managed | None
 
 
 async def _store(api: Api, call: Call, manifest: Manifest) -> Stored:
-    if api.latest(call) is not None:
+    if api.store.latest(api.objects(call.resource).key(call.namespace, call.name)) is not None:
         raise _taken(call, manifest)
     if call.options.dry_run:
         return await api.unsaved(call, manifest)

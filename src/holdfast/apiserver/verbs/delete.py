@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from holdfast.api.errors import Conflict
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.times import format_time, parse_time
-from holdfast.apiserver.admission.dynamic.attempt import deleting
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
 from holdfast.apiserver.options import DeleteOptions
@@ -61,6 +60,8 @@ async def delete(
         check_preconditions(call, options, old.manifest)
         step = plan(call, options, old.manifest, api.world.clock.now())
         if is_reviewed and api.dynamic.is_active and not (call.resource.is_graceful and step == NO_STEP):
+            from holdfast.apiserver.admission.dynamic.attempt import deleting
+
             await api.dynamic.review(deleting(call, old.manifest, options, is_one_of_many=is_one_of_many))
             step = plan(call, options, old.manifest, api.world.clock.now())
         if options.dry_run:

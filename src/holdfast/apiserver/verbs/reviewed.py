@@ -1,7 +1,8 @@
 """Writes as those see them who are asked about them: webhooks and policies (A69, A246).
 
 Upstream's order: what this server decides by itself, mutating webhooks, what it makes of their changes, validation,
-those who only judge, the quota. Everything here is called only where somebody is to be asked, and waits for them.
+those who only judge, the quota. Everything here is called only where somebody is to be asked, and waits for them;
+what it needs for that is loaded then.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdfast.api.resource import Manifest
-from holdfast.apiserver.admission.dynamic.attempt import Attempt, creating, updating
-from holdfast.apiserver.admission.dynamic.forms import Fit, fit_of, kind_alone
 from holdfast.apiserver.bodies import kind_in_body
 from holdfast.apiserver.call import Call
 
 from . import strategy
 
 if TYPE_CHECKING:
+    from holdfast.apiserver.admission.dynamic.attempt import Attempt
+    from holdfast.apiserver.admission.dynamic.forms import Fit
     from holdfast.apiserver.api import Api
 
 
@@ -28,6 +29,9 @@ async def created(api: Api, call: Call, manifest: Manifest) -> Manifest:
     def again(changed: Manifest) -> Manifest:
         api.admission.admit(call, changed, None)
         return changed
+
+    from holdfast.apiserver.admission.dynamic.attempt import creating
+    from holdfast.apiserver.admission.dynamic.forms import fit_of
 
     attempt = creating(call, manifest)
     if await api.dynamic.mutate(attempt, fit_of(call.resource), again):
@@ -41,12 +45,17 @@ async def created(api: Api, call: Call, manifest: Manifest) -> Manifest:
 
 async def check_created(api: Api, call: Call, manifest: Manifest) -> None:
     """Raises what those who judge refuse with, and what has come of the namespace meanwhile."""
+    from holdfast.apiserver.admission.dynamic.attempt import creating
+
     await api.dynamic.validate(creating(call, manifest))
     api.admission.check_namespace(call, manifest)
 
 
 async def below(api: Api, call: Call, manifest: Manifest) -> Manifest:
     """What is posted to a subresource, as webhooks want it."""
+    from holdfast.apiserver.admission.dynamic.attempt import creating
+    from holdfast.apiserver.admission.dynamic.forms import fit_of, kind_alone
+
     attempt = creating(call, manifest)
     await api.dynamic.review(attempt, fit_of(kind_alone(*kind_in_body(call))))
     assert attempt.object is not None
@@ -73,6 +82,9 @@ def whole(api: Api, call: Call, settle: Callable[[Api, Call, Manifest, Manifest]
         settle(api, call, changed, old)
         strategy.set_managed(changed, managed)
         return changed
+
+    from holdfast.apiserver.admission.dynamic.attempt import updating
+    from holdfast.apiserver.admission.dynamic.forms import fit_of
 
     return Shape(lambda new, old: updating(call, new, old), fit_of(call.resource), lambda shown, new, old: shown, again)
 

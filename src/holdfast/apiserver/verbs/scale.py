@@ -11,8 +11,6 @@ from holdfast.api.errors import FieldError, InternalError, invalid, invalid_obje
 from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.api.selectors import selector_from_labels, selector_from_manifest
 from holdfast.api.table import age
-from holdfast.apiserver.admission.dynamic.attempt import updating
-from holdfast.apiserver.admission.dynamic.forms import fit_of
 from holdfast.apiserver.bodies import SCALES, copied
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
@@ -111,7 +109,9 @@ async def _replace(api: Api, call: Call, revised: Callable[[Manifest], Manifest]
         update.settle(api, main, changed, old.manifest)
         return changed
 
-    stored = await update.replace(api, main, new, subresource=call.subresource, shape=shape(call))
+    stored = await update.replace(
+        api, main, new, subresource=call.subresource, shape=shape(call) if api.dynamic.is_active else None
+    )
     return of(call.resource, stored.manifest)
 
 
@@ -129,6 +129,8 @@ def scaled(resource: Resource, manifest: Manifest, scale: Manifest) -> Manifest:
 
 def shape(call: Call) -> reviewed.Shape:
     """A write through /scale is shown to others as the Scale that it changes."""
+    from holdfast.apiserver.admission.dynamic.attempt import updating
+    from holdfast.apiserver.admission.dynamic.forms import fit_of
 
     def taken(shown: Manifest, new: Manifest, old: Manifest) -> Manifest:
         _check(call, shown)
