@@ -118,6 +118,11 @@ def test_a_webhook_in_a_pod_changes_what_a_set_makes_and_keeps_what_is_precious(
     found = cluster.get("pods", "-l", "app=db,hooked=create")["items"]
     assert [pod["metadata"]["name"] for pod in found] == ["db-0", "db-1"]
 
+    # Nobody objects to these, but somebody could: they wait until all are asked.
+    assert cluster.kubectl("exec", "db-0", "--", "echo", "still here") == "still here\n"
+    (node,) = cluster.get("nodes")["items"]
+    assert cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}/proxy/healthz") == "ok"
+
     for name in ("precious", "cheap"):
         cluster.kubectl("create", "configmap", name)
     cluster.kubectl("delete", "configmap", "cheap")
