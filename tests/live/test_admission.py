@@ -11,6 +11,7 @@ from holdfast.cluster import certificates
 from holdfast.cluster.home import Home
 
 HOST = "hook.default.svc"
+WITHOUT_AN_END = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
 SERVER = """
 import base64, http.server, json, ssl
 
@@ -109,7 +110,7 @@ def test_a_webhook_in_a_pod_changes_what_a_set_makes_and_keeps_what_is_precious(
         cluster.kubectl("apply", "-f", "-", manifest=configuration(kind, name, each))
 
     labels = {"app": "db"}
-    container = {"name": "main", "image": "host", "command": ["sleep", "3600"]}
+    container = {"name": "main", "image": "host", "command": WITHOUT_AN_END}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
     spec = {"serviceName": "db", "replicas": 2, "selector": {"matchLabels": labels}, "template": template}
     sts = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": spec}
