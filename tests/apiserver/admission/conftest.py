@@ -52,11 +52,14 @@ class Webhooks:
     queries: list[str] = field(default_factory=list)
     listening: Server | None = None
 
-    async def connected(self) -> int:
-        """How many connections there are, once those that have ended are known to have."""
-        await asyncio.sleep(0.05)
+    async def until_connected(self, count: int) -> None:
+        """Within five seconds there are so many connections."""
         assert self.listening is not None
-        return len(self.listening.connections)
+        for _ in range(500):
+            if len(self.listening.connections) == count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{len(self.listening.connections)} connections")
 
     def requests(self, path: str = "") -> list[dict[str, Any]]:
         return [review["request"] for where, review in self.seen if path in ("", where)]

@@ -200,6 +200,6 @@ async def test_connections_are_kept_as_long_as_somebody_is_to_be_asked(web: Any,
     await cluster.validating(allow)
     for name in ("a", "b"):
         assert (await web("POST", CONFIG_MAPS, {"metadata": {"name": name}})).code == 201
-    assert await cluster.hooks.connected() == 1
+    await cluster.hooks.until_connected(1)
     await web("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/check.example.com")
-    assert await cluster.hooks.connected() == 0
+    await cluster.hooks.until_connected(0)
