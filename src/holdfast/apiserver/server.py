@@ -33,6 +33,7 @@ from .allocation import Allocation
 from .api import Api
 from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
+from .auth.bootstrap_tokens import BootstrapTokens
 from .auth.reviews import Reviewer, is_review
 from .auth.signing import SigningKey
 from .auth.tokens import Tokens
@@ -124,8 +125,8 @@ class ApiServer:
         allocation = Allocation(
             of(SERVICES), of(IP_ADDRESSES), of(SERVICE_CIDRS), self.config.service_cidrs, self.config.node_ports, chance
         )
-        self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
-        accounts = self.tokens.accounts
+        accounts = AccountTokens(self.config.signing_key, self.cache, self.world)
+        self.tokens = Tokens(self.config.tokens, accounts, BootstrapTokens(self.cache, self.world.clock))
         self.api = Api(self.store, self.world, self.cache, allocation, self.authorizer, accounts, self.kinds)
         self.api.components[components.STORE] = lambda: "" if self._is_open else components.not_there()
         self.reviewer = Reviewer(self.authorizer, self.tokens, self.api.now)
