@@ -65,7 +65,8 @@ def _review(spec: Manifest, right: str) -> Manifest:
     kind = CERTIFICATE_SIGNING_REQUESTS
     attributes = {"verb": "create", "group": kind.group, "version": "*", "resource": kind.plural, "subresource": right}
     subject = {member: spec[member] for member in ("uid", "groups", "extra") if member in spec}
-    return {"spec": {"user": spec.get("username", ""), **subject, "resourceAttributes": attributes}}
+    asked: Manifest = {"user": spec.get("username", ""), **subject, "resourceAttributes": attributes}
+    return {"metadata": {}, "spec": asked}
 
 
 class ServingApproval:
