@@ -41,7 +41,7 @@ _HASH = re.compile(r"sha256:[0-9a-fA-F]{64}")
 def url_of(server: str) -> str:
     """`HOST:PORT`, or the URL, as URL. Raises CannotJoin."""
     url = server if "://" in server else f"https://{server}"
-    if not re.fullmatch(r"https://(\[[0-9a-fA-F:.]+\]|[^\[\]:/]+)(:\d+)?/?", url):
+    if not re.fullmatch(r"https://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?/?", url):
         raise CannotJoin(f"{server} is no address of a cluster: it looks like 192.0.2.10:6443")
     return url.rstrip("/")
 
