@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from holdfast.api import feature_gates
-from holdfast.cluster import launch, listening
+from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 from holdfast.cluster.settings import IP_FAMILIES, PARTS, RUNTIMES, Settings
@@ -22,8 +22,12 @@ from .output import Failure, home_option, step
 
 def _addresses(given: Sequence[str]) -> tuple[str, ...] | None:
     """As settings keep them; None if the option was not given."""
+    if not given:
+        return None
+    from holdfast.cluster import listening
+
     try:
-        return listening.chosen(given) if given else None
+        return listening.chosen(given)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

@@ -206,6 +206,13 @@ async def test_what_is_no_address(home: Home) -> None:
             await obtain(text, "abcdef.0123456789abcdef", HASH, "far", home, WORLD)
 
 
+@pytest.mark.parametrize("name", ["", "Far", "../far", "far_1"])
+async def test_what_is_no_name_of_a_node(cluster: Any, home: Home, name: str) -> None:
+    with pytest.raises(CannotJoin, match="cannot be a node's name: a lowercase RFC 1123 subdomain must consist of"):
+        await join(cluster, home, name=name)
+    assert not home.path.exists()
+
+
 async def test_a_cluster_that_tells_newcomers_nothing(cluster: Any, home: Home) -> None:
     await cluster.client.delete(CONFIG_MAPS, "cluster-info", "kube-public")
     said = await refused(cluster, home, token="abcdef.0123456789abcdef")

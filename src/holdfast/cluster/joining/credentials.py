@@ -10,6 +10,7 @@ import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from holdfast.api import names
 from holdfast.api.conditions import is_true
 from holdfast.api.core.node import NODES
 from holdfast.api.errors import ApiError, Forbidden, NotFound, Unauthorized
@@ -35,8 +36,10 @@ async def obtain(server: str, token: str, ca_hash: str, node_name: str, home: Ho
     `server` is HOST:PORT. May be run again at any time: it asks for what is missing, or about to end, and for nothing
     else. With everything there it sends nothing, and with a certificate that still holds it needs no token.
     """
-    home.make()
     url = url_of(server)
+    if problem := next(names.dns_subdomain(node_name), ""):
+        raise CannotJoin(f"{node_name!r} cannot be a node's name: {problem}")
+    home.make()
     _check_is_free(home)
     authority = await _authority(home, url, token, ca_hash, world)
     now, client_files = world.clock.now(), pair(home, f"node-{node_name}")

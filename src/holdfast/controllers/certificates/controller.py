@@ -64,8 +64,8 @@ class RequestApproval:
 def _review(spec: Manifest, right: str) -> Manifest:
     kind = CERTIFICATE_SIGNING_REQUESTS
     attributes = {"verb": "create", "group": kind.group, "version": "*", "resource": kind.plural, "subresource": right}
-    subject = {member: spec[member] for member in ("uid", "groups", "extra") if member in spec}
-    asked: Manifest = {"user": spec.get("username", ""), **subject, "resourceAttributes": attributes}
+    subject: Manifest = {member: spec[member] for member in ("uid", "groups", "extra") if member in spec}
+    asked = {"user": spec.get("username", ""), **subject, "resourceAttributes": attributes}
     return {"metadata": {}, "spec": asked}
 
 
