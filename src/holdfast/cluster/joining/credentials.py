@@ -37,7 +37,7 @@ async def obtain(server: str, token: str, ca_hash: str, node_name: str, home: Ho
     else. With everything there it sends nothing, and with a certificate that still holds it needs no token.
     """
     url = url_of(server)
-    if problem := next(names.dns_subdomain(node_name), ""):
+    if problem := names.dns_subdomain(node_name):
         raise CannotJoin(f"{node_name!r} cannot be a node's name: {problem}")
     home.make()
     _check_is_free(home)
