@@ -15,6 +15,8 @@ from holdfast.api.certificates.certificate_signing_request import CERTIFICATE_SI
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
 from holdfast.api.core.secret import SECRETS
+from holdfast.client import Unreachable
+from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
 from holdfast.cluster import certificates
 from holdfast.cluster.certificates import pair, serving_pair
@@ -86,6 +88,18 @@ async def test_with_them_it_is_the_node(cluster: Any, home: Home) -> None:
         await client.close()
     assert review["status"]["userInfo"]["username"] == "system:node:far"
     assert "system:nodes" in review["status"]["userInfo"]["groups"]
+
+
+async def test_the_serving_certificate_lets_nobody_in(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    files = serving_pair(home, "far")
+    authority, own, key = (path.read_text() for path in (home.ca_certificate, files.certificate, files.key))
+    client = RemoteClient(Connection(f"https://{cluster.address}", ca=authority, certificate=own, key=key))
+    try:
+        with pytest.raises(Unreachable):
+            await client.get(NODES, "far")
+    finally:
+        await client.close()
 
 
 async def test_run_again_it_asks_for_nothing_and_needs_neither_token_nor_cluster(home: Home, tmp_path: Any) -> None:
