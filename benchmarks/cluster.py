@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,13 +53,26 @@ class Cluster:
         """One request as the administrator; the decoded answer. Raises on 4xx and 5xx."""
         connection = self._connect(30)
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, self._headers(media_type))
-            response = connection.getresponse()
-            answer = json.loads(response.read() or b"null")
-            if response.status >= 400:
-                raise RuntimeError(f"{method} {path}: {answer}")
-            return answer
+            return self._ask(connection, method, path, body, media_type)
+        finally:
+            connection.close()
+
+    def _ask(self, connection: http.client.HTTPSConnection, method: str, path: str, body: Any, media_type: str) -> Any:
+        data = None if body is None else json.dumps(body)
+        connection.request(method, path, data, self._headers(media_type))
+        response = connection.getresponse()
+        answer = json.loads(response.read() or b"null")
+        if response.status >= 400:
+            raise RuntimeError(f"{method} {path}: {answer}")
+        return answer
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Callable[..., Any]]:
+        """`call` over one connection that stays open, as programs that talk to a cluster all day have it."""
+        connection = self._connect(30)
+        connection.connect()
+        try:
+            yield lambda method, path, body=None: self._ask(connection, method, path, body, "application/json")
         finally:
             connection.close()
 

@@ -528,6 +528,61 @@ def test_a_node_shut_down_in_good_order_goes_on_with_its_pods_later(scenario):
     scenario(body, {"app:1": Script(stop_s=1, stop_code=143)})
 
 
+SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
+
+
+def test_n192_pods_of_a_node_that_is_told_how_long_a_shutdown_takes_have_failed(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP]})
+        await machine.until(is_ready)
+        await machine.agent.shut_down()
+        await machine.stop()
+        status = (await machine.pod())["status"]
+        assert (status["phase"], status["reason"], status["message"]) == ("Failed", "Terminated", SHUTDOWN)
+        [target] = [each for each in status["conditions"] if each["type"] == "DisruptionTarget"]
+        assert (target["status"], target["reason"], target["message"]) == ("True", "TerminationByKubelet", SHUTDOWN)
+        assert state(await machine.pod())["terminated"]["exitCode"] == 143
+        await machine.start()
+        await asyncio.sleep(60)
+        assert (await machine.pod())["status"]["phase"] == "Failed", "its owner makes another; the node does not"
+
+    scenario(body, {"app:1": Script(stop_s=1, stop_code=143)}, shutdown_grace_s=30.0)
+
+
+def test_n192_all_pods_together_have_that_long_and_a_set_still_stops_in_order(scenario):
+    async def body(machine):
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "set-1", "controller": True}
+        for ordinal in range(3):
+            spec = {"containers": [APP], "terminationGracePeriodSeconds": 20}
+            await machine.create(spec, name=f"web-{ordinal}", ownerReferences=[owner])
+        for ordinal in range(3):
+            await machine.until(is_ready, name=f"web-{ordinal}")
+        async with asyncio.timeout(35):  # two seconds are the least that a pod is given
+            await machine.agent.shut_down()
+        ends = [state(await machine.pod(f"web-{each}"))["terminated"]["finishedAt"] for each in (2, 1, 0)]
+        assert ends == sorted(ends)
+        assert [(await machine.pod(f"web-{each}"))["status"]["phase"] for each in range(3)] == ["Failed"] * 3
+
+    scenario(body, {"app:1": Script(ignores_signal=True)}, shutdown_grace_s=30.0)
+
+
+def test_n192_a_pod_that_had_ended_or_is_deleted_anyhow_has_not_failed_by_the_shutdown(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "restartPolicy": "Never"}, name="done")
+        await machine.until(lambda pod: pod["status"]["phase"] == "Succeeded", name="done")
+        await machine.create(
+            {"containers": [{**APP, "image": "long:1"}]}, name="leaving", finalizers=["example.com/keep"]
+        )
+        await machine.until(is_ready, name="leaving")
+        await machine.client.delete(PODS, "leaving", "default")
+        await asyncio.sleep(0.1)
+        await machine.agent.shut_down()
+        assert (await machine.pod("done"))["status"]["phase"] == "Succeeded"
+        assert "reason" not in (await machine.pod("leaving"))["status"]
+
+    scenario(body, {"app:1": Script(exit_after_s=1), "long:1": Script(stop_s=1)}, shutdown_grace_s=30.0)
+
+
 async def shuts_down_without_the_api(machine, within_s):
     """The API's process ends, then the node is stopped; comes back with both at work again."""
     machine.api.kill()

@@ -15,8 +15,8 @@ from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.client import PatchType
-from holdfast.node import agent
-from holdfast.node.runtime import RuntimeFailure
+from holdfast.node import own_machine
+from holdfast.node.runtime import RuntimeFailure, SandboxFailure
 from holdfast.node.runtime.simulated import Script
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -93,6 +93,26 @@ def test_n79_a_sandbox_that_cannot_be_made_is_told_and_tried_again(scenario):
     scenario(body)
 
 
+def test_n79_a_sandbox_that_proves_unfit_as_the_first_container_starts_is_told_and_made_anew(scenario):
+    async def body(machine):
+        start = machine.runtime.start_container
+
+        async def refuse(identifier):
+            await machine.runtime.remove_sandbox(pod["metadata"]["uid"])
+            raise SandboxFailure("CreatePodSandboxError", "no device left")
+
+        machine.runtime.start_container = refuse
+        pod = await machine.create({"containers": [APP]})
+        await asyncio.sleep(3)
+        assert await machine.events("FailedCreatePodSandBox") == ["Failed to create pod sandbox: no device left"]
+        assert state(await machine.pod()) == {"waiting": {"reason": "ContainerCreating"}}
+        machine.runtime.start_container = start
+        ready = await machine.until(is_ready, within_s=20)
+        assert entry(ready)["restartCount"] == 0
+
+    scenario(body)
+
+
 def test_n80_n44_a_start_that_failed_is_tried_again_after_ten_to_fifteen_seconds(scenario):
     async def body(machine):
         await machine.create({"containers": [{**APP, "env": [from_config_map("words", "one")]}]})
@@ -165,14 +185,14 @@ def test_n168_behind_a_local_stub_the_real_resolver_file_is_read(tmp_path, monke
     stub, real = tmp_path / "resolv.conf", tmp_path / "real.conf"
     stub.write_text("nameserver 127.0.0.53\noptions edns0\n")
     real.write_text("nameserver 192.0.2.53\nsearch example.org\n")
-    read = agent._read
+    read = own_machine.read_text
     moved = {"/run/systemd/resolve/resolv.conf": str(real)}
-    monkeypatch.setattr(agent, "_read", lambda path: read(moved.get(str(path), path)))
-    assert agent._node_resolver(stub).nameservers == ("192.0.2.53",)
+    monkeypatch.setattr(own_machine, "read_text", lambda path: read(moved.get(str(path), path)))
+    assert own_machine.node_resolver(stub).nameservers == ("192.0.2.53",)
     real.unlink()
-    assert agent._node_resolver(stub).nameservers == ("127.0.0.53",)
+    assert own_machine.node_resolver(stub).nameservers == ("127.0.0.53",)
     stub.write_text("nameserver 192.0.2.1\n")
-    assert agent._node_resolver(stub).nameservers == ("192.0.2.1",)
+    assert own_machine.node_resolver(stub).nameservers == ("192.0.2.1",)
 
 
 def test_n241_a_hook_that_hangs_keeps_nobody_else(scenario):
@@ -206,12 +226,12 @@ def test_n202_the_api_s_absence_disturbs_nothing_that_runs(scenario):
 
 def test_n203_two_agents_do_not_share_a_state_directory(tmp_path):
     with (
-        agent._lock(tmp_path),
+        own_machine.only_one(tmp_path),
         pytest.raises(RuntimeError, match=f"another agent uses {tmp_path}"),
-        agent._lock(tmp_path),
+        own_machine.only_one(tmp_path),
     ):
         raise AssertionError("both have it")
-    with agent._lock(tmp_path):
+    with own_machine.only_one(tmp_path):
         pass
 
 

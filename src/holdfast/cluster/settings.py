@@ -44,6 +44,9 @@ class Settings:
     """Upstream's, those that are on."""
     eviction_hard: Mapping[str, str] = field(default_factory=dict)
     """Thresholds other than those that the disk's size suggests."""
+    shutdown_grace_s: float = 0.0
+    """How long pods may take to stop with the cluster; they have failed then. 0: as long as each likes; they go on with
+    the next start."""
     pod_cidr: str = ""
     """The same, without what is kept: it says which families the cluster has."""
     chosen: str = ""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +28,14 @@ from .eviction.measuring import PodUsage, machine_readings
 from .eviction.thresholds import Readings
 from .eviction.thresholds import parse as parse_thresholds
 from .files import ImaginedFiles, PodFiles, StateDirectory
-from .hosts import Resolver, parse_resolver
-from .image_garbage import Disk, ImageGarbage
+from .hosts import Resolver
+from .image_garbage import ImageGarbage
 from .image_pulls import ImagePulls
 from .log_rotation import rotate_for_ever
 from .lookup import ApiLookup
 from .node_status import Machine, imagined_machine, read_machine
+from .orphans import remove_orphans
+from .own_machine import disk_of, node_resolver, only_one, read_text
 from .plan import is_over
 from .pod import Pod
 from .pod_views import pod_view
@@ -44,7 +43,7 @@ from .probes import Prober
 from .probes.prober import NetworkProber, ScriptedProber
 from .registration import Registration
 from .resizing import requested
-from .runtime import ContainerRecord, ContainerState, Runtime, RuntimeFailure
+from .runtime import ContainerRecord, ContainerState, Runtime
 from .runtime.simulated import SimulatedRuntime
 from .shared import PodVolumes, Shared
 from .shutdown import stop_all
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ORPHAN_GRACE_S = 1.0
 REVIVE_AFTER_S = 10.0
 
 __all__ = ["Agent", "AgentConfig"]
@@ -100,7 +98,7 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled. Raises RuntimeError if another agent uses the state directory (N203)."""
-        with _lock(self._config.state_dir):
+        with only_one(self._config.state_dir):
             await self._runtime.open()
             try:
                 await self._run()
@@ -110,7 +108,7 @@ class Agent:
     async def shut_down(self) -> None:
         """Stops every pod within its grace period and takes it down; its object stays. `run` goes on, idle."""
         self._is_shutting_down = True
-        await stop_all(list(self._workers.values()))
+        await stop_all(list(self._workers.values()), self._world.clock, self._config.shutdown_grace_s)
 
     async def _run(self) -> None:
         config, world, client = self._config, self._world, self._client
@@ -161,8 +159,8 @@ class Agent:
             volumes=self._volumes or pod_volumes(self._client, lookup, self._world, config, registration, events),
             lookup=lookup,
             prober=self._prober or _prober(self._runtime),
-            resolver=_node_resolver(config.resolv_conf) if is_real else Resolver(),
-            node_hosts=_read("/etc/hosts") if is_real else "",
+            resolver=node_resolver(config.resolv_conf) if is_real else Resolver(),
+            node_hosts=read_text("/etc/hosts") if is_real else "",
             services=lambda: tuple(services.list()),
             services_synced=services.wait_synced,
             node=lambda: registration.node,
@@ -215,7 +213,7 @@ class Agent:
         def tell(reason: str, message: str) -> None:
             events.record(registration.node, "Warning", reason, message)
 
-        return ImageGarbage(self._runtime, self._world, lambda: _disk(state), tell)
+        return ImageGarbage(self._runtime, self._world, lambda: disk_of(state), tell)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(_guarded(coroutine))
@@ -271,7 +269,7 @@ class Agent:
         pods = informers.of(PODS, field_selector=f"spec.nodeName={self._config.node_name}")
         pods.subscribe(self._pod_changed)
         await pods.wait_synced()
-        await self._remove_orphans()  # not before the first list is through (N200)
+        await remove_orphans(self._shared, self._workers)  # not before the first list is through (N200)
         self._shared.orphans_gone.set()
 
     def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
@@ -329,37 +327,6 @@ class Agent:
     def _requested_beside(self, pod_uid: str) -> dict[str, int]:
         return requested(worker.pod for worker in self._active() if worker.pod.uid != pod_uid)
 
-    # -- what nobody wants any more ---------------------------------------------------------------
-
-    async def _remove_orphans(self) -> None:
-        """Containers, volumes and files of pods the API does not know (N139, N198)."""
-        in_runtime = {sandbox.pod_uid for sandbox in self._runtime.sandboxes()}
-        in_runtime |= {record.pod_uid for record in self._runtime.containers()}
-        for pod_uid in in_runtime | self._shared.files.known():
-            if pod_uid in self._workers:
-                continue
-            log.info("removing an orphan pod_uid=%s", pod_uid)
-            try:
-                await self._remove_orphan(pod_uid)
-            except (OSError, RuntimeFailure) as error:
-                log.warning("orphan not removed pod_uid=%s error=%s", pod_uid, error)
-        try:
-            await self._shared.volumes.sweep()
-        except OSError as error:
-            log.warning("volumes not swept error=%s", error)
-
-    async def _remove_orphan(self, pod_uid: str) -> None:
-        await asyncio.gather(
-            *(
-                self._runtime.stop_container(record.id, ORPHAN_GRACE_S)
-                for record in self._runtime.containers(pod_uid)
-                if record.state is ContainerState.RUNNING
-            )
-        )
-        await self._runtime.remove_sandbox(pod_uid)
-        await self._shared.volumes.unmount(pod_uid)
-        self._shared.files.remove(pod_uid)
-
     # -- for the agent's endpoint (streaming.PodSource) -------------------------------------------
 
     def find_pod(self, namespace: str, name: str) -> PodView | None:
@@ -398,50 +365,12 @@ def _names(value: Any, name: str) -> bool:
     return bool(value == name)
 
 
-def _disk(directory: Path) -> Disk:
-    status = os.statvfs(directory)
-    return Disk(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
-
-
 def _files(config: AgentConfig) -> PodFiles:
     return StateDirectory(config.state_dir) if config.state_dir is not None else ImaginedFiles()
 
 
 def _prober(runtime: Runtime) -> Prober:
     return ScriptedProber(runtime) if isinstance(runtime, SimulatedRuntime) else NetworkProber(runtime)
-
-
-def _node_resolver(path: Path) -> Resolver:
-    """The node's resolver; behind a local stub, the file of the real servers (N168)."""
-    own = parse_resolver(_read(path))
-    if own.nameservers and all(address.startswith("127.") for address in own.nameservers):
-        real = parse_resolver(_read("/run/systemd/resolve/resolv.conf"))
-        return real if real.nameservers else own
-    return own
-
-
-def _read(path: str | Path) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
-
-
-@contextmanager
-def _lock(state: Path | None) -> Iterator[None]:
-    if state is None:
-        yield
-        return
-    state.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RuntimeError(f"another agent uses {state}") from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _attached_to(node: Manifest) -> object:

@@ -58,5 +58,7 @@ class AgentConfig:
     """Starts NFS clients where they reach their servers, if that is not simply here."""
     limits: Sequence[str] = ()
     """What this machine does not give the node's pods, in words for an event."""
+    shutdown_grace_s: float = 0.0
+    """How long the pods may take to stop when the node does; they have failed then (N192). 0: they go on later."""
     resync_s: tuple[float, float] = (60.0, 90.0)
     """A quiet pod is looked at again after a time between these (N80)."""

@@ -1,7 +1,11 @@
-"""What a pod needs before its first container: volumes, then the sandbox (N75, N78, N79)."""
+"""What a pod needs before its first container: volumes, then the sandbox (N75, N78, N79).
+
+Both at once the first time, if the volumes are of kinds that are there or are not.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from holdfast.api.errors import ApiError
@@ -17,6 +21,8 @@ from .volumes import Mounted, MountFailure
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 122.0
 SUMMARY_EVERY_S = 123.0
+AT_ONCE = frozenset({"configMap", "downwardAPI", "emptyDir", "hostPath", "projected", "secret"})
+"""Kinds of volumes that nobody has to be waited for."""
 
 
 class Preparation:
@@ -44,8 +50,12 @@ class Preparation:
         try:
             self._volumes = None
             self.waits_for_sandbox = False
-            await self.volumes(pod)
-            await whole(self._shared.runtime.create_sandbox(self._sandbox_spec(pod)))
+            has_failed = self._delay_s > FIRST_DELAY_S
+            if _come_at_once(pod) and not has_failed:
+                await self._together(pod)
+            else:
+                await self.volumes(pod)
+                await self._sandbox(pod)
         except MountFailure as failure:
             self.failed(pod, failure)
         except RuntimeFailure as error:
@@ -55,6 +65,22 @@ class Preparation:
             self._shared.tell(pod, "Warning", "FailedCreatePodSandBox", message)
         else:
             self._delay_s, self._held_until_s = FIRST_DELAY_S, 0.0
+
+    async def _sandbox(self, pod: Pod) -> None:
+        await whole(self._shared.runtime.create_sandbox(self._sandbox_spec(pod)))
+
+    async def _together(self, pod: Pod) -> None:
+        """A pod whose volumes cannot be had has no sandbox, as if they had been asked for first."""
+        making = asyncio.ensure_future(self._sandbox(pod))
+        try:
+            await self.volumes(pod)
+            await making
+        except MountFailure:
+            await asyncio.wait({making})
+            await whole(self._shared.runtime.remove_sandbox(pod.uid))
+            raise
+        finally:
+            await asyncio.gather(making, return_exceptions=True)
 
     async def volumes(self, pod: Pod) -> Mapping[str, Mounted]:
         """The volumes, made ready once in an agent's life (V81). Raises MountFailure."""
@@ -108,3 +134,7 @@ class Preparation:
             labels={**pod.labels, **scripts},
             resources=pod_resources(pod),
         )
+
+
+def _come_at_once(pod: Pod) -> bool:
+    return all(volume.keys() & AT_ONCE for volume in pod.spec.get("volumes") or ())

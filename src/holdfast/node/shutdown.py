@@ -1,6 +1,7 @@
-"""Stopping every pod of a node while their objects stay: what happens before the machine, or the cluster, goes down.
+"""Stopping every pod of a node: what happens before the machine, or the cluster, goes down.
 
-A later agent finds the pods in the API and starts them again, on the same volumes.
+A later agent finds the pods in the API and starts them again, on the same volumes; unless the node was told how long a
+shutdown may take: then they have failed, as upstream's do (N192), and those who own them make others.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from holdfast.world import Clock
+
+from .observed import Verdict
 from .pod import Pod
 from .worker import PodWorker
 
@@ -20,17 +24,27 @@ def order(pods: Iterable[Pod]) -> list[list[Pod]]:
     return [sorted(group, key=_ordinal, reverse=True) for group in by_owner.values()]
 
 
-async def stop_all(workers: Iterable[PodWorker]) -> None:
-    """Each within its own grace period; then everything of theirs is taken down but their volumes' data."""
+VERDICT = Verdict("Terminated", "Pod was terminated in response to imminent node shutdown.", is_disruption=True)
+
+
+async def stop_all(workers: Iterable[PodWorker], clock: Clock, within_s: float) -> None:
+    """Each within its own grace period; then everything of theirs is taken down but their volumes' data.
+
+    All together `within_s`, unless that is 0: then nobody hurries, and no pod has failed.
+    """
     by_uid = {worker.pod.uid: worker for worker in workers}
     groups = order(worker.pod for worker in by_uid.values())
-    await asyncio.gather(*(_stop_in_turn([by_uid[pod.uid] for pod in group]) for group in groups))
+    deadline_s = clock.monotonic_s() + within_s if within_s else None
+    await asyncio.gather(*(_stop_in_turn([by_uid[pod.uid] for pod in group], clock, deadline_s) for group in groups))
     await asyncio.gather(*(worker.finished.wait() for worker in by_uid.values()))
 
 
-async def _stop_in_turn(workers: list[PodWorker]) -> None:
+async def _stop_in_turn(workers: list[PodWorker], clock: Clock, deadline_s: float | None) -> None:
     for worker in workers:
-        worker.shut_down()
+        if deadline_s is None:
+            worker.shut_down()
+        else:
+            worker.fail_at_shutdown(VERDICT, max(0, int(deadline_s - clock.monotonic_s())))
         await worker.stopped.wait()
 
 

@@ -15,7 +15,7 @@ from .hooks import HookFailure, run_hook
 from .image_pulls import ImageUnavailable
 from .pod import Container, Pod, Role
 from .probes import Target
-from .runtime import ContainerRecord, ContainerSpec, ContainerState, ImageRecord, Mount, RuntimeFailure
+from .runtime import ContainerRecord, ContainerSpec, ContainerState, ImageRecord, Mount, RuntimeFailure, SandboxFailure
 from .shared import Shared, whole
 from .volumes import Mounted, bounded
 from .volumes.pod_volumes import MAY_HANG
@@ -75,6 +75,10 @@ class Starter:
         self._shared.tell(pod, "Normal", "Created", "Container created", container)
         try:
             started: ContainerRecord = await whole(runtime.start_container(created.id))
+        except SandboxFailure as error:
+            message = f"Failed to create pod sandbox: {error.message}"
+            self._shared.tell(pod, "Warning", "FailedCreatePodSandBox", message)
+            raise StartFailure("ContainerCreating", "", self._later()) from error
         except RuntimeFailure as error:
             raise self._failed(pod, container, error.reason or "RunContainerError", error.message) from error
         self._shared.tell(pod, "Normal", "Started", "Container started", container)

@@ -74,6 +74,7 @@ class PodWorker:
         self._is_stopped = False
         self._verdict: Verdict | None = None
         self._is_evicted = False
+        self._longest_grace_s: int | None = None
         self._preparation = Preparation(shared)
         self._memory = ContainerMemory(shared.files)
         self._lookout = Lookout(self.pod, shared, self._memory, self.wake)
@@ -121,6 +122,14 @@ class PodWorker:
         self._shutting_down.set()
         self._ending.set()
         self.wake()
+
+    def fail_at_shutdown(self, verdict: Verdict, grace_period_s: int) -> None:
+        """The same, but the pod has failed, unless it had ended before or is deleted anyhow (N192)."""
+        if not self._ending.is_set():
+            self._verdict = verdict
+        self._longest_grace_s = grace_period_s
+        self._grace_changed.set()
+        self.shut_down()
 
     def reject(self, verdict: Verdict) -> None:
         """The node does not take the pod (N191); before `run`."""
@@ -305,8 +314,9 @@ class PodWorker:
 
     @property
     def _grace_period_s(self) -> int:
-        """N132: of an evicted pod that nobody deletes, the least."""
-        return EVICTION_GRACE_S if self._is_evicted and not self.pod.is_terminating else self.pod.grace_period_s
+        """N132: of an evicted pod that nobody deletes, the least; of all, what a node that shuts down has left."""
+        grace_s = EVICTION_GRACE_S if self._is_evicted and not self.pod.is_terminating else self.pod.grace_period_s
+        return grace_s if self._longest_grace_s is None else min(grace_s, self._longest_grace_s)
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -332,7 +342,8 @@ class PodWorker:
                 stopping.cancel()
                 with suppress(asyncio.CancelledError, RuntimeFailure):
                     await stopping
-        self._is_stopped = self.pod.is_terminating or self._is_gone or not self._shutting_down.is_set()
+        goes_on_later = self._shutting_down.is_set() and self._verdict is None
+        self._is_stopped = self.pod.is_terminating or self._is_gone or not goes_on_later
         self._publish()
         # With the sandbox go the records of how containers ended: by then the API knows (N197). A node that is stopped
         # does not wait for an API that may have been stopped before.

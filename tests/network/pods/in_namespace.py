@@ -55,6 +55,13 @@ class Pod:
         self.namespace = f"/proc/{self.process.pid}/ns/net"
 
 
+async def linked(network, uid, pod):
+    """Its addresses, once they lead to it."""
+    addresses = await network.take(uid)
+    await network.attach(uid, pod.namespace)
+    return addresses
+
+
 @contextlib.asynccontextmanager
 async def pods(count):
     """A network that is looked after, and pods on it by uid: each with its address."""
@@ -64,7 +71,7 @@ async def pods(count):
         await network.open()
         keeping = asyncio.create_task(network.keep(real_world().clock))
         made = {f"pod-{number}": Pod(stack) for number in range(count)}
-        addresses = {uid: await network.attach(uid, pod.namespace) for uid, pod in made.items()}
+        addresses = {uid: await linked(network, uid, pod) for uid, pod in made.items()}
         assert addresses["pod-0"] == ("10.244.3.2", "fd00:10:244:3::2")
         try:
             yield network, addresses
@@ -161,7 +168,7 @@ async def no_pod_is_asked_where_it_is():
     async with pods(1) as (network, _), contextlib.AsyncExitStack() as stack:
         for number in range(10):
             pod = Pod(stack)
-            address = (await network.attach(f"late-{number}", pod.namespace))[1]
+            address = (await linked(network, f"late-{number}", pod))[1]
             connection = socket.socket(socket.AF_INET6)
             stack.callback(connection.close)
             connection.settimeout(0.9)  # the kernel asks again after a second
@@ -228,7 +235,7 @@ async def a_pod_of_before_there_was_a_second_family_keeps_its_one_address():
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         before, pod = PodNetwork("test", SLICES[:1], Path(directory)), Pod(stack)
         await before.open()
-        (address,) = await before.attach("old", pod.namespace)
+        (address,) = await linked(before, "old", pod)
         after = PodNetwork("test", SLICES, Path(directory))
         await after.recover({"old": (pod.namespace, (address,))})
         await after.open()

@@ -21,32 +21,30 @@ class Addresses:
         self._network = network
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        self._held = {path.read_text(): IPv4Address(path.name) for path in directory.iterdir() if _is_address(path)}
 
     def held(self) -> dict[str, IPv4Address]:
         """Pod uid to address."""
-        found = {}
-        for path in self._directory.iterdir():
-            if not path.name.startswith("."):
-                found[path.read_text()] = IPv4Address(path.name)
-        return found
+        return dict(self._held)
 
     def take(self, pod_uid: str) -> IPv4Address:
         """The pod's address, the same one each time. Raises NoAddressLeft."""
-        held = self.held()
-        if (known := held.get(pod_uid)) is not None:
+        if (known := self._held.get(pod_uid)) is not None:
             if known in self._network:
                 return known
             self.release(pod_uid)  # of a range that the cluster has given up
-        address = self._next(set(held.values()))
+        address = self._next(set(self._held.values()))
         self._write(str(address), pod_uid)
         self._write(_LAST, str(address))
+        self._held[pod_uid] = address
         return address
 
     def release(self, pod_uid: str) -> None:
         """Nothing if it has none."""
-        address = self.held().get(pod_uid)
+        address = self._held.get(pod_uid)
         if address is not None:
             (self._directory / str(address)).unlink(missing_ok=True)
+            del self._held[pod_uid]
 
     def keep_only(self, pod_uids: Collection[str]) -> list[str]:
         """Releases the addresses of all other pods; their uids."""
@@ -74,3 +72,7 @@ class Addresses:
         temporary = self._directory / f".{name}.new"
         temporary.write_text(text)
         os.replace(temporary, self._directory / name)
+
+
+def _is_address(path: Path) -> bool:
+    return not path.name.startswith(".")

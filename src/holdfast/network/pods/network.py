@@ -74,13 +74,16 @@ class PodNetwork:
         if listing and listing == await self._listed(pods):
             self._listings[pods] = listing
 
-    async def attach(self, pod_uid: str, netns_path: str) -> tuple[str, ...]:
-        """Gives the pod its addresses, the same each time; waits for `open`. Raises OSError, NoAddressLeft."""
+    async def take(self, pod_uid: str) -> tuple[str, ...]:
+        """The pod's addresses, the same each time; waits for `open`. Raises OSError, NoAddressLeft."""
         await self._opened.wait()
+        return tuple(map(str, self._addresses_of(self._addresses.take(pod_uid))))
+
+    async def attach(self, pod_uid: str, netns_path: str) -> None:
+        """Makes the pod's addresses lead to its network namespace. Raises OSError, NoAddressLeft."""
         attached = Attached(netns_path, self._addresses_of(self._addresses.take(pod_uid)))
         await self._link(pod_uid, attached)
         self._attached[pod_uid] = attached
-        return tuple(map(str, attached.addresses))
 
     def _addresses_of(self, first: IPv4Address) -> tuple[Address, ...]:
         place = int(first) - int(self._slices[0].node.network_address)

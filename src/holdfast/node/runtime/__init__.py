@@ -248,6 +248,10 @@ class RuntimeFailure(Exception):
         self.message = message
 
 
+class SandboxFailure(RuntimeFailure):
+    """What was made of the pod's sandbox did not become whole: it is gone, with all containers in it."""
+
+
 class ImageMissing(RuntimeFailure):
     """There is no such image, here or at the registry: reason `ErrImagePull` or `ErrImageNeverPull`."""
 

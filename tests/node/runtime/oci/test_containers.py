@@ -90,7 +90,7 @@ async def test_an_exit_is_told_once_with_times(node):
     node.runtime.on_exit(told.append)
     record = await node.ended(await node.start("exit 0"))
     assert told == [record]
-    assert record.reason == "Completed"
+    assert (record.reason, record.message) == ("Completed", "")
     assert record.created <= record.started
     assert (record.finished - record.started).total_seconds() < 5
 

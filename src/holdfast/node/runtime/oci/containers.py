@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,30 @@ from typing import Any
 import msgspec
 
 from holdfast.node.giving_up import unless
-from holdfast.node.runtime import ContainerResources, ContainerState, ExitListener, RuntimeFailure
+from holdfast.node.runtime import (
+    ContainerResources,
+    ContainerSpec,
+    ContainerState,
+    ExitListener,
+    RuntimeFailure,
+    SandboxFailure,
+)
 from holdfast.node.runtime.oci import records, rootfs
 from holdfast.node.runtime.oci.cgroups import Groups, said_by_kernel
+from holdfast.node.runtime.oci.ending import wait_for_end
 from holdfast.node.runtime.oci.processes import (
-    exit_code_through,
     open_process,
     run,
     send_signal,
     wait_readable,
 )
 from holdfast.node.runtime.oci.records import StoredContainer
-from holdfast.node.runtime.oci.supervisor import ExitRecord, Supervisor, kill
+from holdfast.node.runtime.oci.supervisor import Supervisor, kill
 from holdfast.world import Clock
 
 log = logging.getLogger(__name__)
 
 WRITE_AGAIN_S = 0.5
-EXIT_RECORD_DEADLINE_S = 5.0
-"""How long a supervisor may take to write down an exit that the kernel has reported."""
 AFTER_END_S = 2.0
 """How long the runtime may take to say that it has started what has ended already."""
 START_ERROR = 128
@@ -45,6 +50,10 @@ _LOST_IN_REBOOT = 255
 
 STARTS_PER_CORE = 2
 """More starts at a time add latency and no throughput (R3)."""
+
+
+Connect = Callable[[], Awaitable[None]]
+"""Gives the pod its link, if it has none yet. Raises SandboxFailure."""
 
 
 def container_id(pod_uid: str, name: str, attempt: int) -> str:
@@ -98,9 +107,16 @@ class Containers:
     def get(self, identifier: str) -> StoredContainer | None:
         return self._stored.get(identifier)
 
+    def known(self, identifier: str) -> StoredContainer:
+        """Raises RuntimeFailure if there is none."""
+        stored = self._stored.get(identifier)
+        if stored is None:
+            raise RuntimeFailure("", f"container {identifier} not found")
+        return stored
+
     def running(self, identifier: str) -> StoredContainer:
         """Raises RuntimeFailure if there is none, or if it does not run."""
-        stored = self._known(identifier)
+        stored = self.known(identifier)
         if stored.state is not ContainerState.RUNNING:
             raise RuntimeFailure("", f"container {identifier} is not running")
         return stored
@@ -161,14 +177,38 @@ class Containers:
 
     # Starting
 
-    async def start(self, identifier: str) -> StoredContainer:
-        """Raises RuntimeFailure; the container then counts as ended, with StartError as its reason."""
-        stored = self._known(identifier)
+    async def make_room(self, identifier: str, spec: ContainerSpec) -> None:
+        """The container's directory, with nothing of an earlier attempt in it, and its supervisor, which loads.
+
+        Raises OSError.
+        """
+        if self._has_traces(identifier):
+            await self.clear(identifier)
+        directory = self.directory(identifier)
+        directory.mkdir()
+        if spec.log_path:
+            Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+        self._supervisor.load(
+            identifier, directory, log_path=spec.log_path, stdin=spec.stdin, stdin_once=spec.stdin_once, tty=spec.tty
+        )
+
+    def _has_traces(self, identifier: str) -> bool:
+        return self.directory(identifier).exists()
+
+    async def start(self, identifier: str, connect: Connect) -> StoredContainer:
+        """Its program does not run before its pod is connected, which takes no longer than what comes before.
+
+        Raises RuntimeFailure; the container then counts as ended, with StartError as its reason. SandboxFailure is not
+        the container's: nothing is noted.
+        """
+        stored = self.known(identifier)
         if stored.state is not ContainerState.CREATED:
             return stored
         async with self._gate:
             try:
-                stored = await self._create_and_start(stored)
+                stored = await self._create_and_start(stored, connect)
+            except SandboxFailure:
+                raise
             except RuntimeFailure as failure:
                 await self._abandon(identifier)
                 self._note_exit(stored, START_ERROR, "StartError", failure.message, self._clock.now())
@@ -176,20 +216,16 @@ class Containers:
         self._watch(identifier)
         return stored
 
-    async def _create_and_start(self, stored: StoredContainer) -> StoredContainer:
-        spec = stored.spec
-        if spec.log_path:
-            Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
-        supervised = await self._supervisor.create(
-            stored.id,
-            self.directory(stored.id),
-            log_path=spec.log_path,
-            stdin=spec.stdin,
-            stdin_once=spec.stdin_once,
-            tty=spec.tty,
-        )
+    async def _create_and_start(self, stored: StoredContainer, connect: Connect) -> StoredContainer:
+        connecting = asyncio.ensure_future(connect())
+        try:
+            supervised = await self._supervisor.create(stored.id)
+        except RuntimeFailure:
+            await asyncio.wait({connecting})
+            raise
         stored = msgspec.structs.replace(stored, process=supervised.container, supervisor=supervised.supervisor)
         self.keep(stored)
+        await connecting
         await self._begin(stored)
         stored = msgspec.structs.replace(stored, started=self._clock.now())
         self.keep(stored)
@@ -218,7 +254,7 @@ class Containers:
         except OSError as error:
             raise RuntimeFailure("", said_by_kernel(error)) from error
         spec = dataclasses.replace(stored.spec, resources=resources)
-        self.keep(msgspec.structs.replace(self._known(identifier), spec=spec))
+        self.keep(msgspec.structs.replace(self.known(identifier), spec=spec))
 
     # Ending
 
@@ -268,6 +304,7 @@ class Containers:
     async def _abandon(self, identifier: str) -> None:
         """Ends what a start has begun: supervisor first, so that it cannot create what is being removed."""
         stored = self._stored.get(identifier)
+        self._supervisor.unload(identifier)
         if stored is None or stored.finished is None:
             for supervisor in await asyncio.to_thread(self._supervisor.leftovers, identifier):
                 kill(supervisor)
@@ -307,23 +344,8 @@ class Containers:
 
         Before it is written down nothing goes by which an agent that comes later finds it out as this one did.
         """
-        process = open_process(stored.process) if stored.process else None
-        supervisor = open_process(stored.supervisor) if stored.supervisor else None
-        message = ""
-        try:
-            if process is not None and await self._supervisor_died_first(process, supervisor):
-                message = "the container's supervisor died"
-                send_signal(process, signal.SIGKILL)
-                await wait_readable(process)
-            end = await self._exit_record(stored, supervisor)
-            if end is None and process is not None:
-                end = await self._exit_from_kernel(process)
-        finally:
-            for descriptor in (process, supervisor):
-                if descriptor is not None:
-                    os.close(descriptor)
+        end, message = await wait_for_end(stored, self._supervisor, self._clock)
         if end is None:
-            message = message or "nobody saw how the container ended"
             code, reason, finished = _KILLED, "ContainerStatusUnknown", self._clock.now()
         else:
             code, reason, finished = end.exit_code, self._reason(stored, end.exit_code), end.finished
@@ -340,45 +362,6 @@ class Containers:
         except OSError:
             return False
         return True
-
-    async def _supervisor_died_first(self, process: int, supervisor: int | None) -> bool:
-        """Waits for either to end. A container without supervisor has lost its output: it must not run on."""
-        if supervisor is None:
-            return True
-        waits = [asyncio.ensure_future(wait_readable(descriptor)) for descriptor in (process, supervisor)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return not waits[0].done()
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
-    async def _exit_record(self, stored: StoredContainer, supervisor: int | None) -> ExitRecord | None:
-        """The supervisor writes within milliseconds, after the last output; it is asked until it has ended itself."""
-        gone = asyncio.ensure_future(wait_readable(supervisor)) if supervisor is not None else None
-        pause_s, waited_s = 0.001, 0.0
-        try:
-            while True:
-                over = gone is None or gone.done() or waited_s > EXIT_RECORD_DEADLINE_S
-                end = self._supervisor.exit_record(stored.id)
-                if end is not None or over:
-                    return end
-                await asyncio.sleep(pause_s)
-                waited_s += pause_s
-                pause_s = min(pause_s * 1.5, 0.05)
-        finally:
-            if gone is not None:
-                gone.cancel()
-                await asyncio.gather(gone, return_exceptions=True)
-
-    async def _exit_from_kernel(self, process: int) -> ExitRecord | None:
-        for _ in range(20):
-            code = exit_code_through(process)
-            if code is not None:
-                return ExitRecord(code, self._clock.now())
-            await asyncio.sleep(0.01)
-        return None
 
     def _reason(self, stored: StoredContainer, exit_code: int) -> str:
         """OOMKilled if any of its processes was, whatever the first one made of that (N45, N144)."""
@@ -410,12 +393,6 @@ class Containers:
         if stored.has_mounted_root:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(rootfs.unmount_root, self.directory(stored.id))
-
-    def _known(self, identifier: str) -> StoredContainer:
-        stored = self._stored.get(identifier)
-        if stored is None:
-            raise RuntimeFailure("", f"container {identifier} not found")
-        return stored
 
 
 def _is_there(stored: StoredContainer) -> bool:

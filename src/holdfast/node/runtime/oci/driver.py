@@ -10,7 +10,8 @@ import asyncio
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,33 +34,24 @@ from holdfast.node.runtime import (
     RunsAs,
     RuntimeFailure,
     Sandbox,
+    SandboxFailure,
     SandboxSpec,
     Usage,
 )
 from holdfast.node.runtime.listening import ListeningPorts
 from holdfast.node.runtime.oci import records, rootfs, sessions
-from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout, said_by_kernel
+from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout
 from holdfast.node.runtime.oci.containers import Containers, container_id
 from holdfast.node.runtime.oci.dialing import dial
 from holdfast.node.runtime.oci.machine import find_machine
+from holdfast.node.runtime.oci.pod_sandboxes import Network, Sandboxes
 from holdfast.node.runtime.oci.processes import run
 from holdfast.node.runtime.oci.records import StoredContainer, StoredSandbox
-from holdfast.node.runtime.oci.sandboxes import SandboxDirectory
 from holdfast.node.runtime.oci.spec import Surroundings, configuration
 from holdfast.node.runtime.oci.supervisor import Conmon
 from holdfast.node.runtime.oci.users import resolve_user
 from holdfast.node.runtime.process_usage import usage_of
 from holdfast.world import World
-
-
-class Network(Protocol):
-    """Gives pods addresses; see `holdfast.network.pods.network`."""
-
-    async def attach(self, pod_uid: str, netns_path: str) -> tuple[str, ...]: ...
-
-    async def detach(self, pod_uid: str) -> None: ...
-
-    async def recover(self, live: Mapping[str, tuple[str, Sequence[str]]]) -> None: ...
 
 
 class Images(Protocol):
@@ -112,7 +104,6 @@ class OciRuntime:
         self._world = world
         self._group = group
         self._host = rootfs.HostSystem(host_dir, hidden)
-        self._sandboxes: dict[str, StoredSandbox] = {}
         self._pod_locks: dict[str, asyncio.Lock] = {}
         self._listening: dict[str, ListeningPorts] = {}
         self._boot_id = records.boot_id()
@@ -130,6 +121,7 @@ class OciRuntime:
         if layout is Layout.NONE:
             self._crun.append("--cgroup-manager=disabled")
         self._conmon = Conmon(conmon, self._crun, self._run_dir / "exits")
+        self._sandboxes = Sandboxes(self._run_dir / "p", self._network, self._groups, self._world.clock)
         self._containers = Containers(self._run_dir / "c", self._crun, self._conmon, self._groups, self._world.clock)
         self._containers.on_exit(self._tell)
         self.version = (await run([crun, "--version"])).text.partition("\n")[0].rpartition(" ")[2]
@@ -137,21 +129,10 @@ class OciRuntime:
         await self._recover()
 
     async def _recover(self) -> None:
-        """Takes over what runs, finds how the rest ended, clears away the half-made (R46).
-
-        What a sandbox of before a reboot was made of is gone: it is kept as one that is not ready, so that
-        the next one counts on (N81, N199).
-        """
-        for directory, stored in list(records.read_all(self._run_dir / "p", StoredSandbox)):
-            if stored is None:
-                await asyncio.to_thread(SandboxDirectory(directory).remove, None)
-            else:
-                self._sandboxes[stored.spec.pod_uid] = stored
+        """Takes over what runs, finds how the rest ended, clears away the half-made (R46)."""
+        await self._sandboxes.read()
         await self._containers.recover()
-        healthy = {uid: stored for uid, stored in self._sandboxes.items() if self._is_healthy(uid)}
-        await self._network.recover(
-            {uid: (self._place(uid).network_namespace, stored.ips) for uid, stored in healthy.items()}
-        )
+        await self._sandboxes.reconnect()
 
     async def close(self) -> None:
         await self._containers.close()
@@ -162,12 +143,11 @@ class OciRuntime:
     # -- what there is
 
     def sandboxes(self) -> Sequence[Sandbox]:
-        return [stored.as_limited_sandbox(self._is_healthy(uid)) for uid, stored in self._sandboxes.items()]
+        return [sandbox for uid in self._sandboxes.uids() if (sandbox := self._sandboxes.sandbox(uid))]
 
     def sandbox(self, pod_uid: str) -> Sandbox | None:
         """One of `sandboxes`, without looking at all the others."""
-        stored = self._sandboxes.get(pod_uid)
-        return stored.as_limited_sandbox(self._is_healthy(pod_uid)) if stored else None
+        return self._sandboxes.sandbox(pod_uid)
 
     def listening_ports(self, pod_uid: str) -> frozenset[int] | None:
         """Which TCP ports of the pod are open (R152); None where that cannot be told."""
@@ -176,7 +156,7 @@ class OciRuntime:
             return None
         try:
             if pod_uid not in self._listening:
-                self._listening[pod_uid] = ListeningPorts(self._place(pod_uid).network_namespace)
+                self._listening[pod_uid] = ListeningPorts(self._sandboxes.place(pod_uid).network_namespace)
             return self._listening[pod_uid].ports()
         except OSError:
             return None
@@ -199,35 +179,13 @@ class OciRuntime:
 
     # -- sandboxes
 
-    def _place(self, pod_uid: str) -> SandboxDirectory:
-        return SandboxDirectory(self._run_dir / "p" / pod_uid)
-
-    def _is_healthy(self, pod_uid: str) -> bool:
-        return self._place(pod_uid).is_healthy(self._sandboxes[pod_uid], self._boot_id)
-
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         async with self._lock(spec.pod_uid):
-            stored = self._sandboxes.get(spec.pod_uid)
-            if stored is not None and self._is_healthy(spec.pod_uid):
-                return stored.as_limited_sandbox(True)
-            attempt = 0 if stored is None else stored.attempt + 1
+            known = self._sandboxes.sandbox(spec.pod_uid)
+            if known is not None and known.ready:
+                return known
             await self._end_sandbox(spec.pod_uid)
-            place = self._place(spec.pod_uid)
-            try:
-                self._groups.limit_pod(spec.pod_uid, spec.resources)
-                pause = await asyncio.to_thread(place.make, spec)
-                ips = await self._address(spec, place)
-            except (OSError, RuntimeFailure) as error:
-                await self._end_sandbox(spec.pod_uid)
-                raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
-            stored = StoredSandbox(spec, attempt, ips, self._world.clock.now(), self._boot_id, pause)
-            self._keep_sandbox(stored)
-            return stored.as_limited_sandbox(True)
-
-    async def _address(self, spec: SandboxSpec, place: SandboxDirectory) -> tuple[str, ...]:
-        if spec.host_network:
-            return ()
-        return await self._network.attach(spec.pod_uid, place.network_namespace)
+            return await self._sandboxes.create(spec)
 
     async def _end_sandbox(self, pod_uid: str) -> None:
         """Kills what still runs in it, takes down network and namespaces; the containers' records stay."""
@@ -235,31 +193,17 @@ class OciRuntime:
             await self._containers.stop(container.id, 0)
         if listening := self._listening.pop(pod_uid, None):
             listening.close()
-        await self._network.detach(pod_uid)
-        await asyncio.to_thread(self._place(pod_uid).remove, self._sandboxes.get(pod_uid))
+        await self._sandboxes.take_down(pod_uid)
 
     async def update_sandbox(self, pod_uid: str, resources: ContainerResources) -> None:
-        """Without control groups there is nothing to change but the record."""
         async with self._lock(pod_uid):
-            if (stored := self._sandboxes.get(pod_uid)) is None or stored.spec.resources == resources:
-                return
-            try:
-                self._groups.limit_pod(pod_uid, resources)
-            except OSError as error:
-                raise RuntimeFailure("", said_by_kernel(error)) from error
-            spec = dataclasses.replace(stored.spec, resources=resources)
-            self._keep_sandbox(msgspec.structs.replace(stored, spec=spec))
-
-    def _keep_sandbox(self, stored: StoredSandbox) -> None:
-        records.write(self._place(stored.spec.pod_uid).path, stored)
-        self._sandboxes[stored.spec.pod_uid] = stored
+            await self._sandboxes.update(pod_uid, resources)
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         async with self._lock(pod_uid):
             await asyncio.gather(*(self._containers.remove(stored.id) for stored in self._containers.all(pod_uid)))
             await self._end_sandbox(pod_uid)
-            self._groups.remove_pod(pod_uid)
-            self._sandboxes.pop(pod_uid, None)
+            self._sandboxes.forget(pod_uid)
         self._pod_locks.pop(pod_uid, None)
 
     def _lock(self, pod_uid: str) -> asyncio.Lock:
@@ -278,8 +222,8 @@ class OciRuntime:
             image = self._images.find(spec.image)
             if image is None:
                 raise ImageMissing("ErrImageNeverPull", f'Container image "{spec.image}" is not present')
-            await self._containers.clear(identifier)
             try:
+                await self._containers.make_room(identifier, spec)
                 stored = await asyncio.to_thread(self._bundle, identifier, spec, image, sandbox)
             except (OSError, RuntimeFailure) as error:
                 await self._containers.clear(identifier)
@@ -294,12 +238,11 @@ class OciRuntime:
     ) -> StoredContainer:
         """Root filesystem and configuration. Blocks."""
         directory = self._containers.directory(identifier)
-        directory.mkdir()
         layers = self._images.hold(image.id, directory)
         root = rootfs.mount_layers(directory, layers) if layers else self._host.make_root(directory)
         passwd, group = (rootfs.read_account_file(root, name) for name in ("passwd", "group"))
         identity = resolve_user(spec.user, image.user, passwd, group)
-        place = self._place(spec.pod_uid)
+        place = self._sandboxes.place(spec.pod_uid)
         around = Surroundings(
             namespaces=place.namespaces(sandbox, self._machine.has_cgroups),
             hostname=sandbox.spec.hostname,
@@ -334,7 +277,12 @@ class OciRuntime:
         return {"pid": f"/proc/{process.pid}/ns/pid"}
 
     async def start_container(self, container_id: str) -> ContainerRecord:
-        return (await self._containers.start(container_id)).as_record()
+        pod_uid = self._containers.known(container_id).spec.pod_uid
+        try:
+            return (await self._containers.start(container_id, partial(self._sandboxes.connect, pod_uid))).as_record()
+        except SandboxFailure:
+            await self.remove_sandbox(pod_uid)
+            raise
 
     async def update_container(self, container_id: str, resources: ContainerResources) -> None:
         await self._containers.update(container_id, resources)
@@ -401,7 +349,7 @@ class OciRuntime:
         if sandbox is None:
             raise RuntimeFailure("", "the pod has no sandbox")
         own = not sandbox.spec.host_network
-        return await dial(self._place(pod_uid).network_namespace if own else "", port)
+        return await dial(self._sandboxes.place(pod_uid).network_namespace if own else "", port)
 
     async def usage(self, container_id: str) -> Usage | None:
         stored = self._containers.get(container_id)
@@ -449,7 +397,7 @@ class OciRuntime:
 
     async def remove_all(self) -> None:
         """Ends and removes everything of this node: what `holdfast down` does last."""
-        for pod_uid in {*self._sandboxes, *(stored.spec.pod_uid for stored in self._containers.all())}:
+        for pod_uid in {*self._sandboxes.uids(), *(stored.spec.pod_uid for stored in self._containers.all())}:
             await self.remove_sandbox(pod_uid)
         self._groups.remove_all()
         self._host.remove()

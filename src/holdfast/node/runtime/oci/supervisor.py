@@ -29,6 +29,7 @@ from holdfast.node.runtime.oci.processes import (
 
 CREATE_DEADLINE_S = 120.0
 RESIZE, REOPEN = 1, 2
+GO = b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,14 @@ class ExitRecord:
 
 
 class Supervisor(Protocol):
-    async def create(
-        self, container_id: str, bundle: Path, *, log_path: str, stdin: bool, stdin_once: bool, tty: bool
-    ) -> Supervised:
-        """The container exists, its program does not run yet. Raises RuntimeFailure."""
+    def load(self, container_id: str, bundle: Path, *, log_path: str, stdin: bool, stdin_once: bool, tty: bool) -> None:
+        """Starts a supervisor that waits for `create`: it loads while the bundle is made. Raises OSError."""
+
+    async def create(self, container_id: str) -> Supervised:
+        """The container exists, its program does not run yet. After `load`, once. Raises RuntimeFailure."""
+
+    def unload(self, container_id: str) -> None:
+        """Ends the supervisor that waits for a `create` that does not come, if there is one."""
 
     def connect(self, bundle: Path) -> socket.socket:
         """A non-blocking connection to the first process' streams: SEQPACKET; a packet's first byte is 2 for
@@ -69,48 +74,90 @@ class Supervisor(Protocol):
         """Supervisors of that container that run now, whoever knows of them. Reads all of /proc: blocks."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A conmon that waits, with our ends of its pipes."""
+
+    child: Child
+    bundle: Path
+    answers: int
+    go: int
+
+    def close(self) -> None:
+        os.close(self.answers)
+        os.close(self.go)
+
+
 class Conmon:
     """conmon, one process per container, in a session of its own so that it survives the agent.
 
     `runtime` is the command that conmon calls, with its global options.
+
+    Loading conmon takes as long as making a container's bundle, so it does that meanwhile, and then waits for a byte on
+    its start pipe. With its agent that pipe ends too: conmon then goes on, finds no bundle or one that the next agent
+    takes for half made, and is ended with it.
     """
 
     def __init__(self, program: str, runtime: Sequence[str], exit_dir: Path) -> None:
         self._program = program
         self._runtime = tuple(runtime)
         self._exit_dir = exit_dir
+        self._loaded: dict[str, _Loaded] = {}
         exit_dir.mkdir(parents=True, exist_ok=True)
 
-    async def create(
-        self, container_id: str, bundle: Path, *, log_path: str, stdin: bool, stdin_once: bool, tty: bool
-    ) -> Supervised:
+    def load(self, container_id: str, bundle: Path, *, log_path: str, stdin: bool, stdin_once: bool, tty: bool) -> None:
         self.forget(container_id)
         arguments = self._arguments(container_id, bundle, log_path)
         if stdin:
             arguments += ["-i"] if stdin_once else ["-i", "--leave-stdin-open"]
         if tty:
             arguments.append("-t")
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(reading, False)
+        answers, answering = os.pipe2(os.O_CLOEXEC)
+        waiting, go = os.pipe2(os.O_CLOEXEC)
         try:
-            try:
-                child = self._start(arguments, bundle, writing)
-            finally:
-                os.close(writing)
+            child = self._start(arguments, bundle, answering, waiting)
+        except OSError:
+            os.close(answers)
+            os.close(go)
+            raise
+        finally:
+            os.close(answering)
+            os.close(waiting)
+        os.set_blocking(answers, False)
+        self._loaded[container_id] = _Loaded(child, bundle, answers, go)
+
+    async def create(self, container_id: str) -> Supervised:
+        loaded = self._loaded.pop(container_id)
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(loaded.go, GO)
             async with asyncio.timeout(CREATE_DEADLINE_S):
-                answer = await _read_line(reading)
-            await child.wait()
+                answer = await _read_line(loaded.answers)
+            await loaded.child.wait()
         except TimeoutError:
             raise RuntimeFailure("RunContainerError", "context deadline exceeded") from None
         finally:
-            os.close(reading)
-        return _understand(answer, bundle)
+            loaded.close()
+        return _understand(answer, loaded.bundle)
 
-    def _start(self, arguments: list[str], bundle: Path, pipe: int) -> Child:
+    def unload(self, container_id: str) -> None:
+        loaded = self._loaded.pop(container_id, None)
+        if loaded is not None:
+            loaded.child.signal(signal.SIGKILL)
+            loaded.close()
+
+    def _start(self, arguments: list[str], bundle: Path, answering: int, waiting: int) -> Child:
         with open(bundle / "conmon.err", "wb") as errors:
-            environment = {**os.environ, "_OCI_SYNCPIPE": str(pipe)}
+            environment = {**os.environ, "_OCI_SYNCPIPE": str(answering), "_OCI_STARTPIPE": str(waiting)}
             # conmon leaves a file in its working directory when memory runs out
-            return Child(arguments, stderr=errors, env=environment, pass_fds=(pipe,), new_session=True, cwd=str(bundle))
+            return Child(
+                arguments,
+                stderr=errors,
+                env=environment,
+                pass_fds=(answering, waiting),
+                new_session=True,
+                cwd=str(bundle),
+            )
 
     def _arguments(self, container_id: str, bundle: Path, log_path: str) -> list[str]:
         """The command line (R40)."""
