@@ -74,6 +74,17 @@ async def test_what_is_not_to_be_updated_stays_as_it_is(ask: Any, restarted: Any
     ] == before
 
 
+def test_a_permission_for_one_name_stays_for_that_name() -> None:
+    rule = {"verbs": ["approve"], "apiGroups": ["certificates.k8s.io"], "resources": ["signers"]}
+    expected = {"metadata": {"name": "r"}, "rules": [{**rule, "resourceNames": ["a", "b"]}]}
+    assert reconciled_role(expected, expected) == expected
+    only_a = {**expected, "rules": [{**rule, "resourceNames": ["a"]}]}
+    assert reconciled_role(only_a, expected)["rules"] == [
+        {**rule, "resourceNames": ["a"]},
+        {**rule, "resourceNames": ["b"]},
+    ]
+
+
 async def test_a_start_that_adds_nothing_writes_nothing(ask: Any, restarted: Any) -> None:
     before = [item["metadata"]["resourceVersion"] for item in (await ask("GET", ROLES)).body["items"]]
     await restarted()

@@ -104,8 +104,8 @@ def test_who_am_i_as_a_table(kubectl):
     assert rows == [["ATTRIBUTE", "VALUE"], ["Username", "jane"], ["Groups", "[dev system:authenticated]"]]
 
 
-def signing_request(name):
-    key = ec.generate_private_key(ec.SECP256R1())
+def signing_request(name, key=None, **spec):
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "jane")])
     made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return {
@@ -117,6 +117,7 @@ def signing_request(name):
             "signerName": "example.com/people",
             "usages": ["client auth"],
             "expirationSeconds": 86400,
+            **spec,
         },
     }
 
@@ -147,3 +148,40 @@ def test_a_certificate_is_approved_or_denied_once(kubectl, asked):
     described = kubectl("describe", "csr", one)
     assert "Common Name:    jane" in described
     assert "Requested Duration:  24h" in described or kubectl.minor < 22
+
+
+def test_a_user_who_was_approved_comes_in_with_the_certificate(kubectl, cluster, namespace, tmp_path):
+    """The whole way of upstream's page on certificates for clients of the API."""
+    name, key = f"{namespace}-user", ec.generate_private_key(ec.SECP256R1())
+    made = signing_request(name, key, signerName="kubernetes.io/kube-apiserver-client")
+    kubectl("create", "-f", "-", manifest=made)
+    kubectl("certificate", "approve", name)
+    wait_for(lambda: kubectl("get", "csr", name, "-o", "jsonpath={.status.certificate}"))
+    assert kubectl("get", "csr", name, "--no-headers").split()[-1] == "Approved,Issued"
+    encoded = kubectl("get", "csr", name, "-o", "jsonpath={.status.certificate}")
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "jane.crt").write_bytes(base64.b64decode(encoded))
+    (tmp_path / "jane.key").write_bytes(private)
+    kubectl("create", "-f", "-", manifest=rules(namespace, verbs=["list"]))
+    as_jane = (
+        "--kubeconfig=/dev/null",
+        f"--server={cluster.status()['daemon']['url']}",
+        f"--certificate-authority={cluster.home / 'ca.crt'}",
+        f"--client-certificate={tmp_path / 'jane.crt'}",
+        f"--client-key={tmp_path / 'jane.key'}",
+    )
+    assert kubectl("get", "pods", *as_jane) == ""
+    assert kubectl.fails("get", "secrets", *as_jane).startswith(
+        'Error from server (Forbidden): secrets is forbidden: User "jane" cannot list resource "secrets"'
+    )
+    kubectl("delete", "csr", name)
+
+
+def wait_for(found):
+    """Within a few seconds."""
+    deadline = time.monotonic() + 5
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -47,7 +47,7 @@ def test_ipv6_is_there_if_the_machine_can_talk_to_itself_by_it(addresses):
 def test_a_node_tells_of_its_second_address_where_the_cluster_has_both_families(addresses, monkeypatch, tmp_path):
     addresses("lo", "eth0")
     monkeypatch.setattr(node_parts, "host_address", lambda: "192.0.2.7")
-    monkeypatch.setattr(node_parts, "pair", lambda home, name: PAIR)
+    monkeypatch.setattr(node_parts, "serving_pair", lambda home, name: PAIR)
     monkeypatch.setattr(node_parts, "server_context", lambda *arguments, **named: None)
 
     def told(pods):

@@ -13,10 +13,13 @@ from holdfast.api.errors import AlreadyExists
 from holdfast.api.networking.service_cidr import DEFAULT, SERVICE_CIDRS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
 from holdfast.api.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
+from holdfast.api.rbac.role import ROLES
+from holdfast.api.rbac.role_binding import ROLE_BINDINGS
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.scheduling.priority_class import PRIORITY_CLASSES
 
 from .bootstrap_roles import cluster_role_bindings, cluster_roles
+from .joining_roles import for_newcomers, joining_role_bindings, joining_roles
 from .local import LocalClient, exists
 from .role_reconciliation import reconciled_binding, reconciled_role
 
@@ -39,10 +42,12 @@ async def ensure(client: LocalClient, service_cidrs: Sequence[str], service_addr
         for name, value, description in CRITICAL:
             manifest = {"metadata": {"name": name}, "value": value, "description": description}
             group.create_task(_ensure(client, PRIORITY_CLASSES, manifest))
-        for role in cluster_roles():
+        for role in (*cluster_roles(), *joining_roles()):
             group.create_task(_reconcile(client, CLUSTER_ROLES, role, reconciled_role))
-        for binding in cluster_role_bindings():
+        for binding in (*cluster_role_bindings(), *joining_role_bindings()):
             group.create_task(_reconcile(client, CLUSTER_ROLE_BINDINGS, binding, reconciled_binding))
+        for resource, manifest in zip((ROLES, ROLE_BINDINGS), for_newcomers(), strict=True):
+            group.create_task(_ensure(client, resource, manifest))
         group.create_task(_ensure_service_cidr(client, [*service_cidrs]))
         group.create_task(_ensure_own_service(client, service_address, server_address))
 

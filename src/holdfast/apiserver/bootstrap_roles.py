@@ -58,38 +58,38 @@ def _gathering_roles(roles: list[Manifest]) -> list[Manifest]:
 
 def _gathered_roles() -> list[Manifest]:
     view = [
-        _rule("", READ, "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods",
+        rule("", READ, "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods",
               "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services",
               "services/status"),
-        _rule("", READ, "bindings", "events", "limitranges", "namespaces/status", "pods/log", "pods/status",
+        rule("", READ, "bindings", "events", "limitranges", "namespaces/status", "pods/log", "pods/status",
               "replicationcontrollers/status", "resourcequotas", "resourcequotas/status"),
-        _rule("", READ, "namespaces"),
-        _rule("discovery.k8s.io", READ, "endpointslices"),
-        _rule("apps", READ, "controllerrevisions", *WORKLOADS, "daemonsets/status", "deployments/status",
+        rule("", READ, "namespaces"),
+        rule("discovery.k8s.io", READ, "endpointslices"),
+        rule("apps", READ, "controllerrevisions", *WORKLOADS, "daemonsets/status", "deployments/status",
               "replicasets/status", "statefulsets/status"),
-        _rule("policy", READ, "poddisruptionbudgets", "poddisruptionbudgets/status"),
-        _rule("autoscaling", READ, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
-        _rule("batch", READ, "cronjobs", "cronjobs/status", "jobs", "jobs/status"),
-        _rule("networking.k8s.io", READ, "ingresses", "ingresses/status", "networkpolicies"),
+        rule("policy", READ, "poddisruptionbudgets", "poddisruptionbudgets/status"),
+        rule("autoscaling", READ, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
+        rule("batch", READ, "cronjobs", "cronjobs/status", "jobs", "jobs/status"),
+        rule("networking.k8s.io", READ, "ingresses", "ingresses/status", "networkpolicies"),
     ]  # fmt: skip
     edit = [
-        _rule("", READ, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
-        _rule("", ("impersonate",), "serviceaccounts"),
-        _rule("", WRITE, "pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"),
-        _rule("", ("create",), "pods/eviction"),
-        _rule("", WRITE, "configmaps", "events", "persistentvolumeclaims", "replicationcontrollers",
+        rule("", READ, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
+        rule("", ("impersonate",), "serviceaccounts"),
+        rule("", WRITE, "pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"),
+        rule("", ("create",), "pods/eviction"),
+        rule("", WRITE, "configmaps", "events", "persistentvolumeclaims", "replicationcontrollers",
               "replicationcontrollers/scale", "secrets", "serviceaccounts", "services", "services/proxy"),
-        _rule("", ("create",), "serviceaccounts/token"),
-        _rule("apps", WRITE, *WORKLOADS, "deployments/rollback"),
-        _rule("policy", WRITE, "poddisruptionbudgets"),
-        _rule("autoscaling", WRITE, "horizontalpodautoscalers"),
-        _rule("batch", WRITE, "cronjobs", "jobs"),
-        _rule("networking.k8s.io", WRITE, "ingresses", "networkpolicies"),
-        _rule("coordination.k8s.io", (*WRITE, *READ), "leases"),
+        rule("", ("create",), "serviceaccounts/token"),
+        rule("apps", WRITE, *WORKLOADS, "deployments/rollback"),
+        rule("policy", WRITE, "poddisruptionbudgets"),
+        rule("autoscaling", WRITE, "horizontalpodautoscalers"),
+        rule("batch", WRITE, "cronjobs", "jobs"),
+        rule("networking.k8s.io", WRITE, "ingresses", "networkpolicies"),
+        rule("coordination.k8s.io", (*WRITE, *READ), "leases"),
     ]  # fmt: skip
     admin = [
-        _rule("authorization.k8s.io", ("create",), "localsubjectaccessreviews"),
-        _rule(RBAC, (*WRITE, *READ), "rolebindings", "roles"),
+        rule("authorization.k8s.io", ("create",), "localsubjectaccessreviews"),
+        rule(RBAC, (*WRITE, *READ), "rolebindings", "roles"),
     ]
     parts = (("admin", admin), ("edit", edit), ("view", view))
     return [_role(f"system:aggregate-to-{name}", rules, {f"{AGGREGATE_TO}{name}": "true"}) for name, rules in parts]
@@ -101,12 +101,12 @@ WORKLOADS = ("daemonsets", "deployments", "deployments/scale", "replicasets", "r
              "statefulsets/scale")  # fmt: skip
 
 
-def _rule(group: str, verbs: tuple[str, ...], *resources: str) -> Manifest:
+def rule(group: str, verbs: tuple[str, ...], *resources: str) -> Manifest:
     return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
 
 
 def _role(name: str, rules: list[Any], labels: dict[str, str] | None = None) -> Manifest:
-    return {"metadata": {"name": name, "labels": {**BOOTSTRAPPING, **(labels or {})}, **_updated()}, "rules": rules}
+    return {"metadata": {"name": name, "labels": {**BOOTSTRAPPING, **(labels or {})}, **autoupdated()}, "rules": rules}
 
 
 METRICS_READER: Manifest = {
@@ -117,12 +117,12 @@ METRICS_READER: Manifest = {
             **{f"{AGGREGATE_TO}{role}": "true" for role in ("admin", "edit", "view")},
         },
     },
-    "rules": [_rule("metrics.k8s.io", READ, "pods", "nodes")],
+    "rules": [rule("metrics.k8s.io", READ, "pods", "nodes")],
 }
 """As metrics-server's manifests have it."""
 
 
-def _updated() -> Manifest:
+def autoupdated() -> Manifest:
     return {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}}
 
 
@@ -138,7 +138,7 @@ def cluster_role_bindings() -> list[Manifest]:
 
 def _binding(role: str, *groups: str) -> Manifest:
     return {
-        "metadata": {"name": role, "labels": BOOTSTRAPPING, **_updated()},
+        "metadata": {"name": role, "labels": BOOTSTRAPPING, **autoupdated()},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
         "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group} for group in groups],
     }

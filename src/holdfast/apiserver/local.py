@@ -14,6 +14,7 @@ from holdfast.api.resource import Manifest, Resource
 from holdfast.client import ObjectList, PatchType, WatchEvent
 
 from .api import Api
+from .auth.reviews import Reviewer, is_review
 from .auth.user import User
 from .bodies import copied, decoded_locally
 from .call import Call
@@ -35,9 +36,10 @@ FORCED = WriteOptions(field_validation="Ignore", force=True)
 class LocalClient:
     """Implements `holdfast.client.Client`. It may do everything: it is part of the server."""
 
-    def __init__(self, api: Api, user: User) -> None:
+    def __init__(self, api: Api, user: User, reviewer: Reviewer) -> None:
         self._api = api
         self._user = user
+        self._reviewer = reviewer
         self._manager = user.name.removeprefix("system:")
 
     def _call(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Call:
@@ -97,6 +99,8 @@ class LocalClient:
         call = self._call(resource, namespace, name or metadata.get("name", ""), subresource)
         if subresource:
             return await self._api.create_below(call, copied(manifest))
+        if is_review(call.resource):
+            return self._reviewer.review(call, copied(manifest))
         return served(call.resource, (await self._api.create(call, decoded_locally(call.resource, manifest))).manifest)
 
     async def update(self, resource: Resource, manifest: Manifest, *, subresource: str = "") -> Manifest:

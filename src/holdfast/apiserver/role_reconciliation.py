@@ -75,4 +75,6 @@ def _parts(rule: Manifest) -> Iterator[tuple[Manifest, Attributes]]:
             for resource in rule.get("resources") or ():
                 plural, _, sub = resource.partition("/")
                 simple = {"verbs": [verb], "apiGroups": [group], "resources": [resource]}
-                yield simple, Attributes(verb, group, plural, sub)
+                for name in rule.get("resourceNames") or ("",):
+                    named = {**simple, "resourceNames": [name]} if name else simple
+                    yield named, Attributes(verb, group, plural, sub, name=name)

@@ -34,6 +34,7 @@ from .allocation import Allocation
 from .api import Api
 from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
+from .auth.bootstrap_tokens import BootstrapTokens
 from .auth.reviews import Reviewer, is_review
 from .auth.signing import SigningKey
 from .auth.tokens import Tokens
@@ -128,8 +129,8 @@ class ApiServer:
         allocation = Allocation(
             of(SERVICES), of(IP_ADDRESSES), of(SERVICE_CIDRS), self.config.service_cidrs, self.config.node_ports, chance
         )
-        self.tokens = Tokens(self.config.tokens, AccountTokens(self.config.signing_key, self.cache, self.world))
-        accounts = self.tokens.accounts
+        accounts = AccountTokens(self.config.signing_key, self.cache, self.world)
+        self.tokens = Tokens(self.config.tokens, accounts, BootstrapTokens(self.cache, self.world.clock))
         self.api = Api(
             self.store,
             self.world,
@@ -181,7 +182,7 @@ class ApiServer:
 
     def client(self, name: str) -> LocalClient:
         """For a part in this process, `name` being what it is called in `system:NAME`."""
-        return LocalClient(self.api, component(name))
+        return LocalClient(self.api, component(name), self.reviewer)
 
     def find(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """An object. Raises NotFound."""

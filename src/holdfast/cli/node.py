@@ -12,6 +12,7 @@ from holdfast.cluster.home import Home
 from holdfast.cluster.node_faults import Condition, NotDone
 from holdfast.world import SystemClock
 
+from .node_token import command as token_command
 from .output import Failure, home_option, output_option, print_json, table
 
 
@@ -27,7 +28,12 @@ def command() -> None:
     holdfast node start vm-2         it is back
 
     `holdfast down` forgets all of it.
+
+    `holdfast node token` prints the command by which another machine joins.
     """
+
+
+command.add_command(token_command)
 
 
 @command.command("list")

@@ -20,6 +20,18 @@ from holdfast.world import SystemClock
 from .output import Failure, home_option, step
 
 
+def _addresses(given: Sequence[str]) -> tuple[str, ...] | None:
+    """As settings keep them; None if the option was not given."""
+    if not given:
+        return None
+    from holdfast.cluster import listening
+
+    try:
+        return listening.chosen(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 class _Pairs(click.ParamType[dict[str, Any]]):
     """As upstream's flags take them."""
 
@@ -42,6 +54,15 @@ class _Pairs(click.ParamType[dict[str, Any]]):
 @click.command("up")
 @home_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the API on loopback; 0 picks one. [6443]")
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    multiple=True,
+    callback=lambda context, option, given: _addresses(given),
+    help="An address of this machine on which the API answers other machines too, beyond loopback; may be repeated; "
+    "0.0.0.0 and :: are all of them. Whoever reaches it may try: only certificates and tokens of this cluster are let "
+    "in, but keep it off networks you do not trust. 127.0.0.1 takes it back. [127.0.0.1]",
+)
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="What runs the containers. [auto]")
 @click.option("--nodes", type=click.IntRange(0, 64), help="Number of nodes on this machine; 0 runs no agent. [1]")
 @click.option("--store", type=click.Choice(["sqlite", "memory"]), help="Where the state lives. [sqlite]")
@@ -88,14 +109,17 @@ def command(
 ) -> None:
     """Start the cluster and return when it is ready.
 
-    The API answers on loopback with TLS; the kubeconfig is written to the data directory and added as context
-    `holdfast` to your own. A second `up` finds the first. What was chosen is remembered for the next start.
+    The API answers on loopback with TLS, elsewhere only with --listen; the kubeconfig is written to the data directory
+    and added as context `holdfast` to your own. A second `up` finds the first. What was chosen is remembered for the
+    next start.
     """
     clock = SystemClock()
     begin = clock.monotonic_s()
     if found := launch.running(home):
         _merge(home, found.url, no_merge)
         _mark_default_class(home, default_class)
+        if given["listen"] not in (None, (saved.load(home.settings) or Settings()).listen):
+            raise Failure("it is up already; --listen takes a new start: holdfast down, then this again")
         click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
         return
     given["without"] = given["without"] or None

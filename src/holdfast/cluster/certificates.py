@@ -50,6 +50,12 @@ def pair(home: Home, name: str) -> KeyPair:
     return KeyPair(home.pki / f"{name}.crt", home.pki / f"{name}.key")
 
 
+def serving_pair(home: Home, node_name: str) -> KeyPair:
+    """What a node's agent shows to those who call it: a pair for that alone on a machine that has joined."""
+    own = pair(home, f"node-{node_name}-serving")
+    return own if own.exists else pair(home, f"node-{node_name}")
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Writes a file that only its owner may read, whole or not at all."""
     temporary = path.with_name(f"{path.name}.new")

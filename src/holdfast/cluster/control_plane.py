@@ -13,6 +13,15 @@ from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
 from holdfast.controllers.attachment.controller import NodeAttachments, VolumeAttacher
+from holdfast.controllers.bootstrap.controller import ClusterInfoSigner, TokenCleaner
+from holdfast.controllers.certificates.controller import (
+    RequestApproval,
+    RequestCleaning,
+    RequestSigning,
+    ServingApproval,
+    Sign,
+)
+from holdfast.controllers.certificates.own_names import Reserved
 from holdfast.controllers.clusterroles.controller import ClusterRoleAggregation
 from holdfast.controllers.cronjob.controller import CronJobController
 from holdfast.controllers.daemonset.controller import DaemonSetController
@@ -71,12 +80,15 @@ class ControlPlane:
         volumes_root: str,
         ca_certificate: str = "",
         token_for: TokenFor | None = None,
+        sign: Sign | None = None,
+        reserved: Reserved = (),
         dns_addresses: Sequence[Address] = (),
         dns_bind: Bind = bind,
         without: Collection[str] = (),
     ) -> None:
-        """`token_for` makes the tokens that secrets ask for; without it they wait.
+        """`token_for` makes the tokens that secrets ask for, `sign` the certificates; without it they wait.
 
+        `reserved` are addresses that no node may have a certificate for: those of the cluster itself.
         `dns_addresses` are where cluster DNS answers, by sockets of `dns_bind`; without any, none is run.
         """
         self.informers = Informers(client_for("controller-manager"), world)
@@ -91,6 +103,11 @@ class ControlPlane:
             if token_for is not None:
                 secrets = partial(TokenSecrets, token_for, ca_certificate)
                 self._parts.append((CONTROLLERS, lambda: Runner(secrets(), client, self.informers, world)))
+            if sign is not None:
+                signing = partial(RequestSigning, world.clock, sign)
+                self._parts.append((CONTROLLERS, lambda: Runner(signing(), client, self.informers, world)))
+            serving = partial(ServingApproval, reserved)
+            self._parts.append((CONTROLLERS, lambda: Runner(serving(), client, self.informers, world)))
         if "scheduler" not in without:
             self._parts.append((SCHEDULER, lambda: Scheduler(client_for("scheduler"), self.informers, world)))
         if "dns" not in without and dns_addresses:
@@ -173,6 +190,10 @@ def controllers(
         NodeTtl,
         lambda: ServiceCidrController(clock),
         ClusterRoleAggregation,
+        RequestApproval,
+        lambda: RequestCleaning(clock),
+        lambda: ClusterInfoSigner(clock),
+        lambda: TokenCleaner(clock),
     ]
     on_disk: list[Callable[[], Any]] = [
         lambda: LocalProvisioner(volumes_root, directories),

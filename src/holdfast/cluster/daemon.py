@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from holdfast.network.pods.ranges import Network, NoRangeLeft
 from holdfast.node.capabilities import probe_containers
 from holdfast.world import real_world
 
-from . import address_ranges, certificates, kubeconfig, node_faults
+from . import address_ranges, certificates, kubeconfig, listening, node_faults
 from . import settings as saved
 from .agents_process import AgentsProcess
 from .choice import CannotRun, decide
@@ -142,8 +141,11 @@ class Daemon:
 
     async def _run(self, lock: ProcessLock) -> None:
         feature_gates.set_enabled(self._settings.feature_gates)
-        listening = _listen(self._settings.port)
-        self._settings = self._with_ranges(self._settings.changed(port=listening.getsockname()[1]))
+        try:
+            sockets = listening.open_sockets(self._settings.listen, self._settings.port)
+        except listening.CannotListen as error:
+            raise StartFailed(str(error)) from error
+        self._settings = self._with_ranges(self._settings.changed(port=sockets[0].getsockname()[1]))
         saved.save(self._home.settings, self._settings)
         url = f"https://{HOST}:{self._settings.port}"
         agents = AgentsProcess(self._home, self._settings, url, self._world.clock)
@@ -153,7 +155,7 @@ class Daemon:
         agents.release()
         from . import serving
 
-        async with serving.api_server(self._home, self._settings, self._world, listening) as server:
+        async with serving.api_server(self._home, self._settings, self._world, sockets) as server:
             self._progress.tell(step=f"API server answers at {url}")
             lock.describe(url=url)
             plane = serving.control_plane(self._home, self._settings, self._world, server)
@@ -211,6 +213,7 @@ class Daemon:
     def _make_credentials(self, url: str) -> None:
         now = self._world.clock.now()
         addresses = [str(self._settings.service_networks()[0][1]), self._settings.gateway()]
+        addresses += [name for name in listening.names(self._settings.listen) if name not in addresses]
         certificates.ensure(self._home, now, self._settings.node_names(), addresses)
         kubeconfig.write(self._home, url)
 
@@ -224,19 +227,6 @@ class Daemon:
         self._progress.tell(ready=True, url=url)
         self._progress.end()
         await asyncio.to_thread(server.tokens.accounts.key.load)  # at leisure, unless a pod was faster
-
-
-def _listen(port: int) -> socket.socket:
-    """The API's socket: bound and listening before anything else, so that clients started now need not try again."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError as error:
-        raise StartFailed(f"port {port} on {HOST} is taken: choose another with --port N, 0 picks one") from error
-    listening.listen(1024)
-    listening.setblocking(False)
-    return listening
 
 
 async def _cancel(task: asyncio.Task[object] | asyncio.Task[None]) -> None:

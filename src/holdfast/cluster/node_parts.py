@@ -20,7 +20,7 @@ from holdfast.wire.tls import server_context
 from holdfast.world import World, user_namespace
 
 from . import way_out
-from .certificates import pair
+from .certificates import serving_pair
 from .home import Home
 from .outside import Outside
 from .settings import Settings
@@ -64,7 +64,7 @@ def node_parts(home: Home, settings: Settings, number: int, world: World, outsid
 
 def agent_config(home: Home, settings: Settings, number: int, kind: str, outside: Outside) -> AgentConfig:
     name = settings.node_names()[number]
-    files = pair(home, f"node-{name}")
+    files = serving_pair(home, name)
     tls = server_context(
         str(files.certificate), str(files.key), client_ca=str(home.ca_certificate), require_client=True
     )

@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from holdfast.api.core.node import NODES
 from holdfast.api.resource import Manifest
@@ -27,19 +27,21 @@ from holdfast.controllers.volumes import copies
 from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.network.dns.server import bind
+from holdfast.network.pods.ranges import Network
 from holdfast.store import Store
 from holdfast.wire.client import Dial
 from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
 from holdfast.world import World
 
-from . import certificates, dns_service, pods_entrance
+from . import certificates, cluster_info, dns_service, listening, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
 from .node_parts import has_pods
 from .rootless import dial_pods, in_pods_network
-from .settings import Settings
+from .settings import Settings, networks
 from .shares import Shares
+from .signing import sign
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +50,9 @@ HOST = "127.0.0.1"
 
 @contextlib.asynccontextmanager
 async def api_server(
-    home: Home, settings: Settings, world: World, listening: socket.socket
+    home: Home, settings: Settings, world: World, sockets: Sequence[socket.socket]
 ) -> AsyncIterator[ApiServer]:
-    """The API server on `listening`, for as long as the block lasts."""
+    """The API server on `sockets`, for as long as the block lasts."""
     store = open_store(settings, home, world)
     await store.open()
     is_new = store.revision == 0
@@ -59,8 +61,8 @@ async def api_server(
     config = Config(
         tokens={token: User("admin", (MASTERS, AUTHENTICATED))},
         service_cidrs=tuple(map(str, settings.service_networks())),
-        address=f"{HOST}:{settings.port}",
-        pods_address=f"{settings.gateway()}:{settings.port}" if for_pods else "",
+        address=listening.host_and_port(listening.advertised(settings.listen) or HOST, settings.port),
+        pods_address=_pods_address(settings, has_entrance=bool(for_pods)),
         signing_key=SigningKey(lambda: certificates.service_account_key(home)),
     )
     server = ApiServer(store, world, config)
@@ -75,9 +77,12 @@ async def api_server(
         await dns_service.ensure(
             client, settings.service_networks(), [address for address, _ in dns_addresses(settings)]
         )
+    await cluster_info.ensure(
+        server.client("controller-manager"), f"https://{config.address}", home.ca_certificate.read_text()
+    )
     context = _serving_context(home)
     listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
-    doors = [await listen(sock=listening)]
+    doors = [await listen(sock=each) for each in sockets]
     for entrance in for_pods:
         doors.append(await listen(sock=entrance, admits=pods_entrance.admits(settings.pod_networks()[0])))
     try:
@@ -93,10 +98,24 @@ def _entrances(settings: Settings) -> list[socket.socket]:
     """Where pods reach the API; and agents, if they are in the pods' network themselves, at its usual address."""
     if not has_pods(settings):
         return []
-    found = [pods_entrance.listen(settings.gateway(), settings.port)]
+    found: list[socket.socket | None] = []
+    if settings.is_rootless or not listening.takes_everything(settings.listen):
+        found.append(pods_entrance.listen(settings.gateway(), settings.port))
     if settings.is_rootless:
         found.append(pods_entrance.listen(HOST, settings.port))
     return [entrance for entrance in found if entrance is not None]
+
+
+def _pods_address(settings: Settings, *, has_entrance: bool) -> str:
+    """Where `kubernetes.default` leads, if pods reach it at all: for pods of several machines, where those reach it.
+
+    Without root the machine's own addresses are not those of the pods' network.
+    """
+    address = settings.gateway() if has_entrance else ""
+    if settings.listen and not settings.is_rootless:
+        others = listening.advertised(settings.listen)
+        address = others if others and ":" not in others else address
+    return f"{address}:{settings.port}" if address else ""
 
 
 def open_store(settings: Settings, home: Home, world: World) -> Store:
@@ -143,6 +162,8 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         volumes_root=volumes,
         ca_certificate=home.ca_certificate.read_text(),
         token_for=server.tokens.accounts.legacy,
+        sign=functools.partial(sign, home),
+        reserved=_reserved(settings),
         dns_addresses=dns_addresses(settings),
         dns_bind=lambda address: in_pods_network(home, settings, lambda: bind(address)),
         without=settings.without,
@@ -150,6 +171,12 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
     for component in (CONTROLLERS, SCHEDULER):
         server.api.components[component] = functools.partial(plane.problem, component)
     return plane
+
+
+def _reserved(settings: Settings) -> list[Network]:
+    """Where the cluster itself is: services, pods, the API server."""
+    own = [name for name in listening.names(settings.listen) if listening.is_address(name)]
+    return [*settings.service_networks(), *settings.pod_networks(), *networks(",".join(own))]
 
 
 def _directories(volumes: str, settings: Settings, shares: Shares) -> LocalDirectories:

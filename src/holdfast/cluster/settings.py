@@ -27,6 +27,8 @@ class Settings:
     """The arguments of `holdfast up`, and what was chosen for those left open."""
 
     port: int = 6443
+    listen: tuple[str, ...] = ()
+    """Addresses for other machines, beyond loopback: see `listening`."""
     runtime: str = "auto"
     nodes: int = 1
     store: str = "sqlite"

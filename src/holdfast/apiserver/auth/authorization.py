@@ -10,6 +10,7 @@ from holdfast.api.errors import Forbidden
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import ResourceCache
 
+from .node_rights import node_may
 from .user import UNAUTHENTICATED, User
 
 PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
@@ -109,11 +110,11 @@ class Authorizer:
 
 
 def _is_open(user: User, asked: Attributes) -> bool:
-    """What upstream's default roles open to everyone, and what our own parts on other processes need."""
+    """What upstream's default roles open to everyone, and what agents need."""
     if asked.path:
         paths = PUBLIC_PATHS if UNAUTHENTICATED in user.groups else DISCOVERY_PATHS
         return asked.verb == "get" and any(asked.path == path or asked.path.startswith(f"{path}/") for path in paths)
-    return bool(user.node_name) and not asked.verb.startswith("impersonate")
+    return bool(user.node_name) and node_may(user.node_name, asked)
 
 
 def _is_subject(subject: Manifest, user: User) -> bool:

@@ -1,4 +1,4 @@
-"""Every bearer token that the server takes: those it was started with, and those of service accounts."""
+"""Every bearer token that the server takes: those it was started with, of service accounts, of machines that join."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from holdfast.api.errors import Unauthorized
 
 from .account_tokens import AccountTokens, TokenRefused, wrong_audience
+from .bootstrap_tokens import BootstrapTokens
 from .claims import ISSUER
 from .signing import looks_signed
 from .user import AUTHENTICATED, User
@@ -23,6 +24,7 @@ class Tokens:
 
     known: Mapping[str, User]
     accounts: AccountTokens
+    bootstrap: BootstrapTokens
 
     def user_of(self, token: str) -> User:
         """Raises Unauthorized, which tells nobody why (A59)."""
@@ -33,7 +35,7 @@ class Tokens:
 
     def review(self, token: str, audiences: Sequence[str]) -> tuple[User, list[str]]:
         """The user, and which of `audiences` the token is meant for. Raises TokenRefused."""
-        if user := self._of_known(token):
+        if user := self._of_known(token) or self.bootstrap.user_of(token):
             if shared := [audience for audience in audiences if audience in AUDIENCES]:
                 return user, shared
             raise TokenRefused(wrong_audience(AUDIENCES, audiences))
