@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import click
 
 from holdfast.cluster import kubeconfig, launch
+from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 
 from .output import Failure, home_option, step
@@ -16,16 +19,29 @@ from .output import Failure, home_option, step
 def command(home: Home, purge: bool) -> None:
     """Stop the pods within their grace periods, then the daemon.
 
-    Objects and volumes stay: the next `up` starts the same pods on the same data.
+    Objects and volumes stay: the next `up` starts the same pods on the same data. A machine that has joined a cluster
+    leaves it: its Node is deleted, its pods go elsewhere; their volumes stay here, and wait for it to join again.
     """
     if not home.path.exists():
         click.echo(f"nothing to stop: there is no {home.path}")
         return
+    settings = saved.load(home.settings)
     try:
         stopped = launch.stop(home, step)
+        has_left = _leave(home, settings) if settings is not None and settings.is_joined else ""
         if purge:
             kubeconfig.remove_from_users_own(home, kubeconfig.user_path())
             launch.purge(home)
     except (launch.LaunchFailed, OSError) as error:
         raise Failure(str(error)) from error
-    click.echo(("stopped" if stopped else "was not running") + (f", removed {home.path}" if purge else ""))
+    click.echo(("stopped" if stopped else "was not running") + has_left + (f", removed {home.path}" if purge else ""))
+
+
+def _leave(home: Home, settings: saved.Settings) -> str:
+    """What came of it. A cluster that is away must not keep its machines from going."""
+    from holdfast.cluster.joining.leave import leave
+
+    if problem := asyncio.run(leave(home, settings)):
+        click.echo(f"holdfast: its Node stays (kubectl delete node {settings.name}): {problem}", err=True)
+        return ""
+    return f", {settings.name} has left {settings.server}"

@@ -11,6 +11,7 @@ import click
 from holdfast.api.errors import ApiError
 from holdfast.client import Client
 from holdfast.cluster import launch, overview
+from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 
 from .output import Failure, bold, home_option, output_option, print_json, table
@@ -23,6 +24,10 @@ HEADER = ("POD", "STATUS", "READY", "RESTARTS", "ADDRESS", "NODE", "CLAIM", "VOL
 @output_option
 def command(home: Home, output: str) -> None:
     """Show what runs, where, how healthy; per StatefulSet every ordinal with its claim, volume and address."""
+    settings = saved.load(home.settings)
+    if settings is not None and settings.is_joined:
+        _show_joined(home, settings, output)
+        return
     found = launch.running(home)
     if found is None:
         if output == "json":
@@ -41,6 +46,33 @@ def command(home: Home, output: str) -> None:
         _show(state)
 
 
+def _show_joined(home: Home, settings: saved.Settings, output: str) -> None:
+    """What a machine that has joined knows of itself; a program finds the same members as elsewhere."""
+    from holdfast.client.remote import RemoteClient
+    from holdfast.cluster.connect import as_node
+
+    async def ask() -> dict[str, Any]:
+        client = RemoteClient(as_node(home, settings.server, settings.name))
+        try:
+            return await overview.node_alone(client, settings.name)
+        finally:
+            await client.close()
+
+    agents = launch.agents_pid(home)
+    try:
+        nodes = [asyncio.run(ask())]
+    except ApiError as error:
+        raise Failure(f"the API at {settings.server} does not answer for {settings.name}: {error}") from error
+    if output == "json":
+        print_json(
+            {"daemon": None, "server": settings.server, "agents_pid": agents, "nodes": nodes, "statefulsets": []}
+        )
+        return
+    work = f"pid {agents}" if agents else click.style("not at work", fg="red")
+    click.echo(f"{bold('holdfast')} a machine of {settings.server}  {work}  {home.path}")
+    _show_nodes(nodes)
+
+
 async def _gather(home: Home) -> dict[str, Any]:
     from holdfast.cluster.connect import connect
 
@@ -52,13 +84,18 @@ async def _gather(home: Home) -> dict[str, Any]:
 def _show(state: dict[str, Any]) -> None:
     daemon = state["daemon"]
     click.echo(f"{bold('holdfast')} {daemon['url']}  pid {daemon['pid']}  {daemon['home']}")
-    for node in state["nodes"]:
-        health = click.style("Ready", fg="green") if node["ready"] else click.style("NotReady", fg="red")
-        cordoned = "" if node["schedulable"] else click.style("  cordoned", fg="yellow")
-        click.echo(f"node {node['name']}  {health}{cordoned}  {node['runtime']}  {node['pods']} pods")
+    _show_nodes(state["nodes"])
     show_sets(state["statefulsets"])
     if not state["statefulsets"]:
         click.echo("no StatefulSets yet: kubectl apply -f yours.yaml")
+
+
+def _show_nodes(nodes: list[dict[str, Any]]) -> None:
+    for node in nodes:
+        health = click.style("Ready", fg="green") if node["ready"] else click.style("NotReady", fg="red")
+        cordoned = "" if node["schedulable"] else click.style("  cordoned", fg="yellow")
+        at = f"  {node['address']}" if node["machine"] else ""
+        click.echo(f"node {node['name']}  {health}{cordoned}  {node['runtime']}  {node['pods']} pods{at}")
 
 
 def show_sets(statefulsets: list[dict[str, Any]]) -> None:

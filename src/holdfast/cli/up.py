@@ -124,6 +124,9 @@ def command(
         return
     given["without"] = given["without"] or None
     settings = (saved.load(home.settings) or Settings()).changed(**given)
+    if settings.is_joined:
+        again = f"holdfast node --join {settings.server.removeprefix('https://')}"
+        raise Failure(f"{home.path} is of a machine that has joined {settings.server}: {again}")
     settings = settings.with_gates(dict(ChainMap(*reversed(gates)))).with_thresholds(eviction_hard)
     if foreground:
         if default_class:

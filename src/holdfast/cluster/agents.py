@@ -30,6 +30,7 @@ from .node_life import NodeLife
 from .node_parts import node_addresses
 from .node_ports import NodePorts
 from .outside import Outside
+from .peer_routing import PeerRouting
 from .rootless import Namespaces
 from .service_routing import ServiceRouting
 from .settings import Settings
@@ -126,7 +127,8 @@ class Agents:
         without_root = self._without_root() if self._settings.is_rootless else None
         opened = without_root.ports.want if without_root else None
         routing = ServiceRouting(self._home, self._settings, self._url, self._world, opened)
-        beside = [asyncio.create_task(routing.run())]
+        peers = PeerRouting(self._home, self._settings, self._url, self._world)
+        beside = [asyncio.create_task(routing.run()), asyncio.create_task(peers.run())]
         if without_root is not None:
             beside.append(asyncio.create_task(without_root.way_out.run()))
         async with asyncio.TaskGroup() as group:
@@ -136,6 +138,7 @@ class Agents:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await routing.close()
+        await peers.close()
         if without_root is not None:
             await without_root.ports.close()
             way_out.stop(self._home)

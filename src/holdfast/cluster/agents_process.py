@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,13 +25,14 @@ log = logging.getLogger(__name__)
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 840.0
 LOOK_EVERY_S = 0.01
+GONE_WITHIN_S = 5.0
 GO = b"go"
 
 
 def description(settings: Settings, url: str) -> dict[str, Any]:
     """What a process of agents must be doing to be taken over as it is."""
-    names = settings.node_names()
-    return {"version": __version__, "url": url, "runtime": settings.driver, "nodes": names, "pods": settings.pod_cidr}
+    names, pods = settings.node_names(), [settings.pod_cidr, settings.first_slice]
+    return {"version": __version__, "url": url, "runtime": settings.driver, "nodes": names, "pods": pods}
 
 
 class AgentsProcess:
@@ -78,8 +80,7 @@ class AgentsProcess:
             log.info("agents adopted pid=%s", pid)
             return pid
         log.info("agents replaced pid=%s", pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        _kill(pid)
         return None
 
     def _spawn(self) -> int:
@@ -100,6 +101,11 @@ class AgentsProcess:
             os.close(waiting)
         process.returncode = 0  # reaped by `ended`, or by init once we are gone
         return process.pid
+
+    async def over(self) -> None:
+        """Returns when the process that `start` has found or started has ended."""
+        if self._pid is not None:
+            await ended(self._pid)
 
     async def started(self) -> None:
         """Returns when every agent has registered its Node and knows its pods, or is kept from it by its user."""
@@ -137,6 +143,18 @@ async def ended(pid: int) -> None:
         loop.remove_reader(descriptor)
         os.close(descriptor)
     _reap(pid)
+
+
+def _kill(pid: int) -> None:
+    """Returns when it is gone, and what it said of itself with it: a few milliseconds."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    select.select([descriptor], [], [], GONE_WITHIN_S)
+    os.close(descriptor)
 
 
 def _reap(pid: int) -> None:

@@ -34,6 +34,7 @@ from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.job.controller import JobController
 from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
+from holdfast.controllers.nodeipam.controller import NodeIpam
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
 from holdfast.controllers.nodes.ttl import NodeTtl
 from holdfast.controllers.quota.controller import QuotaController
@@ -50,7 +51,9 @@ from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
 from holdfast.controllers.volumes.expander import VolumeExpander
 from holdfast.controllers.volumes.local import DirectoryRunner, LocalProvisioner, Reclaimer, ShareProvisioner
+from holdfast.controllers.volumes.pinning import VolumePins
 from holdfast.network.dns.server import Address, Bind, DnsServer, bind, host_resolvers
+from holdfast.network.pods.ranges import Network
 from holdfast.scheduler.controller import Scheduler
 from holdfast.world import World
 
@@ -84,11 +87,13 @@ class ControlPlane:
         reserved: Reserved = (),
         dns_addresses: Sequence[Address] = (),
         dns_bind: Bind = bind,
+        pod_ranges: Sequence[Network] = (),
         without: Collection[str] = (),
     ) -> None:
         """`token_for` makes the tokens that secrets ask for, `sign` the certificates; without it they wait.
 
-        `reserved` are addresses that no node may have a certificate for: those of the cluster itself.
+        Machines that join get their slices of `pod_ranges`; without any, none can. `reserved` are addresses that no
+        node may have a certificate for: those of the cluster itself.
         `dns_addresses` are where cluster DNS answers, by sockets of `dns_bind`; without any, none is run.
         """
         self.informers = Informers(client_for("controller-manager"), world)
@@ -100,6 +105,8 @@ class ControlPlane:
             client = client_for("controller-manager")
             making = controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
             self._parts += [(CONTROLLERS, make) for make in making]
+            if pod_ranges:
+                self._parts.append((CONTROLLERS, lambda: Runner(NodeIpam(pod_ranges), client, self.informers, world)))
             if token_for is not None:
                 secrets = partial(TokenSecrets, token_for, ca_certificate)
                 self._parts.append((CONTROLLERS, lambda: Runner(secrets(), client, self.informers, world)))
@@ -188,6 +195,7 @@ def controllers(
         lambda: DisruptionMarks(clock),
         lambda: QuotaController(clock),
         NodeTtl,
+        lambda: VolumePins(volumes_root),
         lambda: ServiceCidrController(clock),
         ClusterRoleAggregation,
         RequestApproval,

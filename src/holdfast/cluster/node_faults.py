@@ -53,9 +53,14 @@ def forget(home: Home) -> None:
 
 async def change(home: Home, name: str, condition: Condition, clock: Clock) -> None:
     """Returns when it has come to that. Raises NotDone."""
+    settings = saved.load(home.settings) or saved.Settings()
+    if settings.is_joined:
+        raise NotDone(
+            f"{settings.name} has joined a cluster: holdfast down lets it go, kill -9 of its agents pulls its plug"
+        )
     if running(home) is None:
         raise NotDone("no cluster is up: holdfast up")
-    names = (saved.load(home.settings) or saved.Settings()).node_names()
+    names = settings.node_names()
     if name not in names:
         raise NotDone(f'no node "{name}" on this machine; there are {", ".join(names) or "none"}')
     if condition is Condition.STOPPED and name == names[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -11,7 +12,9 @@ from decimal import Decimal
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from holdfast.api.core.machines import MACHINE
 from holdfast.network.pods.ranges import Network
 from holdfast.node.config import AgentConfig
 from holdfast.node.eviction.thresholds import HARD
@@ -28,6 +31,7 @@ from .settings import Settings
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
 """Free on a disk: nothing has to go for want of more."""
 HOST = "127.0.0.1"
+AGENT_PORT = 10250
 ADDRESSES6 = Path("/proc/net/if_inet6")
 
 if TYPE_CHECKING:
@@ -68,18 +72,20 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
     tls = server_context(
         str(files.certificate), str(files.key), client_ca=str(home.ca_certificate), require_client=True
     )
+    addresses = node_addresses(settings, number)
     has_dns = kind == "oci" and "dns" not in settings.without
     return AgentConfig(
         node_name=name,
         state_dir=None if kind == "simulated" else home.node(number),
         run_dir=None if kind == "simulated" else home.run / str(number),
-        node_ips=node_addresses(settings, number),
+        node_ips=addresses,
         pod_cidrs=tuple(str(slice.node) for slice in settings.slices(number)) if kind == "oci" else (),
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
-        is_control_plane=number == 0,
-        server_host=HOST,
-        server_listen=outside.listen,
+        is_control_plane=number == 0 and not settings.is_joined,
+        labels={MACHINE: name} if settings.is_joined else {},
+        server_host=addresses[0] if settings.is_joined else HOST,
+        server_listen=listen_for_others if settings.is_joined else outside.listen,
         server_tls=tls,
         image_dir=home.images,
         volumes_dir=home.volumes,
@@ -201,20 +207,40 @@ def node_addresses(settings: Settings, number: int) -> tuple[str, ...]:
     return host_addresses(settings)
 
 
-def host_address() -> str:
+def listen_for_others(host: str) -> socket.socket:
+    """A listening socket at the port by which agents are known; at any other if that is taken. Raises OSError."""
+    try:
+        return socket.create_server((host, AGENT_PORT), backlog=1024)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return socket.create_server((host, 0), backlog=1024)
+
+
+def host_address(towards: str = "192.0.2.1") -> str:
     """This machine's address on the network it reaches others by; loopback if it reaches none. Sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))
+            probe.connect((towards, 9))
         except OSError:
             return HOST
         return str(probe.getsockname()[0])
 
 
+def server_address(settings: Settings) -> str:
+    """The API server's IPv4 address, of a machine that has joined; empty if that is not to be found out. Blocking."""
+    try:
+        return socket.getaddrinfo(urlsplit(settings.server).hostname, None, socket.AF_INET)[0][4][0]  # type: ignore[return-value]
+    except OSError:
+        return ""
+
+
 def host_addresses(settings: Settings) -> tuple[str, ...]:
     """One of each family that the cluster has, as far as this machine has one: IPv4 first."""
     second = host_address6() if len(settings.pod_networks()) > 1 else ""
-    return (host_address(), second) if second else (host_address(),)
+    towards = server_address(settings) if settings.is_joined else ""
+    first = host_address(towards) if towards else host_address()
+    return (first, second) if second else (first,)
 
 
 def host_address6() -> str:

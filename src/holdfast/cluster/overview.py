@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
+from holdfast.api.core.machines import machine_of
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
@@ -21,6 +22,17 @@ async def gather(client: Client) -> dict[str, Any]:
     kinds = (NODES, STATEFUL_SETS, PODS, PERSISTENT_VOLUME_CLAIMS)
     lists = await asyncio.gather(*(client.list(kind) for kind in kinds))
     return overview(*(found.items for found in lists))
+
+
+async def node_alone(client: Client, name: str) -> dict[str, Any]:
+    """One node and how many pods it has: what a node may know itself. Raises ApiError."""
+    node = await client.get(NODES, name)
+    return _node(node, (await client.list(PODS, field_selector=f"spec.nodeName={name}")).items)
+
+
+async def joined_nodes(client: Client) -> list[dict[str, Any]]:
+    """Those of other machines. Raises ApiError."""
+    return [_node(node, []) for node in (await client.list(NODES)).items if machine_of(node)]
 
 
 def overview(
@@ -45,6 +57,7 @@ def _node(node: Manifest, pods: list[Manifest]) -> dict[str, Any]:
         "schedulable": not node.get("spec", {}).get("unschedulable", False),
         "runtime": status.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
         "address": addresses.get("InternalIP", ""),
+        "machine": machine_of(node),
         "pods": sum(1 for pod in pods if pod["spec"].get("nodeName") == name),
     }
 

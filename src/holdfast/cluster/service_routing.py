@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.client.remote import RemoteClient
-from holdfast.network.pods import ranges
 from holdfast.network.pods.masquerade import table_name
 from holdfast.world import World
 
@@ -105,9 +104,11 @@ class ServiceRouting:
         told = [self._opened, None]
         routers = [router(here, opened) for here, opened in zip(machines(self._settings), told, strict=False)]
         balancers = LoadBalancers(client, informers, self._world, recorder, node_addresses(self._settings, 0))
+        # Services have one machine's address: the first one's.
+        beside = [] if self._settings.is_joined else [balancers.run]
         try:
             async with asyncio.TaskGroup() as group:
-                for run in (*(each.run for each in routers), balancers.run, recorder.run, informers.run):
+                for run in (*(each.run for each in routers), *beside, recorder.run, informers.run):
                     group.create_task(run())
         finally:
             await client.close()
@@ -136,15 +137,13 @@ class ServiceRouting:
 
 
 def machines(settings: Settings) -> list[Machine]:
-    """This machine, by family.
-
-    All nodes of a cluster are on it, and the first one's address stands for it among the pods'.
-    """
+    """This machine, by family. Its first node's address stands for it among the pods'."""
     from holdfast.network.services.rules import Machine
 
+    slices = [settings.slices(number) for number in range(settings.nodes)] or [settings.slices(0)]
     made = []
-    for pods, services in zip(settings.pod_networks(), settings.service_networks(), strict=True):
-        nodes = {name: ranges.node_range(pods, number) for number, name in enumerate(settings.node_names())}
-        gateway = ranges.gateway(ranges.node_range(pods, 0))
-        made.append(Machine(pods, services, nodes, str(gateway)))
+    for family, services in enumerate(settings.service_networks()):
+        own = [of_node[family] for of_node in slices]
+        nodes = {name: slice.node for name, slice in zip(settings.node_names(), own, strict=False)}
+        made.append(Machine(own[0].pods, services, nodes, str(own[0].gateway)))
     return made

@@ -37,6 +37,7 @@ from holdfast.world import World
 from . import certificates, cluster_info, dns_service, listening, pods_entrance
 from .control_plane import ControlPlane
 from .home import Home
+from .joining import facts
 from .node_parts import has_pods
 from .rootless import dial_pods, in_pods_network
 from .settings import Settings, networks
@@ -63,6 +64,7 @@ async def api_server(
         service_cidrs=tuple(map(str, settings.service_networks())),
         address=listening.host_and_port(listening.advertised(settings.listen) or HOST, settings.port),
         pods_address=_pods_address(settings, has_entrance=bool(for_pods)),
+        first_machine=tuple(settings.node_names()),
         signing_key=SigningKey(lambda: certificates.service_account_key(home)),
     )
     server = ApiServer(store, world, config)
@@ -72,6 +74,7 @@ async def api_server(
     server.dialer = dialer
     if is_new:
         await create_first_classes(server.client("controller-manager"))
+    await facts.publish(server.client("controller-manager"), settings)
     if has_pods(settings) and "dns" not in settings.without:
         client = server.client("controller-manager")
         await dns_service.ensure(
@@ -165,6 +168,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         sign=functools.partial(sign, home),
         reserved=_reserved(settings),
         dns_addresses=dns_addresses(settings),
+        pod_ranges=settings.pod_networks() if facts.can_be_joined(settings) else (),
         dns_bind=lambda address: in_pods_network(home, settings, lambda: bind(address)),
         without=settings.without,
     )

@@ -53,6 +53,17 @@ class Settings:
     """The driver that `auto` came to at the last start."""
     is_rootless: bool = False
     """Whether the last start found that containers run inside a user namespace only."""
+    server: str = ""
+    """The API server's URL, of a machine that has joined its cluster; empty where the API server is."""
+    name: str = ""
+    """The name of the node of a machine that has joined."""
+    first_slice: int = 0
+    """Which of the ranges' slices this machine's first node has."""
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether this is the data directory of a machine that has joined a cluster whose API server is elsewhere."""
+        return bool(self.server)
 
     @property
     def driver(self) -> str:
@@ -61,6 +72,8 @@ class Settings:
 
     def node_names(self) -> list[str]:
         """The names of this machine's nodes: its host name, with a number where there are several."""
+        if self.is_joined:
+            return [self.name]
         hostname = os.uname().nodename.split(".")[0].lower() or "node"
         return [hostname if number == 0 else f"{hostname}-{number + 1}" for number in range(self.nodes)]
 
@@ -74,7 +87,7 @@ class Settings:
 
     def slices(self, number: int) -> tuple[Slice, ...]:
         """What node `number` has of the ranges of pods, IPv4 first."""
-        return ranges.node_slices(self.pod_networks(), number)
+        return ranges.node_slices(self.pod_networks(), self.first_slice + number)
 
     def pod_networks(self) -> tuple[Network, ...]:
         return networks(self.pod_cidr)

@@ -86,3 +86,18 @@ async def test_what_failed_is_tried_again_and_what_is_under_way_is_finished(noti
     assert await ends(task)
     assert finished
     assert tries == [False, True, True], "by then it looks at everything"
+
+
+async def test_others_may_have_a_reason_to_look_too(notices):
+    looked, told = asyncio.Event(), asyncio.Event()
+
+    async def repair(rules):
+        looked.set()
+
+    task = asyncio.create_task(guard("t", real_world().clock, repair, told))
+    await asyncio.sleep(0.01)
+    assert not looked.is_set()
+    told.set()
+    async with asyncio.timeout(5):
+        await looked.wait()
+    assert await ends(task)

@@ -29,7 +29,7 @@ Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 
 MUTATING: dict[Resource, Sequence[Plugin]] = {
     NAMESPACES: (namespaces.label,),
-    NODES: (nodes.taint_until_ready,),
+    NODES: (nodes.own_only, nodes.taint_until_ready),
     PODS: (limits.fill, pods.service_account, pods.priority, pods.default_tolerations, runtime_classes.apply),
     PERSISTENT_VOLUME_CLAIMS: (claims.default_class, claims.protect_claim),
     PERSISTENT_VOLUMES: (claims.protect_volume,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from holdfast.api.errors import Forbidden
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import ResourceCache
 
+from .joined_rights import Find, joined_may
 from .node_rights import node_may
 from .user import UNAUTHENTICATED, User
 
@@ -43,17 +44,25 @@ class Authorizer:
         role_bindings: ResourceCache,
         cluster_roles: ResourceCache,
         cluster_role_bindings: ResourceCache,
+        find: Find = lambda resource, namespace, name: None,
+        first_machine: Collection[str] | None = None,
     ) -> None:
+        """`first_machine` are the nodes whose agents are on the server's own machine; None is all of them.
+
+        Of agents on other machines `find` is asked for the objects that they want to change.
+        """
         self._roles = roles
         self._role_bindings = role_bindings
         self._cluster_roles = cluster_roles
         self._cluster_role_bindings = cluster_role_bindings
+        self._find = find
+        self._first_machine = first_machine
         self._answers: dict[tuple[User, Attributes], bool] = {}
         for cache in (roles, role_bindings, cluster_roles, cluster_role_bindings):
             cache.follow(lambda event: self._answers.clear())
 
     def allows(self, user: User, asked: Attributes) -> bool:
-        if user.is_master:
+        if user.is_master or self._is_of_node(user, asked):
             return True
         key = (user, asked)
         if (answer := self._answers.get(key)) is None:
@@ -63,6 +72,15 @@ class Authorizer:
                 covers(rule, asked) for rule in self.rules(user, asked.namespace)
             )
         return answer
+
+    def _is_of_node(self, user: User, asked: Attributes) -> bool:
+        """Whether it is what an agent may do. Not remembered: it may depend on the object."""
+        node = user.node_name
+        if not node or asked.path:
+            return False
+        if self._first_machine is None or node in self._first_machine:
+            return node_may(node, asked)
+        return joined_may(node, asked, self._find)
 
     def check(self, user: User, asked: Attributes) -> None:
         """Raises Forbidden, worded as A58."""
@@ -110,11 +128,10 @@ class Authorizer:
 
 
 def _is_open(user: User, asked: Attributes) -> bool:
-    """What upstream's default roles open to everyone, and what agents need."""
-    if asked.path:
-        paths = PUBLIC_PATHS if UNAUTHENTICATED in user.groups else DISCOVERY_PATHS
-        return asked.verb == "get" and any(asked.path == path or asked.path.startswith(f"{path}/") for path in paths)
-    return bool(user.node_name) and node_may(user.node_name, asked)
+    """What upstream's default roles open to everyone."""
+    paths = PUBLIC_PATHS if UNAUTHENTICATED in user.groups else DISCOVERY_PATHS
+    is_below = any(asked.path == path or asked.path.startswith(f"{path}/") for path in paths)
+    return bool(asked.path) and asked.verb == "get" and is_below
 
 
 def _is_subject(subject: Manifest, user: User) -> bool:

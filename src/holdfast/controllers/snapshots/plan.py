@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from holdfast.api import quantity
 from holdfast.api.conditions import phase
+from holdfast.api.core.machines import machine_of
 from holdfast.api.resource import Manifest
 from holdfast.api.snapshots import IS_DEFAULT_CLASS
 from holdfast.api.snapshots.volume_snapshot import VOLUME_SNAPSHOTS
@@ -29,6 +30,8 @@ from holdfast.controllers.volumes.provisioners import DRIVER, DRIVERS
 
 from .names import AS_SOURCE, BEING_DELETED, BOUND, CONTENT_BOUND, content_name, finalizers, is_bound
 from .writes import change, set_finalizers
+
+NOT_THERE = "snapshots are taken on the machine of the API server only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ def _plan_taking(observed: ObservedSnapshot) -> Plan:
     if phase(claim) != "Bound" or volume is None:
         refusal = f"the PVC {name} is not yet bound to a PV, will not attempt to take a snapshot"
         raise Obstacle(failed, f"{prefix}{refusal}")
+    if machine := machine_of(volume):
+        raise Obstacle(failed, f"{prefix}the volume of the PVC {name} is on the machine {machine}: {NOT_THERE}")
     drivers = _drivers(volume, observed.root)
     if not drivers:
         refusal = f"cannot find CSI PersistentVolumeSource for volume {volume['metadata']['name']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.api.core.machines import machine_of
 from holdfast.api.resource import Manifest
 from holdfast.client.informer import Informers, key_of
 from holdfast.client.queue import WorkQueue
@@ -20,10 +21,11 @@ class VolumeExpander:
     name = f"external-resizer {LOCAL}"
     concurrency = 2
 
-    def __init__(self, clock: Clock, root: str) -> None:
-        """`root` is the directory for volumes, absolute."""
+    def __init__(self, clock: Clock, root: str, machine: str = "") -> None:
+        """`root` is the directory for volumes, absolute; `machine` the one where it is, as `machine_of` has it."""
         self._clock = clock
         self._root = root
+        self._machine = machine
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
@@ -45,6 +47,8 @@ class VolumeExpander:
         if claim is None:
             return None
         volume = self._volumes.get(claim["spec"].get("volumeName") or "")
+        if machine_of(volume) != self._machine:
+            return None
         return ObservedGrowth(claim, volume, self._root, self._clock.now())
 
     def work(self, observed: ObservedGrowth) -> Work:

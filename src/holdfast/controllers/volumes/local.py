@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from holdfast.api.core.machines import machine_of
+from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest
@@ -100,17 +102,18 @@ class LocalProvisioner:
 
     name = LOCAL
     concurrency = 4
-    sources: Sources = LocalSources()
 
-    def __init__(self, root: str, directories: VolumeDirectories) -> None:
-        """`root` is the directory for volumes, absolute."""
+    def __init__(self, root: str, directories: VolumeDirectories, machine: str = "") -> None:
+        """`root` is the directory for volumes, absolute; `machine` the one where it is, as `machine_of` has it."""
         self._root = root
         self._directories = directories
+        self._machine = machine
+        self._sources: Sources = LocalSources(machine)
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
         self._claims, self._volumes = claims_in(informers), volumes_of(informers)
-        self._classes = informers.of(STORAGE_CLASSES)
+        self._classes, self._nodes = informers.of(STORAGE_CLASSES), informers.of(NODES)
         self._snapshots, self._contents = informers.of(VOLUME_SNAPSHOTS), informers.of(VOLUME_SNAPSHOT_CONTENTS)
         self._claims.subscribe(self._on_claim)
         self._classes.subscribe(self._on_class)
@@ -139,15 +142,21 @@ class LocalProvisioner:
 
     def observe(self, key: str) -> ObservedRequest | None:
         claim = self._claims.get(key)
-        if claim is None:
+        if claim is None or not self._is_here(claim):
             return None
         return ObservedRequest(
             claim=claim,
             storage_class=self._classes.get(binding.class_of(claim)),
             exists=self._volumes.get(volume_name(claim)) is not None,
             root=self._root,
-            origin=find_origin(claim, self._find, self._root, self.sources),
+            origin=find_origin(claim, self._find, self._root, self._sources),
+            machine=self._machine,
         )
+
+    def _is_here(self, claim: Manifest) -> bool:
+        """Whether its pod is to run on this machine; if nobody has chosen yet, it is the first one's."""
+        node = self._nodes.get(binding.annotation(claim, binding.SELECTED_NODE) or "")
+        return machine_of(node) == self._machine
 
     async def verify(self, observed: ObservedRequest, client: Client) -> ObservedRequest:
         """Asks the machine what the volume can be made of; of the API nothing has to be read again (V135)."""
@@ -178,7 +187,13 @@ class ShareProvisioner(LocalProvisioner):
 
     name = shares.DRIVER
     concurrency = 8
-    sources = ShareSources()
+
+    def __init__(self, root: str, directories: VolumeDirectories) -> None:
+        super().__init__(root, directories)
+        self._sources = ShareSources()
+
+    def _is_here(self, claim: Manifest) -> bool:
+        return True  # every machine reaches a share
 
     async def verify(self, observed: ObservedRequest, client: Client) -> ObservedRequest:
         return observed
@@ -197,14 +212,16 @@ class Reclaimer:
     concurrency = 32
     """More than elsewhere: a server that is away holds one of them for minutes (V55)."""
 
-    def __init__(self, clock: Clock, root: str) -> None:
-        """`root` is the directory for volumes, absolute."""
+    def __init__(self, clock: Clock, root: str, machine: str = "") -> None:
+        """`root` is the directory for volumes, absolute; `machine` the one where it is, as `machine_of` has it."""
         self._clock = clock
         self._root = root
+        self._machine = machine
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._queue = queue
         self._volumes, self._claims, self._pods = volumes_of(informers), claims_in(informers), pods_in(informers)
+        self._nodes = informers.of(NODES)
         self._volumes.subscribe(self._on_volume)
 
     def _on_volume(self, old: Manifest | None, new: Manifest | None) -> None:
@@ -215,7 +232,12 @@ class Reclaimer:
         volume = self._volumes.get(key)
         if volume is None or not volume["spec"].get("claimRef"):
             return None
-        return ObservedRelease(volume, self._users(binding.claim_key(volume)), self._clock.now(), self._root)
+        machine = machine_of(volume)
+        has_left = machine if machine and self._nodes.get(machine) is None else ""
+        if machine != self._machine and (self._machine or not has_left):
+            return None
+        users = self._users(binding.claim_key(volume))
+        return ObservedRelease(volume, users, self._clock.now(), self._root, has_left)
 
     def _users(self, key: str) -> list[str]:
         if self._claims.get(key) is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from holdfast.api.conditions import phase
+from holdfast.api.core.machines import machine_of, name_of
 from holdfast.api.resource import Manifest
 from holdfast.api.snapshots import GROUP
 from holdfast.api.storage import binding
@@ -44,15 +45,25 @@ class Sources(Protocol):
         """Of a snapshot that is ready. None if it is another's."""
 
 
+@dataclass(frozen=True, slots=True)
 class LocalSources:
     """Those of this machine's directories."""
 
+    machine: str = ""
+    """As `machine_of` has it: snapshots are on the first one only."""
+
     def of_volume(self, volume: Manifest, root: str) -> Origin | None:
-        return Origin(path_of(volume, root)) if is_ours(volume, root) else None
+        if not is_ours(volume, root):
+            return None
+        if (other := machine_of(volume)) != self.machine:
+            return Origin(refusal=f"the source is on another machine, {name_of(other)}: copies are made where it is")
+        return Origin(path_of(volume, root))
 
     def of_content(self, content: Manifest, root: str) -> Origin | None:
         if content["spec"]["driver"] not in DRIVERS:
             return None
+        if self.machine:
+            return Origin(refusal=f"the snapshot is on another machine, {name_of('')}: volumes are made from it there")
         return Origin(f"{root}/{SNAPSHOTS}/{content['status']['snapshotHandle']}")
 
 

@@ -1,6 +1,7 @@
 """The local provisioner: which claim gets a volume now, and what the volume looks like (V38-V46).
 
-Volumes are directories that every node of this machine reaches, so they carry no node affinity (X8.3).
+Volumes are directories that every node of this machine reaches, so they carry no node affinity (X8.3), but where there
+are other machines: see `pinning`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from holdfast.controllers.actions import Action, Create, Emit, Plan, Report
 
 from .effects import DIRECTORY, Backing, DirectoryWork, ShareWork, Work
 from .origin import Origin, source_of
+from .pinning import pinned
 from .places import directory_source, image_source
 from .plan import RESYNC_S, is_delayed
 from .provisioners import LOCAL, SERVED, csi_name
@@ -41,6 +43,8 @@ class ObservedRequest:
     """What the volume is to be made of."""
     origin: Origin | None = None
     """What it is to be filled from; None if it is to be empty."""
+    machine: str = ""
+    """The one where it is made, as `machine_of` has it."""
 
 
 def volume_name(claim: Manifest) -> str:
@@ -76,7 +80,8 @@ def plan_making(observed: ObservedRequest, served: Collection[str], making: Maki
 def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest) -> DirectoryWork:
     backing, name = observed.backing, volume_name(claim)
     source = image_source(name) if backing.is_sized else directory_source(observed.root, name)
-    actions: list[Action] = [create(volume_of(claim, storage_class, source), claim)]
+    volume = pinned(volume_of(claim, storage_class, source), observed.machine)
+    actions: list[Action] = [create(volume, claim)]
     if backing.why_not:
         actions.append(Emit(Report("Normal", "SizeNotEnforced", _unsized(name, backing.why_not))))
     operation, arguments = _operation(observed)

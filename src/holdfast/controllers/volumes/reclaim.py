@@ -42,6 +42,8 @@ class ObservedRelease:
     now: datetime
     root: str = ""
     """The directory in which volumes are made."""
+    has_left: str = ""
+    """The machine that the volume is on, if that is no longer one of the cluster's."""
 
 
 def plan_reclaim(observed: ObservedRelease) -> Work:
@@ -52,6 +54,8 @@ def plan_reclaim(observed: ObservedRelease) -> Work:
     match volume["spec"].get("persistentVolumeReclaimPolicy"):
         case "Retain":
             return Work(volume, Plan("released and kept"))
+        case "Delete" | "Recycle" if observed.has_left:
+            return Work(volume, _tell_of_failed_delete(_out_of_reach(observed.has_left)))
         case "Delete":
             return _plan_delete(observed)
         case "Recycle":
@@ -104,6 +108,13 @@ def _no_deleter(volume: Manifest, path: str) -> str:
     if not path.startswith("/tmp/") or path == "/tmp/":
         return f"host_path deleter only supports /tmp/.+ but received provided {path}"
     return ""
+
+
+def _out_of_reach(machine: str) -> str:
+    return (
+        f"its directory is on the machine {machine}, which has left the cluster: let it join again under that name, or"
+        " give the data up by removing the volume's finalizers"
+    )
 
 
 def _users_of(observed: ObservedRelease) -> str:

@@ -22,10 +22,13 @@ Repair = Callable[[bool], Coroutine[Any, Any, None]]
 """Is told whether the rules are to be looked at too."""
 
 
-async def guard(table: str, clock: Clock, repair: Repair) -> None:
-    """Calls `repair` until cancelled; whatever breaks in it is logged. `table` is the one of rules to look after."""
+async def guard(table: str, clock: Clock, repair: Repair, told: asyncio.Event | None = None) -> None:
+    """Calls `repair` until cancelled; whatever breaks in it is logged. `table` is the one of rules to look after.
+
+    Others may set `told`, too, when there is a reason to look.
+    """
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    told = told or asyncio.Event()
     listening = [each for each in (told_by_kernel(LinkNotices), told_by_kernel(lambda: RuleNotices(table))) if each]
     of_rules, is_well = False, True
 

@@ -3,9 +3,10 @@
 What pods send beyond the pods' own range leaves under this machine's address (R90). No pod reaches what listens on
 this machine's 127.0.0.1, although the links of pods let such addresses through, for services that the machine itself
 reaches there (R92); with ::1 nobody does. And an address that no pod has refuses: whoever still talks to a pod that is
-gone is told so by a reset, instead of trying for a quarter of an hour. Such addresses lead to the loopback link
-(`links.add_gateway`): of IPv4, what this machine itself sends there comes in again by it; of IPv6, the kernel takes
-that for a way that leads nowhere, and what goes that way is refused where it comes in, or is sent.
+gone is told so by a reset, instead of trying for a quarter of an hour. Such addresses lead to the loopback link: those
+of this machine (`links.add_gateway`), and those of no machine (`peers.plan`). Of IPv4, what this machine itself sends
+there comes in again by it; of IPv6, the kernel takes that for a way that leads nowhere, and what goes that way is
+refused where it comes in, or is sent.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _rules4(pods: Network, refuses_looped: bool) -> str:
   }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    ip daddr {pods} oifname != "hf*" goto refuse
+    ip daddr {pods} oifname "lo" goto refuse
   }}
   chain looped {{
     type filter hook prerouting priority filter; policy accept;

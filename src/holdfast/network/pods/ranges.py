@@ -17,6 +17,8 @@ FIRST_PODS, FIRST_SERVICES = 244, 96
 """As most clusters have it."""
 NODE_PREFIX = {4: 24, 6: 64}
 """By version."""
+MOST_NODES_HERE = 64
+"""So many of a range's slices are the first machine's, whether it has so many nodes or not."""
 
 
 class NoRangeLeft(Exception):

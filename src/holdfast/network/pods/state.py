@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -13,23 +15,25 @@ from .ranges import Address, Network, overlap, routes
 
 ROUTES, ROUTES6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
 ADDRESSES6 = Path("/proc/net/if_inet6")
-LINKS = Path("/sys/class/net")
 _UP = 1
+_GET_FLAGS, _REQUEST = 0x8913, struct.Struct("16sH22x")
+"""An ioctl of any socket, and what it reads and writes: the link's name and its flags."""
 
 
 def broken(
     links: Mapping[str, Sequence[Address]],
     tables: tuple[Path, Path] = (ROUTES, ROUTES6),
     addresses: Path = ADDRESSES6,
-    devices: Path = LINKS,
+    is_up: Callable[[str], bool] | None = None,
 ) -> list[str]:
     """Those of the links, each with its pod's addresses, that are gone, down, not routed to or without entrance."""
+    is_up = is_up or _is_up
     routed = {(link, str(network)) for link, network in routes(*tables)}
     entrances = _entrances(addresses) if any(each.version == 6 for held in links.values() for each in held) else set()
     return [
         name
         for name, held in links.items()
-        if not _is_up(devices / name)
+        if not is_up(name)
         or any((name, f"{address}/{address.max_prefixlen}") not in routed for address in held)
         or (name not in entrances and any(address.version == 6 for address in held))
     ]
@@ -41,8 +45,12 @@ def loops(node: Network, tables: tuple[Path, Path] = (ROUTES, ROUTES6)) -> bool:
 
 
 def is_in_use(pods: Network, tables: tuple[Path, Path] = (ROUTES, ROUTES6)) -> bool:
-    """Whether any node of the cluster is here."""
-    return any(link == "lo" and overlap(pods, network) for link, network in routes(*tables) if network.prefixlen)
+    """Whether any node of the cluster is here. The range as a whole leads there on every machine (`network.peers`)."""
+    return any(link == "lo" and overlap(pods, network) for link, network in routes(*tables) if _is_part(network, pods))
+
+
+def _is_part(network: Network, pods: Network) -> bool:
+    return network.version == pods.version and network.prefixlen > pods.prefixlen
 
 
 def _entrances(addresses: Path) -> set[str]:
@@ -52,11 +60,14 @@ def _entrances(addresses: Path) -> set[str]:
     return {fields[-1] for fields in lines if fields[0] == wanted}
 
 
-def _is_up(device: Path) -> bool:
-    try:
-        return bool(int((device / "flags").read_text(), 16) & _UP)
-    except OSError:
-        return False
+def _is_up(link: str) -> bool:
+    """In the calling thread's network namespace: /sys may show another's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, _GET_FLAGS, _REQUEST.pack(link.encode(), 0))
+        except OSError:
+            return False
+        return bool(_REQUEST.unpack(answer)[1] & _UP)
 
 
 def is_own(address: Address) -> bool:

@@ -1,0 +1,65 @@
+"""What the agents of machines that have joined may do: less than those beside the API server, and some things more.
+
+As upstream's node authorizer and NodeRestriction have it, of pods they write only those that are on their node. They
+make the volumes of their machine themselves, so they write those; and they delete their own Node, since that is how a
+machine leaves. Unlike upstream's they read every Secret and ConfigMap, since they follow them as a whole.
+
+Source: Kubernetes, plugin/pkg/auth/authorizer/node/node_authorizer.go and
+plugin/pkg/admission/noderestriction/admission.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from holdfast.api.core.machines import machine_of
+from holdfast.api.resource import Manifest
+
+from .node_rights import node_may
+
+if TYPE_CHECKING:
+    from .authorization import Attributes
+
+LEASES_IN = "kube-node-lease"
+
+_READ, _WRITE = ("get", "list", "watch"), ("update", "patch")
+_MORE = {
+    ("", "persistentvolumes"): ("create", "delete", *_WRITE),
+    ("", "persistentvolumes/status"): _WRITE,
+    ("storage.k8s.io", "storageclasses"): _READ,
+    ("snapshot.storage.k8s.io", "volumesnapshots"): _READ,
+    ("snapshot.storage.k8s.io", "volumesnapshotcontents"): _READ,
+}
+"""By group and resource, with its subresource."""
+_NOT_FROM_THERE = {("", "services/status"), ("", "pods/eviction")}
+"""Load balancers have the first machine's address."""
+
+Find = Callable[[str, str, str], Manifest | None]
+"""From resource (of the core group), namespace and name to the object as it is now."""
+
+
+def joined_may(node: str, asked: Attributes, find: Find) -> bool:
+    """Whether the agent of `node` may do that. Looks at objects: the answer may be another one at any time."""
+    kind = (asked.group, asked.full_resource)
+    if asked.verb not in _MORE.get(kind, ()) and kind != ("", "nodes") and not node_may(node, asked):
+        return False
+    match kind:
+        case ("", "nodes"):
+            return node_may(node, asked) or (asked.verb == "delete" and asked.name == node)
+        case ("coordination.k8s.io", "leases"):
+            return asked.namespace == LEASES_IN and (asked.verb == "create" or asked.name == node)
+        case ("", "pods" | "pods/status"):
+            return asked.verb in _READ or _is_at(node, find("pods", asked.namespace, asked.name))
+        case ("", "persistentvolumes" | "persistentvolumes/status") if asked.verb not in (*_READ, "create"):
+            return machine_of(find("persistentvolumes", "", asked.name)) == node
+        case ("", "persistentvolumeclaims/status") if asked.verb in _WRITE:
+            claim = find("persistentvolumeclaims", asked.namespace, asked.name)
+            name = (claim or {"spec": {}})["spec"].get("volumeName")
+            return bool(name) and machine_of(find("persistentvolumes", "", name)) == node
+        case _:
+            return kind not in _NOT_FROM_THERE
+
+
+def _is_at(node: str, pod: Manifest | None) -> bool:
+    return pod is not None and pod["spec"].get("nodeName") == node

@@ -1,0 +1,95 @@
+"""Routes to the cluster's other machines, and what else a machine that has joined does for its pods.
+
+In the process of the agents, once for all nodes of this machine. What is imported inside is imported only where it is
+used: on machines with containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from holdfast.client.remote import RemoteClient
+from holdfast.network.pods.masquerade import table_name
+from holdfast.world import World
+
+from .connect import as_node
+from .home import Home
+from .node_parts import server_address
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from holdfast.client.informer import Informers
+
+    Run = Callable[[], Coroutine[Any, Any, None]]
+
+log = logging.getLogger(__name__)
+
+RESTART_AFTER_S = 1.0
+
+
+class PeerRouting:
+    """Everything stays in place when `run` is cancelled, or its process killed; `close` takes it away."""
+
+    def __init__(self, home: Home, settings: Settings, url: str, world: World) -> None:
+        self._home = home
+        self._settings = settings
+        self._url = url
+        self._world = world
+
+    async def run(self) -> None:
+        """Until cancelled; where pods have no network of their own, it returns."""
+        if self._settings.is_joined:
+            from .joining.parts import pick_up
+
+            await asyncio.to_thread(pick_up, self._home)
+        while self._settings.driver == "oci":
+            try:
+                await self._run()
+            except Exception:
+                log.exception("what is done for other machines broke restarting_after_s=%s", RESTART_AFTER_S)
+            await self._world.clock.sleep(RESTART_AFTER_S)
+
+    async def _run(self) -> None:
+        from holdfast.client.informer import Informers
+
+        client = RemoteClient(as_node(self._home, self._url, self._settings.node_names()[0]))
+        informers = Informers(client, self._world)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for run in (*await self._parts(client, informers), informers.run):
+                    group.create_task(run())
+        finally:
+            await client.close()
+
+    async def _parts(self, client: RemoteClient, informers: Informers) -> list[Run]:
+        from holdfast.client.events import EventRecorder
+        from holdfast.network.peers.keeper import Here, PeerRoutes
+        from holdfast.network.peers.telling import Condition, Events
+
+        settings, clock, names = self._settings, self._world.clock, self._settings.node_names()
+        recorder = EventRecorder(client, "route-controller", self._world, host=names[0])
+        events = Events(recorder)
+        teller: Condition | Events = events
+        if settings.is_joined:
+            from .joining.parts import joined_parts
+
+            server = await asyncio.to_thread(server_address, settings)
+            teller = condition = Condition(client, informers, clock, names[0], events)
+            others = [condition.run, *joined_parts(self._home, settings, client, informers, self._world)]
+        else:
+            server, others = "", []
+        here = Here(names, settings.pod_networks(), server)
+        routes = PeerRoutes(informers, clock, here, table_name(str(self._home.path)), teller.tell)
+        return [routes.run, recorder.run, *others]
+
+    async def close(self) -> None:
+        """Takes away the routes, those of a process that was killed, too."""
+        if self._settings.driver == "oci":
+            from holdfast.network.peers.keeper import remove_all
+
+            await asyncio.to_thread(remove_all, self._settings.pod_networks())

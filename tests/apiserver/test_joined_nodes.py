@@ -1,0 +1,175 @@
+"""What the agent of a machine that has joined may do: its own work, and nothing of anybody else's (NodeRestriction)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from holdfast.apiserver.auth.user import User
+from holdfast.apiserver.server import ApiServer, Config
+
+ADMIN, NEAR, FAR = "admin-token", "near-token", "far-token"
+NODES = ("system:nodes", "system:authenticated")
+CONFIG = Config(
+    tokens={
+        ADMIN: User("admin", ("system:masters",)),
+        NEAR: User("system:node:vm", NODES),
+        FAR: User("system:node:far", NODES),
+    },
+    first_machine=("vm",),
+)
+PODS = "/api/v1/namespaces/default/pods"
+CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+PATCH = {"content-type": "application/merge-patch+json"}
+
+
+@pytest.fixture
+async def server(store: Any, world: Any) -> AsyncIterator[ApiServer]:
+    server = ApiServer(store, world, CONFIG)
+    await server.open()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def far(web: Any) -> Any:
+    """Sends a request as the agent of `far`, of a cluster with that node, another one, and a pod and a volume on each;
+    tells the status of the answer."""
+    made = await web("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+    assert made.code == 201
+    for name in ("far", "vm"):
+        assert (await web("POST", "/api/v1/nodes", {"metadata": {"name": name}})).code == 201
+        lease = {"metadata": {"name": name}, "spec": {"holderIdentity": name}}
+        assert (await web("POST", LEASES, lease)).code == 201
+        spec = {"nodeName": name, "containers": [{"name": "main", "image": "app:1"}]}
+        assert (await web("POST", PODS, {"metadata": {"name": f"on-{name}"}, "spec": spec})).code == 201
+        assert (await web("POST", "/api/v1/persistentvolumes", volume(f"at-{name}", name))).code == 201
+        assert (await web("POST", CLAIMS, claim(f"of-{name}", f"at-{name}"))).code == 201
+
+    async def send(method: str, path: str, body: Any = None, **more: Any) -> int:
+        code: int = (await web(method, path, body, token=FAR, **more)).code
+        return code
+
+    return send
+
+
+def volume(name: str, machine: str) -> Any:
+    return {
+        "metadata": {"name": name, "annotations": {"holdfast.dev/machine": machine}},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/v"}},
+    }
+
+
+def claim(name: str, volume_name: str) -> Any:
+    resources = {"requests": {"storage": "1Gi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": resources, "volumeName": volume_name}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+async def change(send: Any, path: str, **members: Any) -> int:
+    code: int = await send("PATCH", path, {"metadata": {"labels": {"a": "b"}}, **members}, headers=PATCH)
+    return code
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/nodes",
+        "/api/v1/pods",
+        "/api/v1/services",
+        "/api/v1/namespaces",
+        "/api/v1/configmaps",
+        "/api/v1/secrets",
+        "/api/v1/persistentvolumeclaims",
+        "/apis/discovery.k8s.io/v1/endpointslices",
+        "/apis/storage.k8s.io/v1/storageclasses",
+    ],
+)
+async def test_it_follows_what_its_pods_services_and_names_are_made_of(far: Any, path: str) -> None:
+    assert await far("GET", path) == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/apps/v1/statefulsets",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        "/api/v1/events",
+        f"{LEASES}/vm",
+        f"{PODS}/on-far/log",
+        "/api/v1/nodes/far/proxy/pods",
+        "/metrics",
+    ],
+)
+async def test_it_reads_nothing_else(far: Any, path: str) -> None:
+    assert await far("GET", path) == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/nodes/{}",
+        "/api/v1/nodes/{}/status",
+        f"{LEASES}/{{}}",
+        f"{PODS}/on-{{}}/status",
+        "/api/v1/persistentvolumes/at-{}",
+        f"{CLAIMS}/of-{{}}/status",
+    ],
+)
+async def test_it_changes_what_is_its_own_and_nothing_that_is_anothers(far: Any, path: str) -> None:
+    assert await change(far, path.format("far")) == 200
+    assert await change(far, path.format("vm")) == 403
+
+
+async def test_it_does_not_change_what_a_pod_or_a_claim_is(far: Any) -> None:
+    assert await change(far, f"{PODS}/on-far") == 403
+    assert await change(far, f"{CLAIMS}/of-far") == 403
+    assert await change(far, f"{CLAIMS}/none/status") == 403
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nodes/{}", f"{PODS}/on-{{}}", "/api/v1/persistentvolumes/at-{}"])
+async def test_it_deletes_its_own_only(far: Any, path: str) -> None:
+    assert await far("DELETE", path.format("vm")) == 403
+    assert await far("DELETE", path.format("far")) in (200, 202)
+    assert await far("DELETE", path.rpartition("/")[0]) == 403
+
+
+async def test_it_makes_no_pods_no_roles_and_no_node_but_its_own(far: Any) -> None:
+    spec = {"containers": [{"name": "main", "image": "app:1"}]}
+    assert await far("POST", PODS, {"metadata": {"name": "x"}, "spec": spec}) == 403
+    assert await far("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", {"metadata": {"name": "x"}}) == 403
+    assert await far("POST", "/api/v1/nodes", {"metadata": {"name": "third"}}) == 403
+    await far("DELETE", "/api/v1/nodes/far")
+    assert await far("POST", "/api/v1/nodes", {"metadata": {"name": "far"}}) == 201
+
+
+async def test_it_makes_volumes_and_events(far: Any) -> None:
+    assert await far("POST", "/api/v1/persistentvolumes", volume("new", "far")) == 201
+    event = {
+        "metadata": {"name": "e", "namespace": "default"},
+        "involvedObject": {"kind": "Pod", "name": "on-far", "namespace": "default"},
+        "reason": "R",
+        "message": "m",
+        "type": "Normal",
+    }
+    assert await far("POST", "/api/v1/namespaces/default/events", event) == 201
+
+
+async def test_a_pod_is_anothers_as_soon_as_it_is_on_another_node(far: Any, web: Any) -> None:
+    assert await change(far, f"{PODS}/on-far/status") == 200
+    await web("DELETE", f"{PODS}/on-far?gracePeriodSeconds=0")
+    spec = {"nodeName": "vm", "containers": [{"name": "main", "image": "app:1"}]}
+    assert (await web("POST", PODS, {"metadata": {"name": "on-far"}, "spec": spec})).code == 201
+    assert await change(far, f"{PODS}/on-far/status") == 403
+
+
+async def test_it_impersonates_nobody(far: Any) -> None:
+    assert await far("GET", "/api/v1/nodes", headers={"impersonate-user": "admin"}) == 403
+
+
+async def test_the_first_machines_agents_are_not_held_to_their_pods(far: Any, web: Any) -> None:
+    assert (await web("DELETE", f"{PODS}/on-far", token=NEAR)).code == 200
+    assert (await web("DELETE", "/api/v1/nodes/vm", token=NEAR)).code == 403
