@@ -118,6 +118,29 @@ def test_down_stops_the_pods_and_up_starts_them_again_on_their_data(new_cluster,
     assert {name: uid for name, (uid, _, _) in runs(cluster).items()} == uids
 
 
+def test_n192_with_a_time_for_shutdowns_pods_have_failed_and_a_set_makes_others_on_their_data(new_cluster, statefulset):
+    cluster = new_cluster("--shutdown-grace-period", "20s")
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))
+    bare = {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "main", "image": "host", "command": ["sleep", "infinity"]}],
+    }
+    cluster.kubectl(
+        "apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare"}, "spec": bare}
+    )
+    cluster.until("ready", lambda: is_ready(cluster, 2))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/bare")
+    uids = {name: pod["metadata"]["uid"] for name, pod in pods(cluster).items()}
+    cluster.holdfast("down")
+    cluster.up()
+    cluster.until("visit 2", lambda: "visit 2" in cluster.kubectl("logs", "web-1", check=False).stdout)
+    now = {name: pod["metadata"]["uid"] for name, pod in pods(cluster).items()}
+    assert {name for name, uid in uids.items() if now[name] == uid} == {"bare"}
+    status = cluster.get("pod", "bare")["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "Terminated")
+    assert "imminent node shutdown" in status["message"]
+
+
 def test_down_ends_pods_whose_agents_were_killed(new_cluster, statefulset):
     cluster = new_cluster()
     cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -14,33 +13,19 @@ from holdfast.cluster import listening
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 
+from .durations import Duration
 from .output import Failure, home_option, output_option, print_json, table
 
 if TYPE_CHECKING:
     from holdfast.client import Client
 
 T = TypeVar("T")
-_UNITS = {"h": "hours", "m": "minutes", "s": "seconds"}
-
-
-class _Ttl(click.ParamType[timedelta]):
-    """As kubeadm takes it: 24h, 1h30m, 90s; 0 is for good."""
-
-    name = "duration"
-
-    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta) or value == "0":
-            return value if isinstance(value, timedelta) else timedelta()
-        found = re.findall(r"(\d{1,6})([hms])", value)
-        if not found or "".join(number + unit for number, unit in found) != value:
-            self.fail(f"{value!r} is no duration such as 24h, 1h30m or 90s; 0 is for good", param, ctx)
-        return sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in found), timedelta())
 
 
 @click.group("token", invoke_without_command=True)
 @home_option
 @click.option(
-    "--ttl", type=_Ttl(), default="24h", show_default=True, help="How long it lets machines join; 0 for good."
+    "--ttl", type=Duration(), default="24h", show_default=True, help="How long it lets machines join; 0 for good."
 )
 @output_option
 @click.pass_context

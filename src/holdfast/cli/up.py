@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from holdfast.cluster.settings import IP_FAMILIES, PARTS, RUNTIMES, Settings
 from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
 
+from .durations import Duration
 from .output import Failure, home_option, step
 
 
@@ -89,6 +91,13 @@ class _Pairs(click.ParamType[dict[str, Any]]):
     "Those not named stay as they were; 0% turns one off. [the kubelet's, but of a disk at most 1Gi]",
 )
 @click.option(
+    "--shutdown-grace-period",
+    "shutdown_grace",
+    type=Duration(),
+    help="How long all pods together may take to stop with the cluster, as the kubelet's setting: they have failed then, "
+    "and their owners make others at the next start. 0: each has its own time, and goes on with the next start. [0]",
+)
+@click.option(
     "--default-class",
     metavar="CLASS|none",
     help="The storage class of claims that name none, marked as upstream's annotation does; `none` leaves such claims "
@@ -101,6 +110,7 @@ def command(
     home: Home,
     gates: Sequence[dict[str, bool]],
     eviction_hard: dict[str, str],
+    shutdown_grace: timedelta | None,
     default_class: str | None,
     no_merge: bool,
     foreground: bool,
@@ -123,6 +133,7 @@ def command(
         click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
         return
     given["without"] = given["without"] or None
+    given["shutdown_grace_s"] = None if shutdown_grace is None else shutdown_grace.total_seconds()
     settings = (saved.load(home.settings) or Settings()).changed(**given)
     if settings.is_joined:
         again = f"holdfast node --join {settings.server.removeprefix('https://')}"
