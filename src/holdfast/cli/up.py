@@ -94,7 +94,7 @@ class _Pairs(click.ParamType[dict[str, Any]]):
     "--shutdown-grace-period",
     "shutdown_grace",
     type=Duration(),
-    help="How long all pods together may take to stop with the cluster, as the kubelet's setting: they have failed then, "
+    help="How long all pods together may take to stop with the cluster, as the kubelet has it: they have failed then, "
     "and their owners make others at the next start. 0: each has its own time, and goes on with the next start. [0]",
 )
 @click.option(
