@@ -82,7 +82,6 @@ async def change(send: Any, path: str, **members: Any) -> int:
         "/api/v1/services",
         "/api/v1/namespaces",
         "/api/v1/configmaps",
-        "/api/v1/secrets",
         "/api/v1/persistentvolumeclaims",
         "/apis/discovery.k8s.io/v1/endpointslices",
         "/apis/storage.k8s.io/v1/storageclasses",
@@ -173,3 +172,52 @@ async def test_it_impersonates_nobody(far: Any) -> None:
 async def test_the_first_machines_agents_are_not_held_to_their_pods(far: Any, web: Any) -> None:
     assert (await web("DELETE", f"{PODS}/on-far", token=NEAR)).code == 200
     assert (await web("DELETE", "/api/v1/nodes/vm", token=NEAR)).code == 403
+
+
+SECRETS = "/api/v1/namespaces/default/secrets"
+TOKENS = "/api/v1/namespaces/default/serviceaccounts/{}/token"
+
+
+@pytest.fixture
+async def with_secrets(web: Any, far: Any) -> Any:
+    """The same, with a Secret and an account for a pod on each node."""
+    for name in ("far", "vm"):
+        await web("POST", SECRETS, {"metadata": {"name": f"of-{name}"}})
+        await web("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": f"of-{name}"}})
+        volumes = [{"name": "s", "secret": {"secretName": f"of-{name}"}}]
+        containers = [{"name": "main", "image": "app:1"}]
+        spec = {"nodeName": name, "containers": containers, "volumes": volumes, "serviceAccountName": f"of-{name}"}
+        assert (await web("POST", PODS, {"metadata": {"name": f"with-{name}"}, "spec": spec})).code == 201
+    return far
+
+
+async def test_it_reads_secrets_of_its_pods_one_by_one_and_no_others(with_secrets):
+    assert await with_secrets("GET", f"{SECRETS}/of-far") == 200
+    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 403
+    assert await with_secrets("GET", f"{SECRETS}/absent") == 403
+    assert await with_secrets("GET", SECRETS) == 403
+    assert await with_secrets("GET", "/api/v1/secrets?watch=1") == 403
+
+
+async def test_it_has_tokens_of_accounts_of_its_pods_and_no_others(with_secrets, web):
+    uid = (await web("GET", f"{PODS}/with-far"))["metadata"]["uid"]
+    bound = {"kind": "Pod", "apiVersion": "v1", "name": "with-far", "uid": uid}
+    request = {"spec": {"audiences": [], "expirationSeconds": 3600, "boundObjectRef": bound}}
+    assert await with_secrets("POST", TOKENS.format("of-far"), request) == 201
+    assert await with_secrets("POST", TOKENS.format("of-vm"), request) == 403
+
+
+async def test_what_it_may_read_ends_with_its_pod(with_secrets, web):
+    assert await with_secrets("GET", f"{SECRETS}/of-far") == 200
+    assert (await web("DELETE", f"{PODS}/with-far?gracePeriodSeconds=0")).code == 200
+    assert await with_secrets("GET", f"{SECRETS}/of-far") == 403
+
+
+async def test_a_pod_that_is_bound_later_brings_its_secrets(with_secrets, web):
+    containers = [{"name": "main", "image": "app:1", "envFrom": [{"secretRef": {"name": "of-vm"}}]}]
+    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 403
+    assert (await web("POST", PODS, {"metadata": {"name": "late"}, "spec": {"containers": containers}})).code == 201
+    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 403
+    binding = {"metadata": {"name": "late"}, "target": {"kind": "Node", "name": "far"}}
+    assert (await web("POST", f"{PODS}/late/binding", binding)).code == 201
+    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 200

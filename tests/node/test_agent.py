@@ -10,6 +10,7 @@ from holdfast.api.coordination.lease import LEASES
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
 from holdfast.api.core.pod import PODS
+from holdfast.api.core.secret import SECRETS
 from holdfast.client import PatchType
 from holdfast.node.pod import Pod
 from holdfast.node.runtime import ContainerState
@@ -229,6 +230,29 @@ def test_v103_a_new_agent_brings_the_files_of_what_runs_up_to_date(scenario, mon
         assert refreshed == ["web-0"]
 
     scenario(body)
+
+
+def test_v103_an_agent_that_does_not_follow_secrets_looks_at_those_of_its_pods_again(scenario, monkeypatch):
+    refreshed: list[str] = []
+
+    async def refresh(self: ImaginedVolumes, pod: Pod) -> None:
+        refreshed.append(pod.name)
+
+    monkeypatch.setattr(ImaginedVolumes, "refresh", refresh)
+
+    async def body(machine):
+        drawing = {**APP, "envFrom": [{"secretRef": {"name": "words", "optional": True}}]}
+        await machine.create({"containers": [drawing]}, name="drawing")
+        await machine.create({"containers": [APP]}, name="other")
+        for name in ("drawing", "other"):
+            await machine.until(is_ready, name=name)
+        await machine.client.create(SECRETS, {"metadata": {"name": "words"}}, "default")
+        await asyncio.sleep(5)
+        assert refreshed == [], "nobody has told it"
+        await asyncio.sleep(90)
+        assert refreshed == ["drawing"]
+
+    scenario(body, sees_own_secrets_only=True)
 
 
 def test_n197_a_container_that_died_meanwhile_counts_as_a_restart(scenario):

@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING
 
 from holdfast.api import registry
 from holdfast.api.core.component_status import COMPONENT_STATUSES
-from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
-from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
-from holdfast.api.core.pod import PODS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.kinds import Kinds
 from holdfast.api.networking.ip_address import IP_ADDRESSES
@@ -38,6 +35,7 @@ from .api import Api
 from .auth.account_tokens import AccountTokens
 from .auth.authorization import Authorizer
 from .auth.bootstrap_tokens import BootstrapTokens
+from .auth.on_nodes import OnNodes
 from .auth.reviews import Reviewer, is_review
 from .auth.signing import SigningKey
 from .auth.tokens import Tokens
@@ -129,7 +127,7 @@ class ApiServer:
             of(ROLE_BINDINGS),
             of(CLUSTER_ROLES),
             of(CLUSTER_ROLE_BINDINGS),
-            self._find_core,
+            OnNodes(self.cache),
             self.config.first_machine,
         )
         chance = self.world.random
@@ -186,12 +184,6 @@ class ApiServer:
     def _to_pods(self) -> Dial | None:
         """How pods are reached, where this is not simply done; the composition says so after the server has opened."""
         return None if self.dialer is None else self.dialer.to_pods
-
-    def _find_core(self, resource: str, namespace: str, name: str) -> Manifest | None:
-        """What the authorizer looks at, as it is now."""
-        kinds = (PODS, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS)
-        found = self.cache.of(next(kind for kind in kinds if kind.plural == resource)).get(namespace, name)
-        return None if found is None else found.manifest
 
     def client(self, name: str) -> LocalClient:
         """For a part in this process, `name` being what it is called in `system:NAME`."""

@@ -12,6 +12,7 @@ from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
+from holdfast.api.core.pod_secrets import secret_names
 from holdfast.api.core.secret import SECRETS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.resource import Manifest
@@ -242,9 +243,20 @@ class Agent:
                 self._claim_changed(new)
 
         informers.of(CONFIG_MAPS).subscribe(content_changed)
-        informers.of(SECRETS).subscribe(content_changed)
+        if self._config.sees_own_secrets_only:
+            self._group.create_task(self._look_at_secrets(), name="secrets")
+        else:
+            informers.of(SECRETS).subscribe(content_changed)
         if self._config.volumes_dir is not None:
             informers.of(PERSISTENT_VOLUME_CLAIMS).subscribe(claim_changed)
+
+    async def _look_at_secrets(self) -> None:
+        """What nobody tells of is found out within the time that a change may take (V103)."""
+        while True:
+            await self._world.clock.sleep(self._world.random.uniform(*self._config.resync_s))
+            for worker in list(self._workers.values()):
+                if secret_names(worker.pod.spec):
+                    await worker.refresh_volumes()
 
     def _volumes_attached(self) -> None:
         """Pods may wait for one of them (V48)."""

@@ -10,7 +10,7 @@ from holdfast.api.errors import Forbidden
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.cache import ResourceCache
 
-from .joined_rights import Find, joined_may
+from .joined_rights import Objects, joined_may
 from .node_rights import node_may
 from .user import UNAUTHENTICATED, User
 
@@ -44,18 +44,18 @@ class Authorizer:
         role_bindings: ResourceCache,
         cluster_roles: ResourceCache,
         cluster_role_bindings: ResourceCache,
-        find: Find = lambda resource, namespace, name: None,
+        objects: Objects,
         first_machine: Collection[str] | None = None,
     ) -> None:
         """`first_machine` are the nodes whose agents are on the server's own machine; None is all of them.
 
-        Of agents on other machines `find` is asked for the objects that they want to change.
+        What agents on other machines may do depends on `objects`.
         """
         self._roles = roles
         self._role_bindings = role_bindings
         self._cluster_roles = cluster_roles
         self._cluster_role_bindings = cluster_role_bindings
-        self._find = find
+        self._objects = objects
         self._first_machine = first_machine
         self._answers: dict[tuple[User, Attributes], bool] = {}
         for cache in (roles, role_bindings, cluster_roles, cluster_role_bindings):
@@ -80,7 +80,7 @@ class Authorizer:
             return False
         if self._first_machine is None or node in self._first_machine:
             return node_may(node, asked)
-        return joined_may(node, asked, self._find)
+        return joined_may(node, asked, self._objects)
 
     def check(self, user: User, asked: Attributes) -> None:
         """Raises Forbidden, worded as A58."""

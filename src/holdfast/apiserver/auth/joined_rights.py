@@ -2,7 +2,8 @@
 
 As upstream's node authorizer and NodeRestriction have it, of pods they write only those that are on their node. They
 make the volumes of their machine themselves, so they write those; and they delete their own Node, since that is how a
-machine leaves. Unlike upstream's they read every Secret and ConfigMap, since they follow them as a whole.
+machine leaves. They read the Secrets, and have tokens of the accounts, of pods on their node alone. Unlike upstream's
+they read every ConfigMap, since they follow them as a whole.
 
 Source: Kubernetes, plugin/pkg/auth/authorizer/node/node_authorizer.go and
 plugin/pkg/admission/noderestriction/admission.go.
@@ -10,10 +11,11 @@ plugin/pkg/admission/noderestriction/admission.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from holdfast.api.core.machines import machine_of
+from holdfast.api.core.pod_secrets import secret_names
 from holdfast.api.resource import Manifest
 
 from .node_rights import node_may
@@ -35,13 +37,19 @@ _MORE = {
 _NOT_FROM_THERE = {("", "services/status"), ("", "pods/eviction")}
 """Load balancers have the first machine's address."""
 
-Find = Callable[[str, str, str], Manifest | None]
-"""From resource (of the core group), namespace and name to the object as it is now."""
+
+class Objects(Protocol):
+    """What the rights depend on, as it is now."""
+
+    def find(self, resource: str, namespace: str, name: str) -> Manifest | None:
+        """One of the core group, by its resource."""
+
+    def pods_at(self, node: str, namespace: str) -> Iterable[Manifest]: ...
 
 
-def joined_may(node: str, asked: Attributes, find: Find) -> bool:
+def joined_may(node: str, asked: Attributes, objects: Objects) -> bool:
     """Whether the agent of `node` may do that. Looks at objects: the answer may be another one at any time."""
-    kind = (asked.group, asked.full_resource)
+    kind, find = (asked.group, asked.full_resource), objects.find
     if asked.verb not in _MORE.get(kind, ()) and kind != ("", "nodes") and not node_may(node, asked):
         return False
     match kind:
@@ -51,6 +59,12 @@ def joined_may(node: str, asked: Attributes, find: Find) -> bool:
             return asked.namespace == LEASES_IN and (asked.verb == "create" or asked.name == node)
         case ("", "pods" | "pods/status"):
             return asked.verb in _READ or _is_at(node, find("pods", asked.namespace, asked.name))
+        case ("", "secrets"):
+            pods = objects.pods_at(node, asked.namespace)
+            return asked.verb == "get" and any(asked.name in secret_names(pod["spec"]) for pod in pods)
+        case ("", "serviceaccounts/token"):
+            pods = objects.pods_at(node, asked.namespace)
+            return any(asked.name == pod["spec"].get("serviceAccountName") for pod in pods)
         case ("", "persistentvolumes" | "persistentvolumes/status") if asked.verb not in (*_READ, "create"):
             return machine_of(find("persistentvolumes", "", asked.name)) == node
         case ("", "persistentvolumeclaims/status") if asked.verb in _WRITE:
