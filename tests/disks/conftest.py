@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.disks import Disk, loops, mounting
 from holdfast.disks.capability import find_out
-from holdfast.node.volumes.removal import mounts_below
+from holdfast.world import mount_table
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def disk(sizing, tmp_path):
         pytest.skip(f"volumes with a size: {sizing.obstacle}")
     made = Disk(tmp_path / "pvc-1")
     yield made
-    left = mounts_below(tmp_path)
+    left = mount_table.below(tmp_path)
     for point in left:
         mounting.unmount(Path(point))
     assert not left

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.world import Clock, user_namespace
+from holdfast.world import Clock, mount_table, user_namespace
 
 from . import settings as saved
 from .home import Home
@@ -173,18 +173,13 @@ def purge(home: Home) -> None:
 
     Without root, pods have left files of users whom only a user namespace knows: this process enters one.
     """
-    mounts = [mount for mount in _mount_points() if mount.startswith(f"{home.path}/")]
+    top = home.path.resolve()
+    mounts = [point for point in mount_table.below(top) if point != str(top)]
     if mounts:
         raise LaunchFailed(f"still mounted below {home.path}: {', '.join(mounts[:5])}")
     if (settings := saved.load(home.settings)) is not None and settings.is_rootless:
         user_namespace.enter()
     shutil.rmtree(home.path, ignore_errors=False)
-
-
-def _mount_points() -> list[str]:
-    """Every mount point this process sees, octal escapes undone."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return [line.split(" ")[4].encode().decode("unicode_escape") for line in file]
 
 
 def agents_pid(home: Home) -> int | None:

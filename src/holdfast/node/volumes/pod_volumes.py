@@ -12,7 +12,8 @@ from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 from holdfast.client import Client
 from holdfast.node.pod import Pod
-from holdfast.world import World
+from holdfast.world import World, mount_table
+from holdfast.world.removal import remove_tree
 
 from . import Mounted, MountFailure, Plugin, Source, Sweeping, atomic, bounded, volumes_of
 from .attached import Attachments
@@ -21,7 +22,6 @@ from .directories import EmptyDir, HostPath, Local
 from .growth import Tell
 from .memory import InMemory
 from .ownership import give_to_group
-from .removal import mounts_below, remove_tree
 from .sized import SizedVolumes
 from .sources import claim_of, resolve
 from .usage import VolumeUse, measure
@@ -153,7 +153,7 @@ class Volumes:
         self._sources.pop(pod_uid, None)
         for base in (self._disk, self._memory):
             top = base / "pods" / pod_uid / "volumes"
-            for point in mounts_below(top):
+            for point in mount_table.below(top):
                 await self._detach(Path(point))
             remove_tree(top)
             with suppress(OSError):
@@ -171,7 +171,7 @@ class Volumes:
     async def _detach(self, point: Path) -> None:
         for plugin in (*self._plugins.values(), self._empty_in_memory):
             await plugin.unmount(point)
-            if not mounts_below(point):
+            if not mount_table.below(point):
                 return
 
     async def _set_up(self, pod: Pod, source: Source) -> Path:
