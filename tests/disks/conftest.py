@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.disks import Disk, loops, mounting
+from holdfast.disks import Disk, devices, loops
 from holdfast.disks.capability import find_out
 from holdfast.world import mount_table
 
@@ -26,7 +26,7 @@ def disk(sizing, tmp_path):
     yield made
     left = mount_table.below(tmp_path)
     for point in left:
-        mounting.unmount(Path(point))
+        devices.release(Path(point))
     assert not left
     deadline = time.monotonic() + 30  # the kernel lets go of what a killed process had after its death
     while made.exists and loops.find(made.image):

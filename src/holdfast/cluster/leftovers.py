@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from holdfast.world import linux, mount_table
+from holdfast.disks import devices
+from holdfast.world import mount_table
 
 from . import settings as saved
 from . import way_out
@@ -91,7 +92,7 @@ async def end_node(home: Home, settings: Settings, number: int, outside: Outside
     await parts.take_down()
     await runtime.close()
     for point in mount_table.below(home.node(number) / "pods"):
-        linux.unmount(point)
+        devices.release(Path(point))
 
 
 if __name__ == "__main__":

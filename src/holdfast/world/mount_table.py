@@ -26,6 +26,8 @@ class Mount:
     point: str
     device: str
     """`major:minor`: the same for all mounts of one file system."""
+    root: str
+    """What of the file system is mounted: `/` for all of it."""
     kind: str
     source: str
     is_read_only: bool
@@ -64,6 +66,7 @@ def _parsed(line: str) -> Mount:
     return Mount(
         point=_plain(fields[4]),
         device=fields[2],
+        root=_plain(fields[3]),
         kind=kind,
         source=_plain(source),
         is_read_only="ro" in fields[5].split(","),

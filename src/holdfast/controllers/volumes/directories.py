@@ -72,14 +72,14 @@ class LocalDirectories:
     async def create(self, path: str) -> None:
         await asyncio.to_thread(self._create, path)
 
-    async def create_sized(self, path: str, size_bytes: int) -> None:
-        await asyncio.to_thread(self._create_sized, path, size_bytes)
+    async def create_sized(self, path: str, size_bytes: int, is_device: bool = False) -> None:
+        await asyncio.to_thread(self._create_sized, path, size_bytes, is_device=is_device)
 
     async def is_image(self, path: str) -> bool:
         return await asyncio.to_thread(lambda: copies.is_image(self._place(path)))
 
-    async def fill(self, path: str, source: str, size_bytes: int) -> None:
-        await asyncio.to_thread(self._fill, path, source, size_bytes)
+    async def fill(self, path: str, source: str, size_bytes: int, is_device: bool = False) -> None:
+        await asyncio.to_thread(self._fill, path, source, size_bytes, is_device=is_device)
 
     async def cut(self, path: str, source: str, of_image: bool) -> Cut:
         return await asyncio.to_thread(self._cut, path, source, of_image=of_image)
@@ -143,13 +143,14 @@ class LocalDirectories:
             return
         os.chmod(path, 0o777)  # mkdir's own mode is cut by the umask
 
-    def _create_sized(self, path: str, size_bytes: int) -> None:
+    def _create_sized(self, path: str, size_bytes: int, *, is_device: bool) -> None:
         self._require_below_root(path)
         marks.put(path)
         self._pool.make()
-        images.make(Disk(Path(self._place(path))), size_bytes)
+        make = images.make_device if is_device else images.make
+        make(Disk(Path(self._place(path))), size_bytes)
 
-    def _fill(self, path: str, source: str, size_bytes: int) -> None:
+    def _fill(self, path: str, source: str, size_bytes: int, *, is_device: bool) -> None:
         origin = self._place(source)
         place = self._place(path, like=origin)
         if copies.is_image(origin) and not self._may_size:
@@ -157,7 +158,7 @@ class LocalDirectories:
                 errno.EOPNOTSUPP, "the source has a size of its own, and nodes here cannot mount such", source
             )
         marks.put(path)
-        copies.fill(place, origin, size_bytes)
+        copies.fill(place, origin, size_bytes, is_device=is_device)
 
     def _cut(self, path: str, source: str, *, of_image: bool) -> Cut:
         origin = self._place(source)
