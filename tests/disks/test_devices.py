@@ -1,8 +1,10 @@
 """Block volumes on real loop devices: one device however many pods, gone with the last of them (R130, V144)."""
 
+import fcntl
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -257,6 +259,31 @@ def test_v124_a_copy_of_one_in_use_is_of_one_moment_where_blocks_are_shared(pool
         writer.join()
         devices.release(point)
     assert gone(volume)
+
+
+def test_a_copy_has_sectors_of_the_same_size(pooled, tmp_path):
+    """What users have written into it, such as another file system, counts on that. The kernel would take others."""
+    volume, copy = pooled("pvc-1"), pooled("copy")
+    images.make_device(volume, 8 * MI)
+    sizes = []
+    for each, turns in ((volume, 2), (copy, 1)):
+        for turn in range(turns):
+            devices.attach(each, tmp_path / "point")
+            write(tmp_path / "point", bytes(64 * 1024))
+            sizes.append(sector_bytes(tmp_path / "point"))
+            if each is volume and turn == 1:
+                copying.copy(volume, copy)
+            devices.release(tmp_path / "point")
+            assert gone(each)
+    assert sizes == [512, 512, 512]
+
+
+def sector_bytes(point):
+    descriptor = os.open(point, os.O_RDONLY)
+    try:
+        return struct.unpack("=I", fcntl.ioctl(descriptor, 0x1268, bytes(4)))[0]
+    finally:
+        os.close(descriptor)
 
 
 def test_one_in_use_is_not_copied_together_with_others_nor_without_shared_blocks(volume, tmp_path, monkeypatch):

@@ -22,6 +22,9 @@ from holdfast.world import linux, mount_table
 from . import Disk, loops
 from .locking import locked
 
+SECTOR_BYTES = 512
+"""Of every block volume, its copies included: file systems that users make count on the size that they have seen."""
+
 
 def attach(disk: Disk, point: Path) -> None:
     """Has the volume's device on `point`, a file that is made; nothing happens if it is there. Raises OSError."""
@@ -36,7 +39,8 @@ def attach(disk: Disk, point: Path) -> None:
             point.touch(mode=0o600)
             disk.used.touch()
             status = os.fstat(file)
-            loops.use(disk.image, file, lambda device: _mark(device, (status.st_dev, status.st_ino), point))
+            image = (status.st_dev, status.st_ino)
+            loops.use(disk.image, file, lambda device: _mark(device, image, point), before=lambda: SECTOR_BYTES)
         finally:
             os.close(file)
 
