@@ -101,13 +101,14 @@ def _follow(
     """Reads the daemon's lines until it is ready."""
     log = home.logs / "daemon.log"
     deadline = clock.monotonic_s() + wait_s
-    pending, has_told = b"", False
+    look = clock.monotonic_s() + QUICK_S
+    pending = b""
     while True:
-        left_s = max(0.0, deadline - clock.monotonic_s())
-        ready, _, _ = select.select([progress], [], [], left_s if has_told else min(left_s, QUICK_S))
+        ready, _, _ = select.select([progress], [], [], max(0.0, min(deadline, look) - clock.monotonic_s()))
         if not ready and clock.monotonic_s() < deadline:
+            look += QUICK_S
             if full := full_disk(home):
-                has_told = True
+                look = deadline  # it is said once
                 report(f"{full}; waiting for room")
             continue
         if not ready:
