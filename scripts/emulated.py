@@ -42,7 +42,7 @@ NEEDED = {
 """Programs of the machine at hand, and Debian's packages of them."""
 KEEP_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 BOOT_MODULES = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk")
-MODULES = ("overlay", "veth", "nf_tables", "nft_chain_nat", "loop", "fuse", "tun", "nfs", "xfs")
+MODULES = ("overlay", "veth", "nf_tables", "nft_chain_nat", "loop", "fuse", "tun", "nfs", "xfs", "dummy")
 DISK, MEMORY_MB = "8G", 4096
 BEGUN = "the command begins"
 ENDED = re.compile(r"^the command ended with status (\d+)")
@@ -64,6 +64,8 @@ mount -t devpts devpts /dev/pts; mount -t tmpfs tmpfs /dev/shm; mount -t tmpfs t
 mkdir /sys/fs/cgroup/init; echo $$ > /sys/fs/cgroup/init/cgroup.procs
 ip link set lo up; hostname emulated; dmesg -n 1
 for module in {" ".join(MODULES)}; do modprobe $module || echo "no module $module"; done
+# An address beside the loopback's, of a network in which nobody else is.
+ip link add net type dummy; ip address add 192.0.2.1/24 dev net; ip link set net up; ip route add default dev net
 echo "{BEGUN}"
 cd /root/holdfast
 export PYTHONPATH=/root/holdfast/src:/root/packages

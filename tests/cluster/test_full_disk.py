@@ -1,11 +1,15 @@
 """Commands on a full disk: one line, and nothing written that is there already."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 
 from holdfast import cli
+from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
+from holdfast.cluster.certificates import write_private
+from holdfast.cluster.home import Home
 from holdfast.cluster.settings import Settings
 
 
@@ -31,3 +35,25 @@ def test_settings_that_are_there_already_are_not_written(tmp_path, monkeypatch):
     assert path.stat().st_ino == before.st_ino
     saved.save(path, Settings(nodes=3))
     assert saved.load(path) == Settings(nodes=3)
+
+
+def test_files_with_keys_that_are_there_already_are_not_written(tmp_path):
+    path = tmp_path / "kubeconfig"
+    write_private(path, b"one")
+    before = path.stat()
+    write_private(path, b"one")
+    assert path.stat().st_ino == before.st_ino
+    path.chmod(0o644)
+    write_private(path, b"one")
+    assert path.stat().st_mode & 0o777 == 0o600
+    write_private(path, b"two")
+    assert path.read_bytes() == b"two"
+
+
+@pytest.mark.parametrize(("uid", "said"), [(0, ""), (1000, "is full (12 KiB are free): delete something on it")])
+def test_a_disk_is_full_for_whom_no_room_is_kept(tmp_path, monkeypatch, uid, said):
+    status = SimpleNamespace(f_bavail=3, f_bfree=1000, f_frsize=4096)
+    monkeypatch.setattr("os.statvfs", lambda path: status)
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    assert launch.full_disk(Home(tmp_path)).endswith(said)
+    assert bool(launch.full_disk(Home(tmp_path))) == bool(said)

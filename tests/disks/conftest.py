@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.disks import Disk, loops, mounting
+from holdfast.disks import Disk, devices, loops
 from holdfast.disks.capability import find_out
-from holdfast.node.volumes.removal import mounts_below
+from holdfast.world import mount_table
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +24,9 @@ def disk(sizing, tmp_path):
         pytest.skip(f"volumes with a size: {sizing.obstacle}")
     made = Disk(tmp_path / "pvc-1")
     yield made
-    left = mounts_below(tmp_path)
+    left = mount_table.below(tmp_path)
     for point in left:
-        mounting.unmount(Path(point))
+        devices.release(Path(point))
     assert not left
     deadline = time.monotonic() + 30  # the kernel lets go of what a killed process had after its death
     while made.exists and loops.find(made.image):

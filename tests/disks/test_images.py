@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.disks import Disk, images, loops, mounting
 from holdfast.disks.locking import locked
-from holdfast.node.volumes.removal import mounts_below
+from holdfast.world import mount_table
 
 MI = 1 << 20
 
@@ -184,7 +184,7 @@ def test_a_mount_that_fails_leaves_no_device(volume, tmp_path):
     with pytest.raises(OSError, match="Invalid argument"):
         mounting.mount(volume, tmp_path / "m", ["no-such-option"])
     assert loops.find(volume.image) == ""
-    assert mounts_below(tmp_path) == []
+    assert mount_table.below(tmp_path) == []
 
 
 def test_the_lock_is_held_as_long_as_a_program_that_has_it(disk):

@@ -21,7 +21,11 @@ from holdfast.cluster.node_parts import host_address
 from holdfast.node.volumes.nfs import kernel
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing())]
-in_user_space = pytest.mark.skipif(kernel.knows_nfs() and bool(kernel.helper()), reason="the kernel mounts NFS here")
+BY_KERNEL = kernel.knows_nfs() and bool(kernel.helper())
+"""The kernel's client, as on an emulated machine (scripts/emulated.py)."""
+LET_GO_S = 30 if BY_KERNEL else 3
+"""The kernel's unmount asks the server first (V94)."""
+in_user_space = pytest.mark.skipif(BY_KERNEL, reason="the kernel mounts NFS here")
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +245,8 @@ def test_v95_a_server_behind_a_service_is_found_through_the_clusters_dns(shared,
         named = run(pod("named", SLEEP, claim_name="named"))
         named("sh", "-c", "echo found > /data/found")
         assert (machine.export("named") / "found").read_text() == "found\n"
-        assert "nas.default.svc.cluster.local:/exports/named" in named("cat", "/proc/mounts")
+        source = machine.host if BY_KERNEL else "nas.default.svc.cluster.local"  # mount.nfs does not know the name
+        assert f"{source}:/exports/named" in named("cat", "/proc/mounts")
     finally:
         shared.kubectl("delete", "pod/named", "pvc/named", "pv/nfs-named", "service/nas", "--ignore-not-found")
         machine.stop()
@@ -280,7 +285,7 @@ worst, until = 0, time.monotonic() + 10
 while time.monotonic() < until:
     data = os.urandom(65536); sum.update(data); before = time.monotonic(); file.write(data)
     worst = max(worst, time.monotonic() - before); time.sleep(0.01)
-os.fsync(file.fileno()); file.close()
+before = time.monotonic(); os.fsync(file.fileno()); worst = max(worst, time.monotonic() - before); file.close()
 print('waited', round(worst, 1), sum.hexdigest(), flush=True)
 time.sleep(3600)
 """
@@ -298,7 +303,8 @@ def test_a_server_killed_under_load_and_back_costs_no_byte(shared, run, healthy)
     healthy.start()
     said = shared.until("all is written", lambda: "waited" in (log := shared.kubectl("logs", "loader")) and log)
     waited, digest = said.split()[-2:]
-    assert 2 < float(waited) < 15
+    assert float(waited) < 15
+    assert BY_KERNEL or float(waited) > 2  # the kernel takes writes into memory meanwhile
     assert hashlib.sha256((healthy.export("one") / "load").read_bytes()).hexdigest() == digest
 
 
@@ -307,15 +313,19 @@ def forced_within(cluster, name, seconds):
     uid = cluster.get("pod", name)["metadata"]["uid"]
     before = time.monotonic()
     cluster.kubectl("delete", "pod", name, "--force", "--grace-period=0")
-    cluster.until(f"{name} is gone", lambda: uid not in str(mounts_of(cluster)), within_s=10)
+    cluster.until(f"{name} is gone", lambda: uid not in str(mounts_of(cluster)), within_s=max(10, seconds))
     took = time.monotonic() - before
     print(f"{name} took {took:.1f} s")
     assert took < seconds, f"{took:.1f} s"
 
 
+WRITE = "exec dd if=/dev/zero of=/data/zeros bs=64k"
+READ = "touch /data/zeros; while :; do cat /data/zeros; done"
+
+
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
 def test_v94_a_dead_server_keeps_neither_the_pod_nor_the_agent(shared, run, healthy, fault):
-    run(pod("stuck", "echo writing; exec dd if=/dev/zero of=/data/zeros bs=64k", claim_name="two"))
+    run(pod("stuck", READ if BY_KERNEL else WRITE, claim_name="two"))
     shared.until("it writes", lambda: (healthy.export("two") / "zeros").exists())
     if fault == "killed":
         healthy.kill()
@@ -325,11 +335,12 @@ def test_v94_a_dead_server_keeps_neither_the_pod_nor_the_agent(shared, run, heal
     beside = run(pod("beside", SLEEP, source={"emptyDir": {}}))
     assert beside("echo", "alive") == "alive\n"
     shared.kubectl("get", "--raw", f"/api/v1/nodes/{node(shared)}/proxy/stats/summary")
-    forced_within(shared, "stuck", 3)  # of which one second is the pod's own grace
+    forced_within(shared, "stuck", LET_GO_S)  # of which one second is the pod's own grace
     shared.until("its client is gone", lambda: not clients(shared), within_s=5)
     assert beside("echo", "alive") == "alive\n"
 
 
+@in_user_space
 def test_v94_a_new_container_on_a_dead_server_is_told_of_and_the_pod_can_go(shared, run, healthy):
     run(pod("again", "sleep 2; exit 1", claim_name="two"))
     healthy.signal(signal.SIGSTOP)
@@ -414,7 +425,7 @@ def test_agents_killed_while_mounts_are_made_leave_one_client_for_each_export(sh
     shared.kill("agents")
     shared.until("new agents", lambda: agents(shared) not in (None, old))
     shared.kubectl("wait", *(f"pod/{name}" for name in names), "--for=condition=Ready", "--timeout=60s")
-    if not kernel.knows_nfs():
+    if not BY_KERNEL:
         shared.until("a client for each export", lambda: len(clients(shared)) == 3, within_s=10)
         assert len(mounts_of(shared)) >= 9  # three shared ones, six of pods; containers' own are elsewhere
     shared.kubectl("delete", *(f"pod/{name}" for name in names))

@@ -21,6 +21,7 @@ from bank import Bank
 
 from holdfast.disks import Disk, images, mounting
 from holdfast.disks.capability import find_out
+from holdfast.world import linux
 
 GI = 1 << 30
 ANSWERED_WITHIN_S = 2.0
@@ -157,6 +158,75 @@ def test_on_a_full_disk_the_api_answers_and_what_was_promised_is_there_afterward
         cluster.until("it is made", lambda: cluster.get("pvc", "late")["status"]["phase"] == "Bound")
     finally:
         (small_disk / "filler").unlink(missing_ok=True)
+        purge(cluster)
+
+
+@pytest.fixture
+def tiny_disk():
+    """A disk of 32 MiB in memory, and a function that leaves so many KiB of it free."""
+    directory = Path(tempfile.mkdtemp(prefix="hf-disk-"))
+    linux.mount("tmpfs", str(directory), "tmpfs", options="size=32m")
+    filler = directory / "filler"
+
+    def leave(kib: int | None) -> None:
+        filler.unlink(missing_ok=True)
+        while kib is not None:
+            status = os.statvfs(directory)
+            with contextlib.suppress(OSError), filler.open("wb") as file:  # a cluster may write at the same time
+                os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - (kib << 10))
+                return
+
+    yield directory, leave
+    linux.unmount(str(directory))
+    directory.rmdir()
+
+
+def test_a_start_on_a_full_disk_says_so_and_succeeds_once_there_is_room(tiny_disk, any_kubectl):
+    """However far it gets: not to the settings, the keys, the database, the first objects."""
+    from .conftest import Cluster, purge
+
+    disk, leave = tiny_disk
+    cluster = Cluster(disk / "run" / "h", any_kubectl)
+    try:
+        for free_kib in (0, 8, 80):
+            leave(free_kib)
+            done = cluster.holdfast("up", "--port", "0", "--no-merge", check=False)
+            assert done.returncode == 1
+            line = done.stderr.splitlines()[-1]
+            assert line.startswith("holdfast: the disk ")
+            assert line.endswith("delete something on it, then run the same command again")
+        leave(180)
+        done = cluster.holdfast("up", "--no-merge", "--wait", "8", check=False)
+        assert "is full (0 KiB are free): delete something on it; waiting for room" in done.stdout + done.stderr
+        assert "not ready after 8 s: the disk of " in done.stderr
+        leave(None)
+        cluster.until("it goes on", lambda: cluster.holdfast("up", "--no-merge", check=False).returncode == 0)
+        cluster.until(
+            "its node is ready", lambda: '"reason": "KubeletReady"' in cluster.kubectl("get", "nodes", "-o", "json")
+        )
+    finally:
+        leave(None)
+        purge(cluster)
+
+
+def test_a_cluster_whose_daemon_died_or_was_stopped_comes_up_on_a_full_disk(tiny_disk, any_kubectl):
+    """Whoever is to make room does it by deleting what is in the cluster."""
+    from .conftest import Cluster, purge
+
+    disk, leave = tiny_disk
+    cluster = Cluster(disk / "run" / "h", any_kubectl)
+    try:
+        cluster.up()
+        leave(0)
+        cluster.kill("daemon")
+        cluster.holdfast("up", "--no-merge")
+        cluster.kubectl("create", "configmap", "written")
+        cluster.holdfast("down")
+        leave(0)
+        cluster.holdfast("up", "--no-merge")
+        cluster.kubectl("delete", "configmap", "written")
+    finally:
+        leave(None)
         purge(cluster)
 
 

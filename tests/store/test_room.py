@@ -122,3 +122,25 @@ async def test_who_fills_the_disk_leaves_room_for_the_writes_that_make_room(smal
     store = await open_file("disk/state.db")
     assert store.revision == accepted + 2
     await store.close()
+
+
+async def test_a_store_that_was_closed_is_opened_and_written_to_on_a_full_disk(small_disk, open_file):
+    """Its log is made anew then."""
+    store = await open_file("disk/state.db")
+    await store.write("/a", encode)
+    await store.close()
+    fill(small_disk / "filler")
+    for number in range(3):
+        store = await open_file("disk/state.db")
+        await store.write(f"/{number}", encode)
+        await store.close()
+    assert store.revision == 4
+
+
+async def test_what_is_kept_beside_a_closed_store_is_gone_while_it_is_open(tmp_path, open_file):
+    store = await open_file()
+    await store.close()
+    kept = tmp_path / "state.db-room"
+    assert (kept.stat().st_size, kept.stat().st_mode & 0o777) == (0, 0o600)
+    await open_file()
+    assert not kept.exists()

@@ -6,9 +6,11 @@ to make and to serve with.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,7 +59,10 @@ def serving_pair(home: Home, node_name: str) -> KeyPair:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner may read, whole or not at all."""
+    """Writes a file that only its owner may read, whole or not at all; what is there already takes no room."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == data and stat.S_IMODE(path.stat().st_mode) == 0o600:
+            return
     temporary = path.with_name(f"{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

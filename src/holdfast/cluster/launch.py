@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.world import Clock, user_namespace
+from holdfast.world import Clock, mount_table, user_namespace
 
 from . import settings as saved
 from .home import Home
@@ -25,6 +25,9 @@ NOTIFY = "HOLDFAST_NOTIFY_FD"
 
 QUICK_S = 2.0
 """What takes longer than this is told of."""
+
+LITTLE_BYTES = 1 << 20
+"""A start that fails with less than this free on its disk has failed for that: a new cluster takes a third of it."""
 
 Report = Callable[[str], None]
 
@@ -66,16 +69,16 @@ def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report
     """Starts the daemon and returns when the API answers and the nodes are Ready. Raises LaunchFailed."""
     home.make()
     saved.save(home.settings, settings)
-    log = home.logs / "daemon.log"
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as progress:
-        daemon = _spawn(home, log, writing)
+        daemon = _spawn(home, writing)
         os.close(writing)
-        return _follow(daemon, progress.fileno(), log, clock, wait_s, report)
+        return _follow(home, daemon, progress.fileno(), clock, wait_s, report)
 
 
-def _spawn(home: Home, log: Path, notify: int) -> subprocess.Popen[bytes]:
+def _spawn(home: Home, notify: int) -> subprocess.Popen[bytes]:
     """The daemon in a session of its own, so that nothing that happens to this terminal reaches it."""
+    log = home.logs / "daemon.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
@@ -93,18 +96,30 @@ def _spawn(home: Home, log: Path, notify: int) -> subprocess.Popen[bytes]:
 
 
 def _follow(
-    daemon: subprocess.Popen[bytes], progress: int, log: Path, clock: Clock, wait_s: float, report: Report
+    home: Home, daemon: subprocess.Popen[bytes], progress: int, clock: Clock, wait_s: float, report: Report
 ) -> Running:
     """Reads the daemon's lines until it is ready."""
+    log = home.logs / "daemon.log"
     deadline = clock.monotonic_s() + wait_s
+    look = clock.monotonic_s() + QUICK_S
     pending = b""
     while True:
-        ready, _, _ = select.select([progress], [], [], max(0.0, deadline - clock.monotonic_s()))
+        ready, _, _ = select.select([progress], [], [], max(0.0, min(deadline, look) - clock.monotonic_s()))
+        if not ready and clock.monotonic_s() < deadline:
+            look += QUICK_S
+            if full := full_disk(home):
+                look = deadline  # it is said once
+                report(f"{full}; waiting for room")
+            continue
         if not ready:
-            raise LaunchFailed(f"not ready after {wait_s:g} s; it goes on starting, its log is {log}")
+            cause = f": {full}; then it goes on" if (full := full_disk(home)) else "; it goes on starting"
+            raise LaunchFailed(f"not ready after {wait_s:g} s{cause}, its log is {log}")
         data = os.read(progress, 65536)
         if not data:
-            raise LaunchFailed(f"the daemon ended while starting (exit {daemon.wait()}):\n{_tail(log)}")
+            status = daemon.wait()
+            if full := full_disk(home):
+                raise LaunchFailed(f"{full}, then run the same command again")
+            raise LaunchFailed(f"the daemon ended while starting (exit {status}):\n{_tail(log)}")
         *lines, pending = (pending + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
@@ -114,6 +129,16 @@ def _follow(
                 report(message["step"])
             if message.get("ready"):
                 return Running(pid=daemon.pid, url=message["url"])
+
+
+def full_disk(home: Home) -> str:
+    """What to do about a disk too full for a start; empty if it is not."""
+    status = os.statvfs(home.path)
+    blocks = status.f_bavail if os.geteuid() else status.f_bfree  # some are kept for root
+    free_bytes = blocks * status.f_frsize
+    if free_bytes >= LITTLE_BYTES:
+        return ""
+    return f"the disk of {home.path} is full ({free_bytes >> 10} KiB are free): delete something on it"
 
 
 def _tail(log: Path, lines: int = 12) -> str:
@@ -173,18 +198,13 @@ def purge(home: Home) -> None:
 
     Without root, pods have left files of users whom only a user namespace knows: this process enters one.
     """
-    mounts = [mount for mount in _mount_points() if mount.startswith(f"{home.path}/")]
+    top = home.path.resolve()
+    mounts = [point for point in mount_table.below(top) if point != str(top)]
     if mounts:
         raise LaunchFailed(f"still mounted below {home.path}: {', '.join(mounts[:5])}")
     if (settings := saved.load(home.settings)) is not None and settings.is_rootless:
         user_namespace.enter()
     shutil.rmtree(home.path, ignore_errors=False)
-
-
-def _mount_points() -> list[str]:
-    """Every mount point this process sees, octal escapes undone."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return [line.split(" ")[4].encode().decode("unicode_escape") for line in file]
 
 
 def agents_pid(home: Home) -> int | None:

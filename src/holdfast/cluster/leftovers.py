@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from holdfast.node.volumes.removal import mounts_below
-from holdfast.world import linux
+from holdfast.disks import devices
+from holdfast.world import mount_table
 
 from . import settings as saved
 from . import way_out
@@ -31,7 +31,7 @@ GRACE_S = 30.0
 
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
-    mounted = any(map(mounts_below, (home.nodes, *home.run.glob("*/pods"))))
+    mounted = any(map(mount_table.below, (home.nodes, *home.run.glob("*/pods"))))
     pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).exist
     return has_records(home) or pinned or mounted
 
@@ -93,8 +93,8 @@ async def end_node(home: Home, settings: Settings, number: int, outside: Outside
         await runtime.remove_sandbox(uid)
     await parts.take_down()
     await runtime.close()
-    for point in mounts_below(home.node(number) / "pods"):
-        linux.unmount(point)
+    for point in mount_table.below(home.node(number) / "pods"):
+        devices.release(Path(point))
 
 
 if __name__ == "__main__":

@@ -46,16 +46,17 @@ class Copy:
     """From which the image is mounted."""
 
 
-def copy(source: Disk, target: Disk) -> None:
+def copy(source: Disk, target: Disk, name: str = "") -> None:
     """`target` becomes a volume with what `source` holds at one moment; nothing happens if it is there already.
 
-    Blocks its thread. Raises OSError; then there is no target.
+    It is of the same sort, unless `name` is what images of the other sort are called. Blocks its thread.
+    Raises OSError; then there is no target.
     """
     if not target.exists:
-        copy_together([(source, target)])
+        copy_together([(source, target)], name)
 
 
-def copy_together(pairs: Sequence[tuple[Disk, Disk]]) -> None:
+def copy_together(pairs: Sequence[tuple[Disk, Disk]], name: str = "") -> None:
     """Each second volume becomes what the first holds, all at one and the same moment; those that are there stay.
 
     Blocks its thread. Raises OSError; then there may be some of them, each whole.
@@ -69,14 +70,20 @@ def copy_together(pairs: Sequence[tuple[Disk, Disk]]) -> None:
         in_use: list[Copy] = []
         for source, target in missing:
             target.draft.unlink(missing_ok=True)
-            if device := loops.find(source.image):
+            device = loops.find(source.image)
+            if device and source.is_device:
+                if len(missing) > 1:
+                    alone = "a block volume that is in use is not copied together with others"
+                    raise OSError(errno.EOPNOTSUPP, alone, str(source.path))
+                _copy_device_in_use(Copy(source.image, target.draft, device))
+            elif device:
                 in_use.append(Copy(source.image, target.draft, device))
             else:
                 copy_file(source.image, target.draft)
         if in_use:
             _copy_in_use(in_use, locks)
-        for _, target in missing:
-            images.publish(target)
+        for source, target in missing:
+            images.publish(target, name or source.image.name)
 
 
 def let_go_on(device: str) -> bool:
@@ -133,6 +140,28 @@ def copy_changes(source: Path, target: Path) -> None:
                 now = os.pread(reading.fileno(), size, at)
                 if now != os.pread(writing.fileno(), size, at):
                     os.pwrite(writing.fileno(), now, at)
+
+
+def _copy_device_in_use(one: Copy) -> None:
+    """Nothing makes its users stand still, so only a copy that is made at once has what was there at one moment."""
+    device = os.open(one.device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(device)  # what waits in memory
+    finally:
+        os.close(device)
+    reading = os.open(one.source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writing = os.open(one.target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if not share(reading, writing):
+                cure = "it is copied once no pod has it"
+                raise OSError(
+                    errno.EOPNOTSUPP, f"a block volume in use cannot be copied on a disk that shares no blocks: {cure}"
+                )
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
 
 
 def _copy_in_use(copies: Sequence[Copy], locks: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ import os
 import struct
 from pathlib import Path
 
-from . import Disk, loops
+from . import DEVICE, IMAGE, Disk, loops
 from .locking import locked
 from .programs import run
 
@@ -45,14 +45,28 @@ def make(disk: Disk, wanted_bytes: int) -> None:
         publish(disk)
 
 
+def make_device(disk: Disk, wanted_bytes: int) -> None:
+    """A block volume of that size; nothing happens if there is a volume already. Raises OSError."""
+    disk.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(disk.path):
+        if not disk.exists:
+            start_draft(disk, image_bytes(wanted_bytes))
+            publish(disk, DEVICE)
+
+
 def grow(disk: Disk, wanted_bytes: int) -> bool:
     """Makes the image at least that large; whether the file system fills it now.
 
-    It does unless the volume is attached: then its node makes the file system grow. Raises OSError.
+    It does unless the volume is attached: then its node makes the file system grow. A device shows its size at once.
+    Raises OSError.
     """
     with locked(disk.path) as lock:
         if image_bytes(wanted_bytes) > disk.image.stat().st_size:
             os.truncate(disk.image, image_bytes(wanted_bytes))
+        if disk.is_device:
+            if device := loops.find(disk.image):
+                loops.take_in_size(device)
+            return True
         if loops.find(disk.image):
             return not has_room(disk.image)
         fill(disk.image, lock)
@@ -99,6 +113,8 @@ def block_bytes(image: Path) -> int:
 
 def was_mounted(disk: Disk) -> bool:
     """Whether anybody ever could write to the volume. Raises OSError if there is no file system."""
+    if disk.is_device:
+        return disk.used.exists()
     count: int = struct.unpack_from("<H", _superblock(disk.image), 0x34)[0]
     return count > 0
 
@@ -118,14 +134,14 @@ def require_detached(disk: Disk) -> None:
         raise OSError(errno.EBUSY, f"the volume is still mounted from {device}", str(disk.path))
 
 
-def publish(disk: Disk) -> None:
+def publish(disk: Disk, name: str = IMAGE) -> None:
     """The draft is whole: from now on it is the volume, also after a power failure."""
     descriptor = os.open(disk.draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(disk.draft, disk.image)
+    os.rename(disk.draft, disk.path / name)
     directory = os.open(disk.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)

@@ -24,11 +24,12 @@ GOING_TAKES_AT_MOST = 5
 
 Result = TypeVar("Result")
 
-_GET_FREE, _CONFIGURE, _GET_STATUS, _SET_CAPACITY = 0x4C82, 0x4C0A, 0x4C05, 0x4C07
+_GET_FREE, _CONFIGURE, _SET_STATUS, _GET_STATUS, _SET_CAPACITY = 0x4C82, 0x4C0A, 0x4C04, 0x4C05, 0x4C07
 _AUTOCLEAR, _DIRECT_IO = 4, 16
 _STATUS = struct.Struct("=QQQQQIIII64s64s32sQQ")
+_FLAGS_AT = 8
 _CONFIG = struct.Struct("=II232s64x")
-_MAJOR = 7
+MAJOR = 7
 
 
 def find(image: Path) -> str:
@@ -58,7 +59,7 @@ def attach(file: int, block_bytes: int = 0) -> tuple[str, int]:
     try:
         for _ in range(ATTEMPTS):
             number = fcntl.ioctl(control, _GET_FREE)
-            device = _node(number)
+            device = node_of(number)
             descriptor = os.open(device, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.ioctl(descriptor, _CONFIGURE, _configuration(file, block_bytes))
@@ -103,6 +104,23 @@ def take_in_size(device: str) -> None:
         os.close(descriptor)
 
 
+def keep(device: int, *, stays: bool) -> None:
+    """Whether the open device outlives its last user; else it goes when nobody has it open. Raises OSError."""
+    fields = list(_STATUS.unpack(fcntl.ioctl(device, _GET_STATUS, bytes(_STATUS.size))))
+    fields[_FLAGS_AT] = fields[_FLAGS_AT] & ~_AUTOCLEAR | (0 if stays else _AUTOCLEAR)
+    fcntl.ioctl(device, _SET_STATUS, _STATUS.pack(*fields))
+
+
+def served_by(device: int) -> tuple[int, int] | None:
+    """Device and inode of the file that the open device serves; None if it serves none."""
+    try:
+        answer = fcntl.ioctl(device, _GET_STATUS, bytes(_STATUS.size))
+    except OSError:
+        return None  # it has just been let go of
+    backing_device, inode = _STATUS.unpack(answer)[:2]
+    return backing_device, inode
+
+
 def number_of(device: str) -> int:
     """Its device number, as `st_dev` of a file on it."""
     return os.stat(device).st_rdev
@@ -119,18 +137,15 @@ def _served(device: str) -> tuple[int, int] | None:
     except OSError:
         return None
     try:
-        answer = fcntl.ioctl(descriptor, _GET_STATUS, bytes(_STATUS.size))
-    except OSError:
-        return None  # it has just been let go of
+        return served_by(descriptor)
     finally:
         os.close(descriptor)
-    backing_device, inode = _STATUS.unpack(answer)[:2]
-    return backing_device, inode
 
 
-def _node(number: int) -> str:
+def node_of(number: int) -> str:
+    """The path of the loop device with that number."""
     """Where nobody makes device nodes for devices that appear, we do."""
     device = f"/dev/loop{number}"
     if not os.path.exists(device):
-        os.mknod(device, 0o600 | stat.S_IFBLK, os.makedev(_MAJOR, number))
+        os.mknod(device, 0o600 | stat.S_IFBLK, os.makedev(MAJOR, number))
     return device

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from holdfast.world import linux
+from holdfast.world import linux, removal
 
 from .attributes import DIRECTORY
 from .client import Client, File
@@ -77,7 +77,7 @@ def _by_the_kernel(source: str, options: Sequence[str]) -> None:
         try:
             directory = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                remove_below(directory, os.fstat(directory).st_dev)
+                removal.empty(directory)
             finally:
                 os.close(directory)
         finally:
@@ -90,22 +90,6 @@ def mount_by_the_kernel(source: str, options: Sequence[str], point: str) -> None
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise MountFailed((done.stderr or done.stdout).strip().removeprefix("mount.nfs: "))
-
-
-def remove_below(directory: int, device: int) -> None:
-    """By descriptors, so that no path is resolved twice and no link is followed."""
-    for entry in os.scandir(directory):
-        if not entry.is_dir(follow_symlinks=False):
-            os.unlink(entry.name, dir_fd=directory)
-            continue
-        below = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-        try:
-            if os.fstat(below).st_dev != device:
-                raise OSError(errno.EXDEV, "another filesystem is mounted here", entry.name)
-            remove_below(below, device)
-        finally:
-            os.close(below)
-        os.rmdir(entry.name, dir_fd=directory)
 
 
 def main(given: Sequence[str]) -> int:

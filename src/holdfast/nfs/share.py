@@ -16,18 +16,17 @@ import errno
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from holdfast.world import linux
+from holdfast.world import linux, removal
 
 from .mount import MountFailed, Source, serve
 from .options import BadOption, parse
-from .scrub import mount_by_the_kernel, remove_below
+from .scrub import mount_by_the_kernel
 
 _FAILED = 1
 _DRAFT = ".holdfast-"
@@ -45,13 +44,13 @@ def remove(top: str, path: str) -> None:
     """The directory and all in it, and what was begun in its place. Its absence counts as success."""
     with contextlib.suppress(FileNotFoundError), _parent(top, path) as (parent, name):
         for each in (_DRAFT + name, name):
-            _remove(parent, each)
+            removal.remove(parent, each)
 
 
 def discard(top: str, path: str) -> None:
     """What was made and never used: a directory in which something is stays."""
     with contextlib.suppress(FileNotFoundError), _parent(top, path) as (parent, name):
-        _remove(parent, _DRAFT + name)
+        removal.remove(parent, _DRAFT + name)
         try:
             os.rmdir(name, dir_fd=parent)
         except OSError as error:
@@ -64,7 +63,7 @@ def archive(top: str, path: str, target: str) -> None:
     with contextlib.suppress(FileNotFoundError), _parent(top, path) as (parent, name):
         os.stat(name, dir_fd=parent, follow_symlinks=False)
         with _parent(top, target, makes=True) as (new_parent, new_name):
-            _remove(new_parent, new_name)
+            removal.remove(new_parent, new_name)
             os.rename(name, new_name, src_dir_fd=parent, dst_dir_fd=new_parent)
 
 
@@ -124,7 +123,7 @@ def _fill(top: str, path: str, mode: str, copy: Callable[[int], None]) -> None:
     """In a place of its own, so that half a copy is no volume (V124); one that is there already gets it added."""
     with _parent(top, path, makes=True) as (parent, name):
         draft = _DRAFT + name
-        _remove(parent, draft)
+        removal.remove(parent, draft)
         with _inside(parent, draft, makes=True) as made:
             copy(made)
             if int(mode, 8):
@@ -134,7 +133,7 @@ def _fill(top: str, path: str, mode: str, copy: Callable[[int], None]) -> None:
         if _exists(parent, name):
             source, target = f"{_path(parent)}/{draft}", f"{_path(parent)}/{name}"
             _run("cp", "-a", "-T", source, target, keeps=[parent])
-            _remove(parent, draft)
+            removal.remove(parent, draft)
         else:
             os.rename(draft, name, src_dir_fd=parent, dst_dir_fd=parent)
 
@@ -170,19 +169,6 @@ def _inside(parent: int, name: str, *, makes: bool = False) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _remove(parent: int, name: str) -> None:
-    try:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        os.unlink(name, dir_fd=parent)
-        return
-    with _inside(parent, name) as directory:
-        remove_below(directory, os.fstat(directory).st_dev)
-    os.rmdir(name, dir_fd=parent)
 
 
 def _exists(parent: int, name: str) -> bool:

@@ -14,7 +14,7 @@ from holdfast.api.resource import Manifest
 
 from .environment import ConfigError, expand_all
 from .pod import Container, Pod
-from .runtime import ContainerResources, ContainerSpec, ImageRecord, Mount, User
+from .runtime import BlockDevice, ContainerResources, ContainerSpec, ImageRecord, Mount, User
 
 PERIOD_US = 100_000
 LEAST_QUOTA_US = 1_000
@@ -37,6 +37,7 @@ class Parts:
     """Where profiles of this machine's own are."""
     target_id: str = ""
     """The run whose processes an ephemeral container shares."""
+    devices: tuple[BlockDevice, ...] = ()
 
 
 def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpec:
@@ -57,6 +58,7 @@ def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpe
         working_dir=str(manifest.get("workingDir") or ""),
         env=variables,
         mounts=parts.mounts,
+        devices=parts.devices,
         user=user(pod, container, parts.image),
         privileged=bool(security.get("privileged")),
         read_only_root=bool(security.get("readOnlyRootFilesystem")),

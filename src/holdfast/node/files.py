@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from holdfast.world.removal import remove_tree
+
 from .pod import Pod
-from .volumes.removal import remove_tree
 
 LOG_BLOCK = 64 << 10
 

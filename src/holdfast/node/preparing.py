@@ -104,7 +104,7 @@ class Preparation:
         is_summary = failure.is_unresolved or failure.is_unattached
         if not is_summary or told_s is None or now_s - told_s >= SUMMARY_EVERY_S:
             self._told_s[failure.text] = now_s
-            self._shared.tell(pod, "Warning", "FailedMount", failure.text)
+            self._shared.tell(pod, "Warning", failure.reason, failure.text)
         return self._hold()
 
     def hostname(self, pod: Pod) -> str:

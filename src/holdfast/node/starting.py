@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +17,16 @@ from .hooks import HookFailure, run_hook
 from .image_pulls import ImageUnavailable
 from .pod import Container, Pod, Role
 from .probes import Target
-from .runtime import ContainerRecord, ContainerSpec, ContainerState, ImageRecord, Mount, RuntimeFailure, SandboxFailure
+from .runtime import (
+    BlockDevice,
+    ContainerRecord,
+    ContainerSpec,
+    ContainerState,
+    ImageRecord,
+    Mount,
+    RuntimeFailure,
+    SandboxFailure,
+)
 from .shared import Shared, whole
 from .volumes import Mounted, bounded
 from .volumes.pod_volumes import MAY_HANG
@@ -124,6 +135,7 @@ class Starter:
                 attempt=attempt,
                 variables={"HOSTNAME": place.hostname, **variables},
                 mounts=await self._mounts(pod, container, attempt, place, variables),
+                devices=self._devices(container, place),
                 image=image,
                 log_path=log_path,
                 memory_capacity_bytes=quantity.whole(shared.allocatable.get("memory") or "0"),
@@ -176,6 +188,29 @@ class Starter:
             mounts.append(container_spec.mount_of(entry, str(path), is_read_only=mounted.source.is_read_only))
         taken = {mount.container_path for mount in mounts}
         return (*mounts, *self._own_files(pod, container, attempt, place, taken))
+
+    def _devices(self, container: Container, place: Place) -> tuple[BlockDevice, ...]:
+        """Of block volumes. Raises ConfigError, OSError."""
+        found = []
+        for entry in container.manifest.get("volumeDevices") or ():
+            mounted = place.volumes.get(entry["name"])
+            if mounted is None:
+                raise environment.ConfigError(f'volume "{entry["name"]}" is not mounted')
+            if self._shared.config.state_dir is None:
+                continue
+            status = mounted.path.stat()
+            found.append(
+                BlockDevice(
+                    container_path=entry["devicePath"],
+                    major=os.major(status.st_rdev),
+                    minor=os.minor(status.st_rdev),
+                    mode=stat.S_IMODE(status.st_mode),
+                    uid=status.st_uid,
+                    gid=status.st_gid,
+                    read_only=mounted.source.is_read_only,
+                )
+            )
+        return tuple(found)
 
     async def _subpath(self, container: Container, volume: str, mounted: Mounted, subpath: str) -> Path:
         if self._shared.config.state_dir is None:

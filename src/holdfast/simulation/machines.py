@@ -50,7 +50,7 @@ class Directories:
         self._making[path] = ""
         self.present.add(path)
 
-    async def create_sized(self, path: str, size_bytes: int) -> None:
+    async def create_sized(self, path: str, size_bytes: int, is_device: bool = False) -> None:
         raise AssertionError("nothing has a size here")
 
     async def is_image(self, path: str) -> bool:
@@ -58,7 +58,7 @@ class Directories:
             raise FileNotFoundError(2, "no such volume or snapshot", path)
         return False
 
-    async def fill(self, path: str, source: str, size_bytes: int) -> None:
+    async def fill(self, path: str, source: str, size_bytes: int, is_device: bool = False) -> None:
         await self.is_image(source)
         await self.create(path)
 

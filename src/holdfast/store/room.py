@@ -1,7 +1,7 @@
 """A full disk: room that is held for the store, and how SQLite says that there is none.
 
 Whoever is to make room in a cluster does it by writing: a claim is deleted, a pod ended. So the store's files have
-blocks behind their ends which nobody else gets.
+blocks behind their ends which nobody else gets, and while it is closed a file beside it has some for its log.
 """
 
 from __future__ import annotations
@@ -30,6 +30,25 @@ def hold(path: Path) -> None:
                 linux.reserve(descriptor, os.fstat(descriptor).st_size, _held_bytes(descriptor))
             finally:
                 os.close(descriptor)
+
+
+def keep(path: Path) -> None:
+    """While the database is closed, which has no log then: in a file beside it. Raises nothing."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(_kept(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            linux.reserve(descriptor, 0, _held_bytes(descriptor))
+        finally:
+            os.close(descriptor)
+
+
+def give_back(path: Path) -> None:
+    """What was kept, for the log and whatever else a start writes. Raises OSError."""
+    _kept(path).unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> Path:
+    return path.with_name(f"{path.name}-room")
 
 
 def is_wanting(error: Exception) -> bool:

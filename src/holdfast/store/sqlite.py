@@ -149,6 +149,7 @@ class SqliteStore(BaseStore):
             # SQLite would give it, and its log, the mode of the umask.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             _sync_directory(self._path.parent)
+        room.give_back(self._path)
         self._file = file = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
         version = file.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
@@ -181,8 +182,12 @@ class SqliteStore(BaseStore):
             while (self._is_busy or self._queue) and self._failure is None and self._no_room is None:
                 await self._when_quiet()
         assert self._executor is not None
-        await self._loop.run_in_executor(self._executor, self._file.close)
+        await self._loop.run_in_executor(self._executor, self._close_file)
         self._release()
+
+    def _close_file(self) -> None:
+        self._file.close()
+        room.keep(self._path)
 
     def _release(self) -> None:
         if self._lock_fd >= 0:

@@ -109,6 +109,14 @@ def test_v121_a_snapshot_that_cannot_be_restored(more, text):
     assert text in found.refusal
 
 
+@pytest.mark.parametrize(("annotation", "is_allowed"), [("true", True), ("false", False)])
+def test_v121_the_mode_may_change_where_whoever_made_the_content_says_so(annotation, is_allowed):
+    content = {**CONTENT, "spec": {**CONTENT["spec"], "sourceVolumeMode": "Block"}}
+    marks = {"snapshot.storage.kubernetes.io/allow-volume-mode-change": annotation}
+    content["metadata"] = {**CONTENT["metadata"], "annotations": marks}
+    assert bool(origin(of_snapshot(), content=content).path) == is_allowed
+
+
 @pytest.mark.parametrize(
     ("source", "pv", "text"),
     [

@@ -12,8 +12,10 @@ from holdfast.controllers.volumes import places
 from holdfast.controllers.volumes.abandoned import ObservedMark, plan_abandoned
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.controllers.volumes.effects import Backing
+from holdfast.controllers.volumes.origin import Origin
 from holdfast.controllers.volumes.provision import ObservedRequest, plan_provision
 from holdfast.controllers.volumes.reclaim import ObservedRelease, plan_reclaim
+from holdfast.disks import Disk, images
 from holdfast.disks.capability import Sizing
 from holdfast.disks.locking import locked
 
@@ -29,8 +31,8 @@ SOURCE = {
 }
 
 
-def request(backing, size="3Gi"):
-    wanted = claim(size=size, storage_class="s", annotations={PROVISIONER: "holdfast.dev/local"})
+def request(backing, size="3Gi", **more):
+    wanted = claim(size=size, storage_class="s", annotations={PROVISIONER: "holdfast.dev/local"}, **more)
     return ObservedRequest(wanted, storage_class("s"), False, "/var/volumes", backing)
 
 
@@ -46,6 +48,61 @@ def test_a_volume_with_a_size_is_an_image_and_says_so():
     assert create.manifest["spec"]["csi"] == SOURCE
     assert "hostPath" not in create.manifest["spec"]
     assert directory.settles
+
+
+def test_a_block_volume_is_an_image_without_a_file_system():
+    directory = plan_provision(request(Backing(is_sized=True), volumeMode="Block")).directory
+    assert (directory.operation, directory.arguments) == ("create_sized", (3 << 30, True))
+    (create,) = directory.done.actions
+    assert create.manifest["spec"]["volumeMode"] == "Block"
+    assert create.manifest["spec"]["csi"] == {key: value for key, value in SOURCE.items() if key != "fsType"}
+
+
+@pytest.mark.parametrize(
+    ("why_not", "words"),
+    [("only 9Mi are free", "only 9Mi are free"), ("", "its nodes attach none")],
+)
+def test_a_block_volume_is_never_a_directory(why_not, words):
+    work = plan_provision(request(Backing(why_not=why_not), volumeMode="Block"))
+    assert work.directory is None
+    (told,) = work.before.actions
+    assert (told.report.type, told.report.reason, told.report.message) == (
+        "Warning",
+        "ProvisioningFailed",
+        f'failed to provision volume with StorageClass "s": no block volumes on this machine: {words}',
+    )
+    assert work.before.again_after_s
+
+
+@pytest.mark.parametrize("mode", ["Block", "Filesystem"])
+def test_a_copy_is_of_the_mode_that_is_asked_for(mode):
+    observed = replace(request(Backing(is_sized=True), volumeMode=mode), origin=Origin("/var/volumes/pvc-other"))
+    directory = plan_provision(observed).directory
+    of_device = (True,) if mode == "Block" else ()
+    assert (directory.operation, directory.arguments) == ("fill", ("/var/volumes/pvc-other", 3 << 30, *of_device))
+
+
+async def test_the_directories_of_block_volumes_are_made_grown_copied_and_removed(tmp_path):
+    directories = LocalDirectories([str(tmp_path)], may_size=True)
+    one, two, tree = (tmp_path / name for name in ("pvc-1", "pvc-2", "pvc-3"))
+    images.make_device(Disk(one), 2 << 20)
+    await directories.create_sized(str(one), 2 << 20, True)
+    assert await directories.is_image(str(one))
+    assert await directories.grow(str(one), 3 << 20)
+    await directories.fill(str(two), str(one), 4 << 20, True)
+    assert Disk(two).is_device
+    assert Disk(two).image.stat().st_size == 4 << 20
+    assert (await directories.cut(str(tmp_path / ".snapshots" / "s"), str(two), True)).size_bytes == 4 << 20
+    await directories.create(str(tree))
+    with pytest.raises(OSError, match="make no block volume"):
+        await directories.fill(str(tmp_path / "pvc-4"), str(tree), 1 << 20, True)
+    await directories.discard(str(one))  # nobody has ever used it
+    assert not one.exists()
+    Disk(two).used.touch()
+    await directories.discard(str(two))
+    assert two.exists()
+    await directories.remove(str(two))
+    assert not two.exists()
 
 
 def test_a_plain_directory_says_once_why_its_size_means_nothing():

@@ -15,13 +15,13 @@ import pytest
 from holdfast.api.errors import NotFound
 from holdfast.api.storage.attaching import attachment_name
 from holdfast.node.pod import Pod
-from holdfast.node.volumes import MountFailure, atomic, memory, removal
+from holdfast.node.volumes import MountFailure, atomic, memory
 from holdfast.node.volumes.atomic import File
 from holdfast.node.volumes.attached import Attachments
 from holdfast.node.volumes.ownership import give_to_group
 from holdfast.node.volumes.pod_volumes import Volumes
 from holdfast.node.volumes.subpath import SubpathFailure, resolve
-from holdfast.world import World, real_world
+from holdfast.world import World, mount_table, real_world
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NODE = {"metadata": {"name": "node-1", "labels": {"kubernetes.io/hostname": "node-1"}}, "status": {"allocatable": {}}}
@@ -124,7 +124,7 @@ async def test_v87_medium_memory_has_a_size(volumes, tmp_path):
             (path / "large").write_bytes(bytes(2 << 20))
     finally:
         await volumes.unmount("uid-1")
-    assert removal.mounts_below(tmp_path) == []
+    assert mount_table.below(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_v101_the_files_of_pods_are_in_memory_unless_some_are_there_already(tmp_
         for _ in range(2):
             memory.prepare(pods)
             memory.prepare(used)
-        if removal.mounts_below(tmp_path) == []:
+        if mount_table.below(tmp_path) == []:
             pytest.skip("mounting is not permitted here")
-        assert removal.mounts_below(tmp_path) == [str(pods)]
+        assert mount_table.below(tmp_path) == [str(pods)]
     finally:
         memory.take_down(tmp_path)
-    assert removal.mounts_below(tmp_path) == []
+    assert mount_table.below(tmp_path) == []
 
 
 async def test_n78_volumes_that_no_container_uses_are_ignored(volumes):
@@ -507,37 +507,6 @@ def test_v100_a_write_that_stopped_half_way_is_finished_by_the_next(tmp_path):
     assert atomic.write(tmp_path / "v", {"a": File(b"2", 0o644)}, gid=None, now=NOW, random=random.Random(2))
     assert (tmp_path / "v" / "a").read_bytes() == b"2"
     assert not (tmp_path / "v" / "..2020_half_done").exists()
-
-
-def test_n201_removal_follows_no_link(tmp_path):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "precious").touch()
-    top = tmp_path / "pods" / "uid"
-    (top / "volumes").mkdir(parents=True)
-    (top / "volumes" / "link").symlink_to(outside)
-    (top / "file").touch()
-    removal.remove_tree(top)
-    removal.remove_tree(top)
-    assert not top.exists()
-    assert (outside / "precious").exists()
-
-
-@pytest.mark.live
-@is_root
-def test_n201_removal_stops_before_a_mount(tmp_path):
-    source, target = tmp_path / "source", tmp_path / "pods" / "uid" / "v"
-    source.mkdir()
-    target.mkdir(parents=True)
-    (source / "precious").touch()
-    if os.system(f"mount --bind {source} {target} 2>/dev/null") != 0:
-        pytest.skip("mounting is not permitted here")
-    try:
-        with pytest.raises(removal.StillMounted):
-            removal.remove_tree(tmp_path / "pods" / "uid")
-    finally:
-        os.system(f"umount {target}")
-    assert (source / "precious").exists()
 
 
 @pytest.mark.parametrize("subpath", ["/etc", "../x", "a/../../x", "out/x", "out"])

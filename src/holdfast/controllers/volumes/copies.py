@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from holdfast.disks import Disk, copying, images, loops, trees
+from holdfast.disks import DEVICE, IMAGE, Disk, copying, images, loops, trees
 from holdfast.disks.locking import locked
 from holdfast.disks.pool import Pool
 
@@ -90,12 +90,14 @@ def look(snapshot: str) -> Cut:
     return Cut(size_bytes, place.stat().st_mtime_ns)
 
 
-def fill(path: str, source: str, size_bytes: int) -> None:
+def fill(path: str, source: str, size_bytes: int, *, is_device: bool) -> None:
     """Makes the volume at `path` from a volume or a snapshot. Raises OSError."""
     if is_image(source):
-        copying.copy(Disk(Path(source)), Disk(Path(path)))
+        copying.copy(Disk(Path(source)), Disk(Path(path)), DEVICE if is_device else IMAGE)
         images.grow(Disk(Path(path)), size_bytes)
         return
+    if is_device:
+        raise OSError(errno.EINVAL, "the files of a directory make no block volume", source)
     tree = Path(source) / TREE if Path(source).parent.name == SNAPSHOTS else Path(source)
     trees.copy(tree, Path(path), drafts_of(path))
     shutil.rmtree(drafts_of(path), ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import stat
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,13 +14,13 @@ from holdfast.disks import Disk, images
 from holdfast.disks.capability import Sizing, find_out
 from holdfast.disks.locking import locked
 from holdfast.disks.pool import Pool
+from holdfast.world import mount_table, removal
 
 from . import copies, marks
 from .effects import Backing, Cut, ShareWork
 
 KEPT_BYTES, KEPT_SHARE = 512 << 20, 20
 """Where less of the disk is free, and less than that part of it, no volumes are made: half of when pods are evicted."""
-MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
 class LocalDirectories:
@@ -33,7 +32,7 @@ class LocalDirectories:
     def __init__(
         self,
         roots: Sequence[str],
-        mount_table: Path = MOUNT_TABLE,
+        mount_table: Path = mount_table.TABLE,
         *,
         may_size: bool = False,
         obstacle: str = "",
@@ -73,14 +72,14 @@ class LocalDirectories:
     async def create(self, path: str) -> None:
         await asyncio.to_thread(self._create, path)
 
-    async def create_sized(self, path: str, size_bytes: int) -> None:
-        await asyncio.to_thread(self._create_sized, path, size_bytes)
+    async def create_sized(self, path: str, size_bytes: int, is_device: bool = False) -> None:
+        await asyncio.to_thread(self._create_sized, path, size_bytes, is_device=is_device)
 
     async def is_image(self, path: str) -> bool:
         return await asyncio.to_thread(lambda: copies.is_image(self._place(path)))
 
-    async def fill(self, path: str, source: str, size_bytes: int) -> None:
-        await asyncio.to_thread(self._fill, path, source, size_bytes)
+    async def fill(self, path: str, source: str, size_bytes: int, is_device: bool = False) -> None:
+        await asyncio.to_thread(self._fill, path, source, size_bytes, is_device=is_device)
 
     async def cut(self, path: str, source: str, of_image: bool) -> Cut:
         return await asyncio.to_thread(self._cut, path, source, of_image=of_image)
@@ -144,13 +143,14 @@ class LocalDirectories:
             return
         os.chmod(path, 0o777)  # mkdir's own mode is cut by the umask
 
-    def _create_sized(self, path: str, size_bytes: int) -> None:
+    def _create_sized(self, path: str, size_bytes: int, *, is_device: bool) -> None:
         self._require_below_root(path)
         marks.put(path)
         self._pool.make()
-        images.make(Disk(Path(self._place(path))), size_bytes)
+        make = images.make_device if is_device else images.make
+        make(Disk(Path(self._place(path))), size_bytes)
 
-    def _fill(self, path: str, source: str, size_bytes: int) -> None:
+    def _fill(self, path: str, source: str, size_bytes: int, *, is_device: bool) -> None:
         origin = self._place(source)
         place = self._place(path, like=origin)
         if copies.is_image(origin) and not self._may_size:
@@ -158,7 +158,7 @@ class LocalDirectories:
                 errno.EOPNOTSUPP, "the source has a size of its own, and nodes here cannot mount such", source
             )
         marks.put(path)
-        copies.fill(place, origin, size_bytes)
+        copies.fill(place, origin, size_bytes, is_device=is_device)
 
     def _cut(self, path: str, source: str, *, of_image: bool) -> Cut:
         origin = self._place(source)
@@ -191,7 +191,7 @@ class LocalDirectories:
             copies.forget(each)
         if not os.path.lexists(place):
             return
-        self._require_no_mounts(place)
+        removal.require_no_mounts(place, self._mount_table)
         with locked(Path(place)):
             images.require_detached(Disk(Path(place)))
             _remove_contents(place)
@@ -201,7 +201,7 @@ class LocalDirectories:
         """Anywhere: an administrator names the path of a volume to be recycled. Never through a symbolic link."""
         if os.path.realpath(path) != os.path.normpath(path) or os.path.normpath(path) == "/":
             raise PermissionError(errno.EPERM, "not a directory of its own", path)
-        self._require_no_mounts(path)
+        removal.require_no_mounts(path, self._mount_table)
         _remove_contents(path, overdue)
 
     def _place(self, path: str, like: str = "") -> str:
@@ -219,50 +219,16 @@ class LocalDirectories:
         if not inside or name in ("", ".", ".."):
             raise PermissionError(errno.EPERM, "not below the directory of volumes", path)
 
-    def _require_no_mounts(self, path: str) -> None:
-        """A bind mount may be of the same device, so comparing devices would not find it (N201)."""
-        below = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        try:
-            table = self._mount_table.read_text(errors="surrogateescape")
-        except FileNotFoundError:
-            return
-        for line in table.splitlines():
-            mounted = _unescape(line.split(" ", 5)[4])
-            if mounted == below or mounted.startswith(below + "/"):
-                raise OSError(errno.EBUSY, "still mounted", mounted)
-
-
-def _unescape(text: str) -> str:
-    """Mount points with blanks and backslashes as the kernel prints them: octal."""
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, character)
-    return text
-
 
 def _remove_contents(path: str, overdue: threading.Event | None = None) -> None:
-    """Deletes by directory descriptors, so that no path is resolved twice and no link is followed.
+    """Raises TimeoutError as soon as `overdue` is set."""
 
-    Raises TimeoutError as soon as `overdue` is set.
-    """
+    def go_on() -> None:
+        if overdue is not None and overdue.is_set():
+            raise TimeoutError
+
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        _remove_below(descriptor, os.fstat(descriptor).st_dev, overdue or threading.Event())
+        removal.empty(descriptor, go_on)
     finally:
         os.close(descriptor)
-
-
-def _remove_below(directory: int, device: int, overdue: threading.Event) -> None:
-    for name in os.listdir(directory):
-        if overdue.is_set():
-            raise TimeoutError
-        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=directory)
-            continue
-        child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-        try:
-            if os.fstat(child).st_dev != device:
-                raise OSError(errno.EXDEV, "another filesystem is mounted here", name)
-            _remove_below(child, device, overdue)
-        finally:
-            os.close(child)
-        os.rmdir(name, dir_fd=directory)

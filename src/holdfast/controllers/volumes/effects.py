@@ -100,13 +100,13 @@ class VolumeDirectories(Protocol):
     async def create(self, path: str) -> None:
         """Makes the directory, writable for everyone (V44)."""
 
-    async def create_sized(self, path: str, size_bytes: int) -> None:
-        """Makes the directory and in it an image of a volume of that size."""
+    async def create_sized(self, path: str, size_bytes: int, is_device: bool = False) -> None:
+        """Makes the directory and in it an image of a volume of that size, with a file system or for pods' devices."""
 
     async def is_image(self, path: str) -> bool:
         """Whether the volume or snapshot there is an image."""
 
-    async def fill(self, path: str, source: str, size_bytes: int) -> None:
+    async def fill(self, path: str, source: str, size_bytes: int, is_device: bool = False) -> None:
         """Makes the directory as `create` or `create_sized` do, with what a volume or a snapshot holds (V121, V122)."""
 
     async def cut(self, path: str, source: str, of_image: bool) -> Cut:

@@ -19,6 +19,8 @@ from holdfast.api.storage.shares import Share
 from .places import SNAPSHOTS, is_ours, path_of
 from .provisioners import DRIVERS
 
+MODE_MAY_CHANGE = "snapshot.storage.kubernetes.io/allow-volume-mode-change"
+
 Find = Callable[[str], Manifest | None]
 """From a key (`namespace/name`, or a name) to the object."""
 
@@ -144,7 +146,7 @@ def _snapshot(claim: Manifest, name: str, find: Lookups, root: str, sources: Sou
         asked = binding.requested_bytes(claim)
         return f"requested volume size {asked} is less than the size {size_bytes} for the source snapshot {name}"
     mode = content["spec"].get("sourceVolumeMode") or "Filesystem"
-    if mode != binding.mode_of(claim):
+    if mode != binding.mode_of(claim) and binding.annotation(content, MODE_MAY_CHANGE) != "true":
         return (
             f"requested volume {namespace}/{claim['metadata']['name']} modifies the mode of the source volume but does"
             " not have permission to do so. snapshot.storage.kubernetes.io/allow-volume-mode-change annotation is not"

@@ -24,10 +24,10 @@ def directory_source(root: str, name: str) -> Manifest:
     return {"hostPath": {"path": f"{root}/{name}", "type": "Directory"}}
 
 
-def image_source(name: str) -> Manifest:
-    """Of a volume with a size: to be mounted by a node, as the volume of a driver."""
-    attributes = {BACKING: IMAGE}
-    return {"csi": {"driver": DRIVER, "volumeHandle": name, "fsType": FILE_SYSTEM, "volumeAttributes": attributes}}
+def image_source(name: str, mode: str) -> Manifest:
+    """Of a volume with a size: to be mounted or attached by a node, as the volume of a driver."""
+    kind = {} if mode == "Block" else {"fsType": FILE_SYSTEM}
+    return {"csi": {"driver": DRIVER, "volumeHandle": name, **kind, "volumeAttributes": {BACKING: IMAGE}}}
 
 
 def is_sized(volume: Manifest) -> bool:

@@ -68,7 +68,9 @@ def plan_making(observed: ObservedRequest, served: Collection[str], making: Maki
     assert storage_class is not None
     if refusal := _refusal(observed):
         return Work(claim, Plan(refusal, (Emit(failure(claim, refusal)),)))
-    if refusal := observed.backing.refusal or (observed.origin.refusal if observed.origin else ""):
+    if refusal := (
+        observed.backing.refusal or (observed.origin.refusal if observed.origin else "") or _no_device(observed)
+    ):
         return Work(claim, Plan(refusal, (Emit(failure(claim, refusal)),), again_after_s=RESYNC_S))
     announced = Emit(Report("Normal", "Provisioning", _announcement(claim, storage_class)))
     try:
@@ -79,7 +81,7 @@ def plan_making(observed: ObservedRequest, served: Collection[str], making: Maki
 
 def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest) -> DirectoryWork:
     backing, name = observed.backing, volume_name(claim)
-    source = image_source(name) if backing.is_sized else directory_source(observed.root, name)
+    source = image_source(name, binding.mode_of(claim)) if backing.is_sized else directory_source(observed.root, name)
     volume = pinned(volume_of(claim, storage_class, source), observed.machine)
     actions: list[Action] = [create(volume, claim)]
     if backing.why_not:
@@ -98,9 +100,10 @@ def _making(claim: Manifest, storage_class: Manifest, observed: ObservedRequest)
 def _operation(observed: ObservedRequest) -> tuple[Literal["create", "create_sized", "fill"], tuple[Any, ...]]:
     """Never an empty volume in the place of a copy (V43)."""
     size_bytes = binding.requested_bytes(observed.claim)
+    of_device = (True,) if binding.mode_of(observed.claim) == "Block" else ()
     if observed.origin is not None:
-        return "fill", (observed.origin.path, size_bytes)
-    return ("create_sized", (size_bytes,)) if observed.backing.is_sized else ("create", ())
+        return "fill", (observed.origin.path, size_bytes, *of_device)
+    return ("create_sized", (size_bytes, *of_device)) if observed.backing.is_sized else ("create", ())
 
 
 def _unsized(name: str, why: str) -> str:
@@ -130,11 +133,16 @@ def _refusal(observed: ObservedRequest) -> str:
     claim, spec = observed.claim, observed.claim["spec"]
     if source_of(claim) and observed.origin is None:
         return "nobody has looked for the data source"  # never an empty volume instead (V43)
-    if binding.mode_of(claim) != "Filesystem":
-        return "the local provisioner makes no block volumes"
     if spec.get("selector"):
         return "claim.Spec.Selector is not supported"
     return ""
+
+
+def _no_device(observed: ObservedRequest) -> str:
+    """Why there can be no block volume, if one is asked for: a directory is none."""
+    if binding.mode_of(observed.claim) != "Block" or observed.backing.is_sized:
+        return ""
+    return f"no block volumes on this machine: {observed.backing.why_not or 'its nodes attach none'}"
 
 
 def _announcement(claim: Manifest, storage_class: Manifest) -> str:
@@ -176,7 +184,7 @@ def volume_of(claim: Manifest, storage_class: Manifest, source: Manifest) -> Man
         "spec": {
             "capacity": {"storage": spec["resources"]["requests"]["storage"]},
             "accessModes": list(spec["accessModes"]),
-            "volumeMode": "Filesystem",
+            "volumeMode": binding.mode_of(claim),
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": binding.class_of(claim),
             "claimRef": binding.claim_reference(claim),

@@ -34,6 +34,20 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockDevice:
+    """A block device of this machine inside a container."""
+
+    container_path: str
+    major: int
+    minor: int
+    mode: int
+    """Permission bits, and the owner: the machine's own."""
+    uid: int
+    gid: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerResources:
     """Limits; None is none. `cpu_shares` is relative weight (1024 = one core)."""
 
@@ -110,6 +124,7 @@ class ContainerSpec:
     working_dir: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
+    devices: tuple[BlockDevice, ...] = ()
     user: User = field(default_factory=User)
     privileged: bool = False
     read_only_root: bool = False

@@ -167,6 +167,8 @@ class ProcessRuntime:
             missing.append("resource limits are not enforced")
         if spec.read_only_root or spec.privileged or spec.add_capabilities or spec.drop_capabilities:
             missing.append("its securityContext applies only as far as the user")
+        if spec.devices:
+            missing.append("block volumes are not found at their devicePath")
         if spec.stdin or spec.tty:
             missing.append("it has neither stdin nor a terminal, and cannot be attached to")
         return missing

@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from holdfast.api.resource import Manifest
+from holdfast.api.storage import binding
 from holdfast.node.pod import Pod
 
 
 class MountFailure(Exception):
-    """A volume cannot be had now: reason FailedMount, tried again later (V80)."""
+    """A volume cannot be had now; tried again later (V80)."""
 
-    def __init__(self, volume: str, message: str, *, is_unresolved: bool = False, is_unattached: bool = False) -> None:
+    def __init__(
+        self,
+        volume: str,
+        message: str,
+        *,
+        is_unresolved: bool = False,
+        is_unattached: bool = False,
+        is_device: bool = False,
+    ) -> None:
         super().__init__(message)
         self.volume = volume
         self.message = message
@@ -27,6 +36,8 @@ class MountFailure(Exception):
         """The claim or its volume stands in the way, nothing was tried on this machine (N78)."""
         self.is_unattached = is_unattached
         """It waits for the volume to be attached to this node (V48)."""
+        self.is_device = is_device
+        """It is a block volume."""
 
     @property
     def text(self) -> str:
@@ -41,7 +52,13 @@ class MountFailure(Exception):
                 f"Unable to attach or mount volumes: unmounted volumes=[{self.volume}], unattached volumes=[], "
                 f"failed to process volumes=[{self.volume}]: {self.message}"
             )
-        return f'MountVolume.SetUp failed for volume "{self.volume}" : {self.message}'
+        step = "MapVolume.SetUpDevice" if self.is_device else "MountVolume.SetUp"
+        return f'{step} failed for volume "{self.volume}" : {self.message}'
+
+    @property
+    def reason(self) -> str:
+        """Of the event."""
+        return "FailedMapVolume" if self.is_device else "FailedMount"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,11 @@ class Source:
     persistent_volume: Manifest | None = None
     """Where the volume comes by way of a claim."""
     claim: Manifest | None = None
+
+    @property
+    def is_block(self) -> bool:
+        """Whether containers have it as a device."""
+        return self.persistent_volume is not None and binding.mode_of(self.persistent_volume) == "Block"
 
     @property
     def spec_name(self) -> str:
@@ -92,6 +114,17 @@ class Plugin(Protocol):
         """Takes away what `mount` put on `directory`; the directory and plain files in it are the caller's.
 
         Raises OSError; the caller tries again.
+        """
+
+
+@runtime_checkable
+class BlockPlugin(Protocol):
+    """A plugin whose volumes can be devices of containers; `unmount` takes those away, too."""
+
+    async def attach(self, source: Source, directory: Path) -> Path:
+        """Makes the volume's device ready and returns where it is: `directory` as a file, or elsewhere.
+
+        Raises MountFailure.
         """
 
 

@@ -60,6 +60,13 @@ class Local:
             raise MountFailure(source.spec_name, f'path "{path}" {problem}')
         return path
 
+    async def attach(self, source: Source, directory: Path) -> Path:
+        path = Path(str(source.details.get("path") or "/"))
+        if not path.is_block_device():
+            problem = "is not a block device" if path.exists() else "does not exist"
+            raise MountFailure(source.spec_name, f'path "{path}" {problem}', is_device=True)
+        return path
+
     async def unmount(self, directory: Path) -> None: ...
 
 

@@ -16,11 +16,9 @@ from pathlib import Path
 from holdfast.api import quantity
 from holdfast.api.resource import Manifest
 from holdfast.node.pod import Pod
-from holdfast.world import linux
+from holdfast.world import linux, mount_table
 
 from . import MountFailure, Source
-from .nfs.table import read
-from .removal import mounts_below
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +28,7 @@ _FLAGS = linux.MS_NOSUID | linux.MS_NODEV
 def prepare(pods: Path) -> None:
     """Has the directory of all pods in memory. One in which something is stays as it is: containers have it mounted."""
     pods.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if str(pods.resolve()) in mounts_below(pods) or any(pods.iterdir()):
+    if str(pods.resolve()) in mount_table.below(pods) or any(pods.iterdir()):
         return
     try:
         linux.mount("tmpfs", str(pods), "tmpfs", _FLAGS, "mode=0700")
@@ -40,7 +38,7 @@ def prepare(pods: Path) -> None:
 
 def take_down(pods: Path) -> None:
     """Takes away what is mounted there. Raises OSError."""
-    for point in mounts_below(pods):
+    for point in mount_table.below(pods):
         linux.unmount(point)
 
 
@@ -95,5 +93,4 @@ def _mount(directory: Path, size: int) -> None:
 
 
 def _is_tmpfs(directory: Path) -> bool:
-    table = read(Path("/proc/thread-self/mountinfo").read_text(errors="surrogateescape"))
-    return any(mount.point == str(directory) and mount.kind == "tmpfs" for mount in table)
+    return any(mount.point == str(directory) and mount.kind == "tmpfs" for mount in mount_table.mounts())

@@ -12,16 +12,16 @@ from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 from holdfast.client import Client
 from holdfast.node.pod import Pod
-from holdfast.world import World
+from holdfast.world import World, mount_table, user_namespace
+from holdfast.world.removal import remove_tree
 
-from . import Mounted, MountFailure, Plugin, Source, Sweeping, atomic, bounded, volumes_of
+from . import BlockPlugin, Mounted, MountFailure, Plugin, Source, Sweeping, atomic, bounded, volumes_of
 from .attached import Attachments
 from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
 from .growth import Tell
 from .memory import InMemory
 from .ownership import give_to_group
-from .removal import mounts_below, remove_tree
 from .sized import SizedVolumes
 from .sources import claim_of, resolve
 from .usage import VolumeUse, measure
@@ -90,7 +90,7 @@ class Volumes:
         is_for_one = source.persistent_volume["spec"]["accessModes"] == ["ReadWriteOncePod"]
         if is_for_one and self._has_other_users(pod, source):
             refusal = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
-            raise MountFailure(source.spec_name, refusal)
+            raise MountFailure(source.spec_name, refusal, is_device=source.is_block)
         self._used.setdefault(pod.uid, set()).add(source.spec_name)
 
     def _has_other_users(self, pod: Pod, source: Source) -> bool:
@@ -112,7 +112,7 @@ class Volumes:
                 continue
             source = await resolve(self._client, pod, volume, self._node())
             plugin = self._plugin(source)
-            if isinstance(plugin, SizedVolumes):
+            if isinstance(plugin, SizedVolumes) and not source.is_block:
                 await plugin.grow(pod, source, self._directory(pod.uid, source))
 
     async def usage(self, pod: Pod) -> list[VolumeUse]:
@@ -125,6 +125,8 @@ class Volumes:
                 source = await self._source(pod, volume)
             except (MountFailure, ApiError):
                 continue
+            if source.is_block:
+                continue  # how much of it means anything, only its users know
             claim = source.claim["metadata"]["name"] if source.claim else ""
             in_memory = not claim and self._plugin(source).is_in_memory
             place = self._place(pod.uid, source)
@@ -153,7 +155,7 @@ class Volumes:
         self._sources.pop(pod_uid, None)
         for base in (self._disk, self._memory):
             top = base / "pods" / pod_uid / "volumes"
-            for point in mounts_below(top):
+            for point in mount_table.below(top):
                 await self._detach(Path(point))
             remove_tree(top)
             with suppress(OSError):
@@ -171,12 +173,14 @@ class Volumes:
     async def _detach(self, point: Path) -> None:
         for plugin in (*self._plugins.values(), self._empty_in_memory):
             await plugin.unmount(point)
-            if not mounts_below(point):
+            if not mount_table.below(point):
                 return
 
     async def _set_up(self, pod: Pod, source: Source) -> Path:
         if source.kind in KINDS:
             return await self._write(pod, source)
+        if source.is_block:
+            return await self._attach(pod, source)
         plugin = self._plugin(source)
         path = await plugin.mount(pod, source, self._directory(pod.uid, source))
         context = pod.spec.get("securityContext") or {}
@@ -185,6 +189,17 @@ class Volumes:
         if plugin.has_ownership or _is_provisioned(source):
             await _give(source, path, int(context["fsGroup"]), context.get("fsGroupChangePolicy") or "Always")
         return path
+
+    async def _attach(self, pod: Pod, source: Source) -> Path:
+        """What is in a block volume is its users' business: nobody is given its files (V108)."""
+        if user_namespace.is_inside():
+            refusal = "without root there are no devices for containers"
+            raise MountFailure(source.spec_name, refusal, is_device=True)
+        plugin = self._plugins.get(source.kind)
+        if not isinstance(plugin, BlockPlugin):
+            refusal = f'no block volume plugin matched: "{source.kind}" is not supported'
+            raise MountFailure(source.spec_name, refusal, is_device=True)
+        return await plugin.attach(source, self._directory(pod.uid, source))
 
     def _is_anothers(self, pod: Pod, source: Source, path: Path, gid: int) -> bool:
         """A node's own directory belongs to the group of the first pod that has it mounted (V86)."""

@@ -7,13 +7,14 @@ notice (V144). The kernel counts; nothing is recorded.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import re
 from pathlib import Path
 
 from holdfast.api.resource import Manifest
-from holdfast.disks import Disk, mounting
+from holdfast.disks import Disk, devices, mounting
 from holdfast.disks.pool import Pool
 from holdfast.node.pod import Pod
 
@@ -41,9 +42,7 @@ class SizedVolumes:
     async def mount(self, pod: Pod, source: Source, directory: Path) -> Path:
         path = path_of(source.details, self._root)
         if path is None:
-            driver = source.details.get("driver", "")
-            refusal = "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name "
-            raise MountFailure(source.spec_name, f"{refusal}{driver} not found in the list of registered CSI drivers")
+            raise _unknown(source, "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client")
         options = ((source.persistent_volume or {}).get("spec") or {}).get("mountOptions") or ()
         try:
             disk = Disk(await asyncio.to_thread(self._pool.place, path))
@@ -53,8 +52,21 @@ class SizedVolumes:
         await self._growth.finish(pod, source, disk, directory)
         return directory
 
+    async def attach(self, source: Source, directory: Path) -> Path:
+        path = path_of(source.details, self._root)
+        if path is None:
+            raise _unknown(source, "blockMapper.SetUpDevice failed to get CSI client")
+        try:
+            disk = Disk(await asyncio.to_thread(self._pool.place, path))
+            if disk.exists and not disk.is_device:
+                raise OSError(errno.EINVAL, "a file system, not a block volume")
+            await asyncio.to_thread(devices.attach, disk, directory)
+        except OSError as error:
+            raise MountFailure(source.spec_name, f"{error.strerror or error}: {path}", is_device=True) from error
+        return directory
+
     async def grow(self, pod: Pod, source: Source, directory: Path) -> None:
-        """Finishes the growth of a volume that is mounted already."""
+        """Finishes the growth of a volume that is mounted already; a device has grown by itself."""
         path = path_of(source.details, self._root)
         if path is not None and os.path.ismount(directory):
             try:
@@ -65,7 +77,14 @@ class SizedVolumes:
             await self._growth.finish(pod, source, disk, directory)
 
     async def unmount(self, directory: Path) -> None:
-        await asyncio.to_thread(mounting.unmount, directory)
+        end = devices.release if devices.is_device(directory) else mounting.unmount
+        await asyncio.to_thread(end, directory)
+
+
+def _unknown(source: Source, step: str) -> MountFailure:
+    driver = source.details.get("driver", "")
+    refusal = f"{step}: driver name {driver} not found in the list of registered CSI drivers"
+    return MountFailure(source.spec_name, refusal, is_device=source.is_block)
 
 
 def path_of(details: Manifest, root: Path) -> Path | None:

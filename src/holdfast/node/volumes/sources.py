@@ -99,7 +99,7 @@ def volume_source(volume: Manifest) -> tuple[str, Manifest]:
 
 
 def _check_mode(pod: Pod, name: str, volume: Manifest) -> None:
-    mode = volume["spec"].get("volumeMode") or "Filesystem"
+    mode = binding.mode_of(volume)
     for container in pod.containers():
         for field, wanted in (("volumeMounts", "Filesystem"), ("volumeDevices", "Block")):
             used = any(entry["name"] == name for entry in container.manifest.get(field) or ())
@@ -112,8 +112,9 @@ def _check_mode(pod: Pod, name: str, volume: Manifest) -> None:
 def _check_affinity(name: str, volume: Manifest, node: Manifest) -> None:
     if not volume_allows(volume, node):
         volume_name = volume["metadata"]["name"]
+        step = "MapVolume" if binding.mode_of(volume) == "Block" else "MountVolume"
         raise MountFailure(
             name,
-            f'MountVolume.NodeAffinity check failed for volume "{volume_name}" : no matching NodeSelectorTerms',
+            f'{step}.NodeAffinity check failed for volume "{volume_name}" : no matching NodeSelectorTerms',
             is_unresolved=True,
         )

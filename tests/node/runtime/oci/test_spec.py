@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.node.runtime import ContainerResources, ContainerSpec, ImageRecord, Mount, RuntimeFailure, User
+from holdfast.node.runtime import (
+    BlockDevice,
+    ContainerResources,
+    ContainerSpec,
+    ImageRecord,
+    Mount,
+    RuntimeFailure,
+    User,
+)
 from holdfast.node.runtime.oci import spec as oci
 from holdfast.node.runtime.oci.containers import container_id, signal_number
 from holdfast.node.runtime.oci.machine import capability_names
@@ -139,6 +147,26 @@ def test_volumes_come_after_the_root_and_keep_their_propagation() -> None:
     assert mounts(configuration)["/usr/a"]["options"] == ["rbind", "rprivate", "ro"]
     assert configuration["linux"]["rootfsPropagation"] == "rshared"
     assert "ro" in mounts(configured(around=around, read_only_root=True))["/usr"]["options"]
+
+
+def test_block_volumes_are_devices_that_may_be_read_or_written_and_nothing_else() -> None:
+    devices = (BlockDevice("/dev/xvda", 7, 3, 0o660, 0, 6), BlockDevice("/data", 8, 16, 0o600, 0, 0, read_only=True))
+    linux = configured(devices=devices)["linux"]
+    one = {"path": "/dev/xvda", "type": "b", "major": 7, "minor": 3, "fileMode": 0o660, "uid": 0, "gid": 6}
+    assert linux["devices"][0] == one
+    assert [device["path"] for device in linux["devices"]] == ["/dev/xvda", "/data"]
+    assert linux["resources"]["devices"] == [
+        {"allow": False, "access": "rwm"},
+        {"allow": True, "type": "b", "major": 7, "minor": 3, "access": "rwm"},
+        {"allow": True, "type": "b", "major": 8, "minor": 16, "access": "r"},
+    ]
+    assert "devices" not in configured()["linux"]
+
+
+def test_a_privileged_container_has_its_block_volume_where_it_wants_it() -> None:
+    linux = configured(privileged=True, devices=(BlockDevice("/dev/fuse", 7, 3, 0o660, 0, 6),))["linux"]
+    assert [(device["path"], device["type"]) for device in linux["devices"]] == [("/dev/fuse", "b")]
+    assert linux["resources"]["devices"] == [{"allow": True, "access": "rwm"}]
 
 
 def test_privileged_means_devices_and_nothing_masked() -> None:

@@ -102,7 +102,7 @@ async def test_v80_the_kernels_mount_is_asked_with_all_options_and_its_words_are
     export = Export("nas.default.svc", "/a", ("soft",), True)
     with pytest.raises(kernel.CannotMount) as caught:
         await kernel.mount(export, tmp_path, "10.96.0.9")
-    assert (tmp_path / "asked").read_text() == f"-t nfs -o ro,soft 10.96.0.9:/a {tmp_path}\n"
+    assert (tmp_path / "asked").read_text() == f"-t nfs -o ro,soft,retry=0 10.96.0.9:/a {tmp_path}\n"
     assert str(caught.value) == failure(export, str(tmp_path), "exit status 32", "mount.nfs: access denied by server")
 
 

@@ -162,10 +162,14 @@ class OciRuntime:
             return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
-        limits = spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None
-        if limits and not self._machine.has_cgroups:
-            return ["resource limits are not enforced, since there are no control groups (see holdfast doctor)"]
-        return []
+        if self._machine.has_cgroups:
+            return []
+        lacks, cause = [], "since there are no control groups (see holdfast doctor)"
+        if spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None:
+            lacks.append(f"resource limits are not enforced, {cause}")
+        if any(device.read_only for device in spec.devices):
+            lacks.append(f"block volumes can be written to, {cause}")
+        return lacks
 
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
         return [stored.as_record() for stored in self._containers.all(pod_uid)]

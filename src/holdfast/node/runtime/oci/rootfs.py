@@ -25,6 +25,7 @@ from typing import Any
 
 from holdfast.node.runtime import RuntimeFailure
 from holdfast.world import linux, user_namespace
+from holdfast.world.removal import require_no_mounts
 
 ATTEMPTS, ATTEMPT_S = 20, 0.1
 """How long a removal outlasts somebody who still writes."""
@@ -272,7 +273,7 @@ def remove_tree(directory: Path) -> None:
     for _ in range(ATTEMPTS):
         if not directory.exists():
             return
-        _refuse_mounts(directory)
+        require_no_mounts(directory)
         try:
             shutil.rmtree(directory)
         except OSError as error:
@@ -282,21 +283,3 @@ def remove_tree(directory: Path) -> None:
         else:
             return
     raise OSError(errno.ENOTEMPTY, "something keeps writing into it", str(directory))
-
-
-def _refuse_mounts(directory: Path) -> None:
-    below = f"{directory.resolve()}{os.sep}"
-    for target in mount_targets():
-        if f"{target}{os.sep}".startswith(below):
-            raise OSError(f"{target} is still mounted")
-
-
-def mount_targets() -> list[str]:
-    """Every mount point that this process sees, in the order of mounting."""
-    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return [_unescape(line.split(" ", 5)[4]) for line in file]
-
-
-def _unescape(text: str) -> str:
-    """mountinfo writes space, tab, newline and backslash as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

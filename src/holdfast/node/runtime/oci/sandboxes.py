@@ -16,9 +16,9 @@ from holdfast.node.runtime import RuntimeFailure, SandboxSpec
 from holdfast.node.runtime.oci import pause
 from holdfast.node.runtime.oci.processes import ProcessIdentity, identify, open_process
 from holdfast.node.runtime.oci.records import StoredSandbox
-from holdfast.node.runtime.oci.rootfs import mount_targets, remove_tree
+from holdfast.node.runtime.oci.rootfs import remove_tree
 from holdfast.node.runtime.oci.supervisor import kill
-from holdfast.world import linux
+from holdfast.world import linux, mount_table
 
 SHM_OPTIONS = "mode=1777,size=65536k"
 DEFAULT_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
@@ -124,11 +124,9 @@ class SandboxDirectory:
             kill(stored.pause)
         if not self.path.exists():
             return
-        below = f"{self.path}{os.sep}"
-        for target in reversed(mount_targets()):
-            if target.startswith(below):
-                with contextlib.suppress(OSError):
-                    linux.unmount(target, linux.MNT_DETACH)
+        for target in mount_table.below(self.path):
+            with contextlib.suppress(OSError):
+                linux.unmount(target, linux.MNT_DETACH)
         remove_tree(self.path)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.node.runtime import ContainerResources, ContainerSpec, ImageRecord, Mount, RuntimeFailure
+from holdfast.node.runtime import BlockDevice, ContainerResources, ContainerSpec, ImageRecord, Mount, RuntimeFailure
 from holdfast.node.runtime.oci import seccomp
 from holdfast.node.runtime.oci.users import Identity
 
@@ -185,8 +185,13 @@ def configuration(
             linux["resources"]["unified"] = {"memory.oom.group": "1"}  # N141
     if profile := _seccomp(spec, machine):
         linux["seccomp"] = profile
-    if spec.privileged:
-        linux["devices"] = [_device(device) for device in machine.devices]
+    given = {device.container_path for device in spec.devices}
+    of_machine = machine.devices if spec.privileged else ()
+    if devices := [
+        *(_device(device) for device in of_machine if device.path not in given),
+        *map(_block_device, spec.devices),
+    ]:
+        linux["devices"] = devices
     base = _base_mounts(spec, around, identity, machine)
     return {
         "ociVersion": "1.0.2",
@@ -218,7 +223,19 @@ def _seccomp(spec: ContainerSpec, machine: Machine) -> dict[str, Any] | None:
 
 def resources(spec: ContainerSpec) -> dict[str, Any]:
     """Limits and the device rules; swap is held to the memory limit (R62)."""
-    result: dict[str, Any] = {"devices": [{"allow": spec.privileged, "access": "rwm"}]}
+    rules: list[dict[str, Any]] = [{"allow": spec.privileged, "access": "rwm"}]
+    if not spec.privileged:
+        rules += [
+            {
+                "allow": True,
+                "type": "b",
+                "major": device.major,
+                "minor": device.minor,
+                "access": "r" if device.read_only else "rwm",
+            }
+            for device in spec.devices
+        ]
+    result: dict[str, Any] = {"devices": rules}
     limits: ContainerResources = spec.resources
     if limits.memory_limit_bytes is not None:
         result["memory"] = {"limit": limits.memory_limit_bytes, "swap": limits.memory_limit_bytes}
@@ -308,3 +325,8 @@ def _device(device: Device) -> dict[str, Any]:
         "uid": device.uid,
         "gid": device.gid,
     }
+
+
+def _block_device(device: BlockDevice) -> dict[str, Any]:
+    owner = (device.mode, device.uid, device.gid)
+    return _device(Device(device.container_path, "b", device.major, device.minor, *owner))

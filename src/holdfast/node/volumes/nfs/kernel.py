@@ -45,10 +45,16 @@ async def can_mount() -> bool:
 
 
 async def mount(export: Export, point: Path, address: str) -> None:
-    """`address` stands in for a name that only the cluster knows. Raises CannotMount."""
+    """`address` stands in for a name that only the cluster knows. Raises CannotMount.
+
+    A server that refuses is told of at once, and asked again by whoever asked for the volume: the helper would do that
+    for two minutes and say nothing.
+    """
     options = export.all_options
+    if not any(option.startswith("retry=") for option in options):
+        options = [*options, "retry=0"]
     source = Export(address or export.server, export.path, ()).source
-    command = ["mount", "-t", "nfs", *(("-o", ",".join(options)) if options else ()), source, str(point)]
+    command = ["mount", "-t", "nfs", "-o", ",".join(options), source, str(point)]
     try:
         code, output = await bounded.run(str(point), command, MOUNTED_WITHIN_S)
     except bounded.NoAnswer:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from holdfast.node.runtime.oci.processes import Child, wait_readable
 from holdfast.world import linux
+from holdfast.world.mount_table import Mount
 
 from . import table
 
@@ -106,13 +107,13 @@ class ServedMounts:
 
     # -- one process ------------------------------------------------------------------------------
 
-    def _key_of(self, mount: table.Mount) -> str | None:
+    def _key_of(self, mount: Mount) -> str | None:
         for shared in table.below(self._top):
             if shared.device == mount.device:
                 return Path(shared.point).parent.name
         return None
 
-    async def _serve(self, key: str, order: Order) -> table.Mount:
+    async def _serve(self, key: str, order: Order) -> Mount:
         """The shared mount, served by a process that lives."""
         directory = self._top / key
         if not is_held(directory / "lock"):
