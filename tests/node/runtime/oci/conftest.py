@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import shutil
 import subprocess
@@ -24,9 +25,11 @@ from holdfast.node.runtime.oci.mount_namespace import MountNamespace, is_needed
 from holdfast.world import real_world
 
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-PODS = IPv4Network("10.199.0.0/16")
-NODE_PODS = ranges.node_range(PODS, int(os.environ.setdefault("HOLDFAST_TEST_NODE", str(os.getpid() % 256))))
+NUMBER = "HOLDFAST_TEST_PODS" + os.environ.get("PYTEST_XDIST_WORKER", "")
+"""A worker takes no number from who started it, who may have read this file as well."""
+PODS = IPv4Network(f"10.{os.environ.setdefault(NUMBER, str(130 + os.getpid() % 100))}.0.0/16")
 """Test processes side by side have ranges of their own, which the agents that they start share."""
+NODE_PODS = ranges.node_range(PODS, 0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -144,7 +147,7 @@ def traces(node: Node) -> list[str]:
     """Mounts, links, groups and processes of the node."""
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"{node.top}/" in line]
     found = [line for line in mounts if f"{node.top}/run/mnt" not in line]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{node.group}*")]
+    found += glob.glob(f"/sys/fs/cgroup/*/{node.group}*")
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if f"{node.top}/".encode() in (words := path.read_bytes()):
@@ -163,9 +166,9 @@ def _network_traces(node: Node) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_mounts() -> Iterator[None]:
-    """The private mount namespace that this machine may need, for the whole session."""
+    """The private mount namespace that this machine may need, for a file's tests: others see the machine as it is."""
     if not is_needed():
         yield
         return

@@ -661,12 +661,8 @@ async def test_n195_n196_a_killed_agent_is_followed_by_one_that_adopts(node):
 
 async def test_a_container_whose_supervisor_was_killed_is_ended_and_its_code_known(node):
     record = await node.start(FOREVER)
-    (supervisor,) = [
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if b"conmon" in path.read_bytes() and record.id.encode() in path.read_bytes()
-    ]
-    os.kill(supervisor, signal.SIGKILL)
+    (supervisor,) = node.runtime._conmon.leftovers(record.id)
+    os.kill(supervisor.pid, signal.SIGKILL)
     ended = await node.ended(record)
     assert ended.exit_code == 137
     assert "supervisor" in ended.message

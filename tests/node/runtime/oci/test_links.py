@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 
 import pytest
 
 from holdfast.network.pods import links
 from holdfast.node.runtime import SandboxFailure
+from holdfast.node.runtime.oci.supervisor import Conmon
 
 from .conftest import traces
 
@@ -80,3 +82,12 @@ async def test_the_supervisor_of_an_agent_that_was_killed_creates_nothing(node):
     await node.reopen()
     assert list(node.runtime.containers("pod-1")) == []
     assert not [trace for trace in traces(node) if created.id in trace]
+
+
+def test_a_supervisor_of_another_node_that_has_a_container_of_that_name_is_nobodys_leftover(tmp_path):
+    command = ["/usr/bin/conmon", "-c", "echo; read line", "-u", "its-name", "--exit-dir", str(tmp_path / "one")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, executable="/bin/sh", **pipes) as running:
+        running.stdout.readline()
+        own, other = (Conmon("conmon", ("crun",), tmp_path / name).leftovers("its-name") for name in ("one", "other"))
+        assert ([each.pid for each in own], other) == ([running.pid], [])

@@ -71,7 +71,8 @@ class Supervisor(Protocol):
         """Removes what the supervisor wrote outside the bundle."""
 
     def leftovers(self, container_id: str) -> Sequence[ProcessIdentity]:
-        """Supervisors of that container that run now, whoever knows of them. Reads all of /proc: blocks."""
+        """Supervisors of that container that run now, whether or not anybody knows of them; another node's with the
+        same name are not among them. Reads all of /proc: blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ class Conmon:
         (self._exit_dir / container_id).unlink(missing_ok=True)
 
     def leftovers(self, container_id: str) -> Sequence[ProcessIdentity]:
+        ours = {container_id.encode(), os.fsencode(self._exit_dir)}
         found = []
         for name in os.listdir("/proc"):
             if not name.isdigit():
@@ -211,7 +213,7 @@ class Conmon:
                 words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if words[0].endswith(b"conmon") and container_id.encode() in words:
+            if words[0].endswith(b"conmon") and ours <= {*words}:
                 identity = identify(int(name))
                 if identity is not None:
                     found.append(identity)
