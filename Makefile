@@ -7,6 +7,7 @@ SEEDS ?= 1000
 ROUNDS ?= 200
 FIRST_SEED ?= 0
 EMULATED ?= tests/node/runtime/oci tests/disks
+LIVE = $(shell grep -rl --include='test_*.py' -e 'mark\.live' tests) tests/live
 .DEFAULT_GOAL := help
 
 help:
@@ -35,11 +36,12 @@ images: $(STAMP)
 test: $(STAMP)
 	@scripts/test-programs
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
-	$(BIN)/pytest -q -m live
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "live and not alone" $(LIVE)
+	$(BIN)/pytest -q -m "live and alone" $(LIVE)
 
 tutorials: $(STAMP)
 	@scripts/test-programs
-	$(BIN)/pytest -q tests/live/test_tutorials.py tests/live/test_nfs_tutorial.py tests/live/test_lessons.py
+	$(BIN)/pytest -q -n 3 --dist loadfile tests/live/test_tutorials.py tests/live/test_nfs_tutorial.py tests/live/test_lessons.py
 
 simulate: $(STAMP)
 	@$(BIN)/python -m holdfast.simulation mixed --seeds $(SEEDS) --seed $(FIRST_SEED)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import glob
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -29,6 +32,24 @@ SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 CACHE = Path(__file__).parents[2] / ".cache"
 IMAGES = Path(__file__).parents[2] / "images"
 PATIENCE_S = 60
+LONGEST = (
+    "test_kubectl_stateful_sets.py",
+    "test_rootless.py",
+    "test_kubectl_describe.py",
+    "test_kubectl_workloads.py",
+    "test_lessons.py",
+    "test_real_data.py",
+    "test_snapshots.py",
+    "test_storage_faults.py",
+    "test_nfs_tutorial.py",
+    "test_nfs.py",
+    "test_tutorials.py",
+    "test_sized_volumes.py",
+    "test_dual_stack.py",
+    "test_recovery.py",
+    "test_set_snapshots.py",
+)
+"""Files that take minutes: they begin first, so that no worker is still at one when the others have nothing left."""
 
 
 def missing():
@@ -46,6 +67,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.live)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 class Cluster:
@@ -120,6 +143,7 @@ def purge(cluster):
 
 def left_behind(home, networks):
     """Mounts, loop devices, processes, routes, addresses, tables and groups of a cluster that should be gone."""
+    others = ranges_of_others(home)
     found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(home) in line]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -127,15 +151,35 @@ def left_behind(home, networks):
                 found.append(path.read_bytes().decode())
         except OSError:
             continue
-    beginnings = [f" {network.removesuffix('0.0/16').removesuffix(':/56')}" for network in networks]
-    for command in (["ip", "route"], ["ip", "-6", "route"], ["ip", "-o", "address"]):
-        done = subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True)
-        found += [line for line in done.stdout.splitlines() if any(each in f" {line}" for each in beginnings)]
+    listed = [f" {line}" for command in ROUTED for line in run(*command)]
+    others |= ranges_of_others(home)
+    beginnings = [f" {each.removesuffix('0.0/16').removesuffix(':/56')}" for each in networks if each not in others]
+    found += [line for line in listed if any(each in line for each in beginnings)]
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
-        found += [line for line in path.read_text().splitlines() if str(home) in line]
-    tables = subprocess.run(["nft", "list", "tables"], env={"PATH": SEARCH}, capture_output=True, text=True).stdout
-    found += [line for line in tables.splitlines() if table_name(str(home)) in line]
-    return found + [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{control_group(Home(home), 0)}")]
+        with contextlib.suppress(OSError):  # another cluster's, which goes
+            found += [line for line in path.read_text().splitlines() if str(home) in line]
+    found += [line for line in run("nft", "list", "tables") if table_name(str(home)) in line]
+    return found + glob.glob(f"/sys/fs/cgroup/**/{control_group(Home(home), 0)}", recursive=True)
+
+
+ROUTED = (("ip", "route"), ("ip", "-6", "route"), ("ip", "-o", "address"))
+
+
+def ranges_of_others(home):
+    """Ranges of pods that clusters of other tests have, who may have taken one as soon as it was given up.
+
+    Those that are held, and those that rules are for: the processes of a cluster may have been killed.
+    """
+    held = re.findall(r"@holdfast-pods-(\S+)", Path("/proc/net/unix").read_text())
+    tables = [re.fullmatch(r"table (ip6?) (holdfast-[0-9a-f]{8})", line) for line in run("nft", "list", "tables")]
+    others = [table.groups() for table in tables if table and table[2] != table_name(str(home))]
+    rules = "\n".join(line for table in others for line in run("nft", "list", "table", *table))
+    return {*held, *re.findall(r"ip6? saddr (\S+) .* masquerade", rules)}
+
+
+def run(*command):
+    """The lines that it prints."""
+    return subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True).stdout.splitlines()
 
 
 @pytest.fixture(scope="session")
@@ -194,20 +238,28 @@ def cluster(any_kubectl):
 
 
 @pytest.fixture(scope="session")
-def build_images():
-    """A function that builds images from Debian's packages, once, and tells where their archives are."""
-    built = {}
+def build_images(tmp_path_factory):
+    """A function that builds images from Debian's packages, once in a run, and tells where their archives are."""
+    own = tmp_path_factory.getbasetemp()
+    built = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "images"
+    built.mkdir(exist_ok=True)
 
     def build(*names):
-        missing = [name for name in names if name not in built]
+        with (built / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one worker builds, the others wait
+            return build_missing(*names)
+
+    def build_missing(*names):
+        missing = [name for name in names if not (built / name).exists()]
         if missing:
             command = [sys.executable, str(IMAGES / "build.py"), *missing, "--output", str(CACHE / "images")]
             done = subprocess.run(command, capture_output=True, text=True, timeout=600)
             if done.returncode == 1 and "apt-get" in done.stderr:
                 pytest.skip(f"Debian's packages cannot be had: {done.stderr[-500:]}")
             assert done.returncode == 0, done.stdout + done.stderr
-            built.update(zip(missing, map(Path, done.stdout.split()), strict=True))
-        return [built[name] for name in names]
+            for name, archive in zip(missing, done.stdout.split(), strict=True):
+                (built / name).symlink_to(archive)
+        return [(built / name).resolve() for name in names]
 
     return build
 

@@ -17,7 +17,8 @@ import msgspec
 import holdfast
 from conftest import Cluster
 
-UIDS = itertools.count(4242)
+UIDS = itertools.count(4242 + 20 * (os.getpid() % 2000))
+"""Test processes side by side have users of their own."""
 FIRST, COUNT = 700_000_000, 65_536
 """Ids that are handed to a user where there are to be several."""
 DEVICES = {"tun": ("/dev/net/tun", (10, 200)), "fuse": ("/dev/fuse", (10, 229))}

@@ -21,6 +21,8 @@ import ledger
 from chaos import Killer, leaks
 from debian_registry import DebianRegistry, layer, shell_layer
 
+pytestmark = pytest.mark.alone  # what it does takes both cores
+
 ROUNDS = int(os.environ.get("HOLDFAST_CHAOS_ROUNDS", "8"))
 SEED = int(os.environ.get("HOLDFAST_CHAOS_SEED", str(random.SystemRandom().randrange(10_000))))
 ROUNDS_BETWEEN_RESTS = 10

@@ -15,6 +15,8 @@ import pytest
 from .conftest import SEARCH
 from .web import PYTHON, UDP, Web, ask_datagram, from_host, names, nft, pod, refuses
 
+pytestmark = pytest.mark.alone  # it says how soon things are repaired
+
 REPAIRED_WITHIN_S = 5
 """Seconds, and not the half minute after which somebody looks anyway."""
 

@@ -323,6 +323,7 @@ WRITE = "exec dd if=/dev/zero of=/data/zeros bs=64k"
 READ = "touch /data/zeros; while :; do cat /data/zeros; done"
 
 
+@pytest.mark.alone  # it says how soon
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
 def test_v94_a_dead_server_keeps_neither_the_pod_nor_the_agent(shared, run, healthy, fault):
     run(pod("stuck", READ if BY_KERNEL else WRITE, claim_name="two"))
@@ -341,6 +342,7 @@ def test_v94_a_dead_server_keeps_neither_the_pod_nor_the_agent(shared, run, heal
 
 
 @in_user_space
+@pytest.mark.alone
 def test_v94_a_new_container_on_a_dead_server_is_told_of_and_the_pod_can_go(shared, run, healthy):
     run(pod("again", "sleep 2; exit 1", claim_name="two"))
     healthy.signal(signal.SIGSTOP)

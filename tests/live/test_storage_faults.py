@@ -240,6 +240,7 @@ def has_disk_pressure(cluster) -> bool:
     return any(one["type"] == "DiskPressure" and one["status"] == "True" for one in node["status"]["conditions"])
 
 
+@pytest.mark.alone  # it says how soon
 @pytest.mark.skipif(bool(nfs_server.missing()), reason=nfs_server.missing() or "there is one")
 def test_a_database_on_a_server_that_dies_can_be_deleted_and_is_whole_when_it_is_back(new_cluster, load_images):
     directory = Path(tempfile.mkdtemp(prefix="hf-nfs-"))
