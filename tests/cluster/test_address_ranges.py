@@ -15,19 +15,20 @@ USUAL = IPv4Network("10.244.0.0/16")
 NEXT = IPv4Network("10.245.0.0/16")
 
 
-def machine(routed=(), held=(), left=()):
+def machine(routed=(), held=(), left=(), is_apart=False):
     """`held` are other clusters' ranges, `left` has the gateways of agents that were killed."""
     return Machine(
+        is_apart=is_apart,
         routed=lambda: [*map(ip_network, map(str, routed))],
         hold=lambda what, network, is_ours: None if str(network) in map(str, held) else object(),
         is_left=lambda network: network in left,
     )
 
 
-def choose(saved="", in_use=False, routed=(), held=(), left=()):
+def choose(saved="", in_use=False, **there_is):
     """The range of pods of a cluster with one family."""
     before = (ip_network(saved),) if saved else ()
-    (network,), _ = address_ranges.choose_pods(before, [4], in_use, machine(routed, held, left))
+    (network,), _ = address_ranges.choose_pods(before, [4], in_use, machine(**there_is))
     return network
 
 
@@ -74,6 +75,11 @@ def test_a_range_whose_agents_were_killed_too_stays_for_the_sake_of_its_pods():
     routed = [IPv4Network("10.244.0.1/32"), IPv4Network("10.244.0.2/32")]
     assert choose(saved="10.244.0.0/16", routed=routed, left=[USUAL]) == USUAL
     assert choose(saved="10.244.0.0/16", routed=routed, left=[USUAL], held=[USUAL]) == NEXT
+
+
+def test_r71_pods_in_a_network_of_their_own_keep_a_range_that_another_cluster_has_taken_meanwhile():
+    assert choose(saved="10.244.0.0/16", left=[USUAL], held=[USUAL], is_apart=True) == USUAL
+    assert choose(saved="10.244.0.0/16", held=[USUAL], is_apart=True) == NEXT
 
 
 def test_two_clusters_never_hold_the_same_range():

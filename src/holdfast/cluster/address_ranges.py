@@ -77,6 +77,8 @@ class Machine:
     routed: Callable[[], list[Network]] = ranges.routed
     hold: Callable[[str, Network, bool], Hold | None] = hold
     is_left: Callable[[Network], bool] = is_left
+    is_apart: bool = False
+    """Whether the cluster's pods are in a network of their own: what is left there cannot be another cluster's."""
 
 
 def choose_pods(
@@ -84,16 +86,17 @@ def choose_pods(
 ) -> tuple[Networks, list[Hold]]:
     """The ranges and what holds them. `saved` are the last start's; with `in_use` their pods run, and they stay.
 
-    They stay too where they are left by agents that were killed and no other cluster holds them. Otherwise a range
-    that somebody took meanwhile is given up for the next that is free. Raises NoRangeLeft.
+    They stay too where they are left by agents that were killed and no other cluster holds them, or can be who left
+    them. Otherwise a range that somebody took meanwhile is given up for the next that is free. Raises NoRangeLeft.
     """
     machine = machine or Machine()
     found: list[Network] = []
     holds: list[Hold] = []
     for version in versions:
         last = next((network for network in saved if network.version == version), None)
-        holding = machine.hold(PODS, last, True) if last is not None and (in_use or machine.is_left(last)) else None
-        if last is None or (holding is None and not in_use):
+        left = last is not None and not in_use and machine.is_left(last)
+        holding = machine.hold(PODS, last, True) if last is not None and (in_use or left) else None
+        if last is None or (holding is None and not in_use and not (left and machine.is_apart)):
             wanted = [last] if last is not None else []
             offered = ranges.candidates(ranges.PODS[version], _number(found, ranges.FIRST_PODS))
             last, holding = _free(PODS, [*wanted, *offered], machine.routed(), machine)

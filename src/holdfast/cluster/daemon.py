@@ -167,7 +167,7 @@ class Daemon:
         versions = self._versions(settings)
         in_use = holder(agents_lock(self._home)) is not None
         before = networks(settings.service_cidr)
-        machine = address_ranges.Machine(is_left=self._is_left)
+        machine = address_ranges.Machine(is_left=self._is_left, is_apart=settings.is_rootless)
         try:
             pods, of_pods = address_ranges.choose_pods(settings.pod_networks(), versions, in_use, machine)
             services, of_services = address_ranges.choose_services(before, versions, pods, machine)
