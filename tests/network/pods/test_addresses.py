@@ -24,6 +24,12 @@ def test_d2_a_pod_keeps_its_address_over_restarts(addresses: Addresses, tmp_path
     assert Addresses(NODE, tmp_path).take("a") == first
 
 
+def test_an_address_whose_file_is_there_is_given_to_nobody_whoever_wrote_it(tmp_path: Path) -> None:
+    addresses = Addresses(IPv4Network("10.0.0.0/29"), tmp_path)
+    (tmp_path / "10.0.0.2").write_text("somebody")
+    assert str(addresses.take("a")) == "10.0.0.3"
+
+
 def test_the_gateways_and_the_broadcast_address_are_nobodys(tmp_path: Path) -> None:
     addresses = Addresses(IPv4Network("10.0.0.0/29"), tmp_path)
     assert [str(addresses.take(uid)) for uid in "abcde"] == [f"10.0.0.{n}" for n in range(2, 7)]

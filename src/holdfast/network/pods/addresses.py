@@ -62,7 +62,7 @@ class Addresses:
             start = 0
         for step in range(size):
             candidate = IPv4Address(first + (start + step) % size)
-            if candidate not in used:
+            if candidate not in used and not (self._directory / str(candidate)).exists():
                 return candidate
         raise NoAddressLeft(
             f"no address is free: pods have all {size} of {self._network}. The pod starts as soon as another leaves"
