@@ -161,6 +161,34 @@ def test_claims_get_volumes_on_the_machine_of_their_pod_and_say_so(two):
     assert term["matchExpressions"] == [{"key": "holdfast.dev/machine", "operator": "DoesNotExist"}]
 
 
+def test_its_pods_have_their_secrets_and_it_sees_no_others(two):
+    for name in ("word", "other"):
+        two.cluster.kubectl("create", "secret", "generic", name, f"--from-literal=said={name}")
+    container = {
+        "name": "main",
+        "image": "host",
+        "command": ["/bin/sh", "-c", "echo $SAID; cat /word/said"],
+        "env": [{"name": "SAID", "valueFrom": {"secretKeyRef": {"name": "word", "key": "said"}}}],
+        "volumeMounts": [{"name": "word", "mountPath": "/word"}],
+    }
+    spec = {
+        "nodeName": "far",
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": [{"name": "word", "secret": {"secretName": "word"}}],
+    }
+    two.cluster.kubectl(
+        "apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "drawing"}, "spec": spec}
+    )
+    two.cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=20s", "pod/drawing")
+    assert two.cluster.kubectl("logs", "drawing") == "word\nword"
+    as_far = ("--as=system:node:far", "--as-group=system:nodes")
+    may = two.cluster.kubectl("auth", "can-i", "get", "secret/word", *as_far, check=False).stdout.strip()
+    may_not = two.cluster.kubectl("auth", "can-i", "get", "secret/other", *as_far, check=False).stdout.strip()
+    assert (may, may_not) == ("yes", "no")
+    two.cluster.kubectl("delete", "pod/drawing", "secret/word", "secret/other")
+
+
 def test_a_volume_grows_on_the_machine_where_it_is(two):
     if "csi" not in two.volume(two.far)["spec"]:
         pytest.skip("volumes have no size on this machine")
