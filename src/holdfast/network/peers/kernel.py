@@ -6,13 +6,12 @@ All raise OSError.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from holdfast.network.netlink import family, opened, refusal
 from holdfast.network.pods.ranges import Address, Network
 
 from .plan import Far, Reach, Route
@@ -27,14 +26,14 @@ _SCOPE_LINK = 253
 
 def reach(addresses: Iterable[Address]) -> dict[Address, Reach]:
     """How this machine would send to each. Sends nothing."""
-    with _netlink() as netlink:
+    with opened() as netlink:
         return {address: _reach(netlink, address) for address in addresses}
 
 
 def _reach(netlink: Any, address: Address) -> Reach:
     try:
-        (found,) = netlink.route("get", family=_family(address), dst=str(address))
-    except _error():
+        (found,) = netlink.route("get", family=family(address), dst=str(address))
+    except refusal():
         return Far.NOWHERE
     if found["type"] == _LOCAL:
         return Far.OWN
@@ -48,9 +47,9 @@ def _reach(netlink: Any, address: Address) -> Reach:
 
 def present(pods: Sequence[Network]) -> set[Route]:
     """Those of our routes that are there, for these ranges of pods."""
-    with _netlink() as netlink:
+    with opened() as netlink:
         loopback = _loopback(netlink)
-        found = {_read(each, loopback) for network in pods for each in netlink.get_routes(family=_family(network))}
+        found = {_read(each, loopback) for network in pods for each in netlink.get_routes(family=family(network))}
     return {route for route in found if route is not None and any(_is_in(route.network, network) for network in pods)}
 
 
@@ -67,22 +66,22 @@ def _read(message: Any, loopback: int) -> Route | None:
 
 def put(route: Route) -> None:
     """In the place of another of ours to the same addresses."""
-    with _netlink() as netlink:
+    with opened() as netlink:
         netlink.route("replace", **_described(netlink, route))
 
 
 def remove(route: Route) -> None:
     """Nothing if it is not there."""
-    with _netlink() as netlink:
+    with opened() as netlink:
         try:
             netlink.route("del", **_described(netlink, route))
-        except _error() as error:
+        except refusal() as error:
             if error.code not in (errno.ESRCH, errno.ENODEV):  # type: ignore[attr-defined]
                 raise
 
 
 def _described(netlink: Any, route: Route) -> dict[str, Any]:
-    words: dict[str, Any] = {"family": _family(route.network), "dst": str(route.network), "proto": PROTOCOL}
+    words: dict[str, Any] = {"family": family(route.network), "dst": str(route.network), "proto": PROTOCOL}
     if route.gateway is not None:
         return {**words, "gateway": str(route.gateway), "oif": route.link}
     scope = {"scope": _SCOPE_LINK} if route.network.version == 4 else {}
@@ -95,25 +94,3 @@ def _loopback(netlink: Any) -> int:
 
 def _is_in(network: Network, of: Network) -> bool:
     return network.version == of.version and network.subnet_of(of)  # type: ignore[arg-type]
-
-
-def _family(of: Address | Network) -> int:
-    return socket.AF_INET if of.version == 4 else socket.AF_INET6
-
-
-@contextlib.contextmanager
-def _netlink() -> Iterator[Any]:
-    from pyroute2.iproute.linux import IPRoute
-
-    try:
-        with IPRoute() as netlink:
-            yield netlink
-    except _error() as error:
-        raise OSError(error.code, str(error)) from error  # type: ignore[attr-defined]
-
-
-def _error() -> type[Exception]:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    kind: type[Exception] = NetlinkError
-    return kind

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from holdfast.network.netlink import family, opened, refusal
 from holdfast.world import linux
 
 from .ranges import Address, Network
@@ -42,7 +43,7 @@ def attach(name: str, netns_path: str, addresses: Sequence[tuple[Address, Addres
     With each of them comes the gateway of its family.
     """
     has_ipv6 = any(address.version == 6 for address, _ in addresses)
-    with _netlink() as netlink:
+    with opened() as netlink:
         if not netlink.link_lookup(ifname=name):
             peer = {"ifname": POD_SIDE, "net_ns_fd": netns_path}
             netlink.link("add", ifname=name, kind="veth", peer=peer)
@@ -52,7 +53,7 @@ def attach(name: str, netns_path: str, addresses: Sequence[tuple[Address, Addres
             _add_address(netlink, index, ENTRANCE, 64)
         netlink.link("set", index=index, state="up")
     pods_end = linux.in_network_namespace(netns_path, lambda: _set_up_inside(addresses, own_end, has_ipv6))
-    with _netlink() as netlink:
+    with opened() as netlink:
         _look_until(lambda: netlink.get_links(index)[0].get_attr("IFLA_OPERSTATE") == "UP")
         for address, gateway in addresses:
             _replace_route(netlink, address, oif=index, prefsrc=str(gateway), **_scope_of(address))
@@ -67,7 +68,7 @@ def pass_loopback(name: str) -> None:
 
 def _set_up_inside(addresses: Sequence[tuple[Address, Address]], other_end: str, has_ipv6: bool) -> str:
     """Runs in the pod's network namespace; the hardware address there."""
-    with _netlink() as netlink:
+    with opened() as netlink:
         loopback, link = _index(netlink, "lo"), _index(netlink, POD_SIDE)
         netlink.link("set", index=loopback, state="up")
         if has_ipv6:
@@ -82,16 +83,16 @@ def _set_up_inside(addresses: Sequence[tuple[Address, Address]], other_end: str,
             if address.version == 4:
                 entrance = str(gateway)
                 _replace_route(netlink, gateway, oif=link, scope=_SCOPE_LINK)
-            netlink.route("replace", family=_family(address), dst="default", gateway=entrance, oif=link)
+            netlink.route("replace", family=family(address), dst="default", gateway=entrance, oif=link)
         _look_until(lambda: all(_is_taken(netlink, address) for address, _ in addresses))
         return _hardware_address(netlink, POD_SIDE)
 
 
 def detach(name: str) -> None:
     """Removes a pod's link with everything on it; nothing if there is none."""
-    with _netlink() as netlink:
+    with opened() as netlink:
         for index in netlink.link_lookup(ifname=name):
-            with contextlib.suppress(_error()):
+            with contextlib.suppress(refusal()):
                 netlink.link("del", index=index)
 
 
@@ -100,18 +101,18 @@ def add_gateway(address: Address, node: Network) -> None:
 
     The node's other addresses lead there too, unless a pod has them: a pod that is gone is never looked for outside.
     """
-    with _netlink() as netlink:
+    with opened() as netlink:
         loopback = _index(netlink, "lo")
         _add_address(netlink, loopback, str(address), address.max_prefixlen)
         _replace_route(netlink, node, oif=loopback, prefsrc=str(address), **_scope_of(address))
 
 
 def remove_gateway(address: Address, node: Network) -> None:
-    with _netlink() as netlink:
+    with opened() as netlink:
         loopback = _index(netlink, "lo")
-        with contextlib.suppress(_error()):
-            netlink.route("del", family=_family(address), dst=str(node), oif=loopback, **_scope_of(address))
-        with contextlib.suppress(_error()):
+        with contextlib.suppress(refusal()):
+            netlink.route("del", family=family(address), dst=str(node), oif=loopback, **_scope_of(address))
+        with contextlib.suppress(refusal()):
             netlink.addr("del", index=loopback, address=str(address), prefixlen=address.max_prefixlen)
 
 
@@ -135,14 +136,14 @@ def _look_until(holds: Callable[[], bool]) -> None:
     whoever sends some before loses them, and waits for a second.
     """
     for _ in range(MOST_LOOKS):
-        with contextlib.suppress(_error()):
+        with contextlib.suppress(refusal()):
             if holds():
                 return
         os.sched_yield()
 
 
 def _is_taken(netlink: Any, address: Address) -> bool:
-    (route,) = netlink.route("get", family=_family(address), dst=str(address))
+    (route,) = netlink.route("get", family=family(address), dst=str(address))
     return bool(route["type"] == _LOCAL)
 
 
@@ -153,11 +154,7 @@ def _hardware_address(netlink: Any, name: str) -> str:
 
 def _replace_route(netlink: Any, to: Address | Network, **given: Any) -> None:
     destination = str(to) if "/" in str(to) else f"{to}/{to.max_prefixlen}"
-    netlink.route("replace", family=_family(to), dst=destination, **given)
-
-
-def _family(of: Address | Network) -> int:
-    return socket.AF_INET if of.version == 4 else socket.AF_INET6
+    netlink.route("replace", family=family(to), dst=destination, **given)
 
 
 def _scope_of(address: Address) -> dict[str, int]:
@@ -171,18 +168,6 @@ def _set6(link: str, **settings: int) -> None:
         Path(f"/proc/sys/net/ipv6/conf/{link}/{name}").write_text(f"{value}\n")
 
 
-@contextlib.contextmanager
-def _netlink() -> Iterator[Any]:
-    """A netlink socket in the calling thread's network namespace. What the kernel refuses is an OSError."""
-    from pyroute2.iproute.linux import IPRoute
-
-    try:
-        with IPRoute() as netlink:
-            yield netlink
-    except _error() as error:
-        raise OSError(error.code, str(error)) from error  # type: ignore[attr-defined]
-
-
 def _index(netlink: Any, name: str) -> int:
     """Raises OSError if there is no such link, or none any more."""
     for index in netlink.link_lookup(ifname=name):
@@ -194,13 +179,6 @@ def _index(netlink: Any, name: str) -> int:
 def _already_there() -> Iterator[None]:
     try:
         yield
-    except _error() as error:
+    except refusal() as error:
         if error.code != errno.EEXIST:  # type: ignore[attr-defined]
             raise
-
-
-def _error() -> type[Exception]:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    kind: type[Exception] = NetlinkError
-    return kind

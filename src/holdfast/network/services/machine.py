@@ -6,9 +6,9 @@ Blocking.
 from __future__ import annotations
 
 import contextlib
-import socket
 from pathlib import Path
 
+from holdfast.network.netlink import family, opened
 from holdfast.network.pods.ranges import Network, routes
 
 ROUTES, ROUTES6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
@@ -33,13 +33,6 @@ def remove_route(services: Network, gateway: str) -> None:
 
 
 def _route(verb: str, services: Network, gateway: str) -> None:
-    from pyroute2.iproute.linux import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with IPRoute() as netlink:
-        try:
-            family = socket.AF_INET if services.version == 4 else socket.AF_INET6
-            loopback = netlink.link_lookup(ifname="lo")[0]
-            netlink.route(verb, family=family, dst=str(services), oif=loopback, prefsrc=gateway)
-        except NetlinkError as error:
-            raise OSError(error.code, str(error)) from error
+    with opened() as netlink:
+        loopback = netlink.link_lookup(ifname="lo")[0]
+        netlink.route(verb, family=family(services), dst=str(services), oif=loopback, prefsrc=gateway)
