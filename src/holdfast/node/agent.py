@@ -256,7 +256,7 @@ class Agent:
             await self._world.clock.sleep(self._world.random.uniform(*self._config.resync_s))
             for worker in list(self._workers.values()):
                 if secret_names(worker.pod.spec):
-                    await worker.refresh_volumes()
+                    self._spawn(worker.refresh_volumes())
 
     def _volumes_attached(self) -> None:
         """Pods may wait for one of them (V48)."""
