@@ -143,8 +143,7 @@ def _served(device: str) -> tuple[int, int] | None:
 
 
 def node_of(number: int) -> str:
-    """The path of the loop device with that number."""
-    """Where nobody makes device nodes for devices that appear, we do."""
+    """The path of the loop device with that number. Where nobody makes nodes for devices that appear, we do."""
     device = f"/dev/loop{number}"
     if not os.path.exists(device):
         os.mknod(device, 0o600 | stat.S_IFBLK, os.makedev(MAJOR, number))

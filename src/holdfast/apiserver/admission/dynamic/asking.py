@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from holdfast.api.admissionregistration.mutating_admission_policy import MUTATING_ADMISSION_POLICIES
 from holdfast.api.admissionregistration.mutating_admission_policy_binding import MUTATING_ADMISSION_POLICY_BINDINGS
@@ -37,9 +36,6 @@ from .parameters import parameters
 from .policies import Policies, Policy, Surroundings, judge
 from .refusals import CallFailed, denied, failed, forbidden, internal
 from .reviewing import Unusable, Verdict
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
