@@ -51,7 +51,7 @@ class Dynamic:
         to_pods: Callable[[], Dial | None],
         convert: Convert,
     ) -> None:
-        self._make: Callable[[], Asking] = lambda: _asking(cache, world, authorizer, kinds, to_pods, convert)
+        self._parts = (cache, world, authorizer, kinds, to_pods, convert)
         self._described = [cache.of(resource) for resource in DESCRIBED_BY]
         self.is_active = self._is_active()
         """Whether there is anybody to ask."""
@@ -66,7 +66,9 @@ class Dynamic:
 
     @cached_property
     def asking(self) -> Asking:
-        return self._make()
+        from .asking import Asking
+
+        return Asking(*self._parts)
 
     async def close(self) -> None:
         if "asking" in self.__dict__:
@@ -88,16 +90,3 @@ class Dynamic:
         """Both at once, of what is not an object that is stored: a deletion, a connection, a binding."""
         await self.asking.mutate(attempt, fit, None)
         await self.asking.validate(attempt)
-
-
-def _asking(
-    cache: Cache,
-    world: World,
-    authorizer: Authorizer,
-    kinds: Kinds,
-    to_pods: Callable[[], Dial | None],
-    convert: Convert,
-) -> Asking:
-    from .asking import Asking
-
-    return Asking(cache, world, authorizer, kinds, to_pods, convert)
