@@ -6,7 +6,8 @@ import pytest
 
 from .conftest import client, running
 
-MAPS = "/api/v1/namespaces/default/configmaps"
+# Of a kind that no controller makes any of here; a config map is put into every namespace.
+SECRETS = "/api/v1/namespaces/default/secrets"
 
 
 @pytest.fixture
@@ -16,20 +17,20 @@ def mortal():
 
 def test_a_watch_resumed_after_a_kill_loses_and_doubles_nothing(mortal):
     api = client(mortal)
-    version, seen, wanted = api.get(MAPS).version, [], []
+    version, seen, wanted = api.get(SECRETS).version, [], []
     for life in range(3):
-        with api.watch(MAPS, resourceVersion=version) as watch:
+        with api.watch(SECRETS, resourceVersion=version) as watch:
             for number in range(5):
-                wanted.append(api.create(MAPS, {"metadata": {"name": f"m{life}-{number}"}}).body)
+                wanted.append(api.create(SECRETS, {"metadata": {"name": f"s{life}-{number}"}}).body)
             seen += [event["object"] for event in (next(watch), next(watch))]
             version = seen[-1]["metadata"]["resourceVersion"]
             mortal.kill("daemon")
         mortal.up("--nodes", "0")
         api = client(mortal)
-    with api.watch(MAPS, resourceVersion=version, timeoutSeconds=1) as watch:
+    with api.watch(SECRETS, resourceVersion=version, timeoutSeconds=1) as watch:
         seen += [event["object"] for event in watch]
     assert seen == wanted
-    listed = api.get(MAPS)
+    listed = api.get(SECRETS)
     versions = [int(made["metadata"]["resourceVersion"]) for made in wanted]
     assert versions == sorted(set(versions))
     assert int(listed.version) >= versions[-1]
