@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Protocol
@@ -40,10 +41,16 @@ async def contents(pod: Pod, source: Source, lookup: Lookup, allocatable: Mappin
     mode = int(source.details.get("defaultMode") or DEFAULT_MODE)
     if source.kind != "projected":
         return await _of(pod, source.kind, source.details, mode, source.name, lookup, allocatable)
+    projections = [each for projection in source.details.get("sources") or () for each in projection.items()]
+    found = await asyncio.gather(
+        *(_of(pod, kind, details or {}, mode, source.name, lookup, allocatable) for kind, details in projections),
+        return_exceptions=True,
+    )
     files: dict[str, File] = {}
-    for projection in source.details.get("sources") or ():
-        for kind, details in projection.items():
-            files |= await _of(pod, kind, details or {}, mode, source.name, lookup, allocatable)  # V105
+    for part in found:  # in their order: a later one has the path (V105), the first failure is the one that is told
+        if isinstance(part, BaseException):
+            raise part
+        files |= part
     return files
 
 

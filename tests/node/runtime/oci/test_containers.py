@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 
 from holdfast.node.images.loading import load
 from holdfast.node.runtime import ContainerResources, ContainerState, ImageMissing, Mount, RunsAs, RuntimeFailure, User
-from holdfast.node.runtime.oci import containers
+from holdfast.node.runtime.oci import beginning, containers
+from holdfast.node.runtime.oci.processes import wait_readable
 
 pytestmark = pytest.mark.live
 
@@ -668,24 +670,57 @@ async def test_a_container_whose_supervisor_was_killed_is_ended_and_its_code_kno
     assert "supervisor" in ended.message
 
 
+@pytest.fixture
+def asks_runtime(monkeypatch):
+    """As with a runtime whose containers wait for something else than crun's do."""
+    monkeypatch.setattr(beginning, "PIPE", "unknown")
+
+
+@pytest.mark.usefixtures("asks_runtime")
+async def test_a_runtime_with_a_way_of_its_own_is_asked_to_start_the_program(node):
+    assert await node.finish("echo out; exit 4") == (4, "out\n")
+
+
+async def test_what_was_let_go_counts_as_running_for_the_runtime_too(node):
+    record = await node.start(FOREVER)
+    state = await beginning.run([*node.runtime._crun, "state", record.id])
+    assert json.loads(state.output)["status"] == "running"
+
+
 async def test_n45_a_container_that_dies_before_its_program_starts_is_a_start_error(node, monkeypatch):
-    """Nobody is there then for the runtime to tell that it may begin: it waits for ever, now and then."""
-    run = containers.run
+    begin = containers.begin
 
-    async def too_late(command, **options):
-        if "start" in command:
-            os.kill(int((node.top / "run" / "c" / command[-1] / "pid").read_text()), signal.SIGKILL)
-            command = ["sleep", "1000"]
-        return await run(command, **options)
+    async def too_late(runtime, directory, identifier, process):
+        os.kill(process.pid, signal.SIGKILL)
+        descriptor = os.pidfd_open(process.pid)
+        await wait_readable(descriptor)
+        os.close(descriptor)
+        await begin(runtime, directory, identifier, process)
 
-    monkeypatch.setattr(containers, "run", too_late)
+    monkeypatch.setattr(containers, "begin", too_late)
+    await fails_to_start(node)
+    monkeypatch.undo()
+    assert (await node.start("echo again", attempt=1)).state is ContainerState.RUNNING
+
+
+@pytest.mark.usefixtures("asks_runtime")
+async def test_n45_a_runtime_that_waits_for_what_has_ended_is_not_waited_for(node, monkeypatch):
+    run = beginning.run
+
+    async def for_ever(command, **options):
+        os.kill(int((node.top / "run" / "c" / command[-1] / "pid").read_text()), signal.SIGKILL)
+        return await run(["sleep", "1000"], **options)
+
+    monkeypatch.setattr(beginning, "run", for_ever)
+    await fails_to_start(node)
+
+
+async def fails_to_start(node):
     async with asyncio.timeout(20):
         with pytest.raises(RuntimeFailure, match="ended before its program was started"):
             await node.start(FOREVER)
     (record,) = node.runtime.containers()
     assert (record.state, record.exit_code, record.reason) == (ContainerState.EXITED, 128, "StartError")
-    monkeypatch.undo()
-    assert (await node.start("echo again", attempt=1)).state is ContainerState.RUNNING
 
 
 async def test_n45_n199_after_a_reboot_everything_counts_as_ended(node, monkeypatch):

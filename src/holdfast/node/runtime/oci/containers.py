@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from holdfast.node.giving_up import unless
 from holdfast.node.runtime import (
     ContainerResources,
     ContainerSpec,
@@ -26,14 +25,10 @@ from holdfast.node.runtime import (
     SandboxFailure,
 )
 from holdfast.node.runtime.oci import records, rootfs
+from holdfast.node.runtime.oci.beginning import begin
 from holdfast.node.runtime.oci.cgroups import Groups, said_by_kernel
 from holdfast.node.runtime.oci.ending import wait_for_end
-from holdfast.node.runtime.oci.processes import (
-    open_process,
-    run,
-    send_signal,
-    wait_readable,
-)
+from holdfast.node.runtime.oci.processes import open_process, run, send_signal
 from holdfast.node.runtime.oci.records import StoredContainer
 from holdfast.node.runtime.oci.supervisor import Supervisor, kill
 from holdfast.world import Clock
@@ -41,10 +36,7 @@ from holdfast.world import Clock
 log = logging.getLogger(__name__)
 
 WRITE_AGAIN_S = 0.5
-AFTER_END_S = 2.0
-"""How long the runtime may take to say that it has started what has ended already."""
 START_ERROR = 128
-_DIED = "the container ended before its program was started"
 _KILLED = 137
 _LOST_IN_REBOOT = 255
 
@@ -226,25 +218,10 @@ class Containers:
         stored = msgspec.structs.replace(stored, process=supervised.container, supervisor=supervised.supervisor)
         self.keep(stored)
         await connecting
-        await self._begin(stored)
+        await begin(self._runtime, self._known_by_runtime(stored.id), stored.id, stored.process)
         stored = msgspec.structs.replace(stored, started=self._clock.now())
         self.keep(stored)
         return stored
-
-    async def _begin(self, stored: StoredContainer) -> None:
-        """Lets the program start. Raises RuntimeFailure; the runtime waits for ever for a container that has died."""
-        process = open_process(stored.process) if stored.process else None
-        if process is None:
-            raise RuntimeFailure("RunContainerError", _DIED)
-        try:
-            begin = run([*self._runtime, "start", stored.id])
-            done = await unless(wait_readable(process), begin, farewell_s=AFTER_END_S)
-        finally:
-            os.close(process)
-        if done is None:
-            raise RuntimeFailure("RunContainerError", _DIED)
-        if done.exit_code != 0:
-            raise RuntimeFailure("RunContainerError", done.text)
 
     async def update(self, identifier: str, resources: ContainerResources) -> None:
         """Raises RuntimeFailure. Without control groups there is nothing to change but the record."""
@@ -312,13 +289,12 @@ class Containers:
         self._supervisor.forget(identifier)
 
     async def _delete(self, identifier: str) -> None:
-        if self._runtime_knows(identifier):
+        if self._known_by_runtime(identifier).exists():
             await run([*self._runtime, "delete", "--force", identifier])
 
-    def _runtime_knows(self, identifier: str) -> bool:
-        """Spares a process: the runtime keeps one directory per container under its `--root`."""
-        root = self._runtime[self._runtime.index("--root") + 1]
-        return Path(root, identifier).exists()
+    def _known_by_runtime(self, identifier: str) -> Path:
+        """The runtime keeps one directory per container under its `--root`: to look there spares a process."""
+        return Path(self._runtime[self._runtime.index("--root") + 1], identifier)
 
     # Watching
 
