@@ -168,3 +168,23 @@ async def test_n214_recording_never_blocks_or_raises(recorder, caplog):
     for number in range(QUEUE_LENGTH + 5):
         recorder.record(SUBJECT, "Normal", "Many", str(number))
     assert "event dropped" in caplog.text
+
+
+async def test_an_event_waits_until_it_is_so_old_and_what_comes_meanwhile_waits_no_longer(
+    flaky, local, clock, monkeypatch
+):
+    recorder = EventRecorder(flaky, "kubelet", World(clock, random.Random(1)), after_s=0.05)
+    recorder.record(SUBJECT, "Normal", "Created", "one")
+    clock.passed_s += 0.02
+    recorder.record(SUBJECT, "Normal", "Started", "two")
+    written_at, create = [], local.create
+
+    async def noted(*arguments, **options):
+        written_at.append(round(clock.passed_s, 3))
+        return await create(*arguments, **options)
+
+    monkeypatch.setattr(local, "create", noted)
+    async with written(recorder):
+        pass
+    assert [event["reason"] for event in await events(local)] == ["Created", "Started"]
+    assert written_at == [0.05, 0.07]

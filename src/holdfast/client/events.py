@@ -32,6 +32,8 @@ BURST_PER_OBJECT = 25.0
 REFILL_PER_S = 1 / 300
 ATTEMPTS = 12
 ATTEMPT_EVERY_S = 10.0
+AFTER_WORK_S = 0.05
+"""For those who record in the midst of what people wait for, such as the start of a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,13 @@ class EventRecorder:
     object a burst of 25 and then one in five minutes is written (N211). What does not fit the queue is dropped.
     """
 
-    def __init__(self, client: Client, component: str, world: World, host: str = "") -> None:
+    def __init__(self, client: Client, component: str, world: World, host: str = "", *, after_s: float = 0.0) -> None:
+        """None is written before it is `after_s` old: what people wait for goes first, the account of it later."""
         self._client = client
         self._component = component
         self._host = host
         self._world = world
+        self._after_s = after_s
         self._last_number = 0
         self._queue: asyncio.Queue[_Occurrence] = asyncio.Queue(QUEUE_LENGTH)
         self._similar: OrderedDict[tuple[str, ...], _Similar] = OrderedDict()
@@ -96,6 +100,7 @@ class EventRecorder:
         while True:
             occurrence = await self._queue.get()
             try:
+                await self._until_due(occurrence)
                 await self._write(occurrence)
             finally:
                 self._queue.task_done()
@@ -103,6 +108,11 @@ class EventRecorder:
     async def flush(self) -> None:
         """Returns when everything recorded so far has been written or given up; for tests and an orderly end."""
         await self._queue.join()
+
+    async def _until_due(self, occurrence: _Occurrence) -> None:
+        left_s = occurrence.at_s + self._after_s - self._world.clock.monotonic_s()
+        if left_s > 0:
+            await self._world.clock.sleep(left_s)
 
     async def _write(self, occurrence: _Occurrence) -> None:
         if not self._is_allowed(occurrence):

@@ -18,7 +18,7 @@ from holdfast.api.core.service import SERVICES
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding, growth
 from holdfast.client import Client
-from holdfast.client.events import EventRecorder
+from holdfast.client.events import AFTER_WORK_S, EventRecorder
 from holdfast.client.informer import Informers
 from holdfast.world import World
 
@@ -113,7 +113,7 @@ class Agent:
 
     async def _run(self) -> None:
         config, world, client = self._config, self._world, self._client
-        events = EventRecorder(client, "kubelet", world, host=config.node_name)
+        events = EventRecorder(client, "kubelet", world, host=config.node_name, after_s=AFTER_WORK_S)
         state = config.state_dir
         machine = read_machine(str(state)) if state is not None else imagined_machine(config.node_name)
         registration = Registration(client, self._runtime, world, config, machine, events)

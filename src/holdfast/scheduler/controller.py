@@ -16,7 +16,7 @@ from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.api.times import format_time
 from holdfast.client import Client, PatchType, Unreachable
-from holdfast.client.events import EventRecorder
+from holdfast.client.events import AFTER_WORK_S, EventRecorder
 from holdfast.client.informer import Informers, key_of
 from holdfast.world import World
 
@@ -42,7 +42,7 @@ class Scheduler:
 
     def __init__(self, client: Client, informers: Informers, world: World) -> None:
         self.queue = SchedulingQueue()
-        self.events = EventRecorder(client, NAME, world)
+        self.events = EventRecorder(client, NAME, world, after_s=AFTER_WORK_S)
         self._client = client
         self._world = world
         self._informers = informers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import stat
@@ -457,6 +458,24 @@ async def test_v105_projected_sources_are_merged_and_later_ones_win(volumes, obj
     ]
     path = await mounted(volumes, {"projected": {"sources": sources}})
     assert files(path) == {"a": "1", "b": "2", "labels/app": "web", "token": "token for vault"}
+
+
+async def test_v105_sources_are_asked_for_together_and_the_first_that_fails_is_told(volumes, objects):
+    asked = asyncio.Event()
+    token, config_map = objects.token, objects.config_map
+
+    async def token_later(*question):
+        await asyncio.wait_for(asked.wait(), 10)
+        return await token(*question)
+
+    async def noted(*question):
+        asked.set()
+        return await config_map(*question)
+
+    objects.token, objects.config_map = token_later, noted
+    sources = [{"serviceAccountToken": {"path": "token", "audience": "nobody"}}, {"configMap": {"name": "none"}}]
+    with pytest.raises(MountFailure, match="failed to fetch token"):
+        await mounted(volumes, {"projected": {"sources": sources}})
 
 
 async def test_v105_a_token_that_cannot_be_had_names_its_volume(volumes):
