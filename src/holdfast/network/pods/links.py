@@ -13,21 +13,19 @@ import contextlib
 import errno
 import hashlib
 import os
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
-from typing import Any
 
-from holdfast.network.netlink import family, opened, refusal
+from holdfast.network.rtnetlink import EVERYWHERE, LOCAL, NO_DAD, ON_LINK, Link, Route, RtNetlink
 from holdfast.world import linux
 
 from .ranges import Address, Network
 
 POD_SIDE = "eth0"
-ENTRANCE = "fe80::1"
+ENTRANCE = IPv6Address("fe80::1")
 """What pods send by IPv6 goes to this address of their link."""
-_SCOPE_LINK = 253
-_NO_DAD, _PERMANENT, _LOCAL = 0x02, 0x80, 2
+ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 MOST_LOOKS = 1000
 """At a third of a millisecond each."""
 
@@ -43,22 +41,33 @@ def attach(name: str, netns_path: str, addresses: Sequence[tuple[Address, Addres
     With each of them comes the gateway of its family.
     """
     has_ipv6 = any(address.version == 6 for address, _ in addresses)
-    with opened() as netlink:
-        if not netlink.link_lookup(ifname=name):
-            peer = {"ifname": POD_SIDE, "net_ns_fd": netns_path}
-            netlink.link("add", ifname=name, kind="veth", peer=peer)
-        index, own_end = _index(netlink, name), _hardware_address(netlink, name)
+    with RtNetlink() as netlink:
+        own_end = _pair(netlink, name, netns_path)
         if has_ipv6:
             _set6(name, disable_ipv6=0, addr_gen_mode=1, accept_ra=0)
-            _add_address(netlink, index, ENTRANCE, 64)
-        netlink.link("set", index=index, state="up")
-    pods_end = linux.in_network_namespace(netns_path, lambda: _set_up_inside(addresses, own_end, has_ipv6))
-    with opened() as netlink:
-        _look_until(lambda: netlink.get_links(index)[0].get_attr("IFLA_OPERSTATE") == "UP")
+            _add_address(netlink, own_end.index, ENTRANCE, 64)
+        netlink.set_up(own_end.index)
+        pods_end = linux.in_network_namespace(netns_path, lambda: _set_up_inside(addresses, own_end.address, has_ipv6))
+        _look_until(lambda: netlink.link(own_end.index).is_operating)
         for address, gateway in addresses:
-            _replace_route(netlink, address, oif=index, prefsrc=str(gateway), **_scope_of(address))
+            netlink.replace_route(_way(address, own_end.index, gateway))
             if address.version == 6:
-                _know(netlink, index, str(address), pods_end)
+                netlink.know(own_end.index, address, pods_end)
+
+
+def _pair(netlink: RtNetlink, name: str, netns_path: str) -> Link:
+    """The machine's end."""
+    try:
+        return netlink.link(name)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+    namespace = os.open(netns_path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        netlink.add_pair(name, POD_SIDE, namespace)
+    finally:
+        os.close(namespace)
+    return netlink.link(name)
 
 
 def pass_loopback(name: str) -> None:
@@ -68,32 +77,33 @@ def pass_loopback(name: str) -> None:
 
 def _set_up_inside(addresses: Sequence[tuple[Address, Address]], other_end: str, has_ipv6: bool) -> str:
     """Runs in the pod's network namespace; the hardware address there."""
-    with opened() as netlink:
-        loopback, link = _index(netlink, "lo"), _index(netlink, POD_SIDE)
-        netlink.link("set", index=loopback, state="up")
+    with RtNetlink() as netlink:
+        link = netlink.link(POD_SIDE)
+        netlink.set_up(netlink.link("lo").index)
         if has_ipv6:
             _set6(POD_SIDE, accept_dad=0, accept_ra=0)
         for address, _ in addresses:
-            _add_address(netlink, link, str(address), address.max_prefixlen)
-        netlink.link("set", index=link, state="up")
+            _add_address(netlink, link.index, address, address.max_prefixlen)
+        netlink.set_up(link.index)
         if has_ipv6:
-            _know(netlink, link, ENTRANCE, other_end)
+            netlink.know(link.index, ENTRANCE, other_end)
         for address, gateway in addresses:
-            entrance = ENTRANCE
+            entrance = gateway if address.version == 4 else ENTRANCE
             if address.version == 4:
-                entrance = str(gateway)
-                _replace_route(netlink, gateway, oif=link, scope=_SCOPE_LINK)
-            netlink.route("replace", family=family(address), dst="default", gateway=entrance, oif=link)
-        _look_until(lambda: all(_is_taken(netlink, address) for address, _ in addresses))
-        return _hardware_address(netlink, POD_SIDE)
+                netlink.replace_route(Route(ip_network(gateway), link.index, scope=ON_LINK))
+            netlink.replace_route(Route(ANYWHERE[address.version], link.index, entrance))
+        _look_until(lambda: all(netlink.way_to(address).kind == LOCAL for address, _ in addresses))
+        return link.address
 
 
 def detach(name: str) -> None:
     """Removes a pod's link with everything on it; nothing if there is none."""
-    with opened() as netlink:
-        for index in netlink.link_lookup(ifname=name):
-            with contextlib.suppress(refusal()):
-                netlink.link("del", index=index)
+    with RtNetlink() as netlink:
+        try:
+            netlink.remove_link(netlink.link(name).index)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
 
 
 def add_gateway(address: Address, node: Network) -> None:
@@ -101,32 +111,30 @@ def add_gateway(address: Address, node: Network) -> None:
 
     The node's other addresses lead there too, unless a pod has them: a pod that is gone is never looked for outside.
     """
-    with opened() as netlink:
-        loopback = _index(netlink, "lo")
-        _add_address(netlink, loopback, str(address), address.max_prefixlen)
-        _replace_route(netlink, node, oif=loopback, prefsrc=str(address), **_scope_of(address))
+    with RtNetlink() as netlink:
+        loopback = netlink.link("lo").index
+        _add_address(netlink, loopback, address, address.max_prefixlen)
+        netlink.replace_route(_way(node, loopback, address))
 
 
 def remove_gateway(address: Address, node: Network) -> None:
-    with opened() as netlink:
-        loopback = _index(netlink, "lo")
-        with contextlib.suppress(refusal()):
-            netlink.route("del", family=family(address), dst=str(node), oif=loopback, **_scope_of(address))
-        with contextlib.suppress(refusal()):
-            netlink.addr("del", index=loopback, address=str(address), prefixlen=address.max_prefixlen)
+    """What is not there any more is not missed."""
+    with RtNetlink() as netlink:
+        loopback = netlink.link("lo").index
+        with contextlib.suppress(OSError):
+            netlink.remove_route(_way(node, loopback))
+        with contextlib.suppress(OSError):
+            netlink.remove_address(loopback, address, address.max_prefixlen)
 
 
-def _add_address(netlink: Any, index: int, address: str, prefix: int) -> None:
-    without_looking = {"flags": _NO_DAD} if ":" in address else {}
-    with _already_there():
-        netlink.addr("add", index=index, address=address, prefixlen=prefix, **without_looking)
+def _way(to: Address | Network, link: int, source: Address | None = None) -> Route:
+    """On the link itself. IPv6 has no scopes."""
+    return Route(ip_network(to), link, source=source, scope=ON_LINK if to.version == 4 else EVERYWHERE)
 
 
-def _know(netlink: Any, index: int, neighbour: str, hardware_address: str) -> None:
-    """Spares the link the question who has the neighbour's address."""
-    netlink.neigh(
-        "replace", family=socket.AF_INET6, ifindex=index, dst=neighbour, lladdr=hardware_address, state=_PERMANENT
-    )
+def _add_address(netlink: RtNetlink, index: int, address: Address, prefix: int) -> None:
+    with contextlib.suppress(FileExistsError):
+        netlink.add_address(index, address, prefix, NO_DAD if address.version == 6 else 0)
 
 
 def _look_until(holds: Callable[[], bool]) -> None:
@@ -136,49 +144,13 @@ def _look_until(holds: Callable[[], bool]) -> None:
     whoever sends some before loses them, and waits for a second.
     """
     for _ in range(MOST_LOOKS):
-        with contextlib.suppress(refusal()):
+        with contextlib.suppress(OSError):
             if holds():
                 return
         os.sched_yield()
-
-
-def _is_taken(netlink: Any, address: Address) -> bool:
-    (route,) = netlink.route("get", family=family(address), dst=str(address))
-    return bool(route["type"] == _LOCAL)
-
-
-def _hardware_address(netlink: Any, name: str) -> str:
-    (link,) = netlink.get_links(_index(netlink, name))
-    return str(link.get_attr("IFLA_ADDRESS"))
-
-
-def _replace_route(netlink: Any, to: Address | Network, **given: Any) -> None:
-    destination = str(to) if "/" in str(to) else f"{to}/{to.max_prefixlen}"
-    netlink.route("replace", family=family(to), dst=destination, **given)
-
-
-def _scope_of(address: Address) -> dict[str, int]:
-    """IPv6 has none."""
-    return {"scope": _SCOPE_LINK} if address.version == 4 else {}
 
 
 def _set6(link: str, **settings: int) -> None:
     """In the calling thread's network namespace."""
     for name, value in settings.items():
         Path(f"/proc/sys/net/ipv6/conf/{link}/{name}").write_text(f"{value}\n")
-
-
-def _index(netlink: Any, name: str) -> int:
-    """Raises OSError if there is no such link, or none any more."""
-    for index in netlink.link_lookup(ifname=name):
-        return int(index)
-    raise OSError(errno.ENODEV, f"no link {name}")
-
-
-@contextlib.contextmanager
-def _already_there() -> Iterator[None]:
-    try:
-        yield
-    except refusal() as error:
-        if error.code != errno.EEXIST:  # type: ignore[attr-defined]
-            raise

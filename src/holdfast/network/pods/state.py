@@ -7,7 +7,6 @@ import fcntl
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv6Address
 from pathlib import Path
 
 from .links import ENTRANCE
@@ -55,7 +54,7 @@ def _is_part(network: Network, pods: Network) -> bool:
 
 def _entrances(addresses: Path) -> set[str]:
     """The links that have the address by which pods leave."""
-    wanted = IPv6Address(ENTRANCE).packed.hex()
+    wanted = ENTRANCE.packed.hex()
     lines = (line.split() for line in addresses.read_text().splitlines())
     return {fields[-1] for fields in lines if fields[0] == wanted}
 

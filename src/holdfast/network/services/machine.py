@@ -6,10 +6,11 @@ Blocking.
 from __future__ import annotations
 
 import contextlib
+from ipaddress import ip_address
 from pathlib import Path
 
-from holdfast.network.netlink import family, opened
 from holdfast.network.pods.ranges import Network, routes
+from holdfast.network.rtnetlink import Route, RtNetlink
 
 ROUTES, ROUTES6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
 
@@ -23,16 +24,11 @@ def has_default_route(version: int, tables: tuple[Path, Path] = (ROUTES, ROUTES6
 
 def add_route(services: Network, gateway: str) -> None:
     """Lets the host send to cluster addresses, which its rules then translate. Raises OSError."""
-    _route("replace", services, gateway)
+    with RtNetlink() as netlink:
+        netlink.replace_route(Route(services, netlink.link("lo").index, source=ip_address(gateway)))
 
 
 def remove_route(services: Network, gateway: str) -> None:
     """Nothing if there is none."""
-    with contextlib.suppress(OSError):
-        _route("del", services, gateway)
-
-
-def _route(verb: str, services: Network, gateway: str) -> None:
-    with opened() as netlink:
-        loopback = netlink.link_lookup(ifname="lo")[0]
-        netlink.route(verb, family=family(services), dst=str(services), oif=loopback, prefsrc=gateway)
+    with contextlib.suppress(OSError), RtNetlink() as netlink:
+        netlink.remove_route(Route(services, netlink.link("lo").index, source=ip_address(gateway)))
