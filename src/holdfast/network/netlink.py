@@ -1,7 +1,9 @@
 """Questions and orders to the kernel by netlink: the socket, messages and attributes. Blocking, for microseconds.
 
 Written by hand because a library kept the interpreter to itself for longer than all else of a pod's start that is
-not the container runtime's (docs/dependencies.md). Source: the kernel's Documentation/userspace-api/netlink, rtnetlink(7).
+not the container runtime's (docs/dependencies.md).
+
+Source: the kernel's Documentation/userspace-api/netlink and rtnetlink(7).
 """
 
 from __future__ import annotations
