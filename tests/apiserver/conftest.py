@@ -88,7 +88,7 @@ class Stream:
     def content(self) -> bytes:
         return unchunk(bytes(self.wire.written).removesuffix(b"0\r\n\r\n"))
 
-    async def events(self, count: int, within_s: float = 2.0) -> list[dict[str, Any]]:
+    async def events(self, count: int, within_s: float = 60.0) -> list[dict[str, Any]]:
         """The next `count` events."""
         deadline = asyncio.get_running_loop().time() + within_s
         while True:

@@ -38,7 +38,7 @@ async def large(server):
 
 async def ask(http, target, accepts="gzip", **headers):
     asked = (("Accept-Encoding", accepts),) if accepts else ()
-    return await http.request("GET", target, (*asked, *headers.items()), timeout=20)
+    return await http.request("GET", target, (*asked, *headers.items()), timeout=60)
 
 
 async def test_a_large_list_comes_in_gzip_when_asked_for(http, large):
@@ -81,7 +81,7 @@ async def test_one_large_object_a_table_and_what_was_written_are_packed_too(http
 
 
 async def test_a_watch_is_never_packed_however_large_its_events(http, large):
-    async with http.stream("GET", f"{LIST}?watch=1", (("Accept-Encoding", "gzip"),), timeout=5) as stream:
+    async with http.stream("GET", f"{LIST}?watch=1", (("Accept-Encoding", "gzip"),), timeout=60) as stream:
         assert "content-encoding" not in stream.headers
         received = b""
         while received.count(b"\n") < 40:

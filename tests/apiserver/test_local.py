@@ -23,7 +23,7 @@ def client(server: Any) -> Any:
 
 
 async def events(watch: Any, count: int) -> list[WatchEvent]:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         return [await anext(watch) for _ in range(count)]
 
 

@@ -45,7 +45,7 @@ async def test_after_somebody_elses_write_or_deletion_the_lease_comes_back(keepe
     assert (await local.get(LEASES, "n1", "kube-node-lease"))["spec"]["holderIdentity"] == "n1"
     await local.delete(LEASES, "n1", "kube-node-lease")
     task = asyncio.ensure_future(keeper.run(every_s=0.01))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (await local.list(LEASES, "kube-node-lease")).items:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     task.cancel()

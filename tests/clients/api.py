@@ -57,7 +57,7 @@ class Watch:
 class Api:
     """Requests to one API server as the holder of a token."""
 
-    def __init__(self, url, token, ca, patience_s=20):
+    def __init__(self, url, token, ca, patience_s=90):
         self._address = urlsplit(url).netloc
         self._headers = {"Authorization": f"Bearer {token}", "Accept": JSON}
         self._tls = ssl.create_default_context(cafile=str(ca))

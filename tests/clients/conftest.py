@@ -84,9 +84,9 @@ class Kubectl:
         return done.stderr
 
     def watching(self, *arguments):
-        """A kubectl that goes on; its lines can be read as they come, none after 20 s; and its log, for `opened`."""
+        """A kubectl that goes on; its lines can be read as they come, none after 90 s; and its log, for `opened`."""
         command = self._cluster.command("-n", self._namespace, "-v=6", *arguments, kubectl=self._program)
-        return subprocess.Popen(["timeout", "20", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(["timeout", "90", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     @property
     def from_namespace(self):

@@ -32,6 +32,16 @@ def every_kubectl():
     return [pytest.param("debian_kubectl", id="debian"), *(numbered or absent)]
 
 
+def opened(process):
+    """Returns when the watch of a kubectl with `-v=6` is there.
+
+    Of a watch of one object, kubectl takes the first event for the object it has shown, changed or not.
+    """
+    for line in process.stderr:
+        if "watch=true" in line and "200" in line:
+            return
+
+
 def old_and_new():
     """Parameters for what takes long: Debian's kubectl and 1.32, else the newest that there is."""
     found = beside()

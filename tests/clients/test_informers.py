@@ -38,7 +38,7 @@ STREAMED = {"sendInitialEvents": True, "allowWatchBookmarks": True, "resourceVer
 
 
 def own(names):
-    """Without the config map that every namespace has."""
+    """Without the config map that every namespace gets, when somebody comes to it."""
     return [entry for entry in names if entry[1] != "kube-root-ca.crt"]
 
 
@@ -58,7 +58,7 @@ def test_an_informer_starts_from_a_stream_and_goes_on_with_it(api, maps):
 
 
 def own_event(watch):
-    return next(event for event in watch if own(named([event])))
+    return next(event for event in watch if not is_bookmark(event) and own(named([event])))
 
 
 def test_a_metadata_informer_lists_and_watches_without_contents(api, maps):
@@ -160,43 +160,47 @@ def test_a_version_that_is_too_old_is_gone_and_a_new_list_helps(api, maps):
 
 def test_pages_of_a_long_list_show_one_moment_whatever_is_written_meanwhile(cluster, api, namespace):
     """(A98, A310)"""
-    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    secrets = f"/api/v1/namespaces/{namespace}/secrets"  # of which nobody else makes any
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda start: filled(cluster, maps, range(start, 1200, 4)), range(4)))
+        list(pool.map(lambda start: filled(cluster, secrets, range(start, 1200, 4)), range(4)))
     stop = threading.Event()
-    writer = threading.Thread(target=disturb, args=(cluster, maps, stop))
-    first = api.get(maps, limit=100)
+    writer = threading.Thread(target=disturb, args=(cluster, secrets, stop))
+    first = api.get(secrets, limit=100)
     writer.start()
     try:
         pages = [first]
         while token := pages[-1].body["metadata"].get("continue"):
-            pages.append(api.get(maps, **{"limit": 100, "continue": token}))
+            pages.append(api.get(secrets, **{"limit": 100, "continue": token}))
     finally:
         stop.set()
         writer.join()
     items = [item for page in pages for item in page.body["items"]]
     assert {page.version for page in pages} == {first.version}
-    assert pages[0].body["metadata"]["remainingItemCount"] == 1201 - 100
-    assert [item["metadata"]["name"] for item in items] == [*ROOT, *(f"m{number:04}" for number in range(1200))]
-    assert {item["data"].get("n") for item in items if item["metadata"]["name"] not in ROOT} == {"0"}
+    assert pages[0].body["metadata"]["remainingItemCount"] == 1200 - 100
+    assert [item["metadata"]["name"] for item in items] == [f"s{number:04}" for number in range(1200)]
+    assert {item["data"]["n"] for item in items} == {BEFORE}
 
 
-ROOT = ["kube-root-ca.crt"]
+BEFORE, AFTER = "MA==", "MQ=="
 
 
-def filled(cluster, maps, numbers):
+def secret(name, n):
+    return {"metadata": {"name": name}, "data": {"n": n}}
+
+
+def filled(cluster, secrets, numbers):
     own = client(cluster)
     for number in numbers:
-        own.create(maps, config_map(f"m{number:04}", n="0"))
+        own.create(secrets, secret(f"s{number:04}", BEFORE))
     own.close()
 
 
-def disturb(cluster, maps, stop):
-    """Changes, removes and adds until told to stop."""
+def disturb(cluster, secrets, stop):
+    """Changes those of the first half, removes those of the second, and adds, until told to stop."""
     own, number = client(cluster), 0
-    while not stop.is_set():
-        own.merge(f"{maps}/m{(number * 7) % 600:04}", {"data": {"n": "1"}})
-        own.delete(f"{maps}/m{1199 - number:04}")
-        own.create(maps, config_map(f"m{number:04}-new", n="1"))
+    while not stop.is_set() and number < 600:
+        own.merge(f"{secrets}/s{(number * 7) % 600:04}", {"data": {"n": AFTER}})
+        own.delete(f"{secrets}/s{1199 - number:04}")
+        own.create(secrets, secret(f"s{number:04}-new", AFTER))
         number += 1
     own.close()

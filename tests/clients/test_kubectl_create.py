@@ -188,9 +188,10 @@ def test_a_token_is_as_long_and_for_whom_it_was_asked(kubectl):
 
 
 def test_what_the_server_refuses_to_create_is_told_as_it_says_it(kubectl):
-    kubectl("create", "service", "nodeport", "a", "--tcp=80", "--node-port=30322")
-    taken = kubectl.fails("create", "service", "nodeport", "b", "--tcp=80", "--node-port=30322")
-    assert 'Service "b" is invalid: spec.ports[0].nodePort: Invalid value: 30322: ' in taken
+    kubectl("create", "service", "nodeport", "a", "--tcp=80")
+    port = kubectl("get", "service", "a", "-o", "jsonpath={.spec.ports[0].nodePort}")
+    taken = kubectl.fails("create", "service", "nodeport", "b", "--tcp=80", f"--node-port={port}")
+    assert f'Service "b" is invalid: spec.ports[0].nodePort: Invalid value: {port}: ' in taken
     assert "provided port is already allocated" in taken
     scoped = kubectl.fails("create", "quota", "q", "--hard=cpu=1", "--scopes=BestEffort")
     assert 'spec.scopes: Invalid value: ["BestEffort"]: unsupported scope applied to resource' in scoped

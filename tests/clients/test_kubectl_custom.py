@@ -54,9 +54,9 @@ def group(kubectl, namespace, tmp_path):
     path = tmp_path / "definition.yaml"
     path.write_text(yaml.safe_dump(definition))
     kubectl("apply", "-f", str(path))
-    kubectl("wait", "--for=condition=Established", "--timeout=20s", f"crd/gears.{group}")
+    kubectl("wait", "--for=condition=Established", "--timeout=90s", f"crd/gears.{group}")
     yield group
-    kubectl("delete", "crd", f"gears.{group}", "--ignore-not-found", "--timeout=20s")
+    kubectl("delete", "crd", f"gears.{group}", "--ignore-not-found", "--timeout=90s")
 
 
 @pytest.fixture
@@ -109,8 +109,8 @@ def test_explain_tells_what_the_definition_says(kubectl, group):
 
 def test_a_definition_that_is_deleted_takes_its_objects_along(kubectl, group, write):
     kubectl("create", "-f", write())
-    kubectl("delete", "crd", f"gears.{group}", "--timeout=20s")
-    deadline = time.monotonic() + 10
+    kubectl("delete", "crd", f"gears.{group}", "--timeout=90s")
+    deadline = time.monotonic() + 60
     while f"gears.{group}" in kubectl("api-resources", "--api-group", group, "-o", "name", check=False).stdout:
         assert time.monotonic() < deadline
     assert "the server doesn't have a resource type" in kubectl.fails("get", f"gears.{group}")

@@ -6,6 +6,7 @@ What stands in a line is compared, blanks are not: how lines are laid out is kub
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -208,9 +209,9 @@ def described(simulated):
         "-n", namespace, "apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": items}
     )
     for what in ("sts/web", "ds/web"):
-        simulated.kubectl("-n", namespace, "rollout", "status", what, "--timeout=30s")
+        simulated.kubectl("-n", namespace, "rollout", "status", what, "--timeout=120s")
     budget = "--for=jsonpath={.status.currentHealthy}=1"
-    simulated.kubectl("-n", namespace, "wait", budget, "pdb/web", "--timeout=30s")
+    simulated.kubectl("-n", namespace, "wait", budget, "pdb/web", "--timeout=120s")
     yield namespace
     simulated.kubectl("delete", "namespace", namespace, "--wait=false")
 
@@ -228,7 +229,12 @@ def matches(wanted, line):
 def test_describe_says_what_it_says_of_any_cluster(kubectl, described, name):
     if name in NEWER_KINDS:
         kubectl.since(21, "the kind's version of today")
-    done = kubectl("-n", described, "describe", name)
-    lines = [" ".join(line.split()) for line in done.splitlines()]
-    for wanted in [line for line in LINES[name] if kubectl.minor >= NEWER.get(line, 0)]:
-        assert any(matches(wanted, line) for line in lines), f"{wanted!r} is not in\n{done}"
+    wanted = [line for line in LINES[name] if kubectl.minor >= NEWER.get(line, 0)]
+    deadline = time.monotonic() + 60
+    while True:  # until controllers have counted, and events have come
+        done = kubectl("-n", described, "describe", name)
+        lines = [" ".join(line.split()) for line in done.splitlines()]
+        missing = [line for line in wanted if not any(matches(line, found) for found in lines)]
+        if not missing:
+            return
+        assert time.monotonic() < deadline, f"{missing} are not in\n{done}"

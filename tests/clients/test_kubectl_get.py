@@ -7,6 +7,8 @@ import json
 import pytest
 import yaml
 
+from .kubectls import opened
+
 pytestmark = pytest.mark.kubectl
 
 
@@ -173,13 +175,6 @@ def document(stream, end):
         if line == end or (end is None and line.startswith("  uid:")):
             break
     return "".join(lines).removeprefix("---\n")
-
-
-def opened(process):
-    """Returns when the watch is there. kubectl takes its first event for the object it has shown, changed or not."""
-    for line in process.stderr:
-        if "watch=true" in line and "200" in line:
-            return
 
 
 def stop(process):

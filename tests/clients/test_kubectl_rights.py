@@ -91,11 +91,10 @@ def test_a_role_labelled_for_view_is_what_viewers_may_do(kubectl, namespace):
     kubectl("create", "clusterrole", namespace, "--verb=get", "--resource=podtemplates")
     try:
         kubectl("label", "clusterrole", namespace, f"{RBAC}/aggregate-to-view=true")
-        deadline = time.monotonic() + 10
-        while not (answer := kubectl(*asked, check=False).stdout).startswith("yes"):
-            assert time.monotonic() < deadline, answer
+        wait_for(lambda: kubectl(*asked, check=False).stdout.startswith("yes"))
     finally:
         kubectl("delete", "clusterrole", namespace)
+    wait_for(lambda: kubectl(*asked, check=False).stdout.startswith("no"))
 
 
 def test_who_am_i_as_a_table(kubectl):
@@ -180,8 +179,8 @@ def test_a_user_who_was_approved_comes_in_with_the_certificate(kubectl, cluster,
 
 
 def wait_for(found):
-    """Within a few seconds."""
-    deadline = time.monotonic() + 5
+    """Within seconds, unless others keep the machine busy."""
+    deadline = time.monotonic() + 60
     while not found():
         assert time.monotonic() < deadline
         time.sleep(0.05)

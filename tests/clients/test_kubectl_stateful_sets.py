@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 
 import pytest
@@ -45,27 +46,42 @@ def roll_out(kubectl):
 
     def apply(**options):
         kubectl("apply", "-f", "-", manifest=a_set(**options))
-        return kubectl("rollout", "status", SET, "--timeout=30s").splitlines()
+        return kubectl("rollout", "status", SET, "--timeout=120s").splitlines()
 
     return apply
+
+
+def watched_from_the_start(kubectl, **options):
+    """What `rollout status` prints of a rollout that does not begin before somebody watches it."""
+    kubectl("apply", "-f", "-", manifest=a_set(min_ready_s=3600, **options))
+    watching = kubectl.watching("rollout", "status", SET)
+    try:
+        told = [watching.stdout.readline().strip()]
+        kubectl("patch", SET, "--type=merge", "-p", '{"spec":{"minReadySeconds":2}}')  # whole seconds count
+        return told + watching.communicate(timeout=120)[0].splitlines()
+    finally:
+        watching.kill()
+        watching.communicate()
 
 
 def test_s189_a_rollout_is_told_by_what_is_updated(kubectl, roll_out):
     assert roll_out()[-1] == "partitioned roll out complete: 2 new pods have been updated..."
     partition = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}
-    told = roll_out(image="second", strategy=partition, min_ready_s=2)
+    told = roll_out(image="second", strategy=partition)
     assert told[-1] == "partitioned roll out complete: 1 new pods have been updated..."
     assert kubectl("get", "sts", "web", "-o", "jsonpath={.status.updatedReplicas}") == "1"
-    told = roll_out(image="third", min_ready_s=2)
-    assert "Waiting for partitioned roll out to finish: 1 out of 2 new pods have been updated..." in told
+    half = "Waiting for partitioned roll out to finish: 1 out of 2 new pods have been updated..."
+    told = watched_from_the_start(kubectl, image="third")
+    assert half in told
     assert told[-1] == "partitioned roll out complete: 2 new pods have been updated..."
 
 
 def test_s189_without_parameters_by_its_revision(kubectl, roll_out):
     roll_out(strategy={"type": "RollingUpdate"})
-    told = roll_out(image="second", strategy={"type": "RollingUpdate"}, min_ready_s=2)
+    half = "waiting for statefulset rolling update to complete 1 pods at revision "
+    told = watched_from_the_start(kubectl, image="second", strategy={"type": "RollingUpdate"})
     revision = kubectl("get", "sts", "web", "-o", "jsonpath={.status.currentRevision}")
-    assert f"waiting for statefulset rolling update to complete 1 pods at revision {revision}..." in told
+    assert f"{half}{revision}..." in told
     assert told[-1] == f"statefulset rolling update complete 2 pods at revision {revision}..."
 
 
@@ -105,11 +121,11 @@ def test_s190_undo_goes_back_to_the_revision_before_or_to_one_that_is_named(kube
     image = ("get", SET, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
     assert kubectl("rollout", "undo", SET) == f"{SET} rolled back\n"
     assert kubectl(*image) == "second"
-    kubectl("rollout", "status", SET, "--timeout=30s")
+    kubectl("rollout", "status", SET, "--timeout=120s")
     assert [number for number, _ in history(kubectl)] == ["1", "3", "4"]
     assert kubectl("rollout", "undo", SET, "--to-revision=1") == f"{SET} rolled back\n"
     assert kubectl(*image) == "host"
-    kubectl("rollout", "status", SET, "--timeout=30s")
+    kubectl("rollout", "status", SET, "--timeout=120s")
     if kubectl.minor >= 34:  # those before compare with a creationTimestamp that no server of today serves
         skipped = f"{SET} skipped rollback (current template already matches revision 5)\n"
         assert kubectl("rollout", "undo", SET, "--to-revision=5") == skipped
@@ -138,9 +154,14 @@ def test_s192_scaling_may_ask_for_what_there_is(kubectl, roll_out):
     assert refused == "error: Expected replicas to be 3, was 1\n"
     stale = kubectl.fails("scale", SET, "--resource-version=1", "--replicas=5")
     assert "xpected resource version to be 1" in stale
-    version = kubectl("get", SET, "-o", "jsonpath={.metadata.resourceVersion}")
-    if kubectl("get", SET, "-o", "jsonpath={.status.replicas}") == "1":
-        assert "scaled" in kubectl("scale", SET, f"--resource-version={version}", "--replicas=2")
+    deadline = time.monotonic() + 60
+    while True:  # the status of those that leave is written meanwhile
+        version = kubectl("get", SET, "-o", "jsonpath={.metadata.resourceVersion}")
+        done = kubectl("scale", SET, f"--resource-version={version}", "--replicas=2", check=False)
+        if "scaled" in done.stdout:
+            return
+        assert f"xpected resource version to be {version}" in done.stderr
+        assert time.monotonic() < deadline
 
 
 def test_s192_a_description_counts_the_pods_that_the_set_controls(kubectl, roll_out):
@@ -152,6 +173,6 @@ def test_s192_a_description_counts_the_pods_that_the_set_controls(kubectl, roll_
         "spec": {"containers": [{"name": "c", "image": "host"}]},
     }
     kubectl("apply", "-f", "-", manifest=stranger)
-    kubectl("wait", "--for=condition=Ready", "pod/stranger", "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "pod/stranger", "--timeout=120s")
     (line,) = [line for line in kubectl("describe", SET).splitlines() if line.startswith("Pods Status:")]
     assert " ".join(line.split()) == "Pods Status: 2 Running / 0 Waiting / 0 Succeeded / 0 Failed"

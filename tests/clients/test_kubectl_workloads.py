@@ -40,11 +40,17 @@ def web(kubectl, request):
     kind = request.param if hasattr(request, "param") else "StatefulSet"
     kubectl("apply", "-f", "-", manifest=workload(kind))
     name = f"{kind.lower()}.apps/web"
-    kubectl("rollout", "status", name, "--timeout=30s")
+    kubectl("rollout", "status", name, "--timeout=120s")
     return name
 
 
 BOTH = pytest.mark.parametrize("web", ["StatefulSet", "Deployment"], indirect=True)
+
+
+def until(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
 
 
 def image_of(kubectl, web):
@@ -54,7 +60,7 @@ def image_of(kubectl, web):
 @BOTH
 def test_s189_s190_s191_rollout_status_history_restart_and_undo(kubectl, web):
     assert kubectl("set", "image", web, "c=second") == f"{web} image updated\n"
-    done = kubectl("rollout", "status", web, "--timeout=30s").splitlines()[-1]
+    done = kubectl("rollout", "status", web, "--timeout=120s").splitlines()[-1]
     assert done in ("partitioned roll out complete: 2 new pods have been updated...", ROLLED_OUT) or (
         done.startswith("statefulset rolling update complete 2 pods at revision web-")
     )
@@ -63,14 +69,14 @@ def test_s189_s190_s191_rollout_status_history_restart_and_undo(kubectl, web):
     assert "Image:" in kubectl("rollout", "history", web, "--revision=1")
     assert kubectl("rollout", "undo", web) == f"{web} rolled back\n"
     assert image_of(kubectl, web) == "host"
-    kubectl("rollout", "status", web, "--timeout=30s")
+    kubectl("rollout", "status", web, "--timeout=120s")
     rows = [line.split() for line in kubectl("rollout", "history", web).splitlines() if line]
     assert [row[0] for row in rows[2:]] == ["2", "3"]
     before = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}").split()
     assert kubectl("rollout", "restart", web) == f"{web} restarted\n"
-    kubectl("rollout", "status", web, "--timeout=30s")
-    after = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}").split()
-    assert not set(before) & set(after)
+    kubectl("rollout", "status", web, "--timeout=120s")
+    uids = ("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}")
+    until(lambda: not set(before) & set(kubectl(*uids).split()))
 
 
 ROLLED_OUT = 'deployment "web" successfully rolled out'
@@ -85,20 +91,20 @@ def test_a_paused_rollout_waits_until_it_is_resumed(kubectl, web):
     assert "can't restart paused deployment (run rollout resume first)" in kubectl.fails("rollout", "restart", web)
     assert kubectl("rollout", "resume", web) == f"{web} resumed\n"
     assert "is not paused" in kubectl.fails("rollout", "resume", web)
-    assert kubectl("rollout", "status", web, "--timeout=30s").endswith(f"{ROLLED_OUT}\n")
+    assert kubectl("rollout", "status", web, "--timeout=120s").endswith(f"{ROLLED_OUT}\n")
     assert len(kubectl("get", "rs", "-o", "name").split()) == 2
 
 
 def test_wait_for_a_condition_a_value_and_an_end(kubectl, web):
-    assert kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=20s") == "pod/web-0 condition met\n"
+    assert kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=120s") == "pod/web-0 condition met\n"
     if kubectl.minor >= 23:
         value = "--for=jsonpath={.status.readyReplicas}=2"
-        assert kubectl("wait", value, web, "--timeout=20s") == f"{web} condition met\n"
+        assert kubectl("wait", value, web, "--timeout=120s") == f"{web} condition met\n"
     late = kubectl.fails("wait", "--for=condition=Nonsense", "pod/web-0", "--timeout=1s")
     assert late == "error: timed out waiting for the condition on pods/web-0\n"
     kubectl("delete", "pod", "web-1", "--wait=false")
     kubectl("delete", web, "--wait=false")
-    kubectl("wait", "--for=delete", "pod/web-0", "--timeout=20s", check=kubectl.minor > 20)
+    kubectl("wait", "--for=delete", "pod/web-0", "--timeout=120s", check=kubectl.minor > 20)
     assert "not found" in kubectl.fails("get", "pod", "web-0")
 
 
@@ -124,21 +130,24 @@ def test_delete_with_grace_and_by_force(kubectl, web):
     # Not waited for: kubectls wait by name for what they list a moment later, and that may be the next pod already.
     deleted = kubectl("delete", "pod", "web-1", "--grace-period=1", "--wait=false")
     assert deleted == f'pod "web-1" deleted{kubectl.from_namespace}\n'
-    deadline = time.monotonic() + 20
-    while kubectl(*uid, check=False).stdout in ("", before):
-        assert time.monotonic() < deadline
+    until(lambda: kubectl(*uid, check=False).stdout not in ("", before))
     forced = kubectl("delete", "pod", "web-0", "--force", "--grace-period=0", check=False)
     assert forced.stdout.startswith('pod "web-0" force deleted')
     assert "mmediate deletion does not wait for confirmation" in forced.stderr
-    kubectl("rollout", "status", web, "--timeout=30s")
-    kubectl("wait", "--for=condition=Ready", "pod/web-1", "--timeout=20s")
+    kubectl("rollout", "status", web, "--timeout=120s")
+    kubectl("wait", "--for=condition=Ready", "pod/web-1", "--timeout=120s")
 
 
 def test_events_are_told_in_order_and_by_object(kubectl, web):
-    listed = kubectl("get", "events", "--field-selector", "involvedObject.name=web-0", "--no-headers")
-    assert {"Scheduled", "Pulled", "Created", "Started"} <= {line.split()[2] for line in listed.splitlines()}
+    def reasons():
+        listed = kubectl("get", "events", "--field-selector", "involvedObject.name=web-0", "--no-headers")
+        return {line.split()[2] for line in listed.splitlines()}
+
+    until(lambda: {"Scheduled", "Pulled", "Created", "Started"} <= reasons())
     if kubectl.minor >= 26:
-        told = kubectl("events", "--for", "statefulset/web", "--no-headers")
+        of_the_set = ("events", "--for", "statefulset/web", "--no-headers")
+        until(lambda: "Create Pod web-1 in StatefulSet web successful" in kubectl(*of_the_set, check=False).stdout)
+        told = kubectl(*of_the_set)
         assert "Create Pod web-0 in StatefulSet web successful" in told
         assert told.index("Pod web-0") < told.index("Pod web-1")
         assert kubectl("events", "--for", "pod/web-0", "--types=Warning", check=False).stdout == ""
@@ -162,13 +171,11 @@ def test_cordon_drain_and_taint(kubectl, web, node):
     assert kubectl("cordon", node) == f"node/{node} cordoned\n"
     assert kubectl("cordon", node) == f"node/{node} already cordoned\n"
     assert kubectl("get", "node", node, "--no-headers").split()[1] == "Ready,SchedulingDisabled"
-    drained = kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=30s")
+    drained = kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
     assert drained.splitlines()[-1] == f"node/{node} drained"
-    time.sleep(0.5)  # a set that lost a pod is complete for a moment still
-    kubectl("rollout", "status", web, "--timeout=30s")
-    nodes = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}").split()
-    assert len(nodes) == 2
-    assert node not in nodes
+    places = ("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}")
+    until(lambda: len(nodes := kubectl(*places).split()) == 2 and node not in nodes)
+    kubectl("rollout", "status", web, "--timeout=120s")
     assert kubectl("uncordon", node) == f"node/{node} uncordoned\n"
     assert kubectl("taint", "node", node, "k=v:NoSchedule") == f"node/{node} tainted\n"
     assert "already has k taint(s) with same effect(s)" in kubectl.fails("taint", "node", node, "k=w:NoSchedule")

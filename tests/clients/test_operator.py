@@ -31,16 +31,18 @@ def seen(cluster, namespace):
         yield told
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
         reader.join()
         process.stdout.close()
 
 
 def listen(stream, told):
-    told.extend(line.removeprefix("saw ").strip() for line in stream if line.startswith("saw "))
+    for line in stream:
+        if line.startswith("saw "):
+            told.append(line.removeprefix("saw ").strip())
 
 
-def until(holds, within_s=20):
+def until(holds, within_s=90):
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline
@@ -59,8 +61,11 @@ def test_an_operator_sees_a_set_made_scaled_and_deleted(seen, api, namespace):
     until(lambda: "scaled web 0 1" in seen)
     api.delete(f"{sets}/web")
     until(lambda: api.request("GET", f"{sets}/web").code == 404)
+    until(lambda: len(seen) == 3)
     assert seen == ["created web", "scaled web 0 1", "deleted web"]
-    (event,) = api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="reason=Greeted").body["items"]
+    events = f"/api/v1/namespaces/{namespace}/events"
+    until(lambda: api.get(events, fieldSelector="reason=Greeted").body["items"])
+    (event,) = api.get(events, fieldSelector="reason=Greeted").body["items"]
     assert (event["involvedObject"]["name"], event["message"], event["type"]) == ("web", "hello", "Normal")
 
 
@@ -69,6 +74,7 @@ def test_an_operator_sees_every_event_once(seen, api, namespace):
     api.create(maps, {"metadata": {"name": "c"}})
     until(lambda: seen)  # `event None` for what was there before the operator
     api.merge(f"{maps}/c", {"data": {"a": "1"}})
+    until(lambda: len(seen) == 2)
     api.delete(f"{maps}/c")
     until(lambda: len(seen) == 3)
     assert seen[0] in ("event ADDED", "event None")
@@ -113,6 +119,7 @@ def test_an_operator_looks_after_a_kind_of_its_own(greetings, seen, api):
     until(lambda: api.get(f"{greetings}/eve").body["status"]["said"] == "good morning, eve")
     api.delete(f"{greetings}/eve")
     until(lambda: api.request("GET", f"{greetings}/eve").code == 404)
+    until(lambda: len(seen) == 3)
     assert seen == ["greeted eve", "reworded eve good morning", "left eve"]
 
 
@@ -133,7 +140,7 @@ def gate(cluster, namespace, tmp_path):
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(90)
 
 
 def test_an_operator_s_webhooks_are_called(gate, api, namespace):

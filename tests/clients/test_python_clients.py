@@ -82,7 +82,7 @@ def test_kubernetes_watches_from_a_list(official, namespace):
     writer = threading.Timer(0.2, lambda: core.create_namespaced_secret(namespace, {"metadata": {"name": "s"}}))
     writer.start()
     stream = kubernetes.watch.Watch().stream(
-        core.list_namespaced_secret, namespace, resource_version=version, timeout_seconds=10
+        core.list_namespaced_secret, namespace, resource_version=version, timeout_seconds=90
     )
     event = next(stream)
     stream.close()
@@ -125,7 +125,7 @@ async def test_kubernetes_asyncio_writes_and_watches(kubeconfig, namespace):
         seen = []
         async with kubernetes_asyncio.watch.Watch() as watch:
             async for event in watch.stream(
-                core.list_namespaced_secret, namespace, resource_version=version, timeout_seconds=5
+                core.list_namespaced_secret, namespace, resource_version=version, timeout_seconds=90
             ):
                 seen.append((event["type"], event["object"].metadata.name))
                 if len(seen) == 3:
@@ -142,7 +142,7 @@ async def test_kubernetes_asyncio_keeps_many_watches_open_at_once(kubeconfig, na
         async def first():
             async with kubernetes_asyncio.watch.Watch() as watch:
                 stream = watch.stream(
-                    core.list_namespaced_secret, namespace, resource_version=version, timeout_seconds=10
+                    core.list_namespaced_secret, namespace, resource_version=version, timeout_seconds=90
                 )
                 return (await anext(stream))["object"].metadata.name
 
@@ -181,7 +181,7 @@ async def test_kr8s_watches(kubeconfig, namespace):
     )
     await box.create()
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         async for kind, found in made.watch("configmaps", namespace=namespace, field_selector="metadata.name=a"):
             seen.append((kind, found.raw["data"]["k"]))
             if len(seen) == 2:
@@ -218,7 +218,7 @@ def test_lightkube_creates_lists_patches_and_applies(light):
 def test_lightkube_watches_what_is_there_and_what_comes(light):
     light.create(core_v1.Secret(metadata=ObjectMeta(name="a", labels={"x": "y"})))
     seen = []
-    for kind, found in light.watch(core_v1.Secret, labels={"x": "y"}, server_timeout=10):
+    for kind, found in light.watch(core_v1.Secret, labels={"x": "y"}, server_timeout=90):
         seen.append((kind, found.metadata.name))
         if len(seen) == 1:
             light.create(core_v1.Secret(metadata=ObjectMeta(name="b", labels={"x": "y"})))

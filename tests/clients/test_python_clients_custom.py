@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import kr8s
 import kubernetes
 import kubernetes.dynamic
@@ -47,13 +49,17 @@ def group(kubeconfig, namespace):
         extensions = kubernetes.client.ApiextensionsV1Api(client)
         extensions.create_custom_resource_definition({"metadata": {"name": f"gears.{group}"}, "spec": spec})
         watch = kubernetes.watch.Watch()
-        for event in watch.stream(extensions.list_custom_resource_definition, timeout_seconds=20):
+        for event in watch.stream(extensions.list_custom_resource_definition, timeout_seconds=90):
             conditions = event["object"].status.conditions or ()
             names = {one.type for one in conditions if one.status == "True"}
             if event["object"].metadata.name == f"gears.{group}" and "Established" in names:
                 watch.stop()
         yield group
         extensions.delete_custom_resource_definition(f"gears.{group}")
+        deadline = time.monotonic() + 60  # a group that is half gone would be an error to others who look around
+        while f"gears.{group}" in [one.metadata.name for one in extensions.list_custom_resource_definition().items]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_kubernetes_without_a_class(kubeconfig, group, namespace):

@@ -27,8 +27,9 @@ def test_a_watch_resumed_after_a_kill_loses_and_doubles_nothing(mortal):
             mortal.kill("daemon")
         mortal.up("--nodes", "0")
         api = client(mortal)
-    with api.watch(SECRETS, resourceVersion=version, timeoutSeconds=1) as watch:
-        seen += [event["object"] for event in watch]
+    wanted.append(api.create(SECRETS, {"metadata": {"name": "last"}}).body)
+    with api.watch(SECRETS, resourceVersion=version) as watch:
+        seen += [event["object"] for event in watch.until(lambda event: event["object"]["metadata"]["name"] == "last")]
     assert seen == wanted
     listed = api.get(SECRETS)
     versions = [int(made["metadata"]["resourceVersion"]) for made in wanted]

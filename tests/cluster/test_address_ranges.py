@@ -13,6 +13,8 @@ from holdfast.network.pods import ranges
 
 USUAL = IPv4Network("10.244.0.0/16")
 NEXT = IPv4Network("10.245.0.0/16")
+OWN = 100 + os.getpid() % 90
+"""Ranges are held on the whole machine: test processes side by side have some of their own."""
 
 
 def machine(routed=(), held=(), left=(), is_apart=False):
@@ -83,7 +85,7 @@ def test_r71_pods_in_a_network_of_their_own_keep_a_range_that_another_cluster_ha
 
 
 def test_two_clusters_never_hold_the_same_range():
-    for network in (IPv4Network("10.199.0.0/16"), ip_network("fd00:10:199::/56")):
+    for network in (IPv4Network(f"10.{OWN}.0.0/16"), ip_network(f"fd00:10:{OWN}::/56")):
         first = address_ranges.hold(PODS, network)
         assert first is not None
         assert address_ranges.hold(PODS, network) is None
@@ -143,7 +145,7 @@ def test_d13_a_range_of_services_stays_whoever_has_it_too(caplog):
 
 
 def test_agents_hold_the_range_of_services_while_the_daemon_is_away():
-    network = IPv4Network("10.198.0.0/16")
+    network = IPv4Network(f"10.{OWN}.0.0/16")
     agents = address_ranges.hold_name(SERVICES, network, OF_AGENTS)
     assert agents is not None
     with agents:
@@ -155,7 +157,11 @@ def test_agents_hold_the_range_of_services_while_the_daemon_is_away():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may know who answers at port 53")
 @pytest.mark.parametrize(
-    ("network", "gateway"), [("10.197.0.0/16", "10.197.0.1"), ("fd00:10:197::/56", "fd00:10:197::1")]
+    ("network", "gateway"),
+    [
+        pytest.param(f"10.{OWN}.0.0/16", f"10.{OWN}.0.1", id="IPv4"),
+        pytest.param(f"fd00:10:{OWN}::/56", f"fd00:10:{OWN}::1", id="IPv6"),
+    ],
 )
 def test_a_range_where_something_answers_for_the_nameserver_is_passed_over(network, gateway):
     version = ip_network(network).version

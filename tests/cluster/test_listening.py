@@ -7,6 +7,7 @@ import socket
 from ipaddress import ip_address
 
 import pytest
+from tests.ports import quiet_port
 
 from holdfast.cluster import listening
 from holdfast.cluster.listening import (
@@ -105,8 +106,8 @@ def test_loopback_only_unless_asked():
 
 
 def test_further_addresses_get_the_same_port():
-    with listening_on(["127.0.0.2"]) as opened:
-        port = opened[0].getsockname()[1]
+    port = quiet_port()
+    with listening_on(["127.0.0.2"], port) as opened:
         assert [each.getsockname() for each in opened] == [("127.0.0.1", port), ("127.0.0.2", port)]
 
 
@@ -130,8 +131,7 @@ def test_a_port_that_is_taken_is_named_with_its_address():
 
 
 def test_a_failure_leaves_nothing_open():
-    with listening_on([]) as (free,):
-        port = free.getsockname()[1]
+    port = quiet_port()
     with pytest.raises(CannotListen):
         open_sockets(["203.0.113.9"], port)
     with listening_on([], port) as (again,):

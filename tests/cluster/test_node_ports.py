@@ -1,9 +1,11 @@
 """Ports of this machine that lead into the pods' network."""
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
+from tests.ports import quiet_port
 
 from holdfast.cluster import node_ports
 from holdfast.cluster.node_ports import NodePorts
@@ -21,8 +23,9 @@ async def inside():
         writer.write_eof()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.2", 0)
-    yield server.sockets[0].getsockname()[1]
+    number = quiet_port()
+    server = await asyncio.start_server(serve, "127.0.0.2", number)
+    yield number
     server.close()
 
 
@@ -47,12 +50,25 @@ def on_loopback_only(monkeypatch):
 
 
 async def connect(number):
-    for _ in range(100):
-        try:
-            return await asyncio.open_connection("127.0.0.1", number)
-        except ConnectionRefusedError:
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", number)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+
+
+async def until_refused(number):
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", number)
+                writer.close()
+            except ConnectionRefusedError:
+                return
+            except ConnectionResetError:
+                pass  # it was just being closed
             await asyncio.sleep(0.02)
-    raise AssertionError(f"nobody listens on {number}")
 
 
 async def test_r73_connections_are_carried_both_ways_to_their_ends(ports, inside):
@@ -68,9 +84,7 @@ async def test_a_port_that_is_not_wanted_any_more_is_closed_and_what_it_carries_
     ports.want({("tcp", inside)})
     reader, writer = await connect(inside)
     ports.want(())
-    await asyncio.sleep(0.05)
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", inside)
+    await until_refused(inside)
     writer.write(b"still")
     writer.write_eof()
     assert await reader.read() == b"hello STILL"
@@ -78,8 +92,7 @@ async def test_a_port_that_is_not_wanted_any_more_is_closed_and_what_it_carries_
 
 
 async def test_where_nobody_answers_inside_the_connection_is_reset(ports, inside):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
+    number = quiet_port()
     ports.want({("tcp", number)})
     reader, writer = await connect(number)
     with pytest.raises(ConnectionResetError):
@@ -116,8 +129,9 @@ class Echo(asyncio.DatagramProtocol):
 @pytest.fixture
 async def echo():
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.2", 0))
-    protocol.number = transport.get_extra_info("sockname")[1]
+    number = quiet_port()
+    transport, protocol = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.2", number))
+    protocol.number = number
     yield protocol
     transport.close()
 
@@ -131,39 +145,46 @@ async def ask(number, *questions):
         heard = []
         for question in questions:
             await loop.sock_sendall(client, question)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 heard.append(await loop.sock_recv(client, 100))
         return heard
 
 
+async def heard(ports, number):
+    """Returns when somebody out here takes datagrams for it; nobody is sent any."""
+    async with asyncio.timeout(60):
+        while ("udp", number) not in ports._open:  # noqa: ASYNC110 -- it has no event to wait for
+            await asyncio.sleep(0.01)
+
+
 async def test_r73_datagrams_find_there_and_back_each_clients_by_a_way_of_its_own(ports, echo):
     ports.want({("udp", echo.number)})
-    await asyncio.sleep(0.05)
+    await heard(ports, echo.number)
     first, second = await asyncio.gather(ask(echo.number, b"a", b"b"), ask(echo.number, b"c"))
     assert (first, second) == ([b"A", b"B"], [b"C"])
     assert len(set(echo.clients)) == 2
 
 
 async def test_a_udp_client_that_is_silent_is_forgotten_and_heard_again(ports, echo, monkeypatch):
-    monkeypatch.setattr(node_ports, "IDLE_S", 0.05)
+    monkeypatch.setattr(node_ports, "IDLE_S", 0.5)
     ports.want({("udp", echo.number)})
-    await asyncio.sleep(0.05)
+    await heard(ports, echo.number)
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.setblocking(False)
         client.connect(("127.0.0.1", echo.number))
         for _ in range(2):
             await loop.sock_sendall(client, b"x")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert await loop.sock_recv(client, 100) == b"X"
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.8)
     assert len(set(echo.clients)) == 2
 
 
 async def test_of_more_udp_clients_than_there_may_be_the_last_are_not_heard(ports, echo, monkeypatch):
     monkeypatch.setattr(node_ports, "MOST_CLIENTS", 1)
     ports.want({("udp", echo.number)})
-    await asyncio.sleep(0.05)
+    await heard(ports, echo.number)
     assert await ask(echo.number, b"a") == [b"A"]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -173,9 +194,16 @@ async def test_of_more_udp_clients_than_there_may_be_the_last_are_not_heard(port
 
 async def test_a_udp_port_that_is_not_wanted_any_more_is_free(ports, echo):
     ports.want({("udp", echo.number)})
-    await asyncio.sleep(0.05)
+    await heard(ports, echo.number)
     assert await ask(echo.number, b"a") == [b"A"]
     ports.want(())
-    await asyncio.sleep(0.05)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", echo.number))
+    async with asyncio.timeout(60):
+        while not is_free(echo.number):  # noqa: ASYNC110 -- it has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+def is_free(number):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free, contextlib.suppress(OSError):
+        free.bind(("127.0.0.1", number))
+        return True
+    return False

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -19,7 +18,7 @@ import sys, time
 from pathlib import Path
 from holdfast.cluster.locks import ProcessLock
 lock = ProcessLock(Path(sys.argv[1])); lock.acquire(); lock.describe(url="https://here")
-print("held", flush=True); time.sleep(60)
+print("held", flush=True); time.sleep(600)
 """
 
 
@@ -120,10 +119,8 @@ def test_a_stopped_process_is_waited_for(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(launch.daemon_lock(home))], stdout=subprocess.PIPE)
     process.stdout.readline()
     assert launch.running(home) == launch.Running(pid=process.pid, url="https://here")
-    begin = time.monotonic()
     assert launch.stop(home, print) is True
-    assert process.wait() == -signal.SIGTERM
-    assert time.monotonic() - begin < 10
+    assert process.wait(60) == -signal.SIGTERM
     process.stdout.close()
 
 

@@ -41,7 +41,7 @@ def home(tmp_path):
 
 def enter(home):
     """What a process that enters finds: user, mount and network namespace, its uid, its links."""
-    done = subprocess.run([sys.executable, "-c", ENTER, str(home.path)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", ENTER, str(home.path)], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -66,7 +66,7 @@ def test_removed_they_are_gone_with_the_process_that_kept_them(home):
     enter(home)
     keeper = Namespaces(home).keeper
     Namespaces(home).remove()
-    for _ in range(500):
+    for _ in range(6000):
         if holder(home.run / "namespaces.lock") is None:
             break
         time.sleep(0.01)
@@ -93,14 +93,14 @@ def test_r71_a_supervisor_inside_leads_back_when_the_keeper_was_killed(home):
     code = (
         "import sys, time; from pathlib import Path; from holdfast.cluster.home import Home;"
         "from holdfast.cluster.rootless import Namespaces;"
-        "Namespaces(Home(Path(sys.argv[1]))).enter(); print(flush=True); time.sleep(60)"
+        "Namespaces(Home(Path(sys.argv[1]))).enter(); print(flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", code, str(home.path), str(bundle)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as supervisor:
         supervisor.stdout.readline()
         (bundle / "conmon.pid").write_text(str(supervisor.pid))
         os.kill(Namespaces(home).keeper, signal.SIGKILL)
-        for _ in range(500):
+        for _ in range(6000):
             if Namespaces(home).keeper is None:
                 break
             time.sleep(0.01)

@@ -28,7 +28,7 @@ def disk(sizing, tmp_path):
     for point in left:
         devices.release(Path(point))
     assert not left
-    deadline = time.monotonic() + 30  # the kernel lets go of what a killed process had after its death
+    deadline = time.monotonic() + 90  # the kernel lets go of what a killed process had after its death
     while made.exists and loops.find(made.image):
         assert time.monotonic() < deadline, "still attached"
         time.sleep(0.05)

@@ -46,7 +46,7 @@ def read(path, length, at=0):
         os.close(descriptor)
 
 
-def gone(volume, within_s=5):
+def gone(volume, within_s=60):
     """Whoever looks at new devices, as udev does, may have it open for a moment."""
     deadline = time.monotonic() + within_s
     while loops.find(volume.image):

@@ -25,7 +25,7 @@ def place(sizing, tmp_path):
     volumes = tmp_path / "volumes"
     volumes.mkdir()
     yield volumes
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while Pool(volumes).is_in_use:
         assert time.monotonic() < deadline, "the pool is still attached"
         time.sleep(0.05)
@@ -50,7 +50,7 @@ def test_trying_out_leaves_nothing_behind(tmp_path):
     try_out(tmp_path)
     assert os.listdir(tmp_path) == []
     left = set(loops.attached()) - set(before)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while left := left & set(loops.attached()):  # what other tests have come to use beside this one goes by itself
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
@@ -93,13 +93,16 @@ def test_a_copy_in_use_is_of_one_moment_although_somebody_writes_all_the_time(ma
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        time.sleep(0.2)
+        deadline = time.monotonic() + 60
+        while len(os.listdir(tmp_path / "m")) < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         before = len(os.listdir(tmp_path / "m"))
         copying.copy(disk, copy)
         after = len(os.listdir(tmp_path / "m"))
     finally:
         stop.set()
-        writer.join(timeout=30)
+        writer.join(timeout=90)
         mounting.unmount(tmp_path / "m")
     mounting.mount(copy, tmp_path / "n")
     found = sorted(os.listdir(tmp_path / "n"))
@@ -154,7 +157,7 @@ def test_what_is_deleted_in_a_volume_is_given_back_to_the_disk(made, place, tmp_
         assert room(place) - empty > 60 * MI
         (tmp_path / "m" / "file").unlink()
         os.sync()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while room(place) - empty > 8 * MI:
             assert time.monotonic() < deadline, f"{(room(place) - empty) // MI} Mi are kept"
             linux.syncfs(str(made.open()))  # else within the half minute that XFS takes
@@ -237,7 +240,7 @@ images.make(Disk(made.place(volumes / "pvc-1")), 16 << 20)
 def test_wherever_its_making_is_killed_the_next_one_finishes_it(place):
     codes = []
     for number in range(1, 20):
-        codes.append(subprocess.run([sys.executable, "-c", KILLED, str(number), place], timeout=60).returncode)
+        codes.append(subprocess.run([sys.executable, "-c", KILLED, str(number), place], timeout=300).returncode)
         if codes[-1] == 0:
             break
     assert codes[-1] == 0

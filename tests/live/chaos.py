@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -157,8 +158,10 @@ def _containers(home: Path, uids: set[str]) -> tuple[set[str], list[str]]:
     runs, wrong = Counter(), []
     containers = set(_names(home / "run/0/c"))
     for one in containers:
-        path = home / "run/0/c" / one / "record.json"
-        record = json.loads(path.read_text()) if path.exists() else {}
+        try:
+            record = json.loads((home / "run/0/c" / one / "record.json").read_text())
+        except FileNotFoundError:
+            record = {}
         uid = record.get("spec", {}).get("pod_uid")
         if uid not in uids:
             wrong.append(f"container {one} of pod {uid}")
@@ -171,4 +174,6 @@ def _serves(shim: Process, containers: set[str]) -> bool:
 
 
 def _names(directory: Path) -> list[str]:
-    return [one for one in os.listdir(directory) if not one.startswith(".")] if directory.is_dir() else []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it may go while one looks
+        return [one for one in os.listdir(directory) if not one.startswith(".")]
+    return []

@@ -23,7 +23,7 @@ HTPASSWD = "ali baba:$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wC
 KIND = "application/vnd.docker"
 MANIFEST = f"{KIND}.distribution.manifest.v2+json"
 PROGRAMS = ("sh", "cat", "sleep", "ls", "id")
-READY_WITHIN_S = 30
+READY_WITHIN_S = 90
 
 
 class DebianRegistry:
@@ -33,24 +33,31 @@ class DebianRegistry:
         self.directory = directory
         self.is_protected = protected
         directory.mkdir(parents=True)
+        self._log = (directory / "log").open("w")
+        deadline = time.monotonic() + READY_WITHIN_S
+        self._start(program)
+        while not self._answers():
+            assert time.monotonic() < deadline, (directory / "log").read_text()
+            time.sleep(0.05)
+            if self._process.poll() is not None:  # somebody else was given its port meanwhile
+                self._start(program)
+
+    def _start(self, program: Path) -> None:
+        """At a port that was free a moment ago."""
+        directory = self.directory
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.host = f"127.0.0.1:{free.getsockname()[1]}"
         (directory / "htpasswd").write_text(HTPASSWD)
-        auth = f"auth: {{htpasswd: {{realm: cave, path: {directory}/htpasswd}}}}\n" if protected else ""
+        auth = f"auth: {{htpasswd: {{realm: cave, path: {directory}/htpasswd}}}}\n" if self.is_protected else ""
         (directory / "config.yml").write_text(
             "version: 0.1\nlog: {level: error}\n"
             f"storage: {{filesystem: {{rootdirectory: {directory}/storage}}, delete: {{enabled: true}}}}\n"
             f"http: {{addr: '{self.host}'}}\n{auth}"
         )
-        self._log = (directory / "log").open("w")
         command = [program, "serve", directory / "config.yml"]
         environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + READY_WITHIN_S
-        while not self._answers():
-            assert time.monotonic() < deadline, (directory / "log").read_text()
-            time.sleep(0.05)
 
     def stop(self) -> None:
         self._process.terminate()
@@ -58,6 +65,8 @@ class DebianRegistry:
         self._log.close()
 
     def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            return False
         with contextlib.suppress(OSError):
             return self._ask("GET", "/v2/").status == 200
         return False

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-READY_WITHIN_S = 20
+READY_WITHIN_S = 90
 STANDARD_PORT = 2049
 
 _HEAD = """
@@ -53,7 +53,7 @@ def missing():
 
 
 class NfsServer:
-    """Exports directories below `directory` as `/exports/NAME`. `port` 2049 on a loopback address nobody uses."""
+    """Exports directories below `directory` as `/exports/NAME`, on a loopback address nobody uses unless told."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class NfsServer:
         if self._process is None:
             return
         self._process.kill()
-        ended, _, _ = select.select([descriptor := os.pidfd_open(self._process.pid)], [], [], 10)
+        ended, _, _ = select.select([descriptor := os.pidfd_open(self._process.pid)], [], [], 60)
         os.close(descriptor)
         assert ended
         self._process.wait()
@@ -115,14 +115,17 @@ class NfsServer:
 
 
 def _free_address(port: int, host: str) -> tuple[str, int]:
-    """A loopback address, unless `host` is given, where nobody listens on the port; 0 takes any free port."""
+    """A loopback address, unless `host` is given, where nobody listens on the port; 0 takes any free one.
+
+    Not one of those that the kernel gives away: by the time the server listens, somebody else might have it.
+    """
     numbers = random.SystemRandom()
     for _ in range(100):
         some = f"127.{numbers.randint(2, 250)}.{numbers.randint(1, 250)}.{numbers.randint(2, 250)}"
-        address = host or (some if port else "127.0.0.1")
+        address, chosen = host or some, port or numbers.randint(12_000, 29_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((address, port))
-            return address, probe.getsockname()[1]
+            probe.bind((address, chosen))
+            return address, chosen
     raise OSError(f"no free address for port {port}")
 
 

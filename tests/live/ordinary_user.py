@@ -113,7 +113,7 @@ class UsersCluster(Cluster):
         super().__init__(user.home / "h", kubectl)
         self.user = user
 
-    def holdfast(self, *arguments, check=True, within_s=120):
+    def holdfast(self, *arguments, check=True, within_s=300):
         command = self.user.command(self.user.python, "-m", "holdfast.cli", *arguments, HOLDFAST_HOME=self.home)
         done = subprocess.run(command, capture_output=True, text=True, timeout=within_s)
         assert not check or done.returncode == 0, f"holdfast {arguments}: {done.stdout}{done.stderr}"
@@ -122,7 +122,7 @@ class UsersCluster(Cluster):
     def purge(self):
         """Ends and removes it: nothing of it may be left."""
         self.holdfast("down", "--purge")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (left := self.user.processes()) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert left == []

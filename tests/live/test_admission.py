@@ -49,7 +49,7 @@ def webhook(name, path, bundle, **more):
         "clientConfig": client,
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
-        "timeoutSeconds": 5,
+        "timeoutSeconds": 30,
         **more,
     }
 

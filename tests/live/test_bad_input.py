@@ -71,10 +71,12 @@ def events(cluster, name):
 def test_a_missing_image_is_told_by_state_and_event(cluster):
     cluster.kubectl("run", "lost", "--image=nowhere.example/nothing:1", "--restart=Never")
     cluster.until("the back-off", lambda: "ImagePullBackOff" in cluster.kubectl("get", "pod", "lost"))
-    told = events(cluster, "lost")
-    assert 'Pulling image "nowhere.example/nothing:1"' in told
-    assert 'Failed to pull image "nowhere.example/nothing:1"' in told
-    assert 'failed to do request: Head "https://nowhere.example/v2/nothing/manifests/1": ' in told
+    for told in (
+        'Pulling image "nowhere.example/nothing:1"',
+        'Failed to pull image "nowhere.example/nothing:1"',
+        'failed to do request: Head "https://nowhere.example/v2/nothing/manifests/1": ',
+    ):
+        cluster.until(told, lambda told=told: told in events(cluster, "lost"))
     cluster.kubectl("delete", "pod", "lost")
 
 
@@ -101,8 +103,8 @@ def test_a_claim_that_cannot_be_satisfied_keeps_its_pod_pending_and_says_why(clu
     cluster.kubectl("create", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": [claim, pod]})
     cluster.until("the scheduler's event", lambda: "FailedScheduling" in events(cluster, "waiting"))
     assert "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims" in events(cluster, "waiting")
-    told = cluster.until("the binder's event", lambda: events(cluster, "impossible"))
-    assert 'storageclass.storage.k8s.io "no-such-class" not found' in told
+    missing = 'storageclass.storage.k8s.io "no-such-class" not found'
+    cluster.until("the binder's event", lambda: missing in events(cluster, "impossible"))
     assert cluster.get("pod", "waiting")["status"]["phase"] == "Pending"
     cluster.kubectl("delete", "pod/waiting", "pvc/impossible")
 
@@ -123,7 +125,7 @@ def test_a_program_that_does_not_exist_is_told_by_the_containers_state(cluster):
     )
     assert status
     assert state
-    assert "/no/such/program" in events(cluster, "broken")
+    cluster.until("its event", lambda: "/no/such/program" in events(cluster, "broken"))
     cluster.kubectl("delete", "pod", "broken")
 
 

@@ -78,7 +78,7 @@ def test_a_daemon_set_is_applied_changed_moved_rolled_back_and_deleted(request, 
 
 def test_an_update_that_surges_has_every_node_served_all_the_time(cluster):
     surge = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    cluster.kubectl("apply", "-f", "-", manifest=manifest(updateStrategy=surge, minReadySeconds=1))
+    cluster.kubectl("apply", "-f", "-", manifest=manifest(updateStrategy=surge, minReadySeconds=3))
     finish(cluster)
     cluster.kubectl("set", "env", "ds/agent", "COLOUR=blue")
     most = 0
@@ -122,7 +122,7 @@ def test_a_drain_leaves_daemons_where_they_are_and_takes_the_others(cluster):
 
 def finish(cluster):
     """kubectl's own word that the rollout is over."""
-    said = cluster.kubectl("rollout", "status", "ds/agent", "--timeout=60s")
+    said = cluster.kubectl("rollout", "status", "ds/agent", "--timeout=120s")
     assert 'daemon set "agent" successfully rolled out' in said
 
 

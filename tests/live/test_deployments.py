@@ -56,7 +56,7 @@ def test_a_replication_controller_keeps_its_pods_until_they_are_scaled_away(clus
 
 def finish(cluster):
     """kubectl's own word that the rollout is over, and no pod that is on its way out."""
-    said = cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    said = cluster.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     assert 'deployment "web" successfully rolled out' in said
 
     def is_at_rest():

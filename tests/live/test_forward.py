@@ -72,11 +72,11 @@ def forward(cluster, *arguments):
         yield [json.loads(running.stdout.readline())["port"] for _ in range(count)], said
     finally:
         running.send_signal(signal.SIGINT)
-        said.append(running.communicate(timeout=20)[1])
+        said.append(running.communicate(timeout=60)[1])
         assert running.returncode == 0, said
 
 
-def ask(port, data=b"hello", within_s=60):
+def ask(port, data=b"hello", within_s=120):
     """(pod, uid, bytes that it got)."""
     with socket.create_connection(("127.0.0.1", port), timeout=within_s) as client:
         client.sendall(data)
@@ -89,7 +89,7 @@ def ask(port, data=b"hello", within_s=60):
 
 
 def is_closed(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         return client.recv(1) == b""
 
 
@@ -119,7 +119,7 @@ def test_a_program_that_is_slow_to_listen_is_waited_for_too(echo):
     spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slow"}, "spec": spec}
     echo.kubectl("apply", "-f", "-", manifest=json.dumps(manifest))
-    with forward(echo, "slow", ":7000") as ((port,), _), socket.create_connection(("127.0.0.1", port), 30) as client:
+    with forward(echo, "slow", ":7000") as ((port,), _), socket.create_connection(("127.0.0.1", port), 90) as client:
         assert client.recv(10) == b"hello"
 
 

@@ -148,15 +148,16 @@ def delete_and_watch(cluster, pod: str) -> Ending:
     following = subprocess.Popen(cluster.command("logs", "-f", pod), stdout=subprocess.PIPE, text=True)
     try:
         assert watching.stdout.readline().split() == [uid]
+        heard = following.stdout.read(len(said_before))  # it follows by now
         cluster.kubectl("delete", "pod", pod)
-        whole_log, _ = following.communicate(timeout=60)
+        last_words, _ = following.communicate(timeout=120)
         states = (line.split() for line in watching.stdout)
         code = next(int(state[1]) for state in states if state[0] == uid and len(state) == 2)
     finally:
         for process in (watching, following):
             process.kill()
             process.communicate()
-    return Ending(code, whole_log.removeprefix(said_before))
+    return Ending(code, (heard + last_words).removeprefix(said_before))
 
 
 def said(cluster, pod: str, line: str) -> str:
@@ -175,7 +176,7 @@ def running(cluster, load_images):
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_stops_in_good_order_and_finds_its_data_again(running, name):
     server, pod = SERVERS[name], f"{name}-0"
-    running.kubectl("rollout", "status", f"sts/{name}", "--timeout=90s")
+    running.kubectl("rollout", "status", f"sts/{name}", "--timeout=240s")
     said(running, pod, server.write)
     assert said(running, pod, server.read) == "kept"
 
@@ -183,7 +184,7 @@ def test_a_server_stops_in_good_order_and_finds_its_data_again(running, name):
     assert ending.exit_code == 0
     assert server.stopped in ending.last_words
 
-    running.kubectl("rollout", "status", f"sts/{name}", "--timeout=90s")
+    running.kubectl("rollout", "status", f"sts/{name}", "--timeout=240s")
     assert said(running, pod, server.read) == "kept"
     if server.recovered:
         assert server.recovered not in running.kubectl("logs", pod)

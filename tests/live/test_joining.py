@@ -44,7 +44,7 @@ async def status_at(address, port, home):
     """Of an answer from there, if it comes from who proves to be this cluster."""
     http = HttpClient(f"https://{address}:{port}", client_context(str(home / "ca.crt")))
     try:
-        return (await http.request("GET", "/version", timeout=5)).status
+        return (await http.request("GET", "/version", timeout=60)).status
     finally:
         await http.close()
 

@@ -7,9 +7,11 @@ import os
 import pty
 import select
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from tests.clients.kubectls import opened
 
 OTHERS = os.environ.get("HOLDFAST_TEST_KUBECTLS", "")
 """More kubectls to test with, separated by colons."""
@@ -32,7 +34,7 @@ def kubectl(request, cluster, statefulset):
 
     run.command = lambda *arguments: cluster.command("-n", namespace, *arguments, kubectl=program)
     assert "created" in run("apply", "-f", "-", manifest=statefulset("web", 2))
-    assert "2 new pods have been updated" in run("rollout", "status", "sts/web", "--timeout=60s")
+    assert "2 new pods have been updated" in run("rollout", "status", "sts/web", "--timeout=120s")
     yield run
     run("delete", "namespace", namespace)
 
@@ -73,10 +75,11 @@ def test_claims_are_bound_to_volumes_of_the_default_class(kubectl):
 
 
 def test_describe_tells_spec_and_events(kubectl):
-    pod = kubectl("describe", "pod", "web-0")
+    reasons = ("Scheduled", "Pulled", "Created", "Started")
+    deadline = time.monotonic() + 60
+    while not all(reason in (pod := kubectl("describe", "pod", "web-0")) for reason in reasons):
+        assert time.monotonic() < deadline, pod
     assert "Controlled By:  StatefulSet/web" in pod
-    for reason in ("Scheduled", "Pulled", "Created", "Started"):
-        assert reason in pod
     described = kubectl("describe", "sts", "web")
     assert "Pods Status:" in described
     assert "2 Running" in described
@@ -186,20 +189,24 @@ def test_s22_pods_find_one_another_by_name(kubectl):
 
 def test_scale_goes_up_in_order_and_down_in_reverse_and_keeps_claims(kubectl):
     assert "scaled" in kubectl("scale", "sts/web", "--replicas=3")
-    kubectl("rollout", "status", "sts/web", "--timeout=60s")
+    kubectl("rollout", "status", "sts/web", "--timeout=120s")
     assert "scaled" in kubectl("scale", "sts", "web", "--replicas=2")
     # An old kubectl calls it an error if the pod is gone before it asks.
-    kubectl("wait", "--for=delete", "pod/web-2", "--timeout=60s", check=False)
+    kubectl("wait", "--for=delete", "pod/web-2", "--timeout=120s", check=False)
     assert kubectl("get", "pods", "-o", "name").split() == ["pod/web-0", "pod/web-1"]
     assert "data-web-2" in kubectl("get", "pvc", "-o", "name")
 
 
 def test_get_w_shows_changes_as_they_come(kubectl):
     watch = subprocess.Popen(
-        kubectl.command("get", "pod", "web-1", "-w", "--no-headers"), stdout=subprocess.PIPE, text=True
+        kubectl.command("-v=6", "get", "pod", "web-1", "-w", "--no-headers"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert watch.stdout.readline().split()[:3] == ["web-1", "1/1", "Running"]
+        opened(watch)
         kubectl("delete", "pod", "web-1")
         seen = [watch.stdout.readline().split()[2]]
         while seen[-1] != "Running":
@@ -210,7 +217,8 @@ def test_get_w_shows_changes_as_they_come(kubectl):
         watch.kill()
         watch.wait()
         watch.stdout.close()
-    kubectl("rollout", "status", "sts/web", "--timeout=60s")
+        watch.stderr.close()
+    kubectl("rollout", "status", "sts/web", "--timeout=120s")
 
 
 def test_delete_waits_until_the_pod_is_gone(kubectl):

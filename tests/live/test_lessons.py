@@ -38,7 +38,7 @@ def test_the_demo_plays_a_lesson_and_leaves_nothing_not_even_of_one_that_was_kil
     assert left_in(tmp_path) != []
 
     playing = demo(tmp_path, any_kubectl, "deadlock")
-    said, complaints = playing.communicate(timeout=120)
+    said, complaints = playing.communicate(timeout=400)
     assert (playing.returncode, complaints) == (0, "")
     assert "  $ kubectl apply -f deployment.yaml\n  deployment.apps/clerk created\n" in said
     assert "The whole lesson, in " in said.splitlines()[-2]
@@ -52,7 +52,7 @@ def test_an_interrupted_lesson_leaves_nothing(tmp_path, after, any_kubectl):
     until(playing, after)
     playing.send_signal(signal.SIGINT)
     playing.send_signal(signal.SIGINT)
-    _, complaints = playing.communicate(timeout=60)
+    _, complaints = playing.communicate(timeout=200)
     assert (playing.returncode, complaints.splitlines()[-1]) == (130, "holdfast: interrupted")
     assert left_in(tmp_path) == []
 

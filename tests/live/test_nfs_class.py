@@ -235,7 +235,7 @@ def test_v97_v40_a_claim_deleted_while_the_daemon_was_dead_leaves_no_directory(c
     uid = cluster.get("pvc", "brief")["metadata"]["uid"]
     (server.export("a") / f"pvc-{uid}").mkdir()
     cluster.kill("daemon")
-    cluster.until("it has ended", lambda: not workers(server), within_s=5)
+    cluster.until("it has ended", lambda: not workers(server))
     server.signal(signal.SIGCONT)
     cluster.up()
     cluster.kubectl("delete", "pvc", "brief")

@@ -78,14 +78,19 @@ def table(text):
 
 
 def fetch(address):
-    """What the pod serves: status and body."""
+    """What the pod serves, as soon as it listens: status and body."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(f"http://{address}/", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with contextlib.closing(error):
-            return error.code, ""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with direct.open(f"http://{address}/", timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with contextlib.closing(error):
+                return error.code, ""
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, f"nobody listens at {address}"
+            time.sleep(0.1)
 
 
 def test_the_page_from_its_first_line_to_its_last(cluster, images, page, kubectl):
@@ -126,7 +131,7 @@ def test_the_page_from_its_first_line_to_its_last(cluster, images, page, kubectl
 
     created = kubectl("create", "-f", str(files / "pod-mysql.yaml"), "-f", str(files / "pod-www.yaml"))
     assert created.splitlines() == ["pod/mysql created", "pod/www created"]
-    kubectl("wait", "pod/mysql", "pod/www", "--for=condition=Ready", "--timeout=90s")
+    kubectl("wait", "pod/mysql", "pod/www", "--for=condition=Ready", "--timeout=240s")
     assert {name: (row["READY"], row["STATUS"]) for name, row in table(kubectl("get", "pods")).items()} == {
         "mysql": ("1/1", "Running"),
         "www": ("1/1", "Running"),
@@ -144,11 +149,11 @@ def test_the_page_from_its_first_line_to_its_last(cluster, images, page, kubectl
 
     assert kubectl("delete", "pod", "www").strip().startswith('pod "www" deleted')
     assert kubectl("create", "-f", str(files / "pod-www2.yaml")) == "pod/www2 created\n"
-    kubectl("wait", "pod/www2", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", "pod/www2", "--for=condition=Ready", "--timeout=120s")
     address = kubectl("get", "pod", "www2", "-o", "jsonpath={.status.podIP}")
     assert fetch(address) == (200, "<h1>changed on the server</h1>\n"), "X3.7"
     assert kubectl("create", "-f", str(files / "pod-www.yaml")) == "pod/www created\n"
-    kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=120s")
     kubectl("delete", "pod", "www")
 
     the_database_outlives_its_pod(cluster, server, files, kubectl)
@@ -162,13 +167,13 @@ def the_database_outlives_its_pod(cluster, server, files, kubectl):
         login = ("mysql", "-h", "127.0.0.1", "-u", "wp_user", "-pwp_pass", "wp_db")
         return kubectl("exec", "mysql", "--", *login, "-N", "-e", statement, check=False)
 
-    cluster.until("the database answers", lambda: sql("SELECT 1").stdout == "1\n", within_s=120)
+    cluster.until("the database answers", lambda: sql("SELECT 1").stdout == "1\n", within_s=240)
     assert sql("CREATE TABLE posts (title text); INSERT INTO posts VALUES ('kept')").returncode == 0
     owner = os.stat(server.export("data-0002") / "wp_db")
     assert owner.st_uid != 0, "X4.2 the image is not root"
     kubectl("delete", "pod", "mysql")
     kubectl("create", "-f", str(files / "pod-mysql.yaml"))
-    cluster.until("the rows are there", lambda: sql("SELECT title FROM posts").stdout == "kept\n", within_s=120)
+    cluster.until("the rows are there", lambda: sql("SELECT title FROM posts").stdout == "kept\n", within_s=240)
     kubectl("delete", "pod", "mysql")
 
 
@@ -196,7 +201,7 @@ def a_deleted_claim_recycles_its_volume(cluster, on_server, files, kubectl):
     volume = cluster.get("pv", "nfs-0001")
     assert "claimRef" not in volume["spec"]
     assert "pv.kubernetes.io/bound-by-controller" not in volume["metadata"].get("annotations", {})
-    assert "VolumeRecycled" in kubectl("describe", "pv", "nfs-0001")
+    cluster.until("its event", lambda: "VolumeRecycled" in kubectl("describe", "pv", "nfs-0001"))
     assert table(kubectl("get", "pv"))["nfs-0002"]["STATUS"] == "Bound", "the other is left alone"
     kubectl("create", "-f", str(files / "pvc-http.yaml"))
     cluster.until("it is taken again", lambda: table(kubectl("get", "pvc"))["claim-http"]["VOLUME"] == "nfs-0001")
@@ -215,7 +220,7 @@ def test_v25_v140_a_pod_waits_for_its_claim_and_a_claim_without_volume_stays_pen
         )
         assert table(kubectl("get", "pods"))["www"]["STATUS"] == "Pending"
         kubectl("create", "-f", str(files / "nfs-0001.yaml"))
-        kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=60s")
+        kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=120s")
     finally:
         for kind in ("pod/www", "pvc/claim-http", "pv/nfs-0001"):
             kubectl("delete", kind, "--ignore-not-found")
@@ -233,7 +238,7 @@ def test_x3_3_with_a_default_class_the_claims_are_provisioned_from_it(cluster, i
         assert "standard (default)" in kubectl("get", "storageclass")
         kubectl("create", "-f", str(files / "nfs-0001.yaml"), "-f", str(files / "pvc-http.yaml"))
         kubectl("create", "-f", str(files / "pod-www.yaml"))
-        kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=60s")
+        kubectl("wait", "pod/www", "--for=condition=Ready", "--timeout=120s")
         assert table(kubectl("get", "pvc"))["claim-http"]["STORAGECLASS"] == "standard"
         assert table(kubectl("get", "pv"))["nfs-0001"]["STATUS"] == "Available"
     finally:
@@ -255,7 +260,7 @@ def test_the_database_outlives_its_server(cluster, images, page):
     try:
         kubectl("create", "-f", str(files / "nfs-0002.yaml"), "-f", str(files / "pvc-mysql.yaml"))
         kubectl("create", "-f", str(files / "pod-mysql.yaml"))
-        cluster.until("the database answers", lambda: sql("SELECT 1").stdout == "1\n", within_s=120)
+        cluster.until("the database answers", lambda: sql("SELECT 1").stdout == "1\n", within_s=240)
         sql("CREATE TABLE rows_in (number int)", check=True)
         loading = subprocess.Popen(
             cluster.command("exec", "mysql", "--", "sh", "-c", LOAD), stdout=subprocess.PIPE, text=True
@@ -265,11 +270,11 @@ def test_the_database_outlives_its_server(cluster, images, page):
         server.kill()
         time.sleep(3)
         server.start()
-        said, _ = loading.communicate(timeout=60)
+        said, _ = loading.communicate(timeout=240)
         assert said.split() == ["all", "300"]
         kubectl("delete", "pod", "mysql", "--force", "--grace-period=0")
         kubectl("create", "-f", str(files / "pod-mysql.yaml"))
-        cluster.until("it is back", lambda: sql("SELECT 1").stdout == "1\n", within_s=120)
+        cluster.until("it is back", lambda: sql("SELECT 1").stdout == "1\n", within_s=240)
         assert sql("SELECT count(*), sum(number) FROM rows_in").stdout.split() == ["300", str(sum(range(1, 301)))]
         assert sql("CHECK TABLE rows_in").stdout.split()[-1] == "OK"
     finally:

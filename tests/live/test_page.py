@@ -56,7 +56,9 @@ class Page:
         self.browser.get(json.loads(self.cluster.holdfast("page", "-o", "json").stdout)["url"])
 
     def texts(self, selector):
-        return [found.text for found in self.browser.find_elements(By.CSS_SELECTOR, selector)]
+        """Of all at one moment: the page may make them anew at any time."""
+        script = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText.trim());"
+        return self.browser.execute_script(script, selector)
 
     def lanes(self):
         """For each lane: its name, and the revisions and states of its bars."""
@@ -70,7 +72,7 @@ class Page:
         ]);"""
         return self.browser.execute_script(script)
 
-    def until(self, what, holds, within_s=60):
+    def until(self, what, holds, within_s=120):
         deadline = time.monotonic() + within_s
         while not (found := holds()):
             assert time.monotonic() < deadline, f"not within {within_s} s: {what}: {self.lanes()}"
@@ -132,7 +134,7 @@ def test_it_is_used_with_the_keyboard_and_spoken(page):
     assert focused().startswith("web-0, revision web-")
     page.browser.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
     assert focused().startswith("web-1, revision web-")
-    assert "default/web-1" in page.texts("#details")[0]
+    page.until("details", lambda: "default/web-1" in page.texts("#details")[0])
     unnamed = page.browser.execute_script(
         "return [...document.querySelectorAll('button, select, input')].filter(one => !one.closest('[hidden]') &&"
         " !one.ariaLabel && !one.labels?.length && !one.textContent.trim()).length"

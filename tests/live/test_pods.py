@@ -29,7 +29,7 @@ class Pods:
     def run(self, manifest, condition="condition=Ready"):
         self.kubectl("apply", "-f", "-", manifest=manifest)
         if condition:
-            self.kubectl("wait", f"--for={condition}", "--timeout=60s", f"pod/{manifest['metadata']['name']}")
+            self.kubectl("wait", f"--for={condition}", "--timeout=120s", f"pod/{manifest['metadata']['name']}")
 
     def finish(self, manifest):
         """The output of a pod that runs to its end."""
@@ -83,7 +83,7 @@ def test_n170_n172_n174_logs_of_this_run_and_of_the_one_before(pods):
 
 def test_n175_following_ends_with_the_run(pods):
     pods.run(pod("followed", "for i in 1 2 3; do echo $i; sleep 1; done", restartPolicy="Never"), None)
-    pods.until("start", lambda: "running" in pods.entry("followed").get("state", {}))
+    pods.until("start", lambda: {"running", "terminated"} & pods.entry("followed").get("state", {}).keys())
     assert pods.kubectl("logs", "-f", "followed").split() == ["1", "2", "3"]
 
 
@@ -120,7 +120,7 @@ def test_n145_an_empty_dir_beyond_its_size_evicts_the_pod(pods):
     status = pods.get("pod", "greedy")["status"]
     assert status["reason"] == "Evicted"
     assert status["message"] == 'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". '
-    assert "Evicted" in pods.reasons("greedy")
+    pods.until("its event", lambda: "Evicted" in pods.reasons("greedy"))
 
 
 def test_n144_n45_running_out_of_memory_is_named(pods):
@@ -267,16 +267,20 @@ def test_agents_and_the_server_are_scraped_through_the_api(pods):
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "measured"}}
     pods.run(pod("measured", volumes=[volume], container=mount))
     [node] = [one["metadata"]["name"] for one in pods.get("nodes")["items"]]
-    agent = pods.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics")
+
+    def measured(path, pattern):
+        """By the agent, which measures now and then."""
+        read = ("get", "--raw", f"/api/v1/nodes/{node}/proxy/{path}")
+        return pods.until(pattern, lambda: re.search(pattern, pods.kubectl(*read), re.M))
+
     labels = 'namespace="default",persistentvolumeclaim="measured"'
-    capacity = re.search(rf"^kubelet_volume_stats_capacity_bytes\{{{labels}\}} (\d+)$", agent, re.M)
-    used = re.search(rf"^kubelet_volume_stats_used_bytes\{{{labels}\}} (\d+)$", agent, re.M)
-    assert 0 < int(used[1]) <= int(capacity[1])
-    containers = pods.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/cadvisor")
-    assert re.search(
-        r'^container_memory_working_set_bytes\{container="main",.*pod="measured"\} \d+ \d+$', containers, re.M
+    used, capacity = (
+        measured("metrics", rf"^kubelet_volume_stats_{what}_bytes\{{{labels}\}} (\d+)$")
+        for what in ("used", "capacity")
     )
-    assert "machine_cpu_cores" in containers
+    assert 0 < int(used[1]) <= int(capacity[1])
+    measured("metrics/cadvisor", r'^container_memory_working_set_bytes\{container="main",.*pod="measured"\} \d+ \d+$')
+    assert "machine_cpu_cores" in pods.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/cadvisor")
     server = pods.kubectl("get", "--raw", "/metrics")
     assert re.search(r'^apiserver_request_total\{.*resource="pods".*\} \d+$', server, re.M)
     assert re.search(r'^apiserver_storage_objects\{resource="pods"\} \d+$', server, re.M)

@@ -85,7 +85,7 @@ PODS, SERVICES = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/
 @pytest.fixture(scope="module")
 def site(cluster):
     cluster.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": [POD, SERVICE, LONELY]})
-    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/site")
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=120s", "pod/site")
     cluster.until("endpoints", lambda: cluster.get("endpoints", "site").get("subsets"))
     return cluster
 
@@ -98,7 +98,7 @@ def door(site):
     assert running.stdout is not None
     yield int(running.stdout.readline().rpartition(":")[2])
     running.send_signal(signal.SIGTERM)
-    running.wait(10)
+    running.wait(60)
     running.stdout.close()
 
 
@@ -129,12 +129,12 @@ def test_every_method_goes_through_kubectl_proxy(door):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         asked = urllib.request.Request(f"http://127.0.0.1:{door}{SERVICES}/site:http/proxy/x", b"body", method=method)
-        with opener.open(asked, timeout=10) as answer:
+        with opener.open(asked, timeout=60) as answer:
             assert answer.read().decode() == f"{method} /x body"
 
 
 def test_a_redirect_leads_back_through_the_proxy(door):
-    connection = http.client.HTTPConnection("127.0.0.1", door, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", door, timeout=60)
     connection.request("GET", f"{PODS}/site/proxy/moved")
     answer = connection.getresponse()
     assert (answer.status, answer.headers["Location"]) == (302, f"{PODS}/site/proxy/page")
@@ -142,7 +142,7 @@ def test_a_redirect_leads_back_through_the_proxy(door):
 
 
 def test_a_websocket_goes_through_kubectl_proxy(door):
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", door, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", door, timeout=60)) as connection:
         key = base64.b64encode(b"0123456789abcdef").decode()
         connection.request(
             "GET",

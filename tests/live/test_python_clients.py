@@ -45,7 +45,7 @@ def kubeconfig(cluster):
         },
     }
     cluster.kubectl("apply", "-f", "-", manifest=pod)
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=120s")
     return str(cluster.home / "kubeconfig")
 
 
@@ -69,7 +69,7 @@ def test_kubernetes_runs_a_command_and_learns_its_code(core):
         _preload_content=False,
     )
     running.write_stdin("word\n")
-    running.run_forever(timeout=20)
+    running.run_forever(timeout=90)
     assert (running.read_stdout(), running.read_stderr(), running.returncode) == ("said word\n", "no\n", 3)
     running.close()
 
@@ -84,7 +84,7 @@ def test_kubernetes_reads_logs(core):
 def test_kubernetes_forwards_a_port(core):
     forwarded = portforward(core.connect_get_namespaced_pod_portforward, "web", "default", ports="8080")
     connection = forwarded.socket(8080)
-    connection.settimeout(20)
+    connection.settimeout(90)
     connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
     received = b""
     while chunk := connection.recv(1024):

@@ -83,11 +83,11 @@ def started(cluster):
 
 
 def fetch(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode().strip()
 
 
-FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode().strip())"
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode().strip())"
 
 
 def inside(cluster, pod, *command):
@@ -126,7 +126,7 @@ place = "/var/run/secrets/kubernetes.io/serviceaccount"
 context = ssl.create_default_context(cafile=f"{place}/ca.crt")
 headers = {"Authorization": f"Bearer {open(f'{place}/token').read()}"}
 asked = urllib.request.Request("https://kubernetes.default.svc/version", headers=headers)
-print(urllib.request.urlopen(asked, context=context, timeout=10).status)
+print(urllib.request.urlopen(asked, context=context, timeout=60).status)
 """
 
 
@@ -408,7 +408,7 @@ def test_r74_pods_reach_others_where_the_device_can_be_opened(with_a_way_out):
     cluster, address = with_a_way_out, own_address()
     script = """
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as connection:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 60) as connection:
     print(connection.recv(100).decode())
 """
     with socket.create_server((address, 0)) as server:
@@ -422,7 +422,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as connection
         answering.start()
         command = ["python3", "-c", script, address, str(server.getsockname()[1])]
         assert run_to_end(cluster, pod("out", {"command": command}, restartPolicy="Never")).strip() == "out here"
-        answering.join(10)
+        answering.join(60)
     (told, *_) = [e for e in cluster.get("events", "-A")["items"] if e["reason"] == "Rootless"]
     assert "beyond the cluster" not in told["message"]
 
@@ -474,7 +474,7 @@ LESS = ["setpriv", "--bounding-set=-sys_admin,-net_admin", "--inh-caps=-all"]
 class LessThanRoot(Cluster):
     """Of somebody with the id of root, and less than root's rights."""
 
-    def holdfast(self, *arguments, check=True, within_s=120):
+    def holdfast(self, *arguments, check=True, within_s=300):
         environment = {**os.environ, "HOLDFAST_HOME": str(self.home)}
         command = [*LESS, sys.executable, "-m", "holdfast.cli", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within_s)

@@ -20,7 +20,7 @@ token = open(token_file).read()
 context = ssl.create_default_context(cafile="/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
 request = urllib.request.Request(f"https://{host}{path}", headers={"Authorization": f"Bearer {token}"})
 try:
-    answer = urllib.request.urlopen(request, context=context, timeout=10)
+    answer = urllib.request.urlopen(request, context=context, timeout=60)
 except urllib.error.HTTPError as error:
     answer = error
 print(json.dumps([answer.status, json.load(answer)]))
@@ -183,13 +183,13 @@ def test_no_other_machine_gets_an_answer_where_pods_do(cluster, neighbour):
     subset = cluster.get("endpoints", "kubernetes")["subsets"][0]
     gateway, port = subset["addresses"][0]["ip"], subset["ports"][0]["port"]
     context = ssl.create_default_context(cafile=str(cluster.home / "ca.crt"))
-    with socket.create_connection((gateway, port), 5) as plain, context.wrap_socket(plain, server_hostname=gateway):
+    with socket.create_connection((gateway, port), 60) as plain, context.wrap_socket(plain, server_hostname=gateway):
         pass  # this machine gets in, and the certificate is for that address
     probe = Path(cluster.home.parent / "probe.py")
     probe.write_text(
         "import socket, ssl, sys\n"
         "context = ssl._create_unverified_context()\n"
-        "plain = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)\n"
+        "plain = socket.create_connection((sys.argv[1], int(sys.argv[2])), 30)\n"
         "tls = context.wrap_socket(plain)\n"
         "tls.sendall(b'GET /livez HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
         "data = tls.recv(100)\n"
@@ -201,5 +201,5 @@ def test_no_other_machine_gets_an_answer_where_pods_do(cluster, neighbour):
         assert "HTTP/1.1 200" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
         done = neighbour(*command)
         assert "HTTP/1.1" not in done.stdout, done.stdout
-    reached = neighbour("python3", "-c", f"import socket; socket.create_connection(('{gateway}', {port}), 5)")
+    reached = neighbour("python3", "-c", f"import socket; socket.create_connection(('{gateway}', {port}), 30)")
     assert reached.returncode == 0, "the packets must arrive, or this test shows nothing"

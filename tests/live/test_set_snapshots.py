@@ -85,12 +85,13 @@ def test_a_fork_has_the_data_and_a_life_of_its_own(cluster, web):
     write(cluster, "copy-0", "own")
     assert read(cluster, "web-0") == "of-web-0"
     assert cluster.get("volumesnapshots")["items"] == []
-    endpoints = {
-        name: sorted(address["targetRef"]["name"] for part in found["subsets"] for address in part["addresses"])
-        for name in ("web", "copy")
-        if (found := cluster.get("endpoints", name))
-    }
-    assert endpoints == {"web": ["web-0", "web-1"], "copy": ["copy-0", "copy-1"]}
+
+    def endpoints(name):
+        parts = cluster.get("endpoints", name).get("subsets", ())
+        return sorted(address["targetRef"]["name"] for part in parts for address in part.get("addresses", ()))
+
+    for name in ("web", "copy"):
+        cluster.until("endpoints", lambda name=name: endpoints(name) == [f"{name}-0", f"{name}-1"])
     assert cluster.get("sts", "copy")["spec"]["serviceName"] == "copy"
     refused = cluster.holdfast("fork", web, "copy", check=False)
     assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
@@ -100,8 +101,8 @@ def test_a_fork_has_the_data_and_a_life_of_its_own(cluster, web):
 def test_claims_without_a_pod_are_forked_too(cluster, web, replicas):
     write(cluster, "web-1", "left")
     cluster.kubectl("scale", web, f"--replicas={replicas}")
-    cluster.kubectl("wait", "--for=delete", "pod/web-1", "--timeout=60s")
-    cluster.holdfast("fork", web, "copy", "--wait", "30")
+    cluster.kubectl("wait", "--for=delete", "pod/web-1", "--timeout=120s")
+    cluster.holdfast("fork", web, "copy", "--wait", "200")
     assert cluster.get("volumesnapshots")["items"] == []
     cluster.kubectl("scale", "sts/copy", "--replicas=2")
     cluster.until("ready", lambda: is_ready(cluster, "copy", 2))
@@ -136,7 +137,7 @@ def test_the_volumes_of_a_set_are_taken_at_one_moment(cluster, web, statefulset)
         ]
     finally:
         os.killpg(loop.pid, signal.SIGKILL)
-        loop.wait(timeout=30)
+        loop.wait(timeout=90)
     for name in names:
         cluster.holdfast("snapshot", "restore", web, name)
         first, second = (int(cluster.kubectl("exec", pod, "--", "cat", "/data/n")) for pod in ("web-0", "web-1"))
@@ -159,7 +160,7 @@ def test_whatever_is_killed_the_same_command_goes_on(cluster, web):
         )
         time.sleep(delay_s)
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=90)
         cluster.kill("daemon")
         cluster.up()
     cluster.holdfast("snapshot", "restore", web, "s")

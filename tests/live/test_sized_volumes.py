@@ -81,7 +81,7 @@ def test_df_shows_the_claims_size_and_more_does_not_fit(sized, new_cluster, stat
     cluster.kubectl("delete", "pvc", "--all")
     cluster.until("the volumes are gone", lambda: not cluster.get("pv")["items"])
     cluster.until("the images are gone", lambda: not volumes_on_disk(cluster))
-    assert (on_disk.devices(cluster), mounts(cluster)) == ([], [])
+    cluster.until("all is let go of", lambda: (on_disk.devices(cluster), mounts(cluster)) == ([], []))
     assert os.listdir(cluster.home / "volumes" / ".making") == []
 
 
@@ -124,6 +124,11 @@ def test_v4_v144_two_pods_share_a_claim_and_the_end_of_one_is_nothing_to_the_oth
     assert len(on_disk.devices(cluster)) == 1
 
 
+def until_said(cluster, text):
+    """By web-0: a pod without a probe is ready before its program has said anything."""
+    cluster.until(text, lambda: cluster.kubectl("logs", "web-0", check=False).stdout == text)
+
+
 def test_volumes_outlive_daemon_and_agents_and_a_stop_unmounts_them(sized, new_cluster, statefulset):
     cluster = new_cluster()
     cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
@@ -132,14 +137,14 @@ def test_volumes_outlive_daemon_and_agents_and_a_stop_unmounts_them(sized, new_c
     cluster.kill("daemon")
     cluster.up()
     cluster.until("ready", lambda: is_ready(cluster, 1))
-    assert cluster.kubectl("logs", "web-0") == "web-0 visit 1\n"  # the same container
+    until_said(cluster, "web-0 visit 1\n")  # the same container
     assert size_of(cluster) <= 10 * MI
     assert len(mounts(cluster)) == 1
     cluster.holdfast("down")
     assert on_disk.everything_attached(cluster) == []  # as after the machine's reboot
     cluster.up()
     cluster.until("ready", lambda: is_ready(cluster, 1))
-    cluster.until("its data is there", lambda: cluster.kubectl("logs", "web-0") == "web-0 visit 2\n")
+    until_said(cluster, "web-0 visit 2\n")  # its data is there
     assert size_of(cluster) <= 10 * MI
 
 
@@ -184,9 +189,12 @@ def test_v66_a_claim_grows_under_its_running_pod_or_with_its_next(sized, sizing,
     assert 35 * MI < size_of(cluster) <= 40 * MI
     assert cluster.get("pvc", "data-web-0")["status"]["allocatedResources"] == {"storage": "40Mi"}
     restarts = 0 if sizing.grows_mounted else 1
-    assert cluster.kubectl("logs", "web-0") == f"web-0 visit {1 + restarts}\n"
-    told = {event["involvedObject"]["kind"] for event in events(cluster, "FileSystemResizeSuccessful")}
-    assert told == {"Pod", "PersistentVolumeClaim"}
+    until_said(cluster, f"web-0 visit {1 + restarts}\n")
+
+    def told():
+        return {event["involvedObject"]["kind"] for event in events(cluster, "FileSystemResizeSuccessful")}
+
+    cluster.until("it is told", lambda: told() == {"Pod", "PersistentVolumeClaim"})
     refused = cluster.kubectl(
         "patch", "pvc", "data-web-0", "-p", '{"spec":{"resources":{"requests":{"storage":"20Mi"}}}}', check=False
     )
@@ -214,7 +222,7 @@ def test_v66_a_claim_that_nobody_uses_grows_at_once(sized, new_cluster, stateful
     cluster.until("its pod is gone", lambda: not cluster.get("pods")["items"])
     ask(cluster, "data-web-0", "40Mi")
     cluster.until("it has grown", lambda: growth(cluster) == ("40Mi", [], None))
-    assert events(cluster, "VolumeResizeSuccessful")
+    cluster.until("it is told", lambda: events(cluster, "VolumeResizeSuccessful"))
     cluster.kubectl("scale", "sts", "web", "--replicas=1")
     cluster.until("ready", lambda: is_ready(cluster, 1))
     assert size_of(cluster) > 35 * MI
@@ -233,7 +241,7 @@ def test_growth_goes_on_after_the_daemon_was_killed_in_it(sized, new_cluster, st
         cluster.until("it has grown", lambda size=size: growth(cluster) == (size, [], None))
     cluster.kubectl("scale", "sts", "web", "--replicas=1")
     cluster.until("ready", lambda: is_ready(cluster, 1))
-    cluster.until("its data is there", lambda: cluster.kubectl("logs", "web-0") == "web-0 visit 2\n")
+    until_said(cluster, "web-0 visit 2\n")  # its data is there
     assert size_of(cluster) > 70 * MI
 
 
@@ -254,7 +262,7 @@ def test_a_sets_claims_grow_from_its_template(sized, new_cluster, statefulset):
     cluster.until("ready", lambda: is_ready(cluster, 2))
     for name in ("web-0", "web-1"):
         assert size_of(cluster, name) > 35 * MI
-        assert cluster.kubectl("logs", name) == f"{name} visit 2\n"
+        cluster.until("it has begun", lambda name=name: cluster.kubectl("logs", name) == f"{name} visit 2\n")
 
 
 def test_where_sizes_cannot_be_had_the_volume_is_a_directory_and_an_event_says_so(new_cluster, statefulset):

@@ -81,9 +81,9 @@ def test_pages_are_served_from_each_pods_own_volume(cluster, load_images):
     load_images(cluster, "nginx")
     assert "k8s.gcr.io/nginx-slim:0.8" in cluster.holdfast("image", "list").stdout
     cluster.kubectl("apply", "-f", "-", manifest=NGINX)
-    cluster.kubectl("rollout", "status", "sts/pages", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "sts/pages", "--timeout=120s")
     addresses = cluster.kubectl("get", "pods", "-l", "app=nginx", "-o", "jsonpath={.items[*].status.podIP}").split()
-    served = [urllib.request.urlopen(f"http://{address}/", timeout=5).read() for address in addresses]
+    served = [urllib.request.urlopen(f"http://{address}/", timeout=60).read() for address in addresses]
     assert served == [b"pages-0\n", b"pages-1\n"]
     other = cluster.kubectl("exec", "pages-0", "-c", "nginx", "--", "curl", "-s", "http://pages-1.nginx")
     assert other == "pages-1\n"

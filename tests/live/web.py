@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -48,7 +49,7 @@ ASK = """
 import sys, urllib.request
 for _ in range(int(sys.argv[2])):
     try:
-        print(urllib.request.urlopen(f"http://{sys.argv[1]}/", timeout=3).read().decode())
+        print(urllib.request.urlopen(f"http://{sys.argv[1]}/", timeout=20).read().decode())
     except OSError as error:
         print(error)
 """
@@ -95,7 +96,7 @@ class Web:
 
     def start(self, *names):
         self.make(*(pod(name) for name in names))
-        self.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *(f"pod/{name}" for name in names))
+        self.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=120s", *(f"pod/{name}" for name in names))
         self.pods = {each["metadata"]["name"]: each["status"]["podIP"] for each in self.cluster.get("pods")["items"]}
 
     def service(self, name, ports=WEB, **spec):
@@ -139,7 +140,7 @@ def from_host(where, times=1):
     answers = []
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for _ in range(times):
-        with opener.open(f"http://{where}/", timeout=3) as answer:
+        with opener.open(f"http://{where}/", timeout=20) as answer:
             answers.append(answer.read().decode())
     return answers
 
@@ -150,16 +151,23 @@ def names(answers):
 
 def ask_datagram(address, port, source_port=0):
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(3)
+        client.settimeout(10)
         client.bind(("", source_port))
         client.connect((address, port))
         client.send(b"who")
         return client.recv(512).decode().split()[0], client.getsockname()[1]
 
 
+def ask_or_not(address, port, source_port=0):
+    """The same while things change: "" if nobody answers."""
+    with contextlib.suppress(OSError):
+        return ask_datagram(address, port, source_port)[0]
+    return ""
+
+
 def refuses(address, port=80):
     try:
-        socket.create_connection((address, port), timeout=1).close()
+        socket.create_connection((address, port), timeout=5).close()
     except ConnectionRefusedError:
         return True
     except OSError:

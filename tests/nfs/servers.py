@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from tests.ports import quiet_port
+
 from holdfast.nfs.xdr import Reader, opaque, u32, u64
 
 EXCHANGE_ID, CREATE_SESSION, SEQUENCE, RECLAIM_COMPLETE, PUT_ROOT, GET_HANDLE = 42, 43, 53, 58, 24, 10
@@ -20,14 +22,13 @@ class Server:
         self.statuses: list[int] = []
         """What the next calls fail with."""
         self.is_mute = False
-        self.port = 0
+        self.port = quiet_port()
         self._sessions = 0
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         assert self._server is not None

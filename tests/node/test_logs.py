@@ -154,7 +154,7 @@ async def test_following_gives_what_is_written_until_the_container_ends(run):
     assert not following.done()
     run.write(record(3, "at the end"))
     run.is_running = False
-    assert await asyncio.wait_for(following, 2) == b"during\nat the end\n"
+    assert await asyncio.wait_for(following, 60) == b"during\nat the end\n"
 
 
 async def test_following_goes_on_in_the_new_file_after_rotation_and_loses_nothing(run):
@@ -167,7 +167,7 @@ async def test_following_goes_on_in_the_new_file_after_rotation_and_loses_nothin
     run.write(record(3, "c"))
     await asyncio.sleep(0.3)
     run.is_running = False
-    assert await asyncio.wait_for(following, 2) == b"a\nb\nc\n"
+    assert await asyncio.wait_for(following, 60) == b"a\nb\nc\n"
 
 
 async def test_following_waits_for_a_log_that_is_not_there_yet(run):
@@ -176,7 +176,7 @@ async def test_following_waits_for_a_log_that_is_not_there_yet(run):
     run.write(record(1, "a"))
     await asyncio.sleep(0.3)
     run.is_running = False
-    assert await asyncio.wait_for(following, 2) == b"a\n"
+    assert await asyncio.wait_for(following, 60) == b"a\n"
 
 
 async def test_a_large_log_is_read_a_block_at_a_time(run):

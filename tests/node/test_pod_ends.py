@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -235,7 +236,8 @@ async def test_n240_a_probe_s_connection_does_not_outlive_it():
     left = asyncio.Event()
 
     async def hold(reader, writer):
-        await reader.read()
+        with contextlib.suppress(ConnectionError):  # it may end with a reset
+            await reader.read()
         left.set()
         writer.close()
 
@@ -244,10 +246,8 @@ async def test_n240_a_probe_s_connection_does_not_outlive_it():
         port = server.sockets[0].getsockname()[1]
         answer = await get(Request("http", "127.0.0.1", port, "/"), 0.2)
         assert answer.result is Result.FAILURE
-        async with asyncio.timeout(2):
-            with_reset = asyncio.ensure_future(left.wait())
-            await asyncio.wait({with_reset}, timeout=1)
-            with_reset.cancel()
+        async with asyncio.timeout(60):
+            await left.wait()
 
 
 # -- the end --------------------------------------------------------------------------------------

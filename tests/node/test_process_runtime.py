@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ async def started(runtime: ProcessRuntime, tmp_path: Path, *command: str, **memb
     return await runtime.start_container(created.id)
 
 
-async def ended(runtime: ProcessRuntime, within_s: float = 5) -> ContainerRecord:
+async def ended(runtime: ProcessRuntime, within_s: float = 60) -> ContainerRecord:
     async with asyncio.timeout(within_s):
         while runtime.containers("uid-1")[-1].state is not ContainerState.EXITED:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -60,7 +61,27 @@ async def ended(runtime: ProcessRuntime, within_s: float = 5) -> ContainerRecord
 
 
 def log(tmp_path: Path, attempt: int = 0) -> list[str]:
-    return [line.split(" ", 3)[3] for line in (tmp_path / f"{attempt}.log").read_text().splitlines()]
+    path = tmp_path / f"{attempt}.log"
+    return [line.split(" ", 3)[3] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 -- it happens in another process
+            await asyncio.sleep(0.01)
+
+
+def wait_for_word(tmp_path: Path) -> str:
+    """A shell's words for: until the test says so, by the file `go`."""
+    return f"until test -e {tmp_path}/go; do sleep 0.05; done"
+
+
+def runs(pid: int) -> bool:
+    """A zombie runs no more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 async def test_output_goes_to_the_log_and_the_end_is_recorded(runtime, tmp_path):
@@ -86,14 +107,17 @@ async def test_without_command_or_program_of_the_image_s_name_it_is_refused(runt
         await started(runtime, tmp_path)
 
 
+FOREVER = "echo up; while :; do sleep 0.05; done"
+
+
 async def test_r61_the_signal_reaches_the_whole_group_and_force_ends_it(runtime, tmp_path):
-    record = await started(runtime, tmp_path, "sh", "-c", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done")
-    await asyncio.sleep(0.2)
-    await runtime.stop_container(record.id, 5)
+    record = await started(runtime, tmp_path, "sh", "-c", f"trap 'echo bye; exit 0' TERM; {FOREVER}")
+    await until(lambda: "up" in log(tmp_path))
+    await runtime.stop_container(record.id, 60)
     assert runtime.containers("uid-1")[0].exit_code == 0
     assert "bye" in log(tmp_path)
-    stubborn = await started(runtime, tmp_path, "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done", attempt=1)
-    await asyncio.sleep(0.1)
+    stubborn = await started(runtime, tmp_path, "sh", "-c", f"trap '' TERM; {FOREVER}", attempt=1)
+    await until(lambda: "up" in log(tmp_path, 1))
     await runtime.stop_container(stubborn.id, 0.3)
     assert runtime.containers("uid-1")[1].exit_code == 137
 
@@ -102,18 +126,18 @@ async def test_what_a_process_leaves_behind_ends_with_it(runtime, tmp_path):
     pid_file = tmp_path / "child"
     await started(runtime, tmp_path, "sh", "-c", f"setsid sleep 100 & echo $! > {pid_file}; exit 0")
     await ended(runtime)
-    child = int(pid_file.read_text())
-    assert not Path(f"/proc/{child}").exists()
+    await until(lambda: not runs(int(pid_file.read_text())))
 
 
 async def test_r47_a_new_driver_adopts_what_runs(runtime, tmp_path):
-    record = await started(runtime, tmp_path, "sh", "-c", "sleep 0.5; echo later; exit 7")
+    record = await started(runtime, tmp_path, "sh", "-c", f"{wait_for_word(tmp_path)}; echo later; exit 7")
     sandboxes = runtime.sandboxes()
     await runtime.close()
     successor = ProcessRuntime(tmp_path / "run", real_world())
     await successor.open()
     [adopted] = successor.containers("uid-1")
     assert (adopted.id, adopted.state, adopted.started) == (record.id, ContainerState.RUNNING, record.started)
+    (tmp_path / "go").touch()
     assert (await ended(successor)).exit_code == 7
     assert log(tmp_path) == ["later"]
     assert successor.sandboxes() == sandboxes
@@ -134,7 +158,8 @@ async def test_the_container_outlives_a_killed_agent(tmp_path):
             runtime = ProcessRuntime(Path(sys.argv[1]), real_world())
             await runtime.open()
             await runtime.create_sandbox(SandboxSpec("uid-1", "web-0", "default", "web-0"))
-            spec = ContainerSpec("uid-1", "app", 0, "app:1", ("sh", "-c", "sleep 1; exit 5"), log_path=sys.argv[2])
+            command = ("sh", "-c", sys.argv[3] + "; exit 5")
+            spec = ContainerSpec("uid-1", "app", 0, "app:1", command, log_path=sys.argv[2])
             record = await runtime.create_container(spec)
             await runtime.start_container(record.id)
             print("started", flush=True)
@@ -143,7 +168,8 @@ async def test_the_container_outlives_a_killed_agent(tmp_path):
         """
     )
     agent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, str(tmp_path / "run"), str(tmp_path / "0.log"), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", program, str(tmp_path / "run"), str(tmp_path / "0.log"), wait_for_word(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
     )
     assert agent.stdout is not None
     assert await agent.stdout.readline() == b"started\n"
@@ -152,6 +178,7 @@ async def test_the_container_outlives_a_killed_agent(tmp_path):
     successor = ProcessRuntime(tmp_path / "run", real_world())
     await successor.open()
     assert successor.containers("uid-1")[0].state is ContainerState.RUNNING
+    (tmp_path / "go").touch()
     assert (await ended(successor)).exit_code == 5
     await successor.remove_sandbox("uid-1")
     await successor.close()
@@ -163,7 +190,7 @@ async def test_a_killed_supervisor_ends_its_process_as_of_unknown_status(runtime
     os.kill(stored.supervisor.pid, signal.SIGKILL)
     record = await ended(runtime)
     assert (record.exit_code, record.reason) == (137, "ContainerStatusUnknown")
-    assert not Path(f"/proc/{stored.process.pid}/exe").exists()
+    await until(lambda: not runs(stored.process.pid))
 
 
 async def test_volumes_are_found_below_the_working_directory(runtime, tmp_path):
@@ -195,7 +222,7 @@ async def test_n201_removing_a_container_leaves_its_volumes_alone(runtime, tmp_p
 
 async def test_exec_runs_in_the_container_s_environment_and_directory(runtime, tmp_path):
     record = await started(runtime, tmp_path, "sleep", "100", env={"GREETING": "hello"}, working_dir="/srv")
-    result = await runtime.exec_sync(record.id, ["sh", "-c", "echo $GREETING; pwd; exit 4"], 5)
+    result = await runtime.exec_sync(record.id, ["sh", "-c", "echo $GREETING; pwd; exit 4"], 60)
     assert result.exit_code == 4
     assert result.output.decode().splitlines()[0] == "hello"
     assert result.output.decode().strip().endswith("/root/srv")
@@ -209,10 +236,15 @@ async def test_exec_runs_in_the_container_s_environment_and_directory(runtime, t
 async def test_exec_on_a_terminal_has_its_size(runtime, tmp_path):
     record = await started(runtime, tmp_path, "sleep", "100")
     process = await runtime.exec(
-        record.id, ["sh", "-c", "sleep 0.3; stty size; tty"], stdin=True, stdout=True, stderr=False, tty=True
+        record.id,
+        ["sh", "-c", "until [ \"$(stty size)\" = '37 91' ]; do sleep 0.05; done; stty size; tty"],
+        stdin=True,
+        stdout=True,
+        stderr=False,
+        tty=True,
     )
     process.resize(91, 37)
-    output = await process.stdout.read()
+    output = await asyncio.wait_for(process.stdout.read(), 60)
     assert b"37 91" in output
     assert b"/dev/pts/" in output
     assert await process.wait() == 0
@@ -223,10 +255,8 @@ async def test_n239_a_probe_that_takes_too_long_is_killed_with_its_children(runt
     record = await started(runtime, tmp_path, "sleep", "100")
     pid_file = tmp_path / "child"
     with pytest.raises(TimeoutError):
-        await runtime.exec_sync(record.id, ["sh", "-c", f"sleep 50 & echo $! > {pid_file}; wait"], 0.3)
-    await asyncio.sleep(0.05)
-    child = Path(f"/proc/{int(pid_file.read_text())}")
-    assert not child.exists() or "Z" in (child / "stat").read_text().rpartition(")")[2].split()[0]
+        await runtime.exec_sync(record.id, ["sh", "-c", f"sleep 500 & echo $! > {pid_file}; wait"], 3)
+    await until(lambda: not runs(int(pid_file.read_text())))
 
 
 async def test_a_pod_has_a_loopback_address_of_its_own(runtime, tmp_path):
@@ -266,9 +296,10 @@ async def test_a_long_line_without_end_is_cut_and_marked(runtime, tmp_path):
 
 
 async def test_a_log_renamed_away_is_reopened(runtime, tmp_path):
-    record = await started(runtime, tmp_path, "sh", "-c", "echo one; sleep 0.6; echo two; sleep 5")
-    await asyncio.sleep(0.2)
+    record = await started(runtime, tmp_path, "sh", "-c", f"echo one; {wait_for_word(tmp_path)}; echo two; sleep 500")
+    await until(lambda: log(tmp_path) == ["one"])
     (tmp_path / "0.log").rename(tmp_path / "0.log.old")
     await runtime.reopen_log(record.id)
-    await asyncio.sleep(0.8)
+    (tmp_path / "go").touch()
+    await until(lambda: log(tmp_path))
     assert log(tmp_path) == ["two"]

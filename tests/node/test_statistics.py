@@ -227,8 +227,8 @@ async def test_a_process_counts_with_all_it_has_started(tmp_path):
     program = f"""
 import subprocess, sys, time
 subprocess.run([sys.executable, "-c", {BURN!r}])
-child = subprocess.Popen([sys.executable, "-c", {BURN!r} + "print('done', flush=True)\\ntime.sleep(60)"])
-time.sleep(60)
+child = subprocess.Popen([sys.executable, "-c", {BURN!r} + "print('done', flush=True)\\ntime.sleep(600)"])
+time.sleep(600)
 """
     runtime = ProcessRuntime(tmp_path / "run", real_world())
     await runtime.open()
@@ -243,7 +243,7 @@ time.sleep(60)
         log_path=str(log),
     )
     record = await runtime.start_container((await runtime.create_container(spec)).id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not log.exists() or "done" not in log.read_text():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     usage = await runtime.usage(record.id)

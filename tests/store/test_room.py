@@ -21,7 +21,7 @@ def quick(monkeypatch):
 
 
 async def until_written(store, revision: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for change in store.watch("/", after=store.revision):
             if change.revision >= revision:
                 return

@@ -209,7 +209,7 @@ async def test_a_failed_commit_fails_every_writer_and_all_that_come_later(open_f
         await store.write("/b", encode)
     assert len(failures) == 1
     closing = asyncio.create_task(store.close())
-    await asyncio.wait_for(closing, 5)
+    await asyncio.wait_for(closing, 60)
     assert (store.revision, store.get("/0")) == (1, None)
 
 

@@ -27,11 +27,11 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def read_until(self, mark: bytes, within_s: float = 5.0) -> bytes:
+    async def read_until(self, mark: bytes, within_s: float = 60.0) -> bytes:
         async with asyncio.timeout(within_s):
             return await self.reader.readuntil(mark)
 
-    async def read_all(self, within_s: float = 5.0) -> bytes:
+    async def read_all(self, within_s: float = 60.0) -> bytes:
         """Everything up to the server's closing."""
         async with asyncio.timeout(within_s):
             try:

@@ -60,7 +60,7 @@ async def test_reading_stops_when_nobody_takes_what_came(start, dial):
     assert len(duplex._received) < 1 << 20
     received = 0
     while received < 32 << 20:
-        received += len(await asyncio.wait_for(duplex.read(), 5))
+        received += len(await asyncio.wait_for(duplex.read(), 60))
 
 
 async def test_a_reader_and_a_writer_learn_of_the_end(start, dial):
@@ -68,7 +68,7 @@ async def test_a_reader_and_a_writer_learn_of_the_end(start, dial):
     client.send(b"last words")
     await client.close()
     assert await duplex.read() == b"last words"
-    assert await asyncio.wait_for(duplex.read(), 2) == b""
+    assert await asyncio.wait_for(duplex.read(), 60) == b""
     with pytest.raises(ConnectionError):
         await duplex.write(b"x")
     duplex.write_now(b"goes nowhere")
@@ -141,8 +141,8 @@ async def test_the_end_of_one_connection_is_the_end_of_the_one_joined_to_it(star
     duplex, client, server = await joined(start, dial)
     client.send(b"bye")
     await client.close()
-    assert await asyncio.wait_for(duplex.read(), 2) == b"bye"
-    assert await asyncio.wait_for(duplex.read(), 2) == b""
+    assert await asyncio.wait_for(duplex.read(), 60) == b"bye"
+    assert await asyncio.wait_for(duplex.read(), 60) == b""
     server.close()
 
 
@@ -164,5 +164,5 @@ async def test_ending_a_pipe_lets_its_writer_go():
     putting = asyncio.create_task(pipe.put(b"abc"))
     await asyncio.sleep(0)
     pipe.end()
-    await asyncio.wait_for(putting, 2)
+    await asyncio.wait_for(putting, 60)
     assert await pipe.get() == b"abc"

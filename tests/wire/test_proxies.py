@@ -99,7 +99,7 @@ async def test_a_plain_request_names_the_whole_url_to_the_proxy(start) -> None:
     server = await start(hello)
     async with tunnelling(server.port) as (proxy, heads):
         client = HttpClient("http://registry.example:5000", proxy=proxy)
-        answer = await client.request("GET", "/v2/", timeout=5)
+        answer = await client.request("GET", "/v2/", timeout=60)
         await client.close()
     assert answer.body == b"/v2/"
     assert heads[0].startswith(b"GET http://registry.example:5000/v2/ HTTP/1.1\r\n")
@@ -110,8 +110,8 @@ async def test_tls_goes_through_a_tunnel_to_the_server_named(start, home) -> Non
     server = await start(hello, ssl=serving(home))
     async with tunnelling(server.port) as (proxy, heads):
         client = HttpClient("https://localhost:5000", client_context(str(home.ca_certificate)), proxy=proxy)
-        assert (await client.request("GET", "/v2/", timeout=5)).body == b"/v2/"
-        assert (await client.request("GET", "/again", timeout=5)).body == b"/again"
+        assert (await client.request("GET", "/v2/", timeout=60)).body == b"/v2/"
+        assert (await client.request("GET", "/again", timeout=60)).body == b"/again"
         await client.close()
     assert heads == [
         b"CONNECT localhost:5000 HTTP/1.1\r\nHost: localhost:5000\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n"
@@ -124,7 +124,7 @@ async def test_a_proxy_that_refuses_means_not_connected(start, home, answer: byt
     async with tunnelling(server.port, answer) as (proxy, _):
         client = HttpClient("https://localhost:5000", client_context(str(home.ca_certificate)), proxy=proxy)
         with pytest.raises(NotConnected):
-            await client.request("GET", "/", timeout=5)
+            await client.request("GET", "/", timeout=60)
         await client.close()
 
 
@@ -132,7 +132,7 @@ async def test_a_server_without_tls_is_told_in_go_s_words(start) -> None:
     server = await start(hello)
     client = HttpClient(f"https://localhost:{server.port}", client_context())
     with pytest.raises(NotConnected) as caught:
-        await client.request("GET", "/", timeout=5)
+        await client.request("GET", "/", timeout=60)
     cause = caught.value.__cause__
     assert isinstance(cause, ssl.SSLError)
     assert in_go_words(cause, "h:1") == "http: server gave HTTP response to HTTPS client"
@@ -142,7 +142,7 @@ async def test_a_certificate_of_nobody_s_is_told_in_go_s_words(start, home) -> N
     server = await start(hello, ssl=serving(home))
     client = HttpClient(f"https://localhost:{server.port}", client_context())
     with pytest.raises(NotConnected) as caught:
-        await client.request("GET", "/", timeout=5)
+        await client.request("GET", "/", timeout=60)
     words = in_go_words(caught.value.__cause__, "h:1")  # type: ignore[arg-type]
     assert words == "tls: failed to verify certificate: x509: certificate signed by unknown authority"
 

@@ -204,18 +204,18 @@ async def test_a_client_that_dawdles_is_dropped(start, dial, data):
     with patch("holdfast.wire.http.SWEEP_S", 0.02):
         client = await dial(await start(echo, limits=limits))
         client.send(data)
-        await client.read_all(within_s=2)
+        await client.read_all()
 
 
 async def test_a_quiet_stream_is_never_dropped(start, dial):
     bodies: list[Body] = []
-    limits = Limits(head_s=0.02, body_s=0.02, idle_s=0.02, stalled_s=0.02)
+    limits = Limits(head_s=0.3, body_s=0.3, idle_s=0.3, stalled_s=0.3)
     with patch("holdfast.wire.http.SWEEP_S", 0.01):
         server = await start(lambda r: Streaming(200, "text/plain", (), bodies.append), limits=limits)
         client = await dial(server)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await client.read_until(b"\r\n\r\n")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
         bodies[0].write(b"still here")
         bodies[0].end()
         assert b"still here" in await client.read_until(b"0\r\n\r\n")
@@ -304,7 +304,7 @@ async def test_a_client_that_does_not_read_pauses_its_stream_and_resumes_it(star
     await asyncio.sleep(0.02)
     assert not resumed.is_set()
     reading = asyncio.ensure_future(_drain(client))
-    await asyncio.wait_for(resumed.wait(), 5)
+    await asyncio.wait_for(resumed.wait(), 60)
     assert not bodies[0].paused
     bodies[0].end()
     reading.cancel()
@@ -330,12 +330,12 @@ async def test_a_task_is_cancelled_when_its_client_goes_away(start, dial):
     server = await start(wait)
     client = await dial(server)
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 60)
     # With a reset: a mere end of file might be a client that half-closed and waits.
     linger = struct.pack("ii", 1, 0)
     client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     client.writer.transport.abort()
-    await asyncio.wait_for(cancelled.wait(), 2)
+    await asyncio.wait_for(cancelled.wait(), 60)
 
 
 async def test_a_half_closed_client_gets_the_answers_it_asked_for(start, dial):
@@ -397,13 +397,13 @@ async def test_a_large_body_arrives_whole_at_a_client_that_reads_slowly(start, d
 
 
 async def test_a_client_that_never_reads_its_answer_is_dropped(start, dial):
-    limits = Limits(stalled_s=0.05)
+    limits = Limits(stalled_s=0.5)
     with patch("holdfast.wire.http.SWEEP_S", 0.02):
         server = await start(lambda r: Response(200, b"x" * (32 << 20)), limits=limits)
         client = await dial(server, limit=1 << 12)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await client.read_until(b"\r\n\r\n")
-        for _ in range(100):
+        for _ in range(2000):
             await asyncio.sleep(0.02)
             if not server.connections:
                 break
@@ -520,8 +520,8 @@ async def test_closing_lets_answers_finish_and_ends_streams_and_idle_connections
     busy.send(b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n")
     stream.send(b"GET /s HTTP/1.1\r\nHost: x\r\n\r\n")
     await stream.read_until(b"\r\n\r\n")
-    await asyncio.wait_for(begun.wait(), 5)
-    await server.close(deadline_s=2)
+    await asyncio.wait_for(begun.wait(), 60)
+    await server.close(deadline_s=60)
     assert ended.is_set()
     status, headers, body = await busy.answer()
     assert (status, headers["connection"], body) == (200, "close", b"GET /busy? ")

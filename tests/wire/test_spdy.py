@@ -206,6 +206,12 @@ async def test_streams_carry_bytes_both_ways_and_end_independently():
         assert not client._streams
 
 
+async def until(holds):
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 -- whatever it is that holds
+            await asyncio.sleep(0.002)
+
+
 async def test_a_reset_ends_both_directions():
     opened: list[SpdyStream] = []
     async with connected(opened.append) as (client, _):
@@ -213,7 +219,7 @@ async def test_a_reset_ends_both_directions():
         await stream.write(b"x")
         await asyncio.sleep(0)
         stream.reset()
-        await asyncio.sleep(0.01)
+        await until(lambda: opened)
         assert await opened[0].read() == b"x"
         assert await opened[0].read() == b""
         assert opened[0].is_reset
@@ -232,14 +238,14 @@ async def test_pings_are_answered_unchanged():
 
         client._take = note
         client.stream.write_now(Session.ping(7))
-        await asyncio.sleep(0.01)
+        await until(lambda: seen)
         assert seen == [Pinged(7)]
 
 
 async def test_streams_nobody_expects_are_refused():
     async with connected(None) as (client, _):
         stream = client.open({})
-        assert await asyncio.wait_for(stream.read(), 2) == b""
+        assert await asyncio.wait_for(stream.read(), 60) == b""
         assert stream.is_reset
 
 
@@ -275,11 +281,11 @@ async def test_the_end_of_the_connection_ends_every_stream():
     opened: list[SpdyStream] = []
     async with connected(opened.append) as (client, _):
         client.open({})
-        await asyncio.sleep(0.01)
+        await until(lambda: opened)
         reading = asyncio.create_task(opened[0].read())
         await asyncio.sleep(0)
         client.stream.close()
-        assert await asyncio.wait_for(reading, 2) == b""
+        assert await asyncio.wait_for(reading, 60) == b""
 
 
 def test_going_away_names_the_last_stream():

@@ -123,13 +123,13 @@ async def test_a_watch_sees_every_change_in_its_own_version(web: Any, gears: Any
     await web("POST", V1, gear(size=1))
     first, second = await web.watch(f"{V1}?watch=1"), await web.watch(f"{V2}?watch=1")
     for stream, member in ((first, "size"), (second, "width")):
-        (event,) = await stream.events(1, within_s=10)
+        (event,) = await stream.events(1, within_s=60)
         assert (event["type"], event["object"]["spec"][member]) == ("ADDED", 1)
     await web("PATCH", f"{V1}/g", {"spec": {"size": 2}}, headers=MERGE)
     await web("PATCH", f"{V2}/g", {"spec": {"width": 3}}, headers=MERGE)
     await web("DELETE", f"{V1}/g")
     for stream, member in ((first, "size"), (second, "width")):
-        events = await stream.events(3, within_s=10)
+        events = await stream.events(3, within_s=60)
         assert [(event["type"], event["object"]["spec"][member]) for event in events] == [
             ("MODIFIED", 2),
             ("MODIFIED", 3),
@@ -188,7 +188,7 @@ async def test_a_watch_of_a_version_that_fails_is_told_so(web: Any, gears: Any) 
     stream = await web.watch(f"{V2}?watch=1")
     gears.reviews["/convert"] = lambda request: {"raw": b"", "code": 503}
     await web("POST", V1, gear(size=3))
-    (event,) = await stream.events(1, within_s=10)
+    (event,) = await stream.events(1, within_s=60)
     assert (event["type"], event["object"]["code"]) == ("ERROR", 500)
     assert event["object"]["message"].startswith(FAILED)
 
@@ -199,7 +199,7 @@ async def test_objects_from_before_a_restart_are_converted_as_well(web: Any, ser
         await web("POST", V1, gear(name=name, size=3))
     server.conversions._known.clear()
     stream = await web.watch(f"{V2}?watch=1")
-    assert [event["object"]["spec"]["width"] for event in await stream.events(2, within_s=10)] == [3, 3]
+    assert [event["object"]["spec"]["width"] for event in await stream.events(2, within_s=60)] == [3, 3]
     server.conversions._known.clear()
     assert (await web("PATCH", f"{V2}/g", {"spec": {"width": 6}}, headers=MERGE))["spec"]["width"] == 6
     server.conversions._known.clear()

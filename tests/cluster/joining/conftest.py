@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from tests.ports import quiet_port
 
 from holdfast.apiserver.auth.user import MASTERS, User
 from holdfast.apiserver.server import ApiServer, Config
@@ -67,7 +69,7 @@ async def running(path: Any) -> Any:
     await store.open()
     server = ApiServer(store, WORLD, Config(tokens={"admin": User("admin", (MASTERS,))}))
     await server.open()
-    sockets = open_sockets(["127.0.0.2"], 0)  # the certificate names only the first address
+    sockets = open_sockets(["127.0.0.2"], quiet_port())  # the certificate names only the first address
     address = f"127.0.0.1:{sockets[0].getsockname()[1]}"
     client = server.client("controller-manager")
     await cluster_info.ensure(client, f"https://{address}", home.ca_certificate.read_text())
@@ -95,7 +97,8 @@ async def running(path: Any) -> Any:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> Iterator[int]:
+    """One where nobody listens, and nobody else begins to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])

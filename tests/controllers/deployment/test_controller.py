@@ -70,7 +70,7 @@ class Cluster:
         return {event["message"] for event in await self.list(EVENTS)}
 
     async def until(self, condition):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 result = await condition()
                 if result:
@@ -157,11 +157,14 @@ async def test_w23_an_update_goes_through_within_its_bounds_and_then_nothing_is_
     pods = await cluster.list(PODS)
     assert {f"Created pod: {pod['metadata']['name']}" for pod in pods} <= messages
     assert all(pod["metadata"]["generateName"] == f"{names[4]}-" for pod in pods)
-    await asyncio.sleep(0.05)
-    await cluster.messages()
-    revision = cluster.server.store.revision
-    await asyncio.sleep(0.1)
-    assert cluster.server.store.revision == revision
+
+    async def is_quiet():
+        await cluster.messages()
+        revision = cluster.server.store.revision
+        await asyncio.sleep(0.1)
+        return cluster.server.store.revision == revision
+
+    await cluster.until(is_quiet)
 
 
 async def test_w30_a_template_that_comes_back_uses_its_old_set_under_a_new_revision(cluster):

@@ -65,7 +65,7 @@ class Cluster:
         await self.client.patch(PODS, name, {"status": {"phase": phase}}, "default", subresource="status")
 
     async def until(self, condition):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 result = await condition()
                 if result:

@@ -163,7 +163,8 @@ async def test_pods_are_followed_for_the_services_that_select_them():
     async def told(manifest, event="MODIFIED"):
         manifest["metadata"]["resourceVersion"] = str(next(revisions))
         api.pods.put_nowait(WatchEvent(event, manifest))
-        await asyncio.sleep(0.02)
+        for _ in range(50):  # as many turns as it may take on the way
+            await asyncio.sleep(0)
 
     async with following(api, made):
         await told(pod(ready=False))

@@ -125,7 +125,7 @@ ROWS = [pytest.param(*row, id=f"{section}: {row[1]} {row[0]}") for section, rows
 async def by_library(port, name, type):
     """What a resolver finds; for an alias, where it leads."""
     resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], port, 5
+    resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], port, 60
     try:
         answer = await resolver.resolve(name, type, raise_on_no_answer=False, search=False)
     except dns.resolver.NXDOMAIN:
@@ -134,7 +134,7 @@ async def by_library(port, name, type):
 
 
 async def by_dig(port, name, type):
-    arguments = ["@127.0.0.1", "-p", str(port), name, type, "+noall", "+answer", "+comments", "+tries=1", "+time=3"]
+    arguments = ["@127.0.0.1", "-p", str(port), name, type, "+noall", "+answer", "+comments", "+tries=1", "+time=60"]
     process = await asyncio.create_subprocess_exec("dig", *arguments, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     lines = output.decode().splitlines()
@@ -172,7 +172,7 @@ def simplified(found, type):
 
 
 async def until_synced(port):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             try:
                 if await by_library(port, f"one.{NS}", "A"):
@@ -186,7 +186,7 @@ async def test_srv_comes_with_the_addresses_of_its_targets():
     async with serving(Objects(*OBJECTS)) as port:
         await until_synced(port)
         resolver = dns.asyncresolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = ["127.0.0.1"], port
+        resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], port, 60
         answer = await resolver.resolve(f"_web._tcp.peers.{NS}", "SRV")
         beside = {str(rrset.name): sorted(map(str, rrset)) for rrset in answer.response.additional}
         assert beside[f"peer-1.peers.{NS}"] == ["10.244.0.3"]

@@ -150,5 +150,5 @@ assert "10.244.3.0/24" in subprocess.run(["ip", "route"], capture_output=True, t
 def test_the_kernel_is_told_and_asked():
     environment = {"PATH": SEARCH, "PYTHONPATH": str(Path(__file__).parents[3] / "src")}
     command = ["unshare", "--net", sys.executable, "-W", "error", "-c", REAL]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr

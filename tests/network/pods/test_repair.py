@@ -96,7 +96,7 @@ def test_in_a_namespace_of_its_own(scenario: str) -> None:
         f"mount -t sysfs none /sys && mount -t tmpfs none /run && exec {sys.executable} -W error {program} {scenario}"
     )
     command = ["unshare", "--net", "--mount", "sh", "-c", inside]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PATH": SEARCH})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env={"PATH": SEARCH})
     assert done.returncode == 0, done.stdout + done.stderr
 
 

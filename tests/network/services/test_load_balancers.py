@@ -127,8 +127,9 @@ async def test_the_status_is_written_and_told():
     informers = Informers(api, world)
     balancers = LoadBalancers(api, informers, world, recorder, ["203.0.113.99"])
     tasks = [asyncio.create_task(part.run()) for part in (informers, balancers)]
-    while not recorder.events:  # noqa: ASYNC110 -- it has no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while not recorder.events:  # noqa: ASYNC110 -- it has no event to wait for
+            await asyncio.sleep(0.001)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

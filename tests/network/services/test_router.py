@@ -90,7 +90,7 @@ async def routing(monkeypatch, api, notices=None, link_notices=None, opened=None
 
 
 async def until(holds):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 -- whatever it is that holds
             await asyncio.sleep(0.002)
 
@@ -107,6 +107,7 @@ async def test_what_comes_together_is_one_transaction(monkeypatch):
     async with routing(monkeypatch, api) as nft:
         await until(lambda: nft.texts)
         assert not endpoints(nft)
+        monkeypatch.setattr(router, "COLLECT_S", 0.5)
         api.put(slice_of(endpoint("10.244.0.2")))
         api.put(slice_of(endpoint("10.244.0.2"), endpoint("10.244.0.3")))
         api.put(service("other", "10.96.0.11"))
@@ -210,7 +211,7 @@ async def test_a_router_that_is_stopped_leaves_nothing_running_behind_it(monkeyp
 async def test_it_ends_although_something_changes_in_the_same_moment(monkeypatch, turns):
     api = Api()
     api.put(service())
-    async with asyncio.timeout(5), routing(monkeypatch, api) as nft:
+    async with asyncio.timeout(60), routing(monkeypatch, api) as nft:
         await until(lambda: nft.texts)
         await asyncio.sleep(0.02)
         api.put(slice_of(endpoint("10.244.0.2")))
@@ -335,10 +336,12 @@ async def test_who_changes_the_table_all_the_time_is_not_answered_all_the_time(m
     api.put(service())
     async with routing(monkeypatch, api, notices) as nft:
         await until(lambda: nft.texts)
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         for _ in range(50):
             notices.somebody_changes()
             await asyncio.sleep(0.01)
-        assert 2 <= len(nft.texts) <= 6
+        assert 2 <= len(nft.texts) <= 3 + (loop.time() - begin) / 0.2
 
 
 async def test_lost_notices_are_no_reason_to_replace_the_table(monkeypatch):

@@ -518,8 +518,9 @@ async def test_what_a_pull_needs_is_not_collected_meanwhile(store, registry):
     await pull(store, f"{registry.host}/other:1")
     registry.fault(digest(squeezed(BIG)), stalled_after(1000), always=True)
     pulling_it = asyncio.ensure_future(pull(store, f"{registry.host}/app:1"))
-    while store.layers.size(digest(BASE)) is None:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while store.layers.size(digest(BASE)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     store.remove(f"{registry.host}/other:1")
     assert store.layers.size(digest(BASE)) == 4
     pulling_it.cancel()
@@ -535,7 +536,7 @@ async def test_a_pull_that_is_called_off_leaves_no_half_layer(store, registry, m
 
     def slow(diff_id, stream, calling_off):
         loop.call_soon_threadsafe(begun.set)
-        calling_off.wait(10)
+        calling_off.wait(60)
         return add(diff_id, stream, calling_off)
 
     monkeypatch.setattr(store.layers, "add", slow)

@@ -161,7 +161,7 @@ def test_several_processes_may_load_at_once(store: ImageStore, tmp_path: Path) -
     loading = [
         subprocess.Popen([sys.executable, "-c", LOAD, str(tmp_path / "images"), str(archive)]) for archive in archives
     ]
-    assert [process.wait(30) for process in loading] == [0] * 4
+    assert [process.wait(120) for process in loading] == [0] * 4
     assert all(store.find(f"image-{number}") for number in range(4))
 
 

@@ -44,4 +44,4 @@ def test_a_removal_that_cannot_end_says_so(tmp_path, monkeypatch):
     began = time.monotonic()
     with pytest.raises(OSError, match="something keeps writing"):
         rootfs.remove_tree(tmp_path)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60

@@ -54,7 +54,7 @@ class SpdyClient:
 
     async def read_all(self, stream: SpdyStream) -> bytes:
         data = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while piece := await stream.read():
                 data += piece
         return data
@@ -76,13 +76,13 @@ class Streaming:
         return f"/api/v1/namespaces/default/pods/web-0/{subresource}?{urllib.parse.urlencode(query)}"
 
     async def get(self, subresource: str, *query: tuple[str, str]) -> HttpResponse:
-        return await self.client.request("GET", self.target(subresource, query), timeout=5)
+        return await self.client.request("GET", self.target(subresource, query), timeout=60)
 
     async def websocket(
         self, subresource: str, *query: tuple[str, str], subprotocols: Sequence[str] = ("v5.channel.k8s.io",)
     ) -> tuple[WebSocket | None, HttpResponse]:
         socket, response = await websocket.connect(
-            self.client, self.target(subresource, query), random.Random(1), subprotocols=subprotocols, timeout=5
+            self.client, self.target(subresource, query), random.Random(1), subprotocols=subprotocols, timeout=60
         )
         if socket is not None:
             self.open_clients.append(socket)
@@ -100,7 +100,7 @@ class Streaming:
         headers = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1")]
         if versions:
             headers.append(("X-Stream-Protocol-Version", versions))
-        response = await self.client.upgrade("POST", self.target(subresource, query), headers, begin, 5)
+        response = await self.client.upgrade("POST", self.target(subresource, query), headers, begin, 60)
         if not duplexes:
             return None, response
         self.open_clients.append(duplexes[0])

@@ -96,7 +96,7 @@ async def test_websocket(streaming, seed, subresource, subprotocol, caplog):
 async def leave(streaming, connection, caplog) -> None:
     """The client goes; soon no session is left, and nobody complained."""
     connection.abort()
-    for _ in range(300):
+    for _ in range(3000):
         if not streaming.agent._sessions:
             break
         await asyncio.sleep(0.02)

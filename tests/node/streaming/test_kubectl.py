@@ -70,7 +70,7 @@ class Kubectl:
 
     async def __call__(self, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         process = await self.start(*arguments)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             out, err = await process.communicate(stdin)
         assert process.returncode is not None
         return process.returncode, out, err
@@ -171,7 +171,7 @@ async def test_port_forward_carries_connections(kubectl):
 
     server = await asyncio.start_server(shout, "127.0.0.1", 0)
     process = await kubectl.start("port-forward", "web-0", f":{server.sockets[0].getsockname()[1]}")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         line = (await process.stdout.readline()).decode()
         local = int(line.split("->")[0].rsplit(":", 1)[1])
         for _ in range(3):

@@ -55,7 +55,7 @@ def open_pair(connection: SpdyConnection, port: int | str, request_id: int):
 
 async def read_all(stream) -> bytes:
     data = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while piece := await stream.read():
             data += piece
     return data

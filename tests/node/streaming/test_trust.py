@@ -28,7 +28,7 @@ async def ask(home: Home, client: str, server_hostname: str = "n1") -> int:
     )
     http = HttpClient(f"https://127.0.0.1:{port}", context, server_hostname=server_hostname)
     try:
-        return (await http.request("GET", "/exec/default/web-9/web", timeout=5)).status
+        return (await http.request("GET", "/exec/default/web-9/web", timeout=60)).status
     finally:
         await http.close()
         await agent.close()

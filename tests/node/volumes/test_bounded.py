@@ -28,6 +28,13 @@ async def test_a_volume_that_is_gone_has_no_measure(tmp_path):
         await bounded.require_answer(tmp_path / "gone")
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A busy machine is no dead server."""
+    for name in ("MEASURED_WITHIN_S", "ANSWERED_WITHIN_S"):
+        monkeypatch.setattr(bounded, name, 60.0)
+
+
 async def test_a_volume_that_did_not_answer_is_left_alone_for_a_while(tmp_path, monkeypatch):
     asked = []
 
@@ -47,12 +54,12 @@ async def test_a_volume_that_did_not_answer_is_left_alone_for_a_while(tmp_path, 
 async def test_no_answer_in_time_is_an_error_and_the_child_is_killed(tmp_path):
     before = time.monotonic()
     with pytest.raises(bounded.NoAnswer):
-        await bounded.run(str(tmp_path), ["sleep", "30"], 0.2)
-    assert time.monotonic() - before < 5
+        await bounded.run(str(tmp_path), ["sleep", "600"], 0.2)
+    assert time.monotonic() - before < 120
     child = bounded._hanging[str(tmp_path)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await child.wait() == 137
-    assert await bounded.run(str(tmp_path), ["echo", "back"], 5) == (0, "back\n")
+    assert await bounded.run(str(tmp_path), ["echo", "back"], 60) == (0, "back\n")
 
 
 async def test_of_what_hangs_there_is_one_child_only(tmp_path):
@@ -67,7 +74,7 @@ async def test_of_what_hangs_there_is_one_child_only(tmp_path):
     bounded._hanging[str(tmp_path)] = Unkillable
     try:
         with pytest.raises(bounded.NoAnswer):
-            await bounded.run(str(tmp_path), ["true"], 5)
+            await bounded.run(str(tmp_path), ["true"], 60)
     finally:
         del bounded._hanging[str(tmp_path)]
 

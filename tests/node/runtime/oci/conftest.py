@@ -100,7 +100,7 @@ class Node:
         created = await self.runtime.create_container(self.spec(script, uid, name, **spec))
         return await self.runtime.start_container(created.id)
 
-    async def ended(self, record: ContainerRecord, within_s: float = 10) -> ContainerRecord:
+    async def ended(self, record: ContainerRecord, within_s: float = 60) -> ContainerRecord:
         async with asyncio.timeout(within_s):
             while True:
                 now = next(each for each in self.runtime.containers() if each.id == record.id)
@@ -120,7 +120,7 @@ class Node:
         lines = [line.split(" ", 3) for line in Path(record.log_path).read_text().splitlines()]
         return "".join(text if tag == "P" else f"{text}\n" for _, _, tag, text in lines)
 
-    async def says(self, record: ContainerRecord, text: str, within_s: float = 10) -> None:
+    async def says(self, record: ContainerRecord, text: str, within_s: float = 60) -> None:
         """Returns when the output contains `text`."""
         async with asyncio.timeout(within_s):
             while True:
@@ -128,7 +128,7 @@ class Node:
                     return
                 await asyncio.sleep(0.01)
 
-    async def catches(self, record: ContainerRecord, number: int, within_s: float = 10) -> None:
+    async def catches(self, record: ContainerRecord, number: int, within_s: float = 60) -> None:
         """Returns when the program has a handler for the signal: before that, a first process never gets it."""
         async with asyncio.timeout(within_s):
             while True:
@@ -138,7 +138,7 @@ class Node:
                 await asyncio.sleep(0.01)
 
     async def sh(self, record: ContainerRecord, script: str) -> str:
-        result = await self.runtime.exec_sync(record.id, ["/bin/sh", "-c", script], 20)
+        result = await self.runtime.exec_sync(record.id, ["/bin/sh", "-c", script], 60)
         assert result.exit_code == 0, result
         return result.output.decode().strip()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ while True:
 """
 
 
-async def until(holds, within_s=10):
+async def until(holds, within_s=60):
     """Asks again and again: what is waited for happens in other processes."""
     async with asyncio.timeout(within_s):
         while True:
@@ -82,7 +83,7 @@ async def test_on_a_full_disk_a_container_ends_all_the_same(node, monkeypatch, i
 
         await until(is_written)
         assert len(refused) == 3
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await node.runtime.remove_container(started.id)
     assert not place.exists()
 
@@ -94,7 +95,7 @@ async def test_an_exit_is_told_once_with_times(node):
     assert told == [record]
     assert (record.reason, record.message) == ("Completed", "")
     assert record.created <= record.started
-    assert (record.finished - record.started).total_seconds() < 5
+    assert (record.finished - record.started).total_seconds() < 60
 
 
 async def test_creating_and_starting_twice_is_once(node):
@@ -301,7 +302,7 @@ async def test_n165_n180_host_network_and_names_are_the_machines(node):
 async def test_the_default_program_ends_at_sigterm(node):
     record = await node.start()
     await node.catches(record, signal.SIGTERM)
-    await node.runtime.stop_container(record.id, 10)
+    await node.runtime.stop_container(record.id, 60)
     assert (await node.ended(record)).exit_code == 0
 
 
@@ -345,7 +346,7 @@ async def test_n208_port_forwarding_reaches_what_listens_on_the_pods_loopback(no
 async def test_n133_stop_sends_the_signal_and_waits(node):
     record = await node.start(FOREVER)
     await node.says(record, "up")
-    await node.runtime.stop_container(record.id, 10)
+    await node.runtime.stop_container(record.id, 60)
     record = await node.ended(record)
     assert (record.exit_code, node.log(record)) == (3, "up\nbye\n")
 
@@ -355,7 +356,7 @@ async def test_stop_kills_after_the_grace(node):
     await node.says(record, "up")
     began = time.monotonic()
     await node.runtime.stop_container(record.id, 0.3)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 30
     assert (await node.ended(record)).exit_code == 137
 
 
@@ -365,7 +366,7 @@ async def test_a_shorter_grace_ends_a_longer_wait(node):
     long = asyncio.create_task(node.runtime.stop_container(record.id, 60))
     await node.says(record, "signal")
     await node.runtime.stop_container(record.id, 0.2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await long
     assert node.log(record).count("signal") == 1
 
@@ -411,7 +412,7 @@ async def test_n45_n144_a_child_that_ran_out_of_memory_names_the_end_of_the_cont
 async def test_n144_a_container_that_outlives_its_hungry_child_tells_of_it(node):
     hungry = "(python3 -c 'bytearray(1 << 30)'; echo gone; sleep 100); true"
     record = await node.start(hungry, resources=ContainerResources(memory_limit_bytes=64 << 20))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while True:
             usage = await node.runtime.usage(record.id)
             if usage is None or usage.oom_kills:
@@ -579,19 +580,19 @@ async def test_n207_attach_follows_output_and_feeds_input(node):
     process = await node.runtime.attach(record.id, stdin=True, stdout=True, stderr=True, tty=False)
     process.stdin.write(b"one\ntwo\n")
     process.stdin.write_eof()
-    output = await asyncio.wait_for(process.stdout.read(), 10)
+    output = await asyncio.wait_for(process.stdout.read(), 60)
     assert output == b"got one\ngot two\nend\n"
     assert (await node.ended(record)).exit_code == 0
     assert node.log(record).count("err") == 2
 
 
 async def test_attach_to_a_terminal_resizes_it(node):
-    record = await node.start("read x; stty size; exit 6", stdin=True, tty=True)
+    resized = "until [ \"$(stty size)\" = '33 99' ]; do sleep 0.05; done"
+    record = await node.start(f"read x; {resized}; stty size; exit 6", stdin=True, tty=True)
     process = await node.runtime.attach(record.id, stdin=True, stdout=True, stderr=True, tty=True)
     process.resize(99, 33)
-    await asyncio.sleep(0.2)
     process.stdin.write(b"go\n")
-    assert b"33 99" in await asyncio.wait_for(process.stdout.read(), 10)
+    assert b"33 99" in await asyncio.wait_for(process.stdout.read(), 60)
     assert (await node.ended(record)).exit_code == 6
 
 
@@ -642,7 +643,13 @@ async def test_n195_n196_a_killed_agent_is_followed_by_one_that_adopts(node):
     identifier = (await agent.stdout.readline()).decode().strip()
     agent.kill()
     await agent.wait()
-    await asyncio.sleep(1.5)
+
+    async def only_the_long_one_is_supervised():
+        return len([line for line in processes_of(node.top) if "conmon" in line]) == 1
+
+    await until(only_the_long_one_is_supervised)
+    over = datetime.now(UTC)
+    await asyncio.sleep(0.5)
     node.runtime = node.new_runtime()
     told = []
     node.runtime.on_exit(told.append)
@@ -653,11 +660,12 @@ async def test_n195_n196_a_killed_agent_is_followed_by_one_that_adopts(node):
     assert records["main"].state is ContainerState.RUNNING
     short = await node.ended(records["short"])
     assert short.exit_code == 9
-    assert 0.5 < (short.finished - short.started).total_seconds() < 1.4
+    assert (short.finished - short.started).total_seconds() > 0.5
+    assert short.finished <= over, "then, and not when somebody looked again"
     assert [record.name for record in told] == ["short"]
     assert {sandbox.pod_uid: sandbox.ready for sandbox in node.runtime.sandboxes()} == {"pod-1": True, "pod-2": True}
     assert await node.sh(records["main"], "echo alive") == "alive"
-    await node.runtime.stop_container(identifier, 5)
+    await node.runtime.stop_container(identifier, 60)
     assert (await node.ended(records["main"])).exit_code == 3
 
 
@@ -716,7 +724,7 @@ async def test_n45_a_runtime_that_waits_for_what_has_ended_is_not_waited_for(nod
 
 
 async def fails_to_start(node):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         with pytest.raises(RuntimeFailure, match="ended before its program was started"):
             await node.start(FOREVER)
     (record,) = node.runtime.containers()
