@@ -74,8 +74,8 @@ async def test_a_machine_gets_the_authority_and_both_pairs(cluster: Any, home: H
 
 async def test_keys_are_made_here_for_their_owner_alone(cluster: Any, home: Home) -> None:
     await join(cluster, home)
-    keys = [*home.pki.glob("*.key")]
-    assert {path.name for path in keys} == {"node-far.key", "node-far-serving.key"}
+    keys = [path for path in home.pki.iterdir() if b"PRIVATE KEY" in path.read_bytes()]
+    assert {path.name for path in keys} == {"node-far.pem", "node-far-serving.pem"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 
@@ -93,7 +93,8 @@ async def test_with_them_it_is_the_node(cluster: Any, home: Home) -> None:
 async def test_the_serving_certificate_lets_nobody_in(cluster: Any, home: Home) -> None:
     await join(cluster, home)
     files = serving_pair(home, "far")
-    authority, own, key = (path.read_text() for path in (home.ca_certificate, files.certificate, files.key))
+    own, key = files.texts()
+    authority = home.ca_certificate.read_text()
     client = RemoteClient(Connection(f"https://{cluster.address}", ca=authority, certificate=own, key=key))
     try:
         with pytest.raises(Unreachable):
@@ -131,10 +132,11 @@ async def test_what_is_about_to_end_is_renewed_without_a_token(
 ) -> None:
     await join(cluster, home)
     before = loaded(pair(home, "node-far").certificate)
-    monkeypatch.setattr(requests, "LEFT_FOR_RENEWAL", 0.5)  # twice its life is left for renewal
+    monkeypatch.setattr("holdfast.cluster.lifetimes.LAST_THIRD", 0.0)  # all of its life is left for renewal
     await obtain(cluster.address, "", "", "far", home, WORLD)
     after = loaded(pair(home, "node-far").certificate)
     assert after.serial_number != before.serial_number
+    assert after.public_key() != before.public_key()
     items = (await cluster.client.list(CERTIFICATE_SIGNING_REQUESTS)).items
     assert [each["spec"]["username"] for each in items].count("system:node:far") == 3
 
