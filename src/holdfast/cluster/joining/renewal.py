@@ -36,7 +36,7 @@ AGAIN_AFTER_S = (2.0, 4.0, 8.0, 16.0)
 THEN_EVERY_S = 32.0
 JITTER = 0.1
 PAUSE_S = 1.0
-"""Between one certificate and the next, however short they live."""
+"""Between one certificate and the next, however short they live; no moment is waited for more finely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,37 +84,41 @@ class Renewal:
             left_s = (moment - self._now()).total_seconds()
             if left_s <= 0:
                 return
-            await self._world.clock.sleep(min(left_s, LOOK_EVERY_S))
+            await self._world.clock.sleep(min(max(left_s, PAUSE_S), LOOK_EVERY_S))
 
     def _moment(self, life: Lifetime | None) -> datetime:
         return self._now() if life is None else life.at(self._world.random.uniform(*RENEWED_AT))
 
     async def _renew(self, kind: _Kind) -> None:
         """Returns when there is another one, from wherever."""
-        before = self._lifetime(kind)
+        before, told = self._lifetime(kind), ""
         for again_after_s in chain(AGAIN_AFTER_S, repeat(THEN_EVERY_S)):
-            if await self._is_renewed(kind) or self._lifetime(kind) != before:
+            problem = await self._asked(kind)
+            if not problem or self._lifetime(kind) != before:
                 return
+            problem = f"{problem}; {self._left(before)}"
+            if problem != told:
+                log.warning("certificate not renewed file=%s error=%r", kind.file, problem)
+                told = problem
             await self._world.clock.sleep(again_after_s * (1 + self._world.random.uniform(0, JITTER)))
 
-    async def _is_renewed(self, kind: _Kind) -> bool:
+    async def _asked(self, kind: _Kind) -> str:
+        """Why it has come to nothing; empty if there is another one."""
         try:
             await kind.ask()
         except (CannotJoin, ApiError, OSError) as error:
-            log.warning("certificate not renewed file=%s %s error=%r", kind.file, self._left(kind), str(error))
-        except Exception:
-            log.exception("certificate not renewed file=%s", kind.file)
-        else:
-            log.info("certificate renewed file=%s", kind.file)
-            return True
-        return False
+            return str(error)
+        except Exception as error:
+            log.debug("certificate not renewed file=%s", kind.file, exc_info=True)
+            return repr(error)
+        log.info("certificate renewed file=%s", kind.file)
+        return ""
 
-    def _left(self, kind: _Kind) -> str:
+    def _left(self, life: Lifetime | None) -> str:
         """How long there is something to show, and what to do when there is not."""
-        life, now = self._lifetime(kind), self._now()
-        if life is not None and now < life.until:
-            return f"it_holds_until={life.until.isoformat(timespec='seconds')}"
-        return "it_has_ended=join again with a token: holdfast node token"
+        if life is not None and self._now() < life.until:
+            return f"the one there is holds until {life.until.isoformat(timespec='seconds')}"
+        return "the one there was has ended: join again, with a token (holdfast node token)"
 
     def _lifetime(self, kind: _Kind) -> Lifetime | None:
         """None if there is none that can be read."""
