@@ -18,12 +18,12 @@ from holdfast.api.core.secret import SECRETS
 from holdfast.client import Unreachable
 from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
-from holdfast.cluster import certificates
+from holdfast.cluster import certificates, cluster_info
 from holdfast.cluster.certificates import pair, serving_pair
 from holdfast.cluster.connect import as_node
 from holdfast.cluster.home import Home
 from holdfast.cluster.joining import requests
-from holdfast.cluster.joining.credentials import obtain
+from holdfast.cluster.joining.credentials import ask_as_client, obtain
 from holdfast.cluster.joining.discovery import token_of
 from holdfast.cluster.joining.refusal import CannotJoin
 
@@ -139,6 +139,52 @@ async def test_what_is_about_to_end_is_renewed_without_a_token(
     assert after.public_key() != before.public_key()
     items = (await cluster.client.list(CERTIFICATE_SIGNING_REQUESTS)).items
     assert [each["spec"]["username"] for each in items].count("system:node:far") == 3
+
+
+async def test_with_its_certificate_a_machine_learns_that_the_authority_was_renewed(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    url, before = f"https://{cluster.address}", home.ca_certificate.read_text()
+    await ask_as_client(home, url, "far", WORLD)
+    assert home.ca_certificate.read_text() == before
+    assert "ca" in certificates.renew(cluster.home, WORLD.clock.now() + certificates.LIFETIME)
+    after = cluster.home.ca_certificate.read_text()
+    await cluster_info.ensure(cluster.client, url, after)
+    await ask_as_client(home, url, "far", WORLD)
+    assert home.ca_certificate.read_text() == after != before
+
+
+async def test_an_authority_with_another_key_is_not_taken_for_a_renewed_one(
+    cluster: Any, home: Home, tmp_path: Any
+) -> None:
+    await join(cluster, home)
+    other = Home(tmp_path / "other")
+    other.make()
+    certificates.ensure(other, WORLD.clock.now(), [], [])
+    await cluster_info.ensure(cluster.client, f"https://{cluster.address}", other.ca_certificate.read_text())
+    await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
+    assert home.ca_certificate.read_text() == cluster.home.ca_certificate.read_text()
+
+
+async def test_pairs_of_two_files_as_earlier_versions_left_them_become_one(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    certificate, key = pair(home, "node-far").texts()
+    (home.pki / "node-far.pem").unlink()
+    (home.pki / "node-far.crt").write_text(certificate)
+    (home.pki / "node-far.key").write_text(key)
+    await obtain(cluster.address, "", "", "far", home, WORLD)
+    assert pair(home, "node-far").texts() == (certificate, key), "it is good, and stays"
+    await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
+    assert {path.name for path in home.pki.iterdir()} == {"node-far.pem", "node-far-serving.pem"}
+    assert pair(home, "node-far").texts()[1] != key
+
+
+async def test_cut_off_after_the_certificate_was_written_the_next_one_has_another_key(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    _, key = pair(home, "node-far").texts()
+    (home.pki / "node-far.next.key").write_text(key)
+    await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
+    assert pair(home, "node-far").texts()[1] != key
+    assert not (home.pki / "node-far.next.key").exists()
 
 
 @pytest.mark.parametrize("token", ["", "abcdef", "a.b", "ABCDEF.0123456789abcdef"])

@@ -22,7 +22,7 @@ from holdfast.cluster.connect import as_node
 from holdfast.cluster.home import Home
 from holdfast.world import World
 
-from .discovery import ANOTHER_TOKEN, check_hash, connected, discover, token_of, unreachable, url_of
+from .discovery import ANOTHER_TOKEN, check_hash, connected, discover, renewed, token_of, unreachable, url_of
 from .refusal import CannotJoin
 from .requests import Wanted, certificate, is_good, still_holds
 
@@ -96,8 +96,12 @@ def serving_file(node_name: str) -> str:
 
 
 async def ask_as_client(home: Home, url: str, node_name: str, world: World) -> None:
-    """For the next client's certificate, with the one that there is. Raises CannotJoin, ApiError, OSError."""
+    """For the next client's certificate, with the one that there is. Raises CannotJoin, ApiError, OSError.
+
+    And for the authority's: it may have been renewed as well.
+    """
     await _ask_as_client(as_node(home, url, node_name), home, node_name, world)
+    write_private(home.ca_certificate, (await renewed(url, home.ca_certificate.read_text())).encode())
 
 
 async def _ask_as_client(connection: Connection, home: Home, node_name: str, world: World) -> None:
