@@ -165,12 +165,15 @@ def test_a_renewed_serving_certificate_still_follows_the_servers_addresses(home)
 
 def test_cut_off_while_it_renews_a_pair_is_the_old_or_the_new_one(home, monkeypatch):
     """The new pair is there with one rename; what is left of the old one is no longer looked at."""
-    monkeypatch.setattr(certificates.KeyPair, "remove", lambda self: None)
-    certificates.renew(home, LATE)
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "_remove", lambda *arguments: None)
+        certificates.renew(home, LATE)
     assert (home.pki / "admin.crt").exists()
     files = certificates.pair(home, "admin")
     assert files.certificate == files.key == home.pki / "admin.pem"
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(files.certificate, files.key)
+    certificates.ensure(home, LATE, ["n1"], ["10.245.0.1"])
+    assert "10.245.0.1" in names_of(certificate(home, "apiserver")), "nor is it when that one has to go"
 
 
 def test_a_machine_that_has_joined_makes_none_itself(home):

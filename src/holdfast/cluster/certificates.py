@@ -54,10 +54,6 @@ class KeyPair:
         certificate, begin, key = text.partition(_KEY)
         return certificate, begin + key
 
-    def remove(self) -> None:
-        self.certificate.unlink(missing_ok=True)
-        self.key.unlink(missing_ok=True)
-
 
 def pair(home: Home, name: str) -> KeyPair:
     """Where the certificate called `name` lives: `ca`, `apiserver`, `admin`, `apiserver-client`, `node-NAME`."""
@@ -75,9 +71,13 @@ def whole_pair(home: Home, name: str) -> Path:
 
 def write_whole(home: Home, name: str, certificate: bytes, key: bytes) -> None:
     """Puts a certificate and its key, both PEM, in the place of the pair that was there: both or neither."""
-    separate = KeyPair(home.pki / f"{name}.crt", home.pki / f"{name}.key")
     write_private(whole_pair(home, name), certificate + key)
-    separate.remove()
+    _remove(home, f"{name}.crt", f"{name}.key")
+
+
+def _remove(home: Home, *files: str) -> None:
+    for file in files:
+        (home.pki / file).unlink(missing_ok=True)
 
 
 def serving_pair(home: Home, node_name: str) -> KeyPair:
@@ -136,7 +136,7 @@ def _forget_unless_for(home: Home, names: Sequence[str]) -> None:
     path, text = home.pki / "apiserver.names", "".join(f"{name}\n" for name in names)
     if path.exists() and path.read_text() == text:
         return
-    pair(home, "apiserver").remove()
+    _remove(home, "apiserver.pem", "apiserver.crt", "apiserver.key")
     path.write_text(text)
 
 

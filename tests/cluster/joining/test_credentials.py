@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from holdfast.cluster.joining import requests
 from holdfast.cluster.joining.credentials import ask_as_client, obtain
 from holdfast.cluster.joining.discovery import token_of
 from holdfast.cluster.joining.refusal import CannotJoin
+from holdfast.world import SystemClock, World
 
 from .conftest import WORLD, running
 
@@ -163,6 +164,27 @@ async def test_an_authority_with_another_key_is_not_taken_for_a_renewed_one(
     await cluster_info.ensure(cluster.client, f"https://{cluster.address}", other.ca_certificate.read_text())
     await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
     assert home.ca_certificate.read_text() == cluster.home.ca_certificate.read_text()
+
+
+async def test_a_machine_whose_certificates_have_ended_joins_again_with_a_token(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    first = loaded(pair(home, "node-far").certificate)
+    later = World(Later(first.not_valid_after_utc), WORLD.random)
+    with pytest.raises(CannotJoin):
+        await obtain(cluster.address, "", "", "far", home, later)
+    assert loaded(pair(home, "node-far").certificate) == first
+    await obtain(cluster.address, await cluster.token(), "", "far", home, later)
+    assert loaded(pair(home, "node-far").certificate) != first
+
+
+class Later(SystemClock):
+    """It is some other moment, for who looks at certificates."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
 
 
 async def test_pairs_of_two_files_as_earlier_versions_left_them_become_one(cluster: Any, home: Home) -> None:
