@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from holdfast.api.errors import Unauthorized
 from holdfast.apiserver.auth.authentication import authenticate
 from holdfast.apiserver.auth.tokens import Tokens
 from holdfast.apiserver.auth.user import User
@@ -15,18 +18,36 @@ CERTIFICATE = {
     "subject": ((("organizationName", "system:masters"),), (("organizationName", "devs"),), (("commonName", "ada"),))
 }
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NONE = cast(Tokens, None)
 """No token is looked at where there is none."""
 
 
 def test_a_certificate_names_user_and_groups() -> None:
-    user = authenticate({}, CERTIFICATE, NONE)
+    user = authenticate({}, CERTIFICATE, NONE, NOW)
     assert user == User("ada", ("system:masters", "devs", "system:authenticated"))
 
 
 def test_without_credentials_one_is_anonymous() -> None:
-    assert authenticate({}, None, NONE).name == "system:anonymous"
-    assert authenticate({}, {}, NONE).groups == ("system:unauthenticated",)
+    assert authenticate({}, None, NONE, NOW).name == "system:anonymous"
+    assert authenticate({}, {}, NONE, NOW).groups == ("system:unauthenticated",)
+
+
+@pytest.mark.parametrize(("left_s", "holds"), [(1, True), (0, True), (-1, False)])
+def test_a_certificate_is_good_until_it_ends_however_old_its_connection_is(left_s: int, holds: bool) -> None:
+    end = (NOW + timedelta(seconds=left_s)).strftime("%b %d %H:%M:%S %Y GMT")
+    ending = {**CERTIFICATE, "notAfter": end}
+    if holds:
+        assert authenticate({}, ending, NONE, NOW).name == authenticate({}, CERTIFICATE, NONE, NOW).name
+        return
+    with pytest.raises(Unauthorized, match="Unauthorized"):
+        authenticate({}, ending, NONE, NOW)
+
+
+def test_with_a_certificate_that_has_ended_a_token_still_counts() -> None:
+    tokens = cast(Tokens, SimpleNamespace(user_of=lambda token: User(token, ())))
+    ended = {**CERTIFICATE, "notAfter": "Jan  1 00:00:00 2020 GMT"}
+    assert authenticate({"authorization": "Bearer t"}, ended, tokens, NOW).name == "t"
 
 
 async def test_a_bad_token_is_unauthorized(web: Any) -> None:

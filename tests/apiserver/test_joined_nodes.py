@@ -81,7 +81,6 @@ async def change(send: Any, path: str, **members: Any) -> int:
         "/api/v1/pods",
         "/api/v1/services",
         "/api/v1/namespaces",
-        "/api/v1/configmaps",
         "/api/v1/persistentvolumeclaims",
         "/apis/discovery.k8s.io/v1/endpointslices",
         "/apis/storage.k8s.io/v1/storageclasses",
@@ -174,50 +173,95 @@ async def test_the_first_machines_agents_are_not_held_to_their_pods(far: Any, we
     assert (await web("DELETE", "/api/v1/nodes/vm", token=NEAR)).code == 403
 
 
-SECRETS = "/api/v1/namespaces/default/secrets"
+CONTENTS = ("secrets", "configmaps")
 TOKENS = "/api/v1/namespaces/default/serviceaccounts/{}/token"
+ATTACHMENTS = "/apis/storage.k8s.io/v1/volumeattachments"
+
+
+def at(plural: str, name: str = "", namespace: str = "default") -> str:
+    return f"/api/v1/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
 
 
 @pytest.fixture
-async def with_secrets(web: Any, far: Any) -> Any:
-    """The same, with a Secret and an account for a pod on each node."""
+async def with_contents(web: Any, far: Any) -> Any:
+    """The same, with a Secret, a ConfigMap and an account for a pod on each node."""
     for name in ("far", "vm"):
-        await web("POST", SECRETS, {"metadata": {"name": f"of-{name}"}})
-        await web("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": f"of-{name}"}})
-        volumes = [{"name": "s", "secret": {"secretName": f"of-{name}"}}]
+        for plural in (*CONTENTS, "serviceaccounts"):
+            assert (await web("POST", at(plural), {"metadata": {"name": f"of-{name}"}})).code == 201
+        volumes = [
+            {"name": "s", "secret": {"secretName": f"of-{name}"}},
+            {"name": "c", "configMap": {"name": f"of-{name}"}},
+        ]
         containers = [{"name": "main", "image": "app:1"}]
         spec = {"nodeName": name, "containers": containers, "volumes": volumes, "serviceAccountName": f"of-{name}"}
         assert (await web("POST", PODS, {"metadata": {"name": f"with-{name}"}, "spec": spec})).code == 201
     return far
 
 
-async def test_it_reads_secrets_of_its_pods_one_by_one_and_no_others(with_secrets):
-    assert await with_secrets("GET", f"{SECRETS}/of-far") == 200
-    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 403
-    assert await with_secrets("GET", f"{SECRETS}/absent") == 403
-    assert await with_secrets("GET", SECRETS) == 403
-    assert await with_secrets("GET", "/api/v1/secrets?watch=1") == 403
+@pytest.mark.parametrize("plural", CONTENTS)
+async def test_it_reads_what_its_pods_draw_on_one_by_one_and_nothing_else(with_contents, plural):
+    assert await with_contents("GET", at(plural, "of-far")) == 200
+    assert await with_contents("GET", at(plural, "of-vm")) == 403
+    assert await with_contents("GET", at(plural, "absent")) == 403
+    assert await with_contents("GET", at(plural, "of-far", "kube-system")) == 403
+    assert await with_contents("GET", at(plural)) == 403
+    assert await with_contents("GET", f"{at(plural)}?fieldSelector=metadata.name%3Dof-vm") == 403
+    assert await with_contents("GET", f"/api/v1/{plural}?watch=1") == 403
+    assert await change(with_contents, at(plural, "of-far")) == 403
 
 
-async def test_it_has_tokens_of_accounts_of_its_pods_and_no_others(with_secrets, web):
+async def test_a_name_among_config_maps_opens_no_secret_and_the_other_way_round(with_contents, web):
+    containers = [{"name": "main", "image": "app:1", "envFrom": [{"configMapRef": {"name": "of-vm"}}]}]
+    spec = {"nodeName": "far", "containers": containers}
+    assert (await web("POST", PODS, {"metadata": {"name": "more"}, "spec": spec})).code == 201
+    assert await with_contents("GET", at("configmaps", "of-vm")) == 200
+    assert await with_contents("GET", at("secrets", "of-vm")) == 403
+
+
+async def test_it_reads_the_authority_that_its_pods_tokens_come_with(far, web):
+    made = await web("POST", at("configmaps"), {"metadata": {"name": "kube-root-ca.crt"}})
+    assert made.code == 201
+    assert await far("GET", at("configmaps", "kube-root-ca.crt")) == 200
+
+
+async def test_it_reads_what_a_machine_has_to_know_of_the_cluster(far, web):
+    for name in ("holdfast-config", "other"):
+        assert (await web("POST", at("configmaps", "", "kube-system"), {"metadata": {"name": name}})).code == 201
+    assert await far("GET", at("configmaps", "holdfast-config", "kube-system")) == 200
+    assert await far("GET", at("configmaps", "other", "kube-system")) == 403
+    assert await far("GET", at("configmaps", "holdfast-config")) == 403
+
+
+async def test_it_reads_attachments_to_its_node_one_by_one_and_no_others(far, web):
+    for name in ("far", "vm"):
+        spec = {"attacher": "ebs.csi.aws.com", "nodeName": name, "source": {"persistentVolumeName": f"at-{name}"}}
+        assert (await web("POST", ATTACHMENTS, {"metadata": {"name": f"a-{name}"}, "spec": spec})).code == 201
+    assert await far("GET", f"{ATTACHMENTS}/a-far") == 200
+    assert await far("GET", f"{ATTACHMENTS}/a-vm") == 403
+    assert await far("GET", f"{ATTACHMENTS}/absent") == 404, "its name says whose it would be"
+    assert await far("GET", ATTACHMENTS) == 403
+
+
+async def test_it_has_tokens_of_accounts_of_its_pods_and_no_others(with_contents, web):
     uid = (await web("GET", f"{PODS}/with-far"))["metadata"]["uid"]
     bound = {"kind": "Pod", "apiVersion": "v1", "name": "with-far", "uid": uid}
     request = {"spec": {"audiences": [], "expirationSeconds": 3600, "boundObjectRef": bound}}
-    assert await with_secrets("POST", TOKENS.format("of-far"), request) == 201
-    assert await with_secrets("POST", TOKENS.format("of-vm"), request) == 403
+    assert await with_contents("POST", TOKENS.format("of-far"), request) == 201
+    assert await with_contents("POST", TOKENS.format("of-vm"), request) == 403
 
 
-async def test_what_it_may_read_ends_with_its_pod(with_secrets, web):
-    assert await with_secrets("GET", f"{SECRETS}/of-far") == 200
+@pytest.mark.parametrize("plural", CONTENTS)
+async def test_what_it_may_read_ends_with_its_pod(with_contents, web, plural):
+    assert await with_contents("GET", at(plural, "of-far")) == 200
     assert (await web("DELETE", f"{PODS}/with-far?gracePeriodSeconds=0")).code == 200
-    assert await with_secrets("GET", f"{SECRETS}/of-far") == 403
+    assert await with_contents("GET", at(plural, "of-far")) == 403
 
 
-async def test_a_pod_that_is_bound_later_brings_its_secrets(with_secrets, web):
-    containers = [{"name": "main", "image": "app:1", "envFrom": [{"secretRef": {"name": "of-vm"}}]}]
-    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 403
+async def test_a_pod_that_is_bound_later_brings_its_contents(with_contents, web):
+    drawn = [{"secretRef": {"name": "of-vm"}}, {"configMapRef": {"name": "of-vm"}}]
+    containers = [{"name": "main", "image": "app:1", "envFrom": drawn}]
     assert (await web("POST", PODS, {"metadata": {"name": "late"}, "spec": {"containers": containers}})).code == 201
-    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 403
+    assert [await with_contents("GET", at(plural, "of-vm")) for plural in CONTENTS] == [403, 403]
     binding = {"metadata": {"name": "late"}, "target": {"kind": "Node", "name": "far"}}
     assert (await web("POST", f"{PODS}/late/binding", binding)).code == 201
-    assert await with_secrets("GET", f"{SECRETS}/of-vm") == 200
+    assert [await with_contents("GET", at(plural, "of-vm")) for plural in CONTENTS] == [200, 200]

@@ -80,13 +80,18 @@ def test_the_key_of_the_service_accounts_is_made_when_asked_for_and_kept(home):
 
 
 def test_openssl_accepts_the_chain(home):
-    context = ssl.create_default_context(cafile=str(home.ca_certificate))
     files = certificates.pair(home, "apiserver")
-    context.load_cert_chain(files.certificate, files.key)
+    assert shake_hands(home.ca_certificate, (files.certificate, files.key))["subject"]
+
+
+def shake_hands(authority, files):
+    """What a client that trusts `authority` has learnt of a server with those files."""
+    context = ssl.create_default_context(cafile=str(authority))
+    context.check_hostname = False
     server, client = ssl.MemoryBIO(), ssl.MemoryBIO()
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    serving.load_cert_chain(files.certificate, files.key)
-    near = context.wrap_bio(server, client, server_hostname="localhost")
+    serving.load_cert_chain(*files)
+    near = context.wrap_bio(server, client)
     far = serving.wrap_bio(client, server, server_side=True)
     for _ in range(4):
         for side in (near, far):
@@ -94,4 +99,91 @@ def test_openssl_accepts_the_chain(home):
                 side.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    assert near.getpeercert()["subject"]
+    return near.getpeercert()
+
+
+LATE = NOW + certificates.LIFETIME * 0.7
+
+
+def names_of(certificate):
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(each.value) for each in found]
+
+
+def test_a_start_in_the_last_third_of_their_life_makes_all_of_them_anew(home):
+    names = ["ca", "apiserver", "admin", "apiserver-client", "node-n1"]
+    before = {name: certificate(home, name) for name in names}
+    certificates.ensure(home, LATE, ["n1"], ["10.96.0.1"])
+    for name in names:
+        made = certificate(home, name)
+        assert made.not_valid_before_utc <= LATE
+        assert made.not_valid_after_utc == LATE + certificates.LIFETIME
+        assert made.subject == before[name].subject
+        assert (made.public_key() == before[name].public_key()) == (name == "ca")
+    for name in ("apiserver", "node-n1"):
+        assert names_of(certificate(home, name)) == names_of(before[name])
+    assert {stat.S_IMODE(path.stat().st_mode) for path in home.pki.glob("*.pem")} == {0o600}
+    assert not certificates.renew(home, LATE), "there is nothing left to do"
+
+
+def test_a_start_before_leaves_them_as_they_are(home):
+    before = {path.name: path.read_bytes() for path in home.pki.iterdir()}
+    certificates.ensure(home, NOW + certificates.LIFETIME * 0.6, ["n1"], ["10.96.0.1"])
+    assert {path.name: path.read_bytes() for path in home.pki.iterdir()} == before
+
+
+def test_only_what_is_due_is_renewed(home):
+    certificates.ensure(home, NOW + certificates.LIFETIME * 0.5, ["n1", "n2"], ["10.96.0.1"])
+    assert certificates.renew(home, LATE) == ["ca", "admin", "apiserver", "apiserver-client", "node-n1"]
+    assert certificates.pair(home, "node-n2").certificate.name == "node-n2.crt"
+
+
+def test_renewed_ones_prove_themselves_to_who_knows_the_authority_as_it_was(tmp_path):
+    """As do old ones to who knows the new one: machines and kubeconfigs elsewhere do not change at the same moment."""
+    now = datetime.now(UTC)
+    home = Home(tmp_path / "home")
+    home.make()
+    certificates.ensure(home, now - certificates.LIFETIME * 0.7, ["n1"], ["10.96.0.1"])
+    old_authority = tmp_path / "ca.crt"
+    old_authority.write_bytes(home.ca_certificate.read_bytes())
+    node = certificates.pair(home, "node-n1")
+    old_node = [tmp_path / "node.crt", tmp_path / "node.key"]
+    for copy, path in zip(old_node, (node.certificate, node.key), strict=True):
+        copy.write_bytes(path.read_bytes())
+    assert "ca" in certificates.renew(home, now)
+    new = certificates.pair(home, "apiserver")
+    for authority, files in ((old_authority, (new.certificate, new.key)), (home.ca_certificate, old_node)):
+        assert shake_hands(authority, files)["subject"]
+
+
+def test_a_renewed_serving_certificate_still_follows_the_servers_addresses(home):
+    certificates.ensure(home, LATE, ["n1"], ["10.96.0.1"])
+    certificates.ensure(home, LATE, ["n1"], ["10.245.0.1"])
+    assert "10.245.0.1" in names_of(certificate(home, "apiserver"))
+    assert "10.96.0.1" not in names_of(certificate(home, "apiserver"))
+
+
+def test_cut_off_while_it_renews_a_pair_is_the_old_or_the_new_one(home, monkeypatch):
+    """The new pair is there with one rename; what is left of the old one is no longer looked at."""
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "_remove", lambda *arguments: None)
+        certificates.renew(home, LATE)
+    assert (home.pki / "admin.crt").exists()
+    files = certificates.pair(home, "admin")
+    assert files.certificate == files.key == home.pki / "admin.pem"
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(files.certificate, files.key)
+    certificates.ensure(home, LATE, ["n1"], ["10.245.0.1"])
+    assert "10.245.0.1" in names_of(certificate(home, "apiserver")), "nor is it when that one has to go"
+
+
+def test_a_machine_that_has_joined_makes_none_itself(home):
+    certificates.pair(home, "ca").key.unlink()
+    assert certificates.renew(home, LATE) == []
+
+
+def test_texts_are_the_same_for_one_file_and_for_two(home):
+    before = certificates.pair(home, "admin").texts()
+    certificates.write_whole(home, "admin", *(text.encode() for text in before))
+    assert certificates.pair(home, "admin").certificate == home.pki / "admin.pem"
+    assert certificates.pair(home, "admin").texts() == before
+    assert not (home.pki / "admin.key").exists()

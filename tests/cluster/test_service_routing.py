@@ -12,6 +12,7 @@ from holdfast.cluster import service_routing
 from holdfast.cluster.home import Home
 from holdfast.cluster.service_routing import ServiceRouting, machines
 from holdfast.cluster.settings import Settings
+from holdfast.cluster.shown import Identity
 from holdfast.network.pods.masquerade import table_name
 from holdfast.network.services import machine as services_machine
 from holdfast.network.services import nftables
@@ -21,7 +22,8 @@ SETTINGS = Settings(nodes=2, pod_cidr="10.244.0.0/16", service_cidr="10.96.0.0/1
 
 
 def routing(tmp_path, settings=SETTINGS):
-    return ServiceRouting(Home(tmp_path), settings, "https://127.0.0.1:1", real_world())
+    identity = Identity(Home(tmp_path), "https://127.0.0.1:1", "n1")
+    return ServiceRouting(Home(tmp_path), settings, identity, real_world())
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,21 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from holdfast.cluster.certificates import pair, write_whole
+from holdfast.cluster.home import Home
+from holdfast.cluster.joining import requests
+from holdfast.cluster.lifetimes import lifetime
+from holdfast.cluster.signing import sign
+from holdfast.controllers.certificates.plan import Order
 
 from .conftest import Cluster, purge
 from .other_machine import Link, OtherMachine, run
@@ -161,32 +172,44 @@ def test_claims_get_volumes_on_the_machine_of_their_pod_and_say_so(two):
     assert term["matchExpressions"] == [{"key": "holdfast.dev/machine", "operator": "DoesNotExist"}]
 
 
-def test_its_pods_have_their_secrets_and_it_sees_no_others(two):
+def test_its_pods_have_what_they_draw_on_and_it_sees_nothing_else(two):
     for name in ("word", "other"):
         two.cluster.kubectl("create", "secret", "generic", name, f"--from-literal=said={name}")
+        two.cluster.kubectl("create", "configmap", name, f"--from-literal=shown={name}")
     container = {
         "name": "main",
         "image": "host",
-        "command": ["/bin/sh", "-c", "echo $SAID; cat /word/said"],
-        "env": [{"name": "SAID", "valueFrom": {"secretKeyRef": {"name": "word", "key": "said"}}}],
+        "command": ["/bin/sh", "-c", "echo $SAID $SHOWN; cat /word/said /word/shown"],
+        "env": [
+            {"name": "SAID", "valueFrom": {"secretKeyRef": {"name": "word", "key": "said"}}},
+            {"name": "SHOWN", "valueFrom": {"configMapKeyRef": {"name": "word", "key": "shown"}}},
+        ],
         "volumeMounts": [{"name": "word", "mountPath": "/word"}],
     }
     spec = {
         "nodeName": "far",
         "restartPolicy": "Never",
         "containers": [container],
-        "volumes": [{"name": "word", "secret": {"secretName": "word"}}],
+        "volumes": [
+            {
+                "name": "word",
+                "projected": {"sources": [{"secret": {"name": "word"}}, {"configMap": {"name": "word"}}]},
+            }
+        ],
     }
     two.cluster.kubectl(
         "apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "drawing"}, "spec": spec}
     )
     two.cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", "pod/drawing")
-    assert two.cluster.kubectl("logs", "drawing") == "word\nword"
+    assert two.cluster.kubectl("logs", "drawing") == "word word\nwordword"
     as_far = ("--as=system:node:far", "--as-group=system:nodes")
-    may = two.cluster.kubectl("auth", "can-i", "get", "secret/word", *as_far, check=False).stdout.strip()
-    may_not = two.cluster.kubectl("auth", "can-i", "get", "secret/other", *as_far, check=False).stdout.strip()
-    assert (may, may_not) == ("yes", "no")
-    two.cluster.kubectl("delete", "pod/drawing", "secret/word", "secret/other")
+    for kind in ("secret", "configmap"):
+        may = two.cluster.kubectl("auth", "can-i", "get", f"{kind}/word", *as_far, check=False).stdout.strip()
+        may_not = two.cluster.kubectl("auth", "can-i", "get", f"{kind}/other", *as_far, check=False).stdout.strip()
+        assert (may, may_not) == ("yes", "no")
+    two.cluster.kubectl(
+        "delete", "pod/drawing", *(f"{kind}/{name}" for kind in ("secret", "cm") for name in ("word", "other"))
+    )
 
 
 def test_a_volume_grows_on_the_machine_where_it_is(two):
@@ -224,6 +247,48 @@ def test_killed_it_is_found_again_with_everything_that_runs(two):
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
     assert two.cluster.kubectl("exec", two.far, "--", "hostname").strip() == two.far
+
+
+USAGES = {"node-far": ("digital signature", "client auth"), "node-far-serving": ("digital signature", "server auth")}
+
+
+def aged(two, file, now):
+    """A pair of that name with 72 seconds left, of 160: `node --join` does not mind for another 18."""
+    wanted = requests.Wanted("far", file, "", USAGES[file], names=("far",) if "serving" in file else ())
+    key = ec.generate_private_key(ec.SECP256R1())
+    since = now - timedelta(seconds=88)
+    order = Order(requests._request(key, wanted), USAGES[file], since, since + timedelta(seconds=160))
+    encoded = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_whole(two.other.home, file, sign(Home(two.cluster.home), order).encode(), encoded)
+
+
+def test_its_certificates_are_renewed_while_it_runs(two):
+    home = two.other.home
+    os.kill(two.other.agents_pid(), signal.SIGKILL)
+    for file in USAGES:
+        aged(two, file, datetime.now(UTC))
+    before = {file: pair(home, file).texts() for file in USAGES}
+    two.other.join()
+    pid, pod = two.other.agents_pid(), two.cluster.get("pod", two.far)
+    assert {file: pair(home, file).texts() for file in USAGES} == before, "that is the agent's business"
+    host, _, port = two.node()["metadata"]["annotations"].get("holdfast.dev/agent-address", "").rpartition(":")
+    address = (host or two.link.second, int(port or 10250))
+    assert ssl.get_server_certificate(address).strip() == before["node-far-serving"][0].strip()
+    for file, (certificate, key) in before.items():
+        two.cluster.until(file, lambda file=file, old=certificate: pair(home, file).texts()[0] != old, within_s=70)
+        assert pair(home, file).texts()[1] != key
+        assert lifetime(pair(home, file).certificate.read_bytes()).until > datetime.now(UTC) + timedelta(days=300)
+    shown = pair(home, "node-far-serving").texts()[0].strip()
+    two.cluster.until("shown", lambda: ssl.get_server_certificate(address).strip() == shown, within_s=5)
+    assert two.cluster.kubectl("exec", two.far, "--", "hostname").strip() == two.far
+    heard = two.cluster.get("lease", "far", "-n", "kube-node-lease")["spec"]["renewTime"]
+    two.cluster.until(
+        "its heartbeat",
+        lambda: two.cluster.get("lease", "far", "-n", "kube-node-lease")["spec"]["renewTime"] != heard,
+        within_s=30,
+    )
+    assert two.other.agents_pid() == pid
+    assert two.cluster.get("pod", two.far)["status"]["containerStatuses"] == pod["status"]["containerStatuses"]
 
 
 def test_it_leaves_its_pods_go_and_its_volumes_wait_for_it(two):

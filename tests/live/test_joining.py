@@ -67,8 +67,7 @@ def test_a_token_brings_a_machine_in_and_keeps_it_in(open_cluster, tmp_path):
     server, token, ca_hash = printed[3], printed[5], printed[7]
     home = Home(tmp_path / "far")
     asyncio.run(obtain(server, token, ca_hash, "far", home, real_world()))
-    assert (home.pki / "node-far.crt").exists()
-    assert (home.pki / "node-far-serving.crt").exists()
+    assert {path.name for path in home.pki.iterdir()} == {"node-far.pem", "node-far-serving.pem"}
     rows = open_cluster.holdfast("node", "token", "list").stdout.splitlines()
     assert [row.split()[0] for row in rows] == ["TOKEN", token.partition(".")[0]]
     assert token.partition(".")[2] not in "".join(rows)

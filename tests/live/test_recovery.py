@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+
+from holdfast.cluster import certificates
+from holdfast.cluster.home import Home
 
 
 def pods(cluster):
@@ -184,3 +188,23 @@ def test_down_stops_everything_although_the_daemon_died_while_pods_were_being_de
     cluster.up()
     cluster.until("ready again", lambda: is_ready(cluster, 3))
     cluster.until("it has begun again", lambda: len(visits_of(cluster, "web-1")) >= 2)
+
+
+def test_a_cluster_whose_certificates_ended_while_it_was_down_comes_up_with_new_ones(new_cluster):
+    cluster = new_cluster()
+    (node,) = cluster.get("nodes")["items"]
+    cluster.holdfast("down")
+    home = Home(cluster.home)
+    for path in (home.ca_certificate, *home.pki.glob("*.crt"), *home.pki.glob("*.key")):
+        path.unlink()
+    certificates.ensure(home, datetime.now(UTC) - certificates.LIFETIME * 1.1, [node["metadata"]["name"]], [])
+    cluster.up()
+    container = {"name": "main", "image": "host", "command": ["sh", "-c", "echo here; exec sleep 60"]}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    cluster.kubectl(
+        "apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"}, "spec": spec}
+    )
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=120s", "pod/new")
+    assert cluster.kubectl("logs", "new").strip() == "here", "the agent and the API server believe each other"
+    shown = cluster.kubectl("exec", "new", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+    assert shown.strip() == home.ca_certificate.read_text().strip()

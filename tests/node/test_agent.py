@@ -6,6 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from holdfast.api.coordination.lease import LEASES
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
@@ -232,27 +234,91 @@ def test_v103_a_new_agent_brings_the_files_of_what_runs_up_to_date(scenario, mon
     scenario(body)
 
 
-def test_v103_an_agent_that_does_not_follow_secrets_looks_at_those_of_its_pods_again(scenario, monkeypatch):
-    refreshed: list[str] = []
+@pytest.fixture
+def refreshed(monkeypatch):
+    """Names of pods whose volumes are brought up to date."""
+    names: list[str] = []
 
     async def refresh(self: ImaginedVolumes, pod: Pod) -> None:
-        refreshed.append(pod.name)
+        names.append(pod.name)
 
     monkeypatch.setattr(ImaginedVolumes, "refresh", refresh)
+    return names
+
+
+BOTH = pytest.mark.parametrize(("kind", "reference"), [(SECRETS, "secretRef"), (CONFIG_MAPS, "configMapRef")])
+
+
+def drawing_on(reference, name):
+    return {"containers": [{**APP, "envFrom": [{reference: {"name": name, "optional": True}}]}]}
+
+
+@BOTH
+def test_v103_pods_that_draw_on_what_changes_are_told_at_once_and_no_others(scenario, refreshed, kind, reference):
+    other = "secretRef" if reference == "configMapRef" else "configMapRef"
 
     async def body(machine):
-        drawing = {**APP, "envFrom": [{"secretRef": {"name": "words", "optional": True}}]}
-        await machine.create({"containers": [drawing]}, name="drawing")
+        await machine.create(drawing_on(reference, "words"), name="drawing")
+        await machine.create(drawing_on(other, "words"), name="of-the-other-kind")
+        await machine.create({"containers": [{**APP, "args": ["words"]}]}, name="saying-so")
+        for name in ("drawing", "of-the-other-kind", "saying-so"):
+            await machine.until(is_ready, name=name)
+        await machine.client.create(kind, {"metadata": {"name": "words"}}, "default")
+        await asyncio.sleep(1)
+        assert refreshed == ["drawing"]
+
+    scenario(body)
+
+
+@BOTH
+def test_v103_an_agent_that_follows_neither_asks_for_those_of_its_pods_again(scenario, refreshed, kind, reference):
+    async def body(machine):
+        await machine.create(drawing_on(reference, "words"), name="drawing")
         await machine.create({"containers": [APP]}, name="other")
         for name in ("drawing", "other"):
             await machine.until(is_ready, name=name)
-        await machine.client.create(SECRETS, {"metadata": {"name": "words"}}, "default")
+        await machine.client.create(kind, {"metadata": {"name": "words"}}, "default")
         await asyncio.sleep(5)
         assert refreshed == [], "nobody has told it"
         await asyncio.sleep(90)
         assert refreshed == ["drawing"]
+        await asyncio.sleep(300)
+        assert refreshed == ["drawing"], "it is as it was"
+        await machine.client.patch(kind, "words", {"data": {"a": "Yg=="}}, "default")
+        await asyncio.sleep(90)
+        assert refreshed == ["drawing"] * 2
 
-    scenario(body, sees_own_secrets_only=True)
+    scenario(body, asks_one_by_one=True)
+
+
+@BOTH
+def test_v103_what_cannot_be_asked_for_is_asked_for_again(scenario, refreshed, kind, reference):
+    async def body(machine):
+        await machine.create(drawing_on(reference, "words"), name="drawing")
+        await machine.until(is_ready, name="drawing")
+        await asyncio.sleep(100)
+        refreshed.clear()
+        machine.line.clear()
+        await machine.client.create(kind, {"metadata": {"name": "words"}}, "default")
+        await asyncio.sleep(300)
+        assert refreshed == []
+        machine.line.set()
+        await asyncio.sleep(180)
+        assert refreshed == ["drawing"]
+
+    scenario(body, asks_one_by_one=True)
+
+
+def test_a_pod_that_waits_for_a_config_map_starts_when_it_is_there(scenario):
+    """Also where nobody tells of it."""
+
+    async def body(machine):
+        await machine.create({"containers": [{**APP, "envFrom": [{"configMapRef": {"name": "words"}}]}]})
+        await machine.until(waits_for("CreateContainerConfigError"))
+        await machine.client.create(CONFIG_MAPS, {"metadata": {"name": "words"}}, "default")
+        await machine.until(is_ready)
+
+    scenario(body, asks_one_by_one=True)
 
 
 def test_n197_a_container_that_died_meanwhile_counts_as_a_restart(scenario):

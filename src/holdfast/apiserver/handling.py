@@ -107,7 +107,7 @@ class Handler:
     def _admit(self, request: Request, query: Query) -> User:
         """The user, if they may. Raises Unauthorized, Forbidden."""
         server = self._server
-        user = authenticate(request.headers, request.peer_certificate, server.tokens)
+        user = authenticate(request.headers, request.peer_certificate, server.tokens, server.world.clock.now())
         asked = attributes(request.method, request.path, query)
         questions = [asked]
         if asked.full_resource in STARTING and asked.verb == "get":

@@ -87,6 +87,10 @@ class RemoteClient:
     def mend(self) -> None:
         self._http.mend()
 
+    def show(self, certificate: str, key: str) -> None:
+        """Another certificate (PEM files), with the next call or watch; what is under way goes on. Raises OSError."""
+        self._http.show(certificate, key)
+
     async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
         return await self._object("GET", _path(resource, namespace, name, subresource))
 

@@ -11,10 +11,11 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.world import real_world
 
@@ -34,6 +35,7 @@ from .peer_routing import PeerRouting
 from .rootless import Namespaces
 from .service_routing import ServiceRouting
 from .settings import Settings
+from .shown import Identity
 
 if TYPE_CHECKING:
     from holdfast.node.runtime.oci.mount_namespace import MountNamespace
@@ -118,6 +120,7 @@ class Agents:
         self._outside = outside
         self._conditions: dict[str, Condition] = {}
         self._world = real_world()
+        self._identities = [Identity(home, url, name) for name in settings.node_names()]
 
     async def run(self) -> None:
         """Until SIGTERM, then until the pods have stopped."""
@@ -126,9 +129,10 @@ class Agents:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         without_root = self._without_root() if self._settings.is_rootless else None
         opened = without_root.ports.want if without_root else None
-        routing = ServiceRouting(self._home, self._settings, self._url, self._world, opened)
-        peers = PeerRouting(self._home, self._settings, self._url, self._world)
-        beside = [asyncio.create_task(routing.run()), asyncio.create_task(peers.run())]
+        first = self._identities[0]
+        routing = ServiceRouting(self._home, self._settings, first, self._world, opened)
+        peers = PeerRouting(self._home, self._settings, first, self._world)
+        beside = [asyncio.create_task(run()) for run in (routing.run, peers.run, *self._upkeep())]
         if without_root is not None:
             beside.append(asyncio.create_task(without_root.way_out.run()))
         async with asyncio.TaskGroup() as group:
@@ -143,6 +147,15 @@ class Agents:
             await without_root.ports.close()
             way_out.stop(self._home)
 
+    def _upkeep(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
+        """Of certificates: on the cluster's own machine the daemon renews them."""
+        for identity in self._identities:
+            yield partial(identity.keep_looking, self._world.clock)
+        if self._settings.is_joined:
+            from .joining.renewal import Renewal
+
+            yield Renewal(self._home, self._url, self._identities[0], self._world).run
+
     def _without_root(self) -> WithoutRoot:
         inside = node_addresses(self._settings, 0)[0]
         clock = self._world.clock
@@ -152,8 +165,9 @@ class Agents:
         """Of the nodes; what users want of them is looked at now and with each SIGHUP."""
 
         def life(number: int) -> NodeLife:
+            identity = self._identities[number]
             return NodeLife(
-                self._home, self._settings, number, self._url, self._world, self._outside, self._tell_condition
+                self._home, self._settings, number, identity, self._world, self._outside, self._tell_condition
             )
 
         def look() -> None:

@@ -1,7 +1,7 @@
 """The cluster's own certificate authority, and everything signed by it.
 
-Made once, at the first start; keys are 0600 and never leave the data directory. P-256 throughout: cheap
-to make and to serve with.
+Made at the first start and anew in the last third of their lives; keys are 0600 and never leave the data directory.
+P-256 throughout: cheap to make and to serve with.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .home import Home
+from .lifetimes import is_due
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 LIFETIME = timedelta(days=3650)
+_KEY = "-----BEGIN PRIVATE KEY-----"
 
 SERVICE_NAMES = (
     "localhost",
@@ -35,7 +37,7 @@ SERVICE_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A certificate and its key, as files."""
+    """A certificate and its key, as files; what was renewed is one file, so that no crash parts them."""
 
     certificate: Path
     key: Path
@@ -44,12 +46,38 @@ class KeyPair:
     def exists(self) -> bool:
         return self.certificate.exists() and self.key.exists()
 
+    def texts(self) -> tuple[str, str]:
+        """Certificate and key as PEM. Raises OSError."""
+        text = self.certificate.read_text()
+        if self.key != self.certificate:
+            return text, self.key.read_text()
+        certificate, begin, key = text.partition(_KEY)
+        return certificate, begin + key
+
 
 def pair(home: Home, name: str) -> KeyPair:
     """Where the certificate called `name` lives: `ca`, `apiserver`, `admin`, `apiserver-client`, `node-NAME`."""
     if name == "ca":
         return KeyPair(home.ca_certificate, home.pki / "ca.key")
+    if (whole := whole_pair(home, name)).exists():
+        return KeyPair(whole, whole)
     return KeyPair(home.pki / f"{name}.crt", home.pki / f"{name}.key")
+
+
+def whole_pair(home: Home, name: str) -> Path:
+    """Where the certificate called `name` and its key are one file, if they are."""
+    return home.pki / f"{name}.pem"
+
+
+def write_whole(home: Home, name: str, certificate: bytes, key: bytes) -> None:
+    """Puts a certificate and its key, both PEM, in the place of the pair that was there: both or neither."""
+    write_private(whole_pair(home, name), certificate + key)
+    _remove(home, f"{name}.crt", f"{name}.key")
+
+
+def _remove(home: Home, *files: str) -> None:
+    for file in files:
+        (home.pki / file).unlink(missing_ok=True)
 
 
 def serving_pair(home: Home, node_name: str) -> KeyPair:
@@ -91,6 +119,7 @@ def ensure(home: Home, now: datetime, node_names: Sequence[str], server_addresse
         write_private(home.admin_token, secrets.token_urlsafe(32).encode() + b"\n")
     names = [*SERVICE_NAMES, "127.0.0.1", "::1", *server_addresses]
     _forget_unless_for(home, names)
+    renew(home, now)
     wanted = ["apiserver", "admin", "apiserver-client", *(f"node-{name}" for name in node_names)]
     if pair(home, "ca").exists and all(pair(home, name).exists for name in wanted):
         return
@@ -107,10 +136,29 @@ def _forget_unless_for(home: Home, names: Sequence[str]) -> None:
     path, text = home.pki / "apiserver.names", "".join(f"{name}\n" for name in names)
     if path.exists() and path.read_text() == text:
         return
-    files = pair(home, "apiserver")
-    files.certificate.unlink(missing_ok=True)
-    files.key.unlink(missing_ok=True)
+    _remove(home, "apiserver.pem", "apiserver.crt", "apiserver.key")
     path.write_text(text)
+
+
+def renew(home: Home, now: datetime) -> list[str]:
+    """Makes anew what is in the last third of its life or past it, and returns the names of that.
+
+    All that they say stays. The authority keeps its key, so what it has signed stays good, and who knows it as it was
+    can go on until its end. Nothing happens on a machine that has joined. Blocks, mostly for a few small reads.
+    """
+    if not pair(home, "ca").exists:
+        return []
+    made = {path.stem for pattern in ("*.crt", "*.pem") for path in home.pki.glob(pattern)}
+    due = [name for name in ("ca", *sorted(made)) if _is_due(pair(home, name), now)]
+    if due:
+        authority = _Authority(home, now)
+        for name in due:
+            authority.renew(name)
+    return due
+
+
+def _is_due(files: KeyPair, now: datetime) -> bool:
+    return files.exists and is_due(files.certificate.read_bytes(), now)
 
 
 class _Authority:
@@ -134,16 +182,38 @@ class _Authority:
         self._key: Any = load_pem_private_key(files.key.read_bytes(), None)
 
     def _create(self, files: KeyPair) -> None:
-        from cryptography import x509
         from cryptography.hazmat.primitives.asymmetric import ec
 
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = self._of_itself()
+        _save(files, self._certificate, self._key)
+
+    def _of_itself(self) -> x509.Certificate:
+        from cryptography import x509
+
         name = _name("holdfast-ca", "")
         builder = self._builder(name, name, self._key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
-        self._certificate = self._sign(builder)
-        _save(files, self._certificate, self._key)
+        return self._sign(builder)
+
+    def renew(self, file: str) -> None:
+        """Signs what is in that certificate once more: its own, or another one for a new key."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        if file == "ca":
+            self._certificate = self._of_itself()
+            write_private(self._home.ca_certificate, self._certificate.public_bytes(Encoding.PEM))
+            return
+        before = x509.load_pem_x509_certificate(pair(self._home, file).certificate.read_bytes())
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._builder(before.subject, self._certificate.subject, key.public_key())
+        for extension in before.extensions:
+            if extension.oid != x509.SubjectKeyIdentifier.oid:
+                builder = builder.add_extension(extension.value, extension.critical)
+        write_whole(self._home, file, self._sign(builder).public_bytes(Encoding.PEM), _encoded(key))
 
     def issue(self, file: str, common_name: str, organization: str, server_names: Sequence[str] = ()) -> None:
         """Signs a client certificate, or with `server_names` one for both sides, unless it exists."""
@@ -219,9 +289,14 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _save(files: KeyPair, certificate: x509.Certificate, key: Any) -> None:
+def _encoded(key: Any) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    encoded = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(files.key, encoded)
+    return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _save(files: KeyPair, certificate: x509.Certificate, key: Any) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    write_private(files.key, _encoded(key))
     write_private(files.certificate, certificate.public_bytes(Encoding.PEM))

@@ -25,13 +25,8 @@ def as_administrator(home: Home) -> Connection:
 
 def as_node(home: Home, url: str, name: str) -> Connection:
     """How the agent of a node reaches the API server."""
-    files = pair(home, f"node-{name}")
-    return Connection(
-        server=url,
-        ca=home.ca_certificate.read_text(),
-        certificate=files.certificate.read_text(),
-        key=files.key.read_text(),
-    )
+    certificate, key = pair(home, f"node-{name}").texts()
+    return Connection(server=url, ca=home.ca_certificate.read_text(), certificate=certificate, key=key)
 
 
 @contextlib.asynccontextmanager

@@ -15,19 +15,22 @@ CONTEXT = "holdfast"
 
 def document(home: Home, url: str) -> dict[str, Any]:
     """A kubeconfig with one context; credentials are inside, so that the file can be copied."""
-    admin = pair(home, "admin")
+    certificate, key = map(_base64, pair(home, "admin").texts())
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": CONTEXT, "cluster": {"server": url, "certificate-authority-data": _base64(home.ca_certificate)}}
+            {
+                "name": CONTEXT,
+                "cluster": {"server": url, "certificate-authority-data": _base64(home.ca_certificate.read_text())},
+            }
         ],
         "users": [
             {
                 "name": CONTEXT,
                 "user": {
-                    "client-certificate-data": _base64(admin.certificate),
-                    "client-key-data": _base64(admin.key),
+                    "client-certificate-data": certificate,
+                    "client-key-data": key,
                 },
             }
         ],
@@ -90,7 +93,7 @@ def remove_from_users_own(home: Home, path: Path) -> bool:
         own = yaml.safe_load(path.read_text()) or {}
     except (FileNotFoundError, yaml.YAMLError):
         return False
-    authority = _base64(home.ca_certificate) if home.ca_certificate.exists() else ""
+    authority = _base64(home.ca_certificate.read_text()) if home.ca_certificate.exists() else ""
     mine = any(
         cluster.get("name") == CONTEXT and cluster.get("cluster", {}).get("certificate-authority-data") == authority
         for cluster in own.get("clusters") or []
@@ -105,5 +108,5 @@ def remove_from_users_own(home: Home, path: Path) -> bool:
     return True
 
 
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

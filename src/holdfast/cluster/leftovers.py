@@ -71,11 +71,13 @@ async def _end_all(home: Home, settings: Settings, outside: Outside) -> None:
 
     from .peer_routing import PeerRouting
     from .service_routing import ServiceRouting
+    from .shown import Identity
 
     nodes = range(settings.nodes)
     await asyncio.gather(*(end_node(home, settings, number, outside, grace_s=GRACE_S) for number in nodes))
-    await ServiceRouting(home, settings, "", real_world()).close()
-    await PeerRouting(home, settings, "", real_world()).close()
+    nobody = Identity(home, "", "")
+    await ServiceRouting(home, settings, nobody, real_world()).close()
+    await PeerRouting(home, settings, nobody, real_world()).close()
 
 
 async def end_node(home: Home, settings: Settings, number: int, outside: Outside, *, grace_s: float) -> None:

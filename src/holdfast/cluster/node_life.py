@@ -10,12 +10,12 @@ from holdfast.client.remote import RemoteClient
 from holdfast.node.agent import Agent
 from holdfast.world import World
 
-from .connect import as_node
 from .home import Home
 from .node_faults import Condition
-from .node_parts import node_parts
+from .node_parts import NodeParts, node_parts
 from .outside import Outside
 from .settings import Settings
+from .shown import Identity
 
 KNOWS_PODS_WITHIN_S = 10.0
 """How long an agent that is to stop may take to find out, from the API, which pods it has to stop."""
@@ -29,7 +29,7 @@ class NodeLife:
         home: Home,
         settings: Settings,
         number: int,
-        url: str,
+        identity: Identity,
         world: World,
         outside: Outside,
         tell: Callable[[str, Condition], None],
@@ -39,7 +39,7 @@ class NodeLife:
         self._home = home
         self._settings = settings
         self._number = number
-        self._url = url
+        self._identity = identity
         self._world = world
         self._outside = outside
         self._tell = tell
@@ -62,7 +62,15 @@ class NodeLife:
 
     async def _work(self, stop: asyncio.Event) -> None:
         parts = node_parts(self._home, self._settings, self._number, self._world, self._outside)
-        client = RemoteClient(as_node(self._home, self._url, self.name))
+        async with self._identity.client() as client:
+            with self._identity.serving(parts.config.server_tls):
+                await self._run(client, parts, stop)
+        if stop.is_set():
+            await parts.take_down()
+        else:
+            await self._pull_the_plug()
+
+    async def _run(self, client: RemoteClient, parts: NodeParts, stop: asyncio.Event) -> None:
         agent = Agent(client, parts.runtime, self._world, parts.config)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(parts.prepare()), group.create_task(agent.run())]
@@ -73,11 +81,6 @@ class NodeLife:
                 await agent.shut_down()
             for task in tasks:
                 task.cancel()
-        await client.close()
-        if stop.is_set():
-            await parts.take_down()
-        else:
-            await self._pull_the_plug()
 
     async def _follow(self, client: RemoteClient, agent: Agent, stop: asyncio.Event) -> None:
         """Until something else is wanted."""

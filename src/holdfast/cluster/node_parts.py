@@ -83,7 +83,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
         hostname=os.uname().nodename,
         cluster_dns=(settings.dns_address(),) if has_dns else (),
         is_control_plane=number == 0 and not settings.is_joined,
-        sees_own_secrets_only=settings.is_joined,
+        asks_one_by_one=settings.is_joined,
         labels={MACHINE: name} if settings.is_joined else {},
         server_host=addresses[0] if settings.is_joined else HOST,
         server_listen=listen_for_others if settings.is_joined else outside.listen,

@@ -14,10 +14,10 @@ from holdfast.client.remote import RemoteClient
 from holdfast.network.pods.masquerade import table_name
 from holdfast.world import World
 
-from .connect import as_node
 from .home import Home
 from .node_parts import server_address
 from .settings import Settings
+from .shown import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,10 +35,10 @@ RESTART_AFTER_S = 1.0
 class PeerRouting:
     """Everything stays in place when `run` is cancelled, or its process killed; `close` takes it away."""
 
-    def __init__(self, home: Home, settings: Settings, url: str, world: World) -> None:
+    def __init__(self, home: Home, settings: Settings, identity: Identity, world: World) -> None:
         self._home = home
         self._settings = settings
-        self._url = url
+        self._identity = identity
         self._world = world
 
     async def run(self) -> None:
@@ -57,14 +57,11 @@ class PeerRouting:
     async def _run(self) -> None:
         from holdfast.client.informer import Informers
 
-        client = RemoteClient(as_node(self._home, self._url, self._settings.node_names()[0]))
-        informers = Informers(client, self._world)
-        try:
+        async with self._identity.client() as client:
+            informers = Informers(client, self._world)
             async with asyncio.TaskGroup() as group:
                 for run in (*await self._parts(client, informers), informers.run):
                     group.create_task(run())
-        finally:
-            await client.close()
 
     async def _parts(self, client: RemoteClient, informers: Informers) -> list[Run]:
         from holdfast.client.events import EventRecorder

@@ -7,21 +7,26 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from holdfast.client.remote import RemoteClient
 from holdfast.network.pods.masquerade import table_name
 from holdfast.world import World
 
 from . import address_ranges
 from .address_ranges import OF_AGENTS, SERVICES, hold_name
-from .connect import as_node
 from .home import Home
 from .node_parts import node_addresses
 from .settings import Settings
+from .shown import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from holdfast.client.remote import RemoteClient
     from holdfast.network.services.nftables import Nftables
     from holdfast.network.services.router import Opened
     from holdfast.network.services.rules import Machine
+
+    Run = Callable[[], Coroutine[Any, Any, None]]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ class ServiceRouting:
         self,
         home: Home,
         settings: Settings,
-        url: str,
+        identity: Identity,
         world: World,
         opened: Opened | None = None,
     ) -> None:
@@ -47,7 +52,7 @@ class ServiceRouting:
         self._opened = opened
         self._home = home
         self._settings = settings
-        self._url = url
+        self._identity = identity
         self._world = world
         self._table = f"{table_name(str(home.path))}-services"
         self._nftables: Nftables | None = None
@@ -80,6 +85,13 @@ class ServiceRouting:
         return "" if self._nftables else "nftables is not installed"
 
     async def _run(self) -> None:
+        async with self._identity.client() as client:
+            runs = await self._parts(client)
+            async with asyncio.TaskGroup() as group:
+                for run in runs:
+                    group.create_task(run())
+
+    async def _parts(self, client: RemoteClient) -> list[Run]:
         from holdfast.client.events import EventRecorder
         from holdfast.client.informer import Informers
         from holdfast.network.notices import LinkNotices, RuleNotices, told_by_kernel
@@ -87,10 +99,8 @@ class ServiceRouting:
         from holdfast.network.services.router import ServiceRouter
 
         assert self._nftables is not None
-        name = self._settings.node_names()[0]
-        client = RemoteClient(as_node(self._home, self._url, name))
         informers = Informers(client, self._world)
-        recorder = EventRecorder(client, "service-controller", self._world, host=name)
+        recorder = EventRecorder(client, "service-controller", self._world, host=self._identity.name)
         draws_in_maps = await asyncio.to_thread(self._draws_in_maps)
 
         def router(here: Machine, opened: Opened | None) -> ServiceRouter:
@@ -106,12 +116,7 @@ class ServiceRouting:
         balancers = LoadBalancers(client, informers, self._world, recorder, node_addresses(self._settings, 0))
         # Services have one machine's address: the first one's.
         beside = [] if self._settings.is_joined else [balancers.run]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for run in (*(each.run for each in routers), *beside, recorder.run, informers.run):
-                    group.create_task(run())
-        finally:
-            await client.close()
+        return [*(each.run for each in routers), *beside, recorder.run, informers.run]
 
     def _draws_in_maps(self) -> bool:
         from holdfast.network.services.rules import probe

@@ -32,7 +32,7 @@ from holdfast.store import Store
 from holdfast.wire.client import Dial
 from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
-from holdfast.world import World
+from holdfast.world import Clock, World
 
 from . import certificates, cluster_info, dns_service, listening, pods_entrance
 from .control_plane import ControlPlane
@@ -42,11 +42,14 @@ from .node_parts import has_pods
 from .rootless import dial_pods, in_pods_network
 from .settings import Settings, networks
 from .shares import Shares
+from .shown import Shown, keep_renewed
 from .signing import sign
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+SERVER, CLIENT = PAIRS = "apiserver", "apiserver-client"
+"""What the API server shows to those who call it, and to the nodes' agents."""
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +92,8 @@ async def api_server(
     for entrance in for_pods:
         doors.append(await listen(sock=entrance, admits=pods_entrance.admits(settings.pod_networks()[0])))
     try:
-        yield server
+        async with _renewed(home, settings, context, dialer, world.clock):
+            yield server
     finally:
         await server.close()
         await dialer.close()
@@ -138,13 +142,29 @@ def _give_up(error: Exception) -> None:
 
 
 def _serving_context(home: Home) -> ssl.SSLContext:
-    files = certificates.pair(home, "apiserver")
+    files = certificates.pair(home, SERVER)
     return server_context(str(files.certificate), str(files.key), client_ca=str(home.ca_certificate))
+
+
+@contextlib.asynccontextmanager
+async def _renewed(
+    home: Home, settings: Settings, context: ssl.SSLContext, dialer: NodeDialer, clock: Clock
+) -> AsyncIterator[None]:
+    """What both have loaded does not run out for as long as the block lasts."""
+    as_server, as_client = (Shown(functools.partial(certificates.pair, home, name)) for name in PAIRS)
+    url = f"https://{HOST}:{settings.port}"
+    with as_server.by(context.load_cert_chain), as_client.by(dialer.show):
+        renewal = asyncio.create_task(keep_renewed(home, url, (as_server, as_client), clock))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
 
 
 def _dialer(home: Home, server: ApiServer, to_pods: Dial | None) -> NodeDialer:
     """How logs, exec and the like reach the nodes: as the API server, by client certificate."""
-    files = certificates.pair(home, "apiserver-client")
+    files = certificates.pair(home, CLIENT)
     context = client_context(str(home.ca_certificate), str(files.certificate), str(files.key))
     nodes = server.cache.of(NODES)
 

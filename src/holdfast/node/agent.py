@@ -8,12 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
-from holdfast.api.core.pod_secrets import secret_names
-from holdfast.api.core.secret import SECRETS
 from holdfast.api.core.service import SERVICES
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding, growth
@@ -24,6 +21,7 @@ from holdfast.world import World
 
 from .admission import rejection
 from .config import AgentConfig
+from .drawn_on import DrawnOn
 from .eviction.manager import Evictions
 from .eviction.measuring import PodUsage, machine_readings
 from .eviction.thresholds import Readings
@@ -216,7 +214,7 @@ class Agent:
 
         return ImageGarbage(self._runtime, self._world, lambda: disk_of(state), tell)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         return self._group.create_task(_guarded(coroutine))
 
     # -- following the API ------------------------------------------------------------------------
@@ -232,31 +230,19 @@ class Agent:
             else:
                 registration.report_soon()
 
-        def content_changed(old: Manifest | None, new: Manifest | None) -> None:
-            if new is not None and (old is not None or self._shared.orphans_gone.is_set()):
-                self._content_changed(new)
-
         informers.of(NODES, field_selector=f"metadata.name={self._config.node_name}").subscribe(node_changed)
 
         def claim_changed(old: Manifest | None, new: Manifest | None) -> None:
             if new is not None and growth.waits_for_node(new):
                 self._claim_changed(new)
 
-        informers.of(CONFIG_MAPS).subscribe(content_changed)
-        if self._config.sees_own_secrets_only:
-            self._group.create_task(self._look_at_secrets(), name="secrets")
+        drawn_on = DrawnOn(self._client, self._world, lambda: list(self._workers.values()), self._spawn)
+        if self._config.asks_one_by_one:
+            self._group.create_task(drawn_on.look_for_ever(self._config.resync_s), name="contents")
         else:
-            informers.of(SECRETS).subscribe(content_changed)
+            drawn_on.follow(informers, self._shared.orphans_gone.is_set)
         if self._config.volumes_dir is not None:
             informers.of(PERSISTENT_VOLUME_CLAIMS).subscribe(claim_changed)
-
-    async def _look_at_secrets(self) -> None:
-        """What nobody tells of is found out within the time that a change may take (V103)."""
-        while True:
-            await self._world.clock.sleep(self._world.random.uniform(*self._config.resync_s))
-            for worker in list(self._workers.values()):
-                if secret_names(worker.pod.spec):
-                    self._spawn(worker.refresh_volumes())
 
     def _volumes_attached(self) -> None:
         """Pods may wait for one of them (V48)."""
@@ -269,13 +255,6 @@ class Agent:
         for worker in self._workers.values():
             if f"{metadata['namespace']}/{metadata['name']}" in binding.claim_keys(worker.pod.manifest):
                 self._spawn(self._shared.volumes.grow(worker.pod, metadata["name"]))
-
-    def _content_changed(self, manifest: Manifest) -> None:
-        """A ConfigMap or Secret: pods of its namespace may wait for it, or show it (V103)."""
-        for worker in self._workers.values():
-            if worker.pod.namespace == manifest["metadata"]["namespace"] and refers_to(worker.pod, manifest):
-                worker.retry()
-                self._spawn(worker.refresh_volumes())
 
     async def _follow_pods(self, informers: Informers) -> None:
         pods = informers.of(PODS, field_selector=f"spec.nodeName={self._config.node_name}")
@@ -356,25 +335,12 @@ class Agent:
         )
 
 
-async def _guarded(coroutine: Coroutine[Any, Any, None]) -> None:
+async def _guarded(coroutine: Coroutine[Any, Any, object]) -> None:
     """One probe's or one write's mistake must not end the agent."""
     try:
         await coroutine
     except Exception:
         log.exception("a task of the agent failed")
-
-
-def refers_to(pod: Pod, manifest: Manifest) -> bool:
-    """Whether anything in the pod's spec names that ConfigMap or Secret; may say yes too often."""
-    return _names(pod.spec, manifest["metadata"]["name"])
-
-
-def _names(value: Any, name: str) -> bool:
-    if isinstance(value, dict):
-        return any(_names(member, name) for member in value.values())
-    if isinstance(value, list):
-        return any(_names(member, name) for member in value)
-    return bool(value == name)
 
 
 def _files(config: AgentConfig) -> PodFiles:

@@ -36,8 +36,8 @@ class AgentConfig:
     resolv_conf: Path = Path("/etc/resolv.conf")
     is_control_plane: bool = False
     """Whether the node carries the role that scripts select it by (N215)."""
-    sees_own_secrets_only: bool = False
-    """Secrets are asked for one by one, as upstream's agents do, and looked at again now and then; not followed."""
+    asks_one_by_one: bool = False
+    """For what its pods draw on, Secrets and ConfigMaps, and again now and then: it follows none of them."""
     labels: Mapping[str, str] = field(default_factory=dict)
     capacity: Mapping[str, str] = field(default_factory=dict)
     """Quantities that replace what the machine has, such as `{"cpu": "4", "memory": "8Gi"}`."""

@@ -62,7 +62,7 @@ class Shared:
     services: Callable[[], tuple[Manifest, ...]]
     services_synced: Callable[[], Coroutine[Any, Any, None]]
     node: Callable[[], Manifest]
-    spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    spawn: Callable[[Coroutine[Any, Any, object]], asyncio.Task[None]]
     requested_beside: Callable[[str], dict[str, int]]
     """What all pods of the node but the one with that uid ask for: CPU in thousandths, memory in bytes."""
     orphans_gone: asyncio.Event

@@ -180,14 +180,16 @@ class PodWorker:
             self._preparation.retry()
             self.wake()
 
-    async def refresh_volumes(self) -> None:
-        """Brings ConfigMaps and the like in running containers up to date (V103)."""
+    async def refresh_volumes(self) -> bool:
+        """Brings ConfigMaps and the like in running containers up to date (V103); whether they are."""
         if self._ending.is_set() or self._lookout.sandbox is None:
-            return
+            return True
         try:
             await self._shared.volumes.refresh(self.pod)
         except (MountFailure, ApiError) as error:
             log.debug("volumes not refreshed pod=%s error=%s", self.pod.key, error)
+            return False
+        return True
 
     # -- life -------------------------------------------------------------------------------------
 

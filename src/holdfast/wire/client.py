@@ -129,6 +129,19 @@ class HttpClient:
     def mend(self) -> None:
         self._is_cut = False
 
+    def show(self, certificate: str, key: str) -> None:
+        """Shows the server another certificate (PEM files), with the next request. Raises OSError."""
+        if self._tls is not None:
+            self._tls.load_cert_chain(certificate, key)
+            self.retire()
+
+    def retire(self) -> None:
+        """No connection that is there takes a new request: what is idle ends now, the rest with what is under way."""
+        for connection in self._open:
+            connection.is_retired = True
+        while self._idle:
+            self._idle.pop().abort()
+
     async def request(
         self,
         method: str,
@@ -248,7 +261,8 @@ class HttpClient:
         return None
 
     def _give_back(self, connection: _ClientConnection) -> None:
-        if connection.is_reusable and len(self._idle) < MOST_IDLE and self._keeps_idle:
+        may_stay = self._keeps_idle and not connection.is_retired
+        if connection.is_reusable and len(self._idle) < MOST_IDLE and may_stay:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
         else:
@@ -335,6 +349,7 @@ class _ClientConnection(asyncio.Protocol):
         self.is_complete = False
         self.is_reusable = False
         self.is_lost = False
+        self.is_retired = False
         self.idle_since = 0.0
 
     async def send(self, method: str, data: bytes) -> None:

@@ -61,7 +61,8 @@ async def cluster(tmp_path: Any) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def running(path: Any) -> Any:
+async def running(path: Any, sign: Any = sign) -> Any:
+    """`sign` makes certificates, given the authority's home and the order."""
     home = Home(path)
     home.make()
     certificates.ensure(home, WORLD.clock.now(), [], [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,14 +18,15 @@ from holdfast.api.core.secret import SECRETS
 from holdfast.client import Unreachable
 from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
-from holdfast.cluster import certificates
+from holdfast.cluster import certificates, cluster_info
 from holdfast.cluster.certificates import pair, serving_pair
 from holdfast.cluster.connect import as_node
 from holdfast.cluster.home import Home
 from holdfast.cluster.joining import requests
-from holdfast.cluster.joining.credentials import obtain
+from holdfast.cluster.joining.credentials import ask_as_client, obtain
 from holdfast.cluster.joining.discovery import token_of
 from holdfast.cluster.joining.refusal import CannotJoin
+from holdfast.world import SystemClock, World
 
 from .conftest import WORLD, running
 
@@ -74,8 +75,8 @@ async def test_a_machine_gets_the_authority_and_both_pairs(cluster: Any, home: H
 
 async def test_keys_are_made_here_for_their_owner_alone(cluster: Any, home: Home) -> None:
     await join(cluster, home)
-    keys = [*home.pki.glob("*.key")]
-    assert {path.name for path in keys} == {"node-far.key", "node-far-serving.key"}
+    keys = [path for path in home.pki.iterdir() if b"PRIVATE KEY" in path.read_bytes()]
+    assert {path.name for path in keys} == {"node-far.pem", "node-far-serving.pem"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 
@@ -93,7 +94,8 @@ async def test_with_them_it_is_the_node(cluster: Any, home: Home) -> None:
 async def test_the_serving_certificate_lets_nobody_in(cluster: Any, home: Home) -> None:
     await join(cluster, home)
     files = serving_pair(home, "far")
-    authority, own, key = (path.read_text() for path in (home.ca_certificate, files.certificate, files.key))
+    own, key = files.texts()
+    authority = home.ca_certificate.read_text()
     client = RemoteClient(Connection(f"https://{cluster.address}", ca=authority, certificate=own, key=key))
     try:
         with pytest.raises(Unreachable):
@@ -131,12 +133,80 @@ async def test_what_is_about_to_end_is_renewed_without_a_token(
 ) -> None:
     await join(cluster, home)
     before = loaded(pair(home, "node-far").certificate)
-    monkeypatch.setattr(requests, "LEFT_FOR_RENEWAL", 0.5)  # twice its life is left for renewal
+    monkeypatch.setattr("holdfast.cluster.lifetimes.LAST_THIRD", 0.0)  # all of its life is left for renewal
     await obtain(cluster.address, "", "", "far", home, WORLD)
     after = loaded(pair(home, "node-far").certificate)
     assert after.serial_number != before.serial_number
+    assert after.public_key() != before.public_key()
     items = (await cluster.client.list(CERTIFICATE_SIGNING_REQUESTS)).items
     assert [each["spec"]["username"] for each in items].count("system:node:far") == 3
+
+
+async def test_with_its_certificate_a_machine_learns_that_the_authority_was_renewed(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    url, before = f"https://{cluster.address}", home.ca_certificate.read_text()
+    await ask_as_client(home, url, "far", WORLD)
+    assert home.ca_certificate.read_text() == before
+    assert "ca" in certificates.renew(cluster.home, WORLD.clock.now() + certificates.LIFETIME)
+    after = cluster.home.ca_certificate.read_text()
+    await cluster_info.ensure(cluster.client, url, after)
+    await ask_as_client(home, url, "far", WORLD)
+    assert home.ca_certificate.read_text() == after != before
+
+
+async def test_an_authority_with_another_key_is_not_taken_for_a_renewed_one(
+    cluster: Any, home: Home, tmp_path: Any
+) -> None:
+    await join(cluster, home)
+    other = Home(tmp_path / "other")
+    other.make()
+    certificates.ensure(other, WORLD.clock.now(), [], [])
+    await cluster_info.ensure(cluster.client, f"https://{cluster.address}", other.ca_certificate.read_text())
+    await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
+    assert home.ca_certificate.read_text() == cluster.home.ca_certificate.read_text()
+
+
+async def test_a_machine_whose_certificates_have_ended_joins_again_with_a_token(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    first = loaded(pair(home, "node-far").certificate)
+    later = World(Later(first.not_valid_after_utc), WORLD.random)
+    with pytest.raises(CannotJoin):
+        await obtain(cluster.address, "", "", "far", home, later)
+    assert loaded(pair(home, "node-far").certificate) == first
+    await obtain(cluster.address, await cluster.token(), "", "far", home, later)
+    assert loaded(pair(home, "node-far").certificate) != first
+
+
+class Later(SystemClock):
+    """It is some other moment, for who looks at certificates."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+
+async def test_pairs_of_two_files_as_earlier_versions_left_them_become_one(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    certificate, key = pair(home, "node-far").texts()
+    (home.pki / "node-far.pem").unlink()
+    (home.pki / "node-far.crt").write_text(certificate)
+    (home.pki / "node-far.key").write_text(key)
+    await obtain(cluster.address, "", "", "far", home, WORLD)
+    assert pair(home, "node-far").texts() == (certificate, key), "it is good, and stays"
+    await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
+    assert {path.name for path in home.pki.iterdir()} == {"node-far.pem", "node-far-serving.pem"}
+    assert pair(home, "node-far").texts()[1] != key
+
+
+async def test_cut_off_after_the_certificate_was_written_the_next_one_has_another_key(cluster: Any, home: Home) -> None:
+    await join(cluster, home)
+    _, key = pair(home, "node-far").texts()
+    (home.pki / "node-far.next.key").write_text(key)
+    await ask_as_client(home, f"https://{cluster.address}", "far", WORLD)
+    assert pair(home, "node-far").texts()[1] != key
+    assert not (home.pki / "node-far.next.key").exists()
 
 
 @pytest.mark.parametrize("token", ["", "abcdef", "a.b", "ABCDEF.0123456789abcdef"])

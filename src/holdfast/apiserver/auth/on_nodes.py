@@ -9,9 +9,10 @@ from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.resource import Manifest
+from holdfast.api.storage.volume_attachment import VOLUME_ATTACHMENTS
 from holdfast.apiserver.cache import Cache, Event
 
-KINDS = {kind.plural: kind for kind in (PODS, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS)}
+KINDS = {kind.plural: kind for kind in (PODS, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS, VOLUME_ATTACHMENTS)}
 
 
 class OnNodes:

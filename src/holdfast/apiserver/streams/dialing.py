@@ -42,6 +42,13 @@ class NodeDialer:
             known = self._clients[node_name] = (url, HttpClient(url, self._tls, server_hostname=node_name))
         return known[1]
 
+    def show(self, certificate: str, key: str) -> None:
+        """Another certificate (PEM files), to whoever is asked next; what is under way goes on. Raises OSError."""
+        if self._tls is not None:
+            self._tls.load_cert_chain(certificate, key)
+        for _, client in self._clients.values():
+            client.retire()
+
     async def close(self) -> None:
         for _, client in self._clients.values():
             await client.close()

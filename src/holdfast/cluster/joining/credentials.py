@@ -17,12 +17,12 @@ from holdfast.api.errors import ApiError, Forbidden, NotFound, Unauthorized
 from holdfast.api.resource import Manifest
 from holdfast.client import Client, Unreachable
 from holdfast.client.kubeconfig import Connection
-from holdfast.cluster.certificates import KeyPair, pair, write_private
+from holdfast.cluster.certificates import pair, write_private
 from holdfast.cluster.connect import as_node
 from holdfast.cluster.home import Home
 from holdfast.world import World
 
-from .discovery import ANOTHER_TOKEN, check_hash, connected, discover, token_of, unreachable, url_of
+from .discovery import ANOTHER_TOKEN, check_hash, connected, discover, renewed, token_of, unreachable, url_of
 from .refusal import CannotJoin
 from .requests import Wanted, certificate, is_good, still_holds
 
@@ -42,17 +42,16 @@ async def obtain(server: str, token: str, ca_hash: str, node_name: str, home: Ho
     home.make()
     _check_is_free(home)
     authority = await _authority(home, url, token, ca_hash, world)
-    now, client_files = world.clock.now(), pair(home, f"node-{node_name}")
-    serving_files = pair(home, f"node-{node_name}-serving")
+    now, client_files = world.clock.now(), pair(home, client_file(node_name))
     try:
         if not is_good(client_files, now):
             if still_holds(client_files, now):
                 connection = as_node(home, url, node_name)
             else:
                 connection = Connection(server=url, ca=authority, token=str(token_of(token)))
-            await _client_pair(connection, client_files, node_name, world)
-        if not is_good(serving_files, now):
-            await _serving_pair(as_node(home, url, node_name), serving_files, node_name, url, world)
+            await _ask_as_client(connection, home, node_name, world)
+        if not is_good(pair(home, serving_file(node_name)), now):
+            await ask_as_server(home, url, node_name, world)
     except Unreachable as error:
         raise CannotJoin(unreachable(url, error)) from error
     except Unauthorized as error:
@@ -86,12 +85,31 @@ async def _authority(home: Home, url: str, token: str, ca_hash: str, world: Worl
     return known
 
 
-async def _client_pair(connection: Connection, files: KeyPair, node_name: str, world: World) -> None:
-    wanted = Wanted(node_name, CLIENT_SIGNER, ("digital signature", "client auth"))
+def client_file(node_name: str) -> str:
+    """What the pair is called that the agent shows to the API server."""
+    return f"node-{node_name}"
+
+
+def serving_file(node_name: str) -> str:
+    """What the pair is called that it shows to those who call it."""
+    return f"node-{node_name}-serving"
+
+
+async def ask_as_client(home: Home, url: str, node_name: str, world: World) -> None:
+    """For the next client's certificate, with the one that there is. Raises CannotJoin, ApiError, OSError.
+
+    And for the authority's: it may have been renewed as well.
+    """
+    await _ask_as_client(as_node(home, url, node_name), home, node_name, world)
+    write_private(home.ca_certificate, (await renewed(url, home.ca_certificate.read_text())).encode())
+
+
+async def _ask_as_client(connection: Connection, home: Home, node_name: str, world: World) -> None:
+    wanted = Wanted(node_name, client_file(node_name), CLIENT_SIGNER, ("digital signature", "client auth"))
     async with connected(connection) as client:
         if connection.token:
             await _check_name(client, node_name)
-        await certificate(client, files, wanted, world.clock)
+        await certificate(client, home, wanted, world.clock)
 
 
 async def _check_name(client: Client, name: str) -> None:
@@ -104,12 +122,13 @@ async def _check_name(client: Client, name: str) -> None:
         )
 
 
-async def _serving_pair(connection: Connection, files: KeyPair, node_name: str, url: str, world: World) -> None:
-    async with connected(connection) as client:
+async def ask_as_server(home: Home, url: str, node_name: str, world: World) -> None:
+    """For the agent's next serving certificate. Raises CannotJoin, ApiError, OSError."""
+    async with connected(as_node(home, url, node_name)) as client:
         addresses = _addresses(await _node(client, node_name)) or _own_address(url)
         usages = ("digital signature", "server auth")
-        wanted = Wanted(node_name, SERVING_SIGNER, usages, addresses, (node_name,))
-        await certificate(client, files, wanted, world.clock)
+        wanted = Wanted(node_name, serving_file(node_name), SERVING_SIGNER, usages, addresses, (node_name,))
+        await certificate(client, home, wanted, world.clock)
 
 
 async def _node(client: Client, name: str) -> Manifest | None:

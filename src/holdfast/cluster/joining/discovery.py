@@ -88,6 +88,17 @@ async def discover(url: str, token: Token, ca_hash: str, clock: Clock) -> str:
     return authority
 
 
+async def renewed(url: str, authority: str) -> str:
+    """The authority's certificate as the cluster tells it now: another one only if it is for the same key.
+
+    Raises CannotJoin.
+    """
+    async with connected(Connection(server=url, ca=authority)) as trusted:
+        content = ((await _information(trusted, url)).get("data") or {}).get(KUBECONFIG) or ""
+    told = authority_in(content)
+    return told if hash_of(told) == hash_of(authority) else authority
+
+
 async def _signed(client: RemoteClient, url: str, token: Token, clock: Clock) -> str:
     """What is told of the cluster, if it is signed with the token."""
     until = clock.monotonic_s() + SIGNED_WITHIN_S

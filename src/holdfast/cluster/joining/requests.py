@@ -1,6 +1,7 @@
 """One certificate by way of the API: a key made here, a request for it, the answer awaited.
 
-A request is named after what it asks for, so that a run that was cut off finds the request it made.
+The key is on disk before the request is made, and a request is named after what it asks for: so a run that was cut off
+finds both again. Certificate and key take the place of those before as one file, and each has a key of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.api.certificates.certificate_signing_request import (
@@ -23,7 +25,9 @@ from holdfast.api.conditions import condition, is_true
 from holdfast.api.errors import AlreadyExists, NotFound
 from holdfast.api.resource import Manifest
 from holdfast.client import Client
-from holdfast.cluster.certificates import KeyPair, write_private
+from holdfast.cluster.certificates import KeyPair, whole_pair, write_private, write_whole
+from holdfast.cluster.home import Home
+from holdfast.cluster.lifetimes import is_due
 from holdfast.world import Clock
 
 from .refusal import CannotJoin
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
 
 WAIT_S = 60.0
 ASK_EVERY_S = 0.1
-LEFT_FOR_RENEWAL = 3
-"""A third of its life before the end it is time for another, as the kubelet does it at 70 to 90 percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Wanted:
     """A certificate of the node `name` from one of Kubernetes' signers."""
 
     name: str
+    file: str
+    """What the pair is called (`certificates.pair`)."""
     signer: str
     usages: tuple[str, ...]
     addresses: tuple[str, ...] = ()
@@ -51,25 +55,24 @@ class Wanted:
 
 def is_good(files: KeyPair, now: datetime) -> bool:
     """Whether there is a certificate that holds for long enough, and the key to it."""
-    found = _stored(files)
-    if found is None or found.public_key() != _key(files).public_key():
-        return False
-    life = found.not_valid_after_utc - found.not_valid_before_utc
-    return found.not_valid_before_utc <= now and found.not_valid_after_utc - now > life / LEFT_FOR_RENEWAL
+    return still_holds(files, now) and not is_due(files.certificate.read_bytes(), now)
 
 
 def still_holds(files: KeyPair, now: datetime) -> bool:
     """Whether it proves anything today: enough to ask for the next one with."""
-    found = _stored(files)
-    if found is None or found.public_key() != _key(files).public_key():
+    if not files.exists:
+        return False
+    found = _parsed(files.certificate.read_bytes())
+    if found.public_key() != _loaded(files.key.read_bytes()).public_key():
         return False
     return found.not_valid_before_utc <= now < found.not_valid_after_utc - timedelta(minutes=1)
 
 
-async def certificate(client: Client, files: KeyPair, wanted: Wanted, clock: Clock) -> None:
-    """Asks, waits and writes it beside its key, which is made if there is none. Raises CannotJoin, ApiError."""
-    request = _request(files, wanted)
-    name = _name(files, wanted)
+async def certificate(client: Client, home: Home, wanted: Wanted, clock: Clock) -> None:
+    """Asks, waits, and puts it with its key in the place of the pair before. Raises CannotJoin, ApiError, OSError."""
+    asked_with = home.pki / f"{wanted.file}.next.key"
+    key = _key(asked_with, whole_pair(home, wanted.file))
+    request, name = _request(key, wanted), _name(key, wanted)
     manifest: Manifest = {
         "metadata": {"name": name},
         "spec": {
@@ -84,11 +87,12 @@ async def certificate(client: Client, files: KeyPair, wanted: Wanted, clock: Clo
         answer = await client.get(CERTIFICATE_SIGNING_REQUESTS, name)
     encoded = await _issued(client, answer, clock)
     text = base64.b64decode(encoded)
-    if _parsed(text).public_key() != _key(files).public_key():
+    if _parsed(text).public_key() != key.public_key():
         raise CannotJoin(
             f"the certificate in {name} is for another key: kubectl delete csr {name} there, then this again"
         )
-    write_private(files.certificate, text)
+    write_whole(home, wanted.file, text, asked_with.read_bytes())
+    asked_with.unlink(missing_ok=True)
 
 
 async def _issued(client: Client, request: Manifest, clock: Clock) -> str:
@@ -120,17 +124,16 @@ def _kept_waiting(request: Manifest) -> str:
     )
 
 
-def _name(files: KeyPair, wanted: Wanted) -> str:
-    """The same for the same key, names, and certificate that is to be replaced."""
+def _name(key: Any, wanted: Wanted) -> str:
+    """The same for the same key and names."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    key = _key(files).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    before = files.certificate.read_bytes() if files.certificate.exists() else b""
-    parts = [key, before, wanted.signer.encode(), *(each.encode() for each in (*wanted.names, *wanted.addresses))]
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    parts = [public, wanted.signer.encode(), *(each.encode() for each in (*wanted.names, *wanted.addresses))]
     return f"node-csr-{wanted.name}-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:12]}"
 
 
-def _request(files: KeyPair, wanted: Wanted) -> bytes:
+def _request(key: Any, wanted: Wanted) -> bytes:
     """PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -146,7 +149,7 @@ def _request(files: KeyPair, wanted: Wanted) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if others := _alternatives(wanted.names, wanted.addresses):
         builder = builder.add_extension(x509.SubjectAlternativeName(others), critical=False)
-    return builder.sign(_key(files), hashes.SHA256()).public_bytes(Encoding.PEM)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def _alternatives(names: Sequence[str], addresses: Sequence[str]) -> list[x509.GeneralName]:
@@ -155,26 +158,26 @@ def _alternatives(names: Sequence[str], addresses: Sequence[str]) -> list[x509.G
     return [*map(x509.DNSName, names), *(x509.IPAddress(ip_address(address)) for address in addresses)]
 
 
-def _key(files: KeyPair) -> Any:
-    """The private key; made, for its owner's eyes only, where there is none."""
+def _key(path: Path, current: Path) -> Any:
+    """The private key to ask with: the one that was asked with already, unless its certificate came; else a new one."""
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-        load_pem_private_key,
-    )
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     try:
-        return load_pem_private_key(files.key.read_bytes(), None)
+        begun = path.read_bytes()
     except FileNotFoundError:
-        key = ec.generate_private_key(ec.SECP256R1())
-        write_private(files.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return key
+        begun = b""
+    if begun and not (current.exists() and begun in current.read_bytes()):
+        return _loaded(begun)
+    key = ec.generate_private_key(ec.SECP256R1())
+    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return key
 
 
-def _stored(files: KeyPair) -> x509.Certificate | None:
-    return _parsed(files.certificate.read_bytes()) if files.exists else None
+def _loaded(text: bytes) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(text, None)
 
 
 def _parsed(text: bytes) -> x509.Certificate:
