@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+from .named_formats import with_optional_values
+
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _KEY = re.compile(r"Key not found in map : \"?([^\"]*)\"?")
 _INDEX = re.compile(r"Index error: index=(-?\d+)")
@@ -41,7 +43,7 @@ OF_ADMISSION = ("object", "oldObject", "request", "params", "namespaceObject", "
 def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variables], Any]:
     """What evaluates the expression over variables of these names; it raises Failed. Raises Uncompilable."""
     try:
-        expression = _environment(names).compile(text)
+        expression = _environment(names).compile(with_optional_values(text))
     except RuntimeError as error:
         raise Uncompilable(_STATUS.sub("", str(error))) from None
     except ImportError:  # there are machines for which nobody builds it
@@ -77,26 +79,27 @@ def _worded(text: str) -> str:
 @cache
 def _environment(names: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
+
+    from . import functions, signatures
+
+    declared = cel.CelExtension("kubernetes", signatures.evaluated(functions.declared(), cel))
+    variables = dict.fromkeys(names, cel.Type.DYN)
+    return cel.NewEnv(config=configured(cel), variables=variables, extensions=[*extensions(), declared])
+
+
+def configured(cel: Any, more: str = "") -> Any:
+    """What of CEL's own is no extension in Python; `more` in YAML."""
+    return cel.NewEnvConfigFromYaml("extensions: [{name: two-var-comprehensions}]\n" + more)
+
+
+def extensions() -> list[Any]:
+    """What of CEL's own is one."""
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
-    extensions = [
+    return [
         ext_strings.ExtStrings(),
         ext_optional.ExtOptional(),
         ext_math.ExtMath(),
         ext_bindings.ExtBindings(),
         ext_encoders.ExtEncoders(),
-        _kubernetes(cel),
     ]
-    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), extensions=extensions)
-
-
-def _kubernetes(cel: Any) -> Any:
-    """Source: Kubernetes, k8s.io/apiserver/pkg/cel/library."""
-    from . import authorizing, functions
-
-    overloads: dict[str, list[Any]] = {}
-    declared = (*functions.declared(cel.Type), *authorizing.declared(cel.Type))
-    for name, result, parameters, is_member, act in declared:
-        named = f"{name}_{len(overloads.get(name, ()))}_kubernetes"
-        overloads.setdefault(name, []).append(cel.Overload(named, result, parameters, is_member, act))
-    return cel.CelExtension("kubernetes", [cel.FunctionDecl(name, found) for name, found in overloads.items()])
