@@ -16,10 +16,12 @@ from holdfast.api import names
 
 from .signatures import Function, Opaque, member
 
-AUTHORIZER, PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK = (
-    Opaque(f"kubernetes.authorization.{name}") for name in ("Authorizer", "PathCheck", "GroupCheck", "ResourceCheck")
+_PACKAGE = "kubernetes.authorization"
+PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK = (
+    Opaque(f"{_PACKAGE}.{name}") for name in ("PathCheck", "GroupCheck", "ResourceCheck")
 )
-DECISION = Opaque("kubernetes.authorization.Decision", "allowed")
+AUTHORIZER = Opaque(f"{_PACKAGE}.Authorizer", fields={"requestResource": RESOURCE_CHECK})
+DECISION = Opaque(f"{_PACKAGE}.Decision", "allowed")
 
 Question = Mapping[str, Any]
 """`verb`, and of `group`, `resource`, `subresource`, `namespace`, `name`, `path` and `account` what is asked about."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from .named_formats import with_optional_values
 
-_STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _KEY = re.compile(r"Key not found in map : \"?([^\"]*)\"?")
 _INDEX = re.compile(r"Index error: index=(-?\d+)")
 _ERROR = "ERROR"
@@ -45,7 +45,7 @@ def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variable
     try:
         expression = _environment(names).compile(with_optional_values(text))
     except RuntimeError as error:
-        raise Uncompilable(_STATUS.sub("", str(error))) from None
+        raise Uncompilable(STATUS.sub("", str(error))) from None
     except ImportError:  # there are machines for which nobody builds it
         raise Uncompilable("the Python package cel-expr-python is not installed") from None
 
@@ -64,7 +64,7 @@ def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variable
 
 def _worded(text: str) -> str:
     """Why an evaluation failed, as upstream says it."""
-    bare = _STATUS.sub("", text)
+    bare = STATUS.sub("", text)
     if _TOO_MUCH in bare:
         return OUT_OF_BUDGET
     if match := _KEY.search(bare):

@@ -7,20 +7,23 @@ has its own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 NO_OVERLOAD = "no such overload"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Opaque:
     """A type that CEL does not have."""
 
     name: str
+    """As messages show it."""
     member: str = ""
     """By which its values are told from others, if they are."""
+    fields: Mapping[str, Kind] = field(default_factory=dict, repr=False)
+    """What an expression may select of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +125,3 @@ def _fits(kind: Kind, value: Any) -> bool:
         case "int":
             return isinstance(value, int) and not isinstance(value, bool)
     return True
-
-
-def opaque_in(functions: Iterable[Function]) -> Iterator[str]:
-    """The names of the types that CEL does not have."""
-    for one in functions:
-        for kind in (one.result, *one.parameters):
-            while isinstance(kind, Made):
-                kind = kind.item
-            if isinstance(kind, Opaque):
-                yield kind.name
