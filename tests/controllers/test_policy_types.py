@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 from holdfast.api.admissionregistration import type_checking
-from holdfast.api.custom import checking
 from holdfast.api.kinds import Kinds
 from holdfast.controllers.actions import Patch
 from holdfast.controllers.policytypes.plan import Observed, plan
@@ -165,6 +165,13 @@ def test_no_more_than_ten_kinds_are_looked_at() -> None:
     assert "Kind=Deployment" not in text
 
 
-def test_without_the_libraries_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "is_possible", lambda: False)
+@pytest.mark.parametrize("missing", ["cel_expr_python.cel", "google.protobuf.message_factory"])
+def test_without_the_libraries_nothing_is_told(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    assert type_checking.warnings(policy("object.oh"), Kinds()) != []
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert type_checking.warnings(policy("object.oh"), Kinds()) == []
+
+
+def test_a_library_that_is_too_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("google.protobuf.message_factory.GetMessageClass")
     assert type_checking.warnings(policy("object.oh"), Kinds()) == []

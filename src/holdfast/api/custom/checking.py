@@ -5,7 +5,7 @@ Source: cel-go, checker/{errors,format}.go, for the words.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -50,15 +50,13 @@ class Mistyped(ValueError):
 
 
 def is_possible() -> bool:
-    """Whether the libraries are there."""
-    return all(_is_installed(name) for name in ("cel_expr_python", "google.protobuf"))
-
-
-def _is_installed(name: str) -> bool:
+    """Whether the libraries are there, and as they must be: the first ends the process if the other is too old."""
     try:
-        return importlib.util.find_spec(name) is not None
+        importlib.import_module("cel_expr_python.cel")
+        found = importlib.import_module("google.protobuf.message_factory")
     except ImportError:
         return False
+    return hasattr(found, "GetMessageClass")
 
 
 class Checker:
