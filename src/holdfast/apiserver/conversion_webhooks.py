@@ -58,6 +58,8 @@ class Conversions:
         self._slow: set[str] = set()
         """Definitions whose webhook did not answer in time when it was last waited for."""
         self._late: set[asyncio.Future[Manifest | None]] = set()
+        self._coming: dict[tuple[str, str, str], asyncio.Future[Manifest | None]] = {}
+        """As `_known`: what is still asked for, of objects that are stored."""
 
     def open(self, kinds: Kinds, callers: Callable[[], Callers]) -> None:
         """`callers` makes what asks webhooks, when the first is to be asked."""
@@ -83,6 +85,10 @@ class Conversions:
         """Whether a stored object can be looked at in the version of `resource`."""
         api_version = resource.api_version
         return manifest["apiVersion"] == api_version or _key(manifest, api_version) in self._known
+
+    def coming(self, resource: Resource, manifest: Manifest) -> asyncio.Future[Manifest | None] | None:
+        """Of a stored object in the version of `resource`: what ends when it is known, if it is yet to come."""
+        return self._coming.get(_key(manifest, resource.api_version))
 
     async def find_out(self, resource: Resource, manifests: Iterable[Manifest]) -> None:
         """Sees to it that stored objects can be looked at in the version of `resource`, as they look like now.
@@ -181,14 +187,16 @@ class Conversions:
         revision = stored["metadata"]["resourceVersion"]
 
         def keep(target: str, form: asyncio.Future[Manifest | None]) -> None:
+            key = _key(stored, target)
+            self._coming.pop(key, None)
             if not form.cancelled() and (found := form.result()) is not None:
-                shown = {**found, "metadata": {**found["metadata"], "resourceVersion": revision}}
-                self._keep(_key(shown, target), shown)
+                self._keep(key, {**found, "metadata": {**found["metadata"], "resourceVersion": revision}})
 
         for target, form in forms.items():
             if form.done():
                 keep(target, form)
             else:
+                self._coming[_key(stored, target)] = form
                 form.add_done_callback(partial(keep, target))
 
     def _keep(self, key: tuple[str, str, str], form: Manifest) -> None:

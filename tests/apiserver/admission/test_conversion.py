@@ -252,14 +252,56 @@ async def test_what_changes_while_it_is_converted_for_a_reader_is_converted_as_w
     monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
     await web("POST", V1, gear(size=1))
     monkeypatch.setattr(conversion_webhooks, "MOST_LATE", 0)  # nothing is found out but for who reads
-    asked = len(gears.seen)
+    await until(lambda: len(gears.seen) == 1)
     reading = [asyncio.ensure_future(web("GET", path)) for path in (f"{V2}/g", V2)]
-    await until(lambda: len(gears.seen) == asked + 2)
+    await until(lambda: len(gears.seen) == 3)
     await web("PATCH", f"{V1}/g", {"spec": {"size": 2}}, headers=MERGE)
     hanging.set()
     one, listed = await asyncio.gather(*reading)
     assert one["spec"]["width"] == 2
     assert [each["spec"]["width"] for each in listed["items"]] == [2]
+
+
+async def test_who_watches_another_version_waits_for_what_comes_late(
+    web: Any, server: Any, gears: Any, hanging: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
+    (resource,) = [each for each in server.kinds.custom() if each.version == "v2"]
+    inside = server.client("test").watch(resource)
+    assert (await anext(inside)).type == "BOOKMARK"
+    first, second = await web.watch(f"{V1}?watch=1"), await web.watch(f"{V2}?watch=1")
+    await web("POST", V1, gear(size=1))
+    (event,) = await first.events(1, within_s=10)
+    assert event["type"] == "ADDED"
+    late = await web.watch(f"{V1}?watch=1&resourceVersion={event['object']['metadata']['resourceVersion']}")
+    hanging.set()
+    await web("PATCH", f"{V1}/g", {"spec": {"size": 2}}, headers=MERGE)
+    events = await second.events(2, within_s=10)
+    assert [(each["type"], each["object"]["spec"]["width"]) for each in events] == [
+        ("ADDED", 1),
+        ("MODIFIED", 2),
+    ]
+    assert [(await anext(inside)).object["spec"]["width"] for _ in range(2)] == [1, 2]
+    assert (await late.events(1, within_s=10))[0]["object"]["spec"] == {"size": 2}
+    await inside.aclose()
+
+
+async def test_a_webhook_that_never_answers_is_told_to_who_watches(
+    web: Any, gears: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = asyncio.Event()
+
+    async def fail(request: dict[str, Any]) -> dict[str, Any]:
+        await released.wait()
+        return {"raw": b"", "code": 503}
+
+    monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
+    stream = await web.watch(f"{V2}?watch=1")
+    gears.reviews["/convert"] = fail
+    await web("POST", V1, gear(size=1))
+    released.set()
+    (event,) = await stream.events(1, within_s=10)
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 500)
 
 
 async def until(holds: Callable[[], bool]) -> None:
