@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from holdfast.api.custom.expressions import Failed, compiled
+from holdfast.api.custom.expressions import Failed, Uncompilable, compiled
 from holdfast.api.custom.named_formats import with_optional_values
 
 TRUE = (
@@ -179,3 +181,37 @@ def test_a212_what_functions_say_of_what_they_cannot_take(expression: str, said:
 )
 def test_a212_calls_of_functions_with_optional_results_are_told_from_other_things(written: str, evaluated: str) -> None:
     assert with_optional_values(written) == evaluated
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "optional.of(1)",
+        "[optional.of(1)]",
+        "dyn([1, {'a': optional.none()}])",
+        "{'a': optional.of(optional.of(1))}",
+        "format.named('uri')",
+    ],
+)
+def test_optional_values_are_no_results_and_end_nothing(expression: str) -> None:
+    """The library ends the process when it is asked for the last but one."""
+    with pytest.raises(Failed, match="an optional value is no result"):
+        compiled(expression)({})
+
+
+@pytest.mark.parametrize("expression", ["[1].indexOf(dyn(optional.of(1)))", "[1].lastIndexOf(dyn(optional.none()))"])
+def test_optional_values_are_not_looked_for(expression: str) -> None:
+    """The library would end the process."""
+    with pytest.raises(Failed, match="no such overload"):
+        compiled(expression)({})
+
+
+def test_a212_results_are_made_of_what_python_has() -> None:
+    value = compiled("{'a': [1, null, 1.5, 'x', true], 'b': {'c': duration('1s')}, 'd': ip('::1')}")({})
+    assert value == {"a": [1, None, 1.5, "x", True], "b": {"c": timedelta(seconds=1)}, "d": {"ip": "::1"}}
+
+
+def test_a212_what_does_not_parse_is_shown_as_it_was_written() -> None:
+    with pytest.raises(Uncompilable) as error:
+        compiled("format.uri().validate('x').hasValue() &&")
+    assert " | format.uri().validate('x').hasValue() &&\n" in str(error.value)

@@ -43,23 +43,50 @@ OF_ADMISSION = ("object", "oldObject", "request", "params", "namespaceObject", "
 def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variables], Any]:
     """What evaluates the expression over variables of these names; it raises Failed. Raises Uncompilable."""
     try:
-        expression = _environment(names).compile(with_optional_values(text))
-    except RuntimeError as error:
-        raise Uncompilable(STATUS.sub("", str(error))) from None
+        environment = _environment(names)
     except ImportError:  # there are machines for which nobody builds it
         raise Uncompilable("the Python package cel-expr-python is not installed") from None
+    try:
+        expression = environment.compile(with_optional_values(text))
+    except RuntimeError as error:
+        raise Uncompilable(STATUS.sub("", _problem(environment, text) or str(error))) from None
 
     def evaluate(variables: Variables) -> Any:
         try:
             result = expression.eval(data=variables)
         except RuntimeError as error:
             raise Failed(_worded(str(error))) from None
-        value = result.plain_value()
+        try:
+            value = _plain(result)
+        except TypeError:
+            raise Failed("an optional value is no result") from None
         if result.type().name() == _ERROR:
             raise Failed(_worded(str(value)))
         return value
 
     return evaluate
+
+
+def _problem(environment: Any, text: str) -> str:
+    """What is wrong with an expression, shown as it was written; empty if that is right."""
+    try:
+        environment.compile(text)
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it, bit by bit: the library ends the process when it meets an optional value inside of one.
+
+    Raises TypeError for these.
+    """
+    kind = value.type().name()
+    if kind.startswith("LIST"):
+        return [_plain(one) for one in value.value()]
+    if kind.startswith("MAP"):
+        return {name: _plain(one) for name, one in value.value().items()}
+    return value.plain_value()
 
 
 def _worded(text: str) -> str:

@@ -7,8 +7,9 @@ has its own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 NO_OVERLOAD = "no such overload"
@@ -76,12 +77,28 @@ def evaluated(functions: Iterable[Function], cel: Any) -> list[Any]:
         cel.FunctionDecl(
             name,
             [
-                cel.Overload(f"{name}_{number}_kubernetes", *_merged(same, cel.Type), is_member, _choosing(same))
-                for number, ((_, is_member), same) in enumerate(overloads.items())
+                cel.Overload(f"{name}_{number}_kubernetes", result, list(parameters), is_member, act)
+                for number, (result, parameters, is_member, act) in enumerate(_overloads(overloads, cel.Type))
             ],
         )
         for name, overloads in alike.items()
     ]
+
+
+def _overloads(
+    overloads: Mapping[tuple[int, bool], Sequence[Function]], types: Any
+) -> Iterator[tuple[Any, Sequence[Any], bool, Act]]:
+    for (_, is_member), same in overloads.items():
+        result, parameters = _merged(same, types)
+        act = _choosing(same)
+        for each in product(*(_values(types) if one == types.DYN else (one,) for one in parameters)):
+            yield result, each, is_member, act
+
+
+def _values(types: Any) -> Sequence[Any]:
+    """Everything but null, which cannot be named, and optional values, at which the library ends the process."""
+    scalars = (types.BOOL, types.BYTES, types.DOUBLE, types.DURATION, types.INT, types.STRING, types.TIMESTAMP)
+    return (*scalars, types.UINT, types.LIST, types.MAP)
 
 
 def _merged(same: Sequence[Function], types: Any) -> tuple[Any, list[Any]]:
@@ -102,7 +119,7 @@ def _loose(kind: Kind, types: Any) -> Any:
             return types.Map(types.STRING, types.DYN)
         case Made("list"):
             # What is in a list is not known before it is looked at.
-            return types.List(types.STRING if kind.item == "string" else types.DYN)
+            return types.List(types.DYN)
     return types.Map(types.STRING, types.DYN)
 
 
