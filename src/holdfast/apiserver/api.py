@@ -30,7 +30,7 @@ from .auth.authorization import Authorizer
 from .cache import Cache, ResourceCache, Stored
 from .call import Call
 from .conversion import is_converted, served, stored
-from .conversion_webhooks import Conversions, is_converting
+from .conversion_webhooks import Conversions, Forms, is_converting
 from .options import DeleteOptions, ListOptions
 from .patches import Patch
 from .verbs import (
@@ -49,6 +49,9 @@ from .verbs import (
 )
 from .verbs.verdicts import Verdicts
 from .views import Listed
+
+READ_AGAIN = 3
+"""Times that a read looks for what has changed while a webhook was at work."""
 
 
 class Api:
@@ -113,13 +116,14 @@ class Api:
     async def unsaved(self, call: Call, manifest: Manifest) -> Stored:
         """An answer that was not stored, or no longer is: as the call shows it, where a webhook makes that."""
         manifest, forms = await self._to_store(call, manifest)
-        manifest = forms.get(call.resource.api_version, manifest)
+        own = forms.get(call.resource.api_version)
+        manifest = (own and own.result()) or manifest
         key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
         return Stored(key, self.cache.decoded.encode(manifest), 0, self.cache.decoded, manifest)
 
     async def write(self, call: Call, manifest: Manifest, expected: int) -> Stored:
         """Stores `manifest`, which becomes shared, under its own name. Raises RevisionMismatch."""
-        forms: dict[str, Manifest] = {}
+        forms: Forms = {}
         if is_converting(call.resource):
             manifest, forms = await self._to_store(call, manifest)
         else:
@@ -137,7 +141,7 @@ class Api:
             change = await self.store.delete(key, self._encoder(last, forms), expected=expected)
         return Stored(key, change.value, change.revision, self.cache.decoded, last)
 
-    async def _to_store(self, call: Call, manifest: Manifest) -> tuple[Manifest, dict[str, Manifest]]:
+    async def _to_store(self, call: Call, manifest: Manifest) -> tuple[Manifest, Forms]:
         """An object as it is stored, and its other forms where a webhook makes them."""
         custom = call.resource.custom
         if custom is None or custom.conversion is None:
@@ -149,6 +153,18 @@ class Api:
 
         Raises PlainError.
         """
+        resource = call.resource
+        await self.conversions.find_out(resource, self._read(call, is_of_all, since))
+        for _ in range(READ_AGAIN):  # what changed meanwhile, if its writer did not wait for the webhook
+            missing = [
+                one for one in self._read(call, is_of_all, since) if not self.conversions.is_known(resource, one)
+            ]
+            if not missing:
+                return
+            await self.conversions.find_out(resource, missing)
+
+    def _read(self, call: Call, is_of_all: bool, since: int | None) -> list[Manifest]:
+        """The stored objects that a call is about to read."""
         objects = self.objects(call.resource)
         if not is_of_all:
             latest = self.store.latest(objects.key(call.namespace, call.name))
@@ -159,9 +175,9 @@ class Api:
             entries = list(objects.select(call.namespace))
             if since is not None and since >= objects.oldest:
                 entries += [event.new for event in objects.since(since)]
-        await self.conversions.find_out(call.resource, [each.manifest for each in entries])
+        return [each.manifest for each in entries]
 
-    def _encoder(self, manifest: Manifest, forms: dict[str, Manifest]) -> Any:
+    def _encoder(self, manifest: Manifest, forms: Forms) -> Any:
         """Encodes once; the cache is told what the bytes mean."""
 
         def encode(revision: int) -> bytes:

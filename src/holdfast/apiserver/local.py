@@ -183,6 +183,8 @@ class LocalClient:
                 for event in objects.since(position):
                     position = event.revision
                     if within(selection, event) and (shown := seen(selection, event)):
+                        if (coming := self._api.conversions.coming(resource, shown[1].manifest)) is not None:
+                            await asyncio.wait([coming])
                         yield WatchEvent(shown[0], served(resource, shown[1].manifest))
                 await news.wait()
         finally:

@@ -242,7 +242,7 @@ class ApiServer:
         """The watches of a resource, from the first one on."""
         objects = self.cache.of(resource)
         if (hub := self._hubs.get(id(objects))) is None:
-            hub = self._hubs[id(objects)] = Hub(self.cache, objects, self.world.random)
+            hub = self._hubs[id(objects)] = Hub(self.cache, objects, self.world.random, self.conversions.coming)
         return hub
 
     def plain(self, resource: Resource) -> views.PlainView:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Hashable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import count, islice
+from itertools import count, islice, takewhile
+from typing import Any
 
 import msgspec
 
 from holdfast.api.errors import ApiError
+from holdfast.api.resource import Manifest, Resource
 from holdfast.wire.messages import Body, chunk
 
 from .cache import Cache, Event, ResourceCache, Stored
@@ -33,6 +36,8 @@ PIECE_BYTES = 64 << 10
 PIECES_PER_TURN = 8
 
 Frame = tuple[int, bytes, Event | None]
+Coming = Callable[[Resource, Manifest], "asyncio.Future[Any] | None"]
+"""What ends when an object can be shown in a version, where that takes somebody else's answer and is not so yet."""
 
 
 def frame(event_type: str, encoded: bytes) -> bytes:
@@ -149,13 +154,42 @@ class Group:
         self.view = view
         self.watchers: set[Watcher] = set()
         self.pending: list[Event] = []
+        self.held: deque[Event] = deque()
+        """Changes from the first on that cannot be shown yet."""
         self.next_bookmark = 0.0
         self._is_sending = False
 
     @property
     def is_quiet(self) -> bool:
         """Everything that has happened was sent to those who keep up."""
-        return not self.pending and not self._is_sending
+        return not self.pending and not self.held and not self._is_sending
+
+    def accept(self, event: Event) -> None:
+        """A change, to be sent soon; all are sent in order."""
+        if self.held:
+            self.held.append(event)
+        elif (coming := self._coming(event)) is not None:
+            self.held.append(event)
+            coming.add_done_callback(self._go_on)
+        else:
+            self.pending.append(event)
+            self.hub.schedule(self)
+
+    def _go_on(self, arrived: asyncio.Future[Any]) -> None:
+        held, self.held = self.held, deque()
+        for event in held:
+            self.accept(event)
+
+    def _coming(self, event: Event) -> asyncio.Future[Any] | None:
+        resource = self.selection.resource
+        return None if resource.custom is None else self.hub.coming(resource, event.new.manifest)
+
+    def shown(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Those before the first that cannot be shown yet."""
+        if not self.held:
+            return events
+        first = self.held[0].revision
+        return list(takewhile(lambda event: event.revision < first, events))
 
     def introduction(self, event: Event | None) -> bytes:
         """The frame of `event` for a watcher that has seen nothing yet."""
@@ -198,8 +232,9 @@ class Group:
 class Hub:
     """All watches of one resource."""
 
-    def __init__(self, cache: Cache, objects: ResourceCache, chance: random.Random) -> None:
+    def __init__(self, cache: Cache, objects: ResourceCache, chance: random.Random, coming: Coming) -> None:
         self._cache = cache
+        self.coming = coming
         self._objects = objects
         self._chance = chance
         self._groups: dict[tuple[str, str], dict[Hashable, Group]] = {}
@@ -287,7 +322,7 @@ class Hub:
             watcher.body.write(too_old(watcher.position, self._objects.oldest))
             self._end(watcher)
             return
-        events = self._objects.since(watcher.position)
+        events = watcher.group.shown(self._objects.since(watcher.position))
         if events:
             watcher.position = events[-1].revision
             watcher.send(watcher.frames(events))
@@ -300,8 +335,7 @@ class Hub:
         namespace, name = event.new.namespace, event.new.name
         for place in dict.fromkeys((("", ""), (namespace, ""), (namespace, name), ("", name))):
             for group in self._groups.get(place, {}).values():
-                group.pending.append(event)
-                self.schedule(group)
+                group.accept(event)
 
     def schedule(self, group: Group) -> None:
         """Sends the group what is pending, soon."""

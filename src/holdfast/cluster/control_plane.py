@@ -37,6 +37,7 @@ from holdfast.controllers.namespaces.controller import NamespaceDeletion, Namesp
 from holdfast.controllers.nodeipam.controller import NodeIpam
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
 from holdfast.controllers.nodes.ttl import NodeTtl
+from holdfast.controllers.policytypes.controller import PolicyTypes
 from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.replicaset.controller import ReplicaSetController, replication_controllers
 from holdfast.controllers.runner import Controller, Runner
@@ -198,6 +199,7 @@ def controllers(
         lambda: VolumePins(volumes_root),
         lambda: ServiceCidrController(clock),
         ClusterRoleAggregation,
+        PolicyTypes,
         RequestApproval,
         lambda: RequestCleaning(clock),
         lambda: ClusterInfoSigner(clock),

@@ -138,5 +138,5 @@ def test_patterns_mean_what_they_mean_in_go(pattern: str, right: str, wrong: str
 
 def test_a_pattern_that_nobody_can_compile_refuses_nothing() -> None:
     assert is_found("a(", "b")
-    assert problem("a(") == "missing ): a("
+    assert problem("a(") == "error parsing regexp: missing closing ): `a(`"
     assert problem("a") == ""

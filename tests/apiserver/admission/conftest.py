@@ -125,6 +125,36 @@ def rule(
     return {**given, "resources": list(resources or ("configmaps",)), **more}
 
 
+def named(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+Bind = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def bind(web: Any) -> Bind:
+    """Makes a policy, `validating` or `mutating`, and binds it: `p` for ConfigMaps, where nothing else is said."""
+
+    async def act(
+        kind: str,
+        spec: dict[str, Any],
+        binding: dict[str, Any],
+        *,
+        name: str = "p",
+        resource: str = "configmaps",
+        operations: tuple[str, ...] = ("*",),
+    ) -> None:
+        whole = {"matchConstraints": {"resourceRules": [rule(resource, operations=operations)]}, **spec}
+        bound = {"policyName": name, **binding}
+        for plural, body in (("policies", named(name, whole)), ("policybindings", named(f"{name}-b", bound))):
+            made = await web("POST", f"{REGISTRATION}/{kind}admission{plural}", body)
+            assert made.code == 201, made.body
+            assert "Warning" not in made.headers
+
+    return act
+
+
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """An authority, and a certificate for 127.0.0.1 and the service."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from holdfast.apiserver import conversion_webhooks
 
 V1 = "/apis/example.com/v1/namespaces/ns/gears"
 V2 = "/apis/example.com/v2/namespaces/ns/gears"
@@ -191,6 +195,122 @@ async def test_a_watch_of_a_version_that_fails_is_told_so(web: Any, gears: Any) 
     (event,) = await stream.events(1, within_s=60)
     assert (event["type"], event["object"]["code"]) == ("ERROR", 500)
     assert event["object"]["message"].startswith(FAILED)
+
+
+@pytest.fixture
+def hanging(gears: Any) -> asyncio.Event:
+    """The webhook answers when this is set, and not before."""
+    released = asyncio.Event()
+
+    async def hang(request: dict[str, Any]) -> dict[str, Any]:
+        await released.wait()
+        return convert(request)
+
+    gears.reviews["/convert"] = hang
+    return released
+
+
+async def test_a_webhook_that_hangs_holds_up_nobody_who_needs_nothing_of_it(
+    web: Any, gears: Any, hanging: asyncio.Event
+) -> None:
+    most = conversion_webhooks.MOST_LATE
+    async with asyncio.timeout(20):
+        assert (await web("POST", V1, gear(size=1))).code == 201
+        for size in range(2, 30):
+            assert (await web("PATCH", f"{V1}/g", {"spec": {"size": size}}, headers=MERGE)).code == 200
+        assert (await web("GET", f"{V1}/g"))["spec"] == {"size": 29}
+        assert (await web("POST", V1, gear(name="h", size=3))).code == 201
+        assert (await web("DELETE", f"{V1}/h")).code == 200
+    await until(lambda: len(gears.requests("/convert")) == most)  # it is not asked without end
+    other = asyncio.ensure_future(web("GET", f"{V2}/g"))
+    written = asyncio.ensure_future(web("POST", V2, gear("v2", name="w", width=4)))
+    await until(lambda: len(gears.requests("/convert")) == most + 2)
+    assert not other.done()
+    assert not written.done()
+    hanging.set()
+    assert (await other)["spec"] == {"width": 29, "color": "grey"}
+    assert (await written)["spec"] == {"width": 4, "color": "grey"}
+
+
+async def test_what_comes_late_is_there_for_those_who_wait_for_it(
+    web: Any, server: Any, gears: Any, hanging: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
+    made = await web("POST", V1, gear(size=3))
+    (resource,) = [each for each in server.kinds.custom() if each.version == "v2"]
+    stored = server.cache.of(resource).get("ns", "g").manifest
+    assert stored["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    assert not server.conversions.is_known(resource, stored)
+    hanging.set()
+    await until(lambda: server.conversions.is_known(resource, stored))
+    assert resource.custom.read(stored)["spec"]["width"] == 3
+
+
+async def test_what_changes_while_it_is_converted_for_a_reader_is_converted_as_well(
+    web: Any, gears: Any, hanging: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
+    await web("POST", V1, gear(size=1))
+    monkeypatch.setattr(conversion_webhooks, "MOST_LATE", 0)  # nothing is found out but for who reads
+    await until(lambda: len(gears.seen) == 1)
+    reading = [asyncio.ensure_future(web("GET", path)) for path in (f"{V2}/g", V2)]
+    await until(lambda: len(gears.seen) == 3)
+    await web("PATCH", f"{V1}/g", {"spec": {"size": 2}}, headers=MERGE)
+    hanging.set()
+    one, listed = await asyncio.gather(*reading)
+    assert one["spec"]["width"] == 2
+    assert [each["spec"]["width"] for each in listed["items"]] == [2]
+
+
+async def test_who_watches_another_version_waits_for_what_comes_late(
+    web: Any, server: Any, gears: Any, hanging: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
+    (resource,) = [each for each in server.kinds.custom() if each.version == "v2"]
+    inside = server.client("test").watch(resource)
+    assert (await anext(inside)).type == "BOOKMARK"
+    first, second = await web.watch(f"{V1}?watch=1"), await web.watch(f"{V2}?watch=1")
+    await web("POST", V1, gear(size=1))
+    (event,) = await first.events(1, within_s=10)
+    assert event["type"] == "ADDED"
+    late = await web.watch(f"{V1}?watch=1&resourceVersion={event['object']['metadata']['resourceVersion']}")
+    hanging.set()
+    await web("PATCH", f"{V1}/g", {"spec": {"size": 2}}, headers=MERGE)
+    events = await second.events(2, within_s=10)
+    assert [(each["type"], each["object"]["spec"]["width"]) for each in events] == [
+        ("ADDED", 1),
+        ("MODIFIED", 2),
+    ]
+    assert [(await anext(inside)).object["spec"]["width"] for _ in range(2)] == [1, 2]
+    assert (await late.events(1, within_s=10))[0]["object"]["spec"] == {"size": 2}
+    await inside.aclose()
+
+
+async def test_a_webhook_that_never_answers_is_told_to_who_watches(
+    web: Any, gears: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = asyncio.Event()
+
+    async def fail(request: dict[str, Any]) -> dict[str, Any]:
+        await released.wait()
+        return {"raw": b"", "code": 503}
+
+    monkeypatch.setattr(conversion_webhooks, "GRACE_S", 0.01)
+    stream = await web.watch(f"{V2}?watch=1")
+    gears.reviews["/convert"] = fail
+    await web("POST", V1, gear(size=1))
+    released.set()
+    (event,) = await stream.events(1, within_s=10)
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 500)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Within ten seconds."""
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it does not come true")
 
 
 async def test_objects_from_before_a_restart_are_converted_as_well(web: Any, server: Any, gears: Any) -> None:

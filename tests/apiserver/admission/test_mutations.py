@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from .conftest import REGISTRATION, Bind, named
+
 CONFIG_MAPS = "/api/v1/namespaces/ns/configmaps"
 PODS = "/api/v1/namespaces/ns/pods"
-REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
-
-Mutate = Callable[..., Awaitable[None]]
 
 
 def applied(expression: str) -> dict[str, Any]:
@@ -23,8 +21,8 @@ def patched(expression: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def mutate(web: Any) -> Mutate:
-    """Makes a policy with these mutations, and binds it."""
+def mutate(bind: Bind) -> Bind:
+    """A policy with these mutations."""
 
     async def act(
         *mutations: dict[str, Any],
@@ -33,41 +31,24 @@ def mutate(web: Any) -> Mutate:
         name: str = "p",
         **spec: Any,
     ) -> None:
-        rules = [
-            {"operations": ["CREATE", "UPDATE"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": [resource]}
-        ]
-        policy = {
-            "matchConstraints": {"resourceRules": rules},
-            "mutations": list(mutations),
-            "reinvocationPolicy": "Never",
-            **spec,
-        }
-        made = await web("POST", f"{REGISTRATION}/mutatingadmissionpolicies", named(name, policy))
-        assert made.code == 201, made.body
-        bound = named(f"{name}-b", {"policyName": name, **(binding or {})})
-        answer = await web("POST", f"{REGISTRATION}/mutatingadmissionpolicybindings", bound)
-        assert answer.code == 201, answer.body
-        assert "Warning" not in made.headers
-        assert "Warning" not in answer.headers
+        whole = {"mutations": list(mutations), "reinvocationPolicy": "Never", **spec}
+        operations = ("CREATE", "UPDATE")
+        await bind("mutating", whole, binding or {}, name=name, resource=resource, operations=operations)
 
     return act
-
-
-def named(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": spec}
 
 
 def config_map(name: str = "a", **data: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {"old": "1"}}, "data": data}
 
 
-async def test_a_configuration_is_laid_over_the_object(web: Any, mutate: Mutate) -> None:
+async def test_a_configuration_is_laid_over_the_object(web: Any, mutate: Bind) -> None:
     await mutate(applied("Object{metadata: Object.metadata{labels: {'new': object.metadata.name}}}"))
     made = await web("POST", CONFIG_MAPS, config_map(k="v"))
     assert (made["metadata"]["labels"], made["data"]) == ({"old": "1", "new": "a"}, {"k": "v"})
 
 
-async def test_items_are_found_by_their_keys_and_added(web: Any, mutate: Mutate) -> None:
+async def test_items_are_found_by_their_keys_and_added(web: Any, mutate: Bind) -> None:
     """The case of the documentation: a sidecar, for which the server then does what it does for all containers."""
     expression = """
         Object{
@@ -88,7 +69,7 @@ async def test_items_are_found_by_their_keys_and_added(web: Any, mutate: Mutate)
     assert second["volumeMounts"] == first["volumeMounts"]
 
 
-async def test_a_patch_is_a_list_of_operations(web: Any, mutate: Mutate) -> None:
+async def test_a_patch_is_a_list_of_operations(web: Any, mutate: Bind) -> None:
     await mutate(
         patched(
             '[JSONPatch{op: "test", path: "/data/k", value: "v"},'
@@ -102,7 +83,7 @@ async def test_a_patch_is_a_list_of_operations(web: Any, mutate: Mutate) -> None
     assert (await web("POST", CONFIG_MAPS, config_map("b", k="w")))["data"] == {"k": "w"}  # the test calls it off
 
 
-async def test_variables_parameters_and_conditions_are_there_as_well(web: Any, mutate: Mutate) -> None:
+async def test_variables_parameters_and_conditions_are_there_as_well(web: Any, mutate: Bind) -> None:
     await web("POST", CONFIG_MAPS, {"metadata": {"name": "params"}, "data": {"team": "blue"}})
     await mutate(
         applied("Object{metadata: Object.metadata{labels: {'team': variables.team}}}"),
@@ -139,7 +120,7 @@ DENIED = "policy 'p' with binding 'p-b' denied request: "
     ],
 )
 async def test_what_comes_to_nothing_refuses_or_is_passed_over(
-    web: Any, mutate: Mutate, mutation: dict[str, Any], said: str
+    web: Any, mutate: Bind, mutation: dict[str, Any], said: str
 ) -> None:
     await mutate(mutation, resource="deployments")
     path = "/apis/apps/v1/namespaces/ns/deployments"
@@ -156,7 +137,7 @@ async def test_what_comes_to_nothing_refuses_or_is_passed_over(
 
 
 async def test_policies_come_before_webhooks_and_again_after_them(
-    web: Any, mutate: Mutate, cluster: Any, patch: Any
+    web: Any, mutate: Bind, cluster: Any, patch: Any
 ) -> None:
     count = "[JSONPatch{op: 'add', path: '/data/count', value: string(object.data.size())}]"
     await mutate(patched(count), reinvocationPolicy="IfNeeded")
@@ -166,7 +147,7 @@ async def test_policies_come_before_webhooks_and_again_after_them(
     assert made["data"] == {"k": "v", "hooked": "1", "count": "3"}
 
 
-async def test_custom_objects_are_changed_too(web: Any, mutate: Mutate, gears: str) -> None:
+async def test_custom_objects_are_changed_too(web: Any, mutate: Bind, gears: str) -> None:
     await mutate(applied("Object{spec: Object.spec{note: 'size ' + string(object.spec.size)}}"), resource="gears")
     body = {"apiVersion": "example.com/v2", "kind": "Gear", "metadata": {"name": "g"}, "spec": {"size": 3}}
     made = await web("POST", gears.replace("v1", "v2"), body)

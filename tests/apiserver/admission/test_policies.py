@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-CONFIG_MAPS = "/api/v1/namespaces/ns/configmaps"
-REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
-MERGE = {"content-type": "application/merge-patch+json"}
+from .conftest import REGISTRATION, Bind, named
 
-Bind = Callable[..., Awaitable[None]]
+CONFIG_MAPS = "/api/v1/namespaces/ns/configmaps"
+MERGE = {"content-type": "application/merge-patch+json"}
 
 
 @pytest.fixture
-def enforce(web: Any) -> Bind:
-    """Makes a policy with one validation, or whatever spec is given, and binds it."""
+def enforce(bind: Bind) -> Bind:
+    """A policy with one validation, or whatever spec is given."""
 
     async def act(
         expression: str = "true", *, binding: dict[str, Any] | None = None, name: str = "p", **spec: Any
     ) -> None:
-        rules = [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["configmaps"]}]
-        policy = {
-            "matchConstraints": {"resourceRules": rules},
-            "validations": [{"expression": expression, "message": "no good"}],
-            **spec,
-        }
-        made = await web("POST", f"{REGISTRATION}/validatingadmissionpolicies", named(name, policy))
-        assert made.code == 201, made.body
-        bound = {"policyName": name, "validationActions": ["Deny"], **(binding or {})}
-        answer = await web("POST", f"{REGISTRATION}/validatingadmissionpolicybindings", named(f"{name}-b", bound))
-        assert answer.code == 201, answer.body
-        assert "Warning" not in made.headers
-        assert "Warning" not in answer.headers
+        validations = [{"expression": expression, "message": "no good"}]
+        bound = {"validationActions": ["Deny"], **(binding or {})}
+        await bind("validating", {"validations": validations, **spec}, bound, name=name)
 
     return act
-
-
-def named(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": spec}
 
 
 def config_map(name: str = "a", **data: str) -> dict[str, Any]:

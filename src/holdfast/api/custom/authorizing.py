@@ -12,7 +12,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from .functions import Function
+from holdfast.api import names
+
+from .signatures import Function, Opaque, member
+
+_PACKAGE = "kubernetes.authorization"
+PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK = (
+    Opaque(f"{_PACKAGE}.{name}") for name in ("PathCheck", "GroupCheck", "ResourceCheck")
+)
+AUTHORIZER = Opaque(f"{_PACKAGE}.Authorizer", fields={"requestResource": RESOURCE_CHECK})
+DECISION = Opaque(f"{_PACKAGE}.Decision", "allowed")
 
 Question = Mapping[str, Any]
 """`verb`, and of `group`, `resource`, `subresource`, `namespace`, `name`, `path` and `account` what is asked about."""
@@ -31,25 +40,37 @@ def answered_by(answer: Answer) -> Iterator[None]:
         _answer.reset(token)
 
 
-def declared(kinds: Any) -> Iterator[Function]:
-    any_, text, flag = kinds.DYN, kinds.STRING, kinds.BOOL
-    for name in ("path", "group", "resource", "subresource", "namespace", "name"):
-        yield name, any_, [any_, text], True, _with(name)
+def declared() -> Iterator[Function]:
+    yield member("serviceAccount", AUTHORIZER, [AUTHORIZER, "string", "string"], _as_account)
+    yield member("path", PATH_CHECK, [AUTHORIZER, "string"], _with("path", may_be_empty=False))
+    yield member("group", GROUP_CHECK, [AUTHORIZER, "string"], _with("group"))
+    yield member("resource", RESOURCE_CHECK, [GROUP_CHECK, "string"], _with("resource", may_be_empty=False))
+    for name in ("subresource", "namespace", "name"):
+        yield member(name, RESOURCE_CHECK, [RESOURCE_CHECK, "string"], _with(name))
     for name in ("fieldSelector", "labelSelector"):  # RBAC knows nothing of them
-        yield name, any_, [any_, text], True, lambda question, selector: dict(question)
-    yield "serviceAccount", any_, [any_, text, text], True, _as_account
-    yield "check", any_, [any_, text], True, _check
-    yield "allowed", flag, [any_], True, lambda decision: decision["allowed"]
-    yield "reason", text, [any_], True, lambda decision: decision["reason"]
-    yield "errored", flag, [any_], True, lambda decision: False
-    yield "error", text, [any_], True, lambda decision: ""
+        yield member(name, RESOURCE_CHECK, [RESOURCE_CHECK, "string"], lambda question, selector: dict(question))
+    for check in (PATH_CHECK, RESOURCE_CHECK):
+        yield member("check", DECISION, [check, "string"], _check)
+    yield member("allowed", "bool", [DECISION], lambda decision: decision["allowed"])
+    yield member("reason", "string", [DECISION], lambda decision: decision["reason"])
+    yield member("errored", "bool", [DECISION], lambda decision: False)
+    yield member("error", "string", [DECISION], lambda decision: "")
 
 
-def _with(name: str) -> Callable[[Question, str], Question]:
-    return lambda question, value: {**question, name: value}
+def _with(name: str, *, may_be_empty: bool = True) -> Callable[[Question, str], Question]:
+    def act(question: Question, value: str) -> Question:
+        if not may_be_empty and not value.strip():
+            raise ValueError(f"{name} must not be empty")
+        return {**question, name: value}
+
+    return act
 
 
 def _as_account(question: Question, namespace: str, name: str) -> Question:
+    if names.dns_subdomain(name):
+        raise ValueError("Invalid service account name")
+    if names.dns_label(namespace):
+        raise ValueError("Invalid service account namespace")
     return {**question, "account": f"system:serviceaccount:{namespace}:{name}"}
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
-_STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+from .named_formats import with_optional_values
+
+STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _KEY = re.compile(r"Key not found in map : \"?([^\"]*)\"?")
 _INDEX = re.compile(r"Index error: index=(-?\d+)")
 _ERROR = "ERROR"
@@ -41,18 +43,23 @@ OF_ADMISSION = ("object", "oldObject", "request", "params", "namespaceObject", "
 def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variables], Any]:
     """What evaluates the expression over variables of these names; it raises Failed. Raises Uncompilable."""
     try:
-        expression = _environment(names).compile(text)
-    except RuntimeError as error:
-        raise Uncompilable(_STATUS.sub("", str(error))) from None
+        environment = _environment(names)
     except ImportError:  # there are machines for which nobody builds it
         raise Uncompilable("the Python package cel-expr-python is not installed") from None
+    try:
+        expression = environment.compile(with_optional_values(text))
+    except RuntimeError as error:
+        raise Uncompilable(STATUS.sub("", _problem(environment, text) or str(error))) from None
 
     def evaluate(variables: Variables) -> Any:
         try:
             result = expression.eval(data=variables)
         except RuntimeError as error:
             raise Failed(_worded(str(error))) from None
-        value = result.plain_value()
+        try:
+            value = _plain(result)
+        except TypeError:
+            raise Failed("an optional value is no result") from None
         if result.type().name() == _ERROR:
             raise Failed(_worded(str(value)))
         return value
@@ -60,9 +67,31 @@ def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variable
     return evaluate
 
 
+def _problem(environment: Any, text: str) -> str:
+    """What is wrong with an expression, shown as it was written; empty if that is right."""
+    try:
+        environment.compile(text)
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it, bit by bit: the library ends the process when it meets an optional value inside of one.
+
+    Raises TypeError for these.
+    """
+    kind = value.type().name()
+    if kind.startswith("LIST"):
+        return [_plain(one) for one in value.value()]
+    if kind.startswith("MAP"):
+        return {name: _plain(one) for name, one in value.value().items()}
+    return value.plain_value()
+
+
 def _worded(text: str) -> str:
     """Why an evaluation failed, as upstream says it."""
-    bare = _STATUS.sub("", text)
+    bare = STATUS.sub("", text)
     if _TOO_MUCH in bare:
         return OUT_OF_BUDGET
     if match := _KEY.search(bare):
@@ -77,26 +106,27 @@ def _worded(text: str) -> str:
 @cache
 def _environment(names: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
+
+    from . import functions, signatures
+
+    declared = cel.CelExtension("kubernetes", signatures.evaluated(functions.declared(), cel))
+    variables = dict.fromkeys(names, cel.Type.DYN)
+    return cel.NewEnv(config=configured(cel), variables=variables, extensions=[*extensions(), declared])
+
+
+def configured(cel: Any, more: str = "") -> Any:
+    """What of CEL's own is no extension in Python; `more` in YAML."""
+    return cel.NewEnvConfigFromYaml("extensions: [{name: two-var-comprehensions}]\n" + more)
+
+
+def extensions() -> list[Any]:
+    """What of CEL's own is one."""
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
-    extensions = [
+    return [
         ext_strings.ExtStrings(),
         ext_optional.ExtOptional(),
         ext_math.ExtMath(),
         ext_bindings.ExtBindings(),
         ext_encoders.ExtEncoders(),
-        _kubernetes(cel),
     ]
-    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), extensions=extensions)
-
-
-def _kubernetes(cel: Any) -> Any:
-    """Source: Kubernetes, k8s.io/apiserver/pkg/cel/library."""
-    from . import authorizing, functions
-
-    overloads: dict[str, list[Any]] = {}
-    declared = (*functions.declared(cel.Type), *authorizing.declared(cel.Type))
-    for name, result, parameters, is_member, act in declared:
-        named = f"{name}_{len(overloads.get(name, ()))}_kubernetes"
-        overloads.setdefault(name, []).append(cel.Overload(named, result, parameters, is_member, act))
-    return cel.CelExtension("kubernetes", [cel.FunctionDecl(name, found) for name, found in overloads.items()])

@@ -1,108 +1,175 @@
-"""Functions that Kubernetes adds to CEL (A212): of lists, regular expressions, URLs, quantities and addresses.
+"""Functions that Kubernetes adds to CEL (A212): of lists, sets, regular expressions, URLs and quantities here.
 
-What is no value of CEL, such as a quantity, is a map of one member that says what it is.
 Source: Kubernetes, k8s.io/apiserver/pkg/cel/library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
-from urllib.parse import urlsplit
 
 from holdfast.api import quantity
 
-from . import patterns
+from . import addresses, authorizing, go_urls, named_formats, patterns, versions
+from .signatures import NO_OVERLOAD, Function, Made, Opaque, listed, member, plain
 
-Function = tuple[str, Any, list[Any], bool, Callable[..., Any]]
-"""Name, type of the result, types of the parameters, whether it is called on the first of them, what it does."""
+QUANTITY = Opaque("kubernetes.Quantity", "quantity")
+URL = Opaque("kubernetes.URL", "url")
 
-
-def declared(kinds: Any) -> Iterator[Function]:
-    """All functions; `kinds` are the library's types."""
-    yield from _of_lists(kinds)
-    yield from _of_texts(kinds)
-    yield from _of_quantities(kinds)
-    yield from _of_addresses(kinds)
+_SUMMABLE = ("int", "uint", "double", "duration")
+_COMPARABLE = (*_SUMMABLE, "bool", "timestamp", "string", "bytes")
+_LARGEST_INTEGER = 2**63 - 1
 
 
-def _of_lists(kinds: Any) -> Iterator[Function]:
-    items = kinds.List(kinds.DYN)
-    yield "isSorted", kinds.BOOL, [items], True, lambda given: all(one <= other for one, other in pairwise(given))
-    for name, act in (("sum", sum), ("min", min), ("max", max)):
-        yield name, kinds.DYN, [items], True, act
-    yield "indexOf", kinds.INT, [items, kinds.DYN], True, lambda given, one: given.index(one) if one in given else -1
-    yield "lastIndexOf", kinds.INT, [items, kinds.DYN], True, _last_index
-    two = [items, items]
-    yield "sets.contains", kinds.BOOL, two, False, lambda given, other: all(one in given for one in other)
-    yield "sets.intersects", kinds.BOOL, two, False, lambda given, other: any(one in given for one in other)
-    yield "sets.equivalent", kinds.BOOL, two, False, _are_equivalent
+def declared() -> Iterator[Function]:
+    """All functions."""
+    yield from _of_lists()
+    yield from _of_sets()
+    yield from _of_texts()
+    yield from _of_urls()
+    yield from _of_quantities()
+    for library in (addresses, versions, named_formats, authorizing):
+        yield from library.declared()
 
 
-def _of_texts(kinds: Any) -> Iterator[Function]:
-    text, any_ = kinds.STRING, kinds.DYN
-    yield "jsonpatch.escapeKey", text, [text], False, lambda key: key.replace("~", "~0").replace("/", "~1")
-    texts = kinds.List(text)
-    yield "find", text, [text, text], True, _find
-    yield "findAll", texts, [text, text], True, _find_all
-    yield "findAll", texts, [text, text, kinds.INT], True, lambda given, pattern, most: _find_all(given, pattern)[:most]
-    yield "isURL", kinds.BOOL, [text], False, lambda given: _is(_url, given)
-    yield "url", any_, [text], False, lambda given: {"url": _url(given)}
-    yield "getScheme", text, [any_], True, lambda url: urlsplit(url["url"]).scheme
-    yield "getHost", text, [any_], True, lambda url: urlsplit(url["url"]).netloc.rpartition("@")[2]
-    yield "getHostname", text, [any_], True, lambda url: urlsplit(url["url"]).hostname or ""
-    yield "getPort", text, [any_], True, lambda url: str(urlsplit(url["url"]).port or "")
-    yield "getEscapedPath", text, [any_], True, lambda url: urlsplit(url["url"]).path
+def _of_lists() -> Iterator[Function]:
+    for kind in _COMPARABLE:
+        yield member("isSorted", "bool", [listed(kind)], _comparing(_is_sorted))
+        yield member("min", kind, [listed(kind)], _comparing(lambda given: _extreme("min", min, given)))
+        yield member("max", kind, [listed(kind)], _comparing(lambda given: _extreme("max", max, given)))
+    for kind in _SUMMABLE:
+        yield member("sum", kind, [listed(kind)], _comparing(lambda given: reduce(add, given) if given else 0))
+    yield member("indexOf", "int", [listed("dyn"), "dyn"], _index)
+    yield member("lastIndexOf", "int", [listed("dyn"), "dyn"], _last_index)
 
 
-def _of_quantities(kinds: Any) -> Iterator[Function]:
-    any_, two = kinds.DYN, [kinds.DYN, kinds.DYN]
-    yield "isQuantity", kinds.BOOL, [kinds.STRING], False, lambda given: _is(quantity.parse, given)
-    yield "quantity", any_, [kinds.STRING], False, _quantity
-    yield "isGreaterThan", kinds.BOOL, two, True, lambda one, other: _compare(one, other) > 0
-    yield "isLessThan", kinds.BOOL, two, True, lambda one, other: _compare(one, other) < 0
-    yield "compareTo", kinds.INT, two, True, _compare
-    yield "sign", kinds.INT, [any_], True, lambda one: quantity.compare(one["quantity"], 0)
-    yield "asInteger", kinds.INT, [any_], True, lambda one: quantity.whole(one["quantity"])
-    yield "asApproximateFloat", kinds.DOUBLE, [any_], True, lambda one: float(quantity.parse(one["quantity"]))
-    yield "add", any_, two, True, lambda one, other: _quantity(quantity.add(one["quantity"], _amount(other)))
-    yield "sub", any_, two, True, lambda one, other: _quantity(quantity.subtract(one["quantity"], _amount(other)))
+def _of_sets() -> Iterator[Function]:
+    two = [listed("dyn"), listed("dyn")]
+    yield plain("sets.contains", "bool", two, lambda given, other: all(_has(given, one) for one in other))
+    yield plain("sets.intersects", "bool", two, lambda given, other: any(_has(given, one) for one in other))
+    yield plain("sets.equivalent", "bool", two, _are_equivalent)
 
 
-def _of_addresses(kinds: Any) -> Iterator[Function]:
-    any_, text, flag = kinds.DYN, kinds.STRING, kinds.BOOL
-    yield "isIP", flag, [text], False, lambda given: _is(_address, given)
-    yield "ip", any_, [text], False, lambda given: {"ip": str(_address(given))}
-    yield "family", kinds.INT, [any_], True, lambda ip: _address(ip["ip"]).version
-    yield "isUnspecified", flag, [any_], True, lambda ip: _address(ip["ip"]).is_unspecified
-    yield "isLoopback", flag, [any_], True, lambda ip: _address(ip["ip"]).is_loopback
-    yield "isCIDR", flag, [text], False, lambda given: _is(_network, given)
-    yield "cidr", any_, [text], False, lambda given: {"cidr": given if _network(given) else ""}
-    yield "prefixLength", kinds.INT, [any_], True, lambda cidr: _network(cidr["cidr"]).prefixlen
-    yield "containsIP", flag, [any_, any_], True, lambda cidr, ip: _contains(cidr, _given(ip, "ip"))
-    yield "containsCIDR", flag, [any_, any_], True, lambda cidr, other: _covers(cidr, _given(other, "cidr"))
+def _of_texts() -> Iterator[Function]:
+    yield plain("jsonpatch.escapeKey", "string", ["string"], lambda key: key.replace("~", "~0").replace("/", "~1"))
+    yield member("find", "string", ["string", "string"], _find)
+    yield member("findAll", listed("string"), ["string", "string"], _find_all)
+    yield member("findAll", listed("string"), ["string", "string", "int"], _find_all)
+
+
+def _of_urls() -> Iterator[Function]:
+    yield plain("isURL", "bool", ["string"], lambda given: _is(go_urls.check_request_uri, given))
+    yield plain("url", URL, ["string"], lambda given: {"url": given} if _url(given) else {})
+    parts: dict[str, Callable[[go_urls.Url], str]] = {
+        "getScheme": lambda url: url.scheme,
+        "getHost": lambda url: url.host,
+        "getHostname": lambda url: url.hostname,
+        "getPort": lambda url: url.port,
+        "getEscapedPath": lambda url: url.path,
+    }
+    for name, part in parts.items():
+        yield member(name, "string", [URL], lambda url, part=part: part(_url(url["url"])))
+    yield member("getQuery", Made("map", listed("string")), [URL], lambda url: _url(url["url"]).parameters)
+
+
+def _of_quantities() -> Iterator[Function]:
+    two = [QUANTITY, QUANTITY]
+    yield plain("isQuantity", "bool", ["string"], lambda given: _is(_quantity, given))
+    yield plain("quantity", QUANTITY, ["string"], _quantity)
+    yield member("isGreaterThan", "bool", two, lambda one, other: _compare(one, other) > 0)
+    yield member("isLessThan", "bool", two, lambda one, other: _compare(one, other) < 0)
+    yield member("compareTo", "int", two, _compare)
+    for make in (plain, member):  # upstream declares it as the first and describes it as the second
+        yield make("sign", "int", [QUANTITY], lambda one: quantity.compare(one["quantity"], 0))
+    yield member("isInteger", "bool", [QUANTITY], lambda one: _is(_integer, one))
+    yield member("asInteger", "int", [QUANTITY], lambda one: _integer(one))
+    yield member("asApproximateFloat", "double", [QUANTITY], lambda one: float(quantity.parse(one["quantity"])))
+    for other in (QUANTITY, "int"):
+        parameters = [QUANTITY, other]
+        yield member("add", QUANTITY, parameters, lambda one, other: _quantity(quantity.add(*_amounts(one, other))))
+        yield member(
+            "sub", QUANTITY, parameters, lambda one, other: _quantity(quantity.subtract(*_amounts(one, other)))
+        )
+
+
+# -- lists
+
+
+def _comparing(act: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    """Values that cannot be compared or added are none of one type."""
+
+    def guarded(given: list[Any]) -> Any:
+        try:
+            return act(given)
+        except TypeError:
+            raise ValueError(NO_OVERLOAD) from None
+
+    return guarded
+
+
+def _is_sorted(given: list[Any]) -> bool:
+    return all(one <= other for one, other in pairwise(given))
+
+
+def _extreme(name: str, choose: Callable[[list[Any]], Any], given: list[Any]) -> Any:
+    if not given:
+        raise ValueError(f"{name} called on empty list")
+    return choose(given)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As CEL has it: true is not 1."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _has(given: Sequence[Any], one: Any) -> bool:
+    return any(_same(each, one) for each in given)
+
+
+def _index(given: list[Any], one: Any) -> int:
+    return next((place for place, each in enumerate(given) if _same(each, one)), -1)
 
 
 def _last_index(given: list[Any], one: Any) -> int:
-    return len(given) - 1 - given[::-1].index(one) if one in given else -1
+    return next((place for place in range(len(given) - 1, -1, -1) if _same(given[place], one)), -1)
 
 
 def _are_equivalent(given: list[Any], other: list[Any]) -> bool:
-    return all(one in given for one in other) and all(one in other for one in given)
+    return all(_has(given, one) for one in other) and all(_has(other, one) for one in given)
+
+
+# -- texts
 
 
 def _find(given: str, pattern: str) -> str:
-    match = patterns.compiled(pattern).search(given)
+    match = _regex(pattern).search(given)
     return match[0] if match else ""
 
 
-def _find_all(given: str, pattern: str) -> list[str]:
-    return [match[0] for match in patterns.compiled(pattern).finditer(given)]
+def _find_all(given: str, pattern: str, most: int = -1) -> list[str]:
+    """No match that is empty and begins where another ends."""
+    found: list[str] = []
+    end = -1
+    for match in _regex(pattern).finditer(given):
+        if len(found) == most:
+            break
+        if match[0] or match.start() != end:
+            found.append(match[0])
+        end = match.end()
+    return found
 
 
-def _is(read: Callable[[str], Any], given: str) -> bool:
+def _regex(pattern: str) -> Any:
+    try:
+        return patterns.compiled(pattern)
+    except ValueError as error:
+        raise ValueError(f"Illegal regex: {error}") from None
+
+
+def _is(read: Callable[[Any], Any], given: Any) -> bool:
     try:
         read(given)
     except ValueError:
@@ -110,50 +177,35 @@ def _is(read: Callable[[str], Any], given: str) -> bool:
     return True
 
 
-def _url(given: str) -> str:
-    """Raises ValueError for what is no absolute URL and no absolute path."""
-    parts = urlsplit(given)
-    if not parts.scheme and not given.startswith("/"):
-        raise ValueError(f"URL parse error during conversion from string: parse {given!r}: invalid URI for request")
-    return given
+def _url(given: str) -> go_urls.Url:
+    """Raises ValueError."""
+    try:
+        return go_urls.parse(given)
+    except ValueError as error:
+        raise ValueError(f"URL parse error during conversion from string: {error}") from None
+
+
+# -- quantities
 
 
 def _quantity(given: str) -> dict[str, str]:
-    return {"quantity": quantity.canonical(given)}
+    """Equal ones are written alike, whatever they were written as. Raises ValueError."""
+    if given != given.strip():
+        quantity.parse("x")
+    return {"quantity": f"{quantity.parse(given).normalize():f}"}
 
 
-def _amount(given: Any) -> str | int:
-    amount: str | int = given["quantity"] if isinstance(given, dict) else given
-    return amount
+def _amounts(one: Any, other: Any) -> tuple[str, str | int]:
+    return one["quantity"], other["quantity"] if isinstance(other, dict) else other
 
 
 def _compare(one: Any, other: Any) -> int:
     return quantity.compare(one["quantity"], other["quantity"])
 
 
-def _address(given: str) -> IPv4Address | IPv6Address:
-    """Raises ValueError, also for an address with a zone."""
-    if "%" in given:
-        raise ValueError(f"IP Address {given!r} parse error: with zone value is not allowed")
-    return ip_address(given)
-
-
-def _network(given: str) -> IPv4Network | IPv6Network:
-    """Raises ValueError, also for what has no length."""
-    if not given.rpartition("/")[2].isdecimal() or "/" not in given:
-        raise ValueError(f"network address parse error during conversion from string: {given!r}")
-    return ip_network(given, strict=False)
-
-
-def _given(value: Any, kind: str) -> str:
-    """A text, or what was made of one."""
-    return str(value[kind] if isinstance(value, dict) else value)
-
-
-def _contains(cidr: Any, ip: str) -> bool:
-    return _address(ip) in _network(cidr["cidr"])
-
-
-def _covers(cidr: Any, other: str) -> bool:
-    network, inner = _network(cidr["cidr"]), _network(other)
-    return network.version == inner.version and inner.subnet_of(network)  # type: ignore[arg-type]
+def _integer(one: Any) -> int:
+    """Raises ValueError for what is none, or was too large to be read."""
+    value = quantity.parse(one["quantity"])
+    if value != value.to_integral_value() or abs(value) >= _LARGEST_INTEGER:
+        raise ValueError("cannot convert value to integer")
+    return int(value)

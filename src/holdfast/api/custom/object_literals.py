@@ -5,21 +5,7 @@ The library can declare no types of ours. What the types would check is checked 
 
 from __future__ import annotations
 
-import re
-
-_TOKEN = re.compile(
-    r"""
-    (?P<text> [rRbB]{0,2} (?: \"{3}.*?\"{3} | '{3}.*?'{3} | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' ) )
-  | (?P<type> \b(?:Object|JSONPatch)\b (?:\s*\.\s*[A-Za-z_]\w*)* \s* (?=\{) )
-  | (?P<name> [A-Za-z_]\w* )
-  | (?P<open> [\[({] )
-  | (?P<close> [\])}] )
-  | (?P<comma> , )
-  | (?P<space> \s+ )
-  | (?P<other> . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+from .tokens import TOKEN
 
 
 def as_maps(expression: str) -> str:
@@ -28,7 +14,7 @@ def as_maps(expression: str) -> str:
     is_object: list[bool] = []
     """Of every bracket that is open."""
     comes_object = expects_name = False
-    for token in _TOKEN.finditer(expression):
+    for token in TOKEN.finditer(expression):
         kind, text = token.lastgroup, token.group()
         if kind == "type":
             comes_object = True
