@@ -27,7 +27,7 @@ from pathlib import Path
 from archives import BuiltLayer, configuration, digest_of, write_archive
 from layer import files_of, make_layer
 from packages import BuildFailed, ListsWereOutdated, Package, Packages
-from recipes import BASE, NOT_NEEDED, RECIPES, Contents, Recipe
+from recipes import NOT_NEEDED, RECIPES, Contents, Recipe
 
 MAKING = Path(__file__).with_name("layer.py").read_bytes()
 """How layers are made: part of the cache's key, so that nothing stays that another version made."""
@@ -71,7 +71,7 @@ def questions(recipe: Recipe) -> list[tuple[str, ...]]:
 
 
 def _stack(recipe: Recipe) -> list[Contents]:
-    return [BASE, recipe.contents] if recipe.on_base else [recipe.contents]
+    return [*recipe.below, recipe.contents]
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

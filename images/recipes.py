@@ -85,7 +85,8 @@ class Recipe:
     contents: Contents
     command: tuple[str, ...]
     entrypoint: tuple[str, ...] = ()
-    on_base: bool = True
+    below: tuple[Contents, ...] = (BASE,)
+    """Layers under its own, lowest first."""
     environment: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     """Variable of the environment to a pattern of packages: it gets the version of the one that matches."""
@@ -110,7 +111,7 @@ BUSYBOX = Recipe(
         *_tags("k8s.gcr.io/busybox", "latest", "1.24"),
     ),
     contents=Contents(packages=("busybox-static",), files="base", has_busybox=True),
-    on_base=False,
+    below=(),
     command=("sh",),
 )
 
@@ -206,6 +207,32 @@ POSTGRES = Recipe(
     stop_signal="SIGINT",
     ports=("5432/tcp",),
     volumes=("/var/lib/postgresql/data",),
+)
+
+PATRONI = Recipe(
+    names=_tags("docker.io/library/patroni", "latest", "3", "3.0", "3.0.2"),
+    below=(BASE, POSTGRES.contents),
+    contents=Contents(
+        packages=("patroni", "postgresql"),
+        without=(
+            *POSTGRES.contents.without,
+            # It brings its own client of Kubernetes; other stores of its state are not used here.
+            *("python3-dnspython", "python3-etcd", "python3-pkg-resources"),
+        ),
+        files="patroni",
+        directories={"/home/postgres": (999, 0o755)},
+    ),
+    entrypoint=ENTRYPOINT,
+    command=("patroni", "/home/postgres/patroni.yml"),
+    environment={
+        "LANG": "C.UTF-8",
+        "PATRONICTL_CONFIG_FILE": "/home/postgres/patroni.yml",
+        "PYTHONUNBUFFERED": "1",
+    },
+    versions={"PATRONI_VERSION": "patroni", "PG_VERSION": "postgresql-[0-9]*"},
+    stop_signal="SIGTERM",
+    ports=("5432/tcp", "8008/tcp"),
+    working_dir="/home/postgres",
 )
 
 MYSQL = Recipe(
@@ -322,6 +349,7 @@ RECIPES = {
     "mysql-openshift": OPENSHIFT_MYSQL,
     "nfs-server": NFS_SERVER,
     "nginx": NGINX,
+    "patroni": PATRONI,
     "postgres": POSTGRES,
     "redis": REDIS,
     "tools": TOOLS,

@@ -104,6 +104,20 @@ async def test_a_role_allows_what_its_rules_say_where_it_is_bound(web: Any, jane
     assert (await web("GET", path, token=jane_token)).code == 403
 
 
+async def test_a224_an_account_without_a_namespace_is_of_the_binding_s(web: Any) -> None:
+    role = {"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]}
+    await web("POST", f"{RBAC}/namespaces/ns/roles", role)
+    binding = {
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"kind": "ServiceAccount", "name": "app"}],
+    }
+    assert (await web("POST", f"{RBAC}/namespaces/ns/rolebindings", binding)).code == 201
+    for namespace, code in {"ns": 200, "default": 403}.items():
+        headers = {"impersonate-user": f"system:serviceaccount:{namespace}:app"}
+        assert (await web("GET", "/api/v1/namespaces/ns/pods", headers=headers)).code == code
+
+
 async def test_a164_starting_a_program_needs_create_whatever_the_method(web: Any, jane_token: str) -> None:
     path = "/api/v1/namespaces/ns/pods/a/exec?command=sh&stdout=true"
     await grant(web, [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"]}])

@@ -41,7 +41,7 @@ def test_a_package_is_in_the_lowest_layer_that_needs_it() -> None:
 
 
 def test_an_image_of_its_own_has_one_layer() -> None:
-    (layer,) = build.plan_layers(replace(RECIPE, on_base=False), {("x",): [LIBC, X]})
+    (layer,) = build.plan_layers(replace(RECIPE, below=()), {("x",): [LIBC, X]})
     assert (layer.packages, layer.is_lowest) == ((LIBC, X), True)
 
 

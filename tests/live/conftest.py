@@ -40,6 +40,7 @@ LONGEST = (
     "test_kubectl_workloads.py",
     "test_lessons.py",
     "test_real_data.py",
+    "test_patroni.py",
     "test_snapshots.py",
     "test_storage_faults.py",
     "test_nfs_tutorial.py",

@@ -12,12 +12,12 @@ INSERT INTO entries VALUES (:run, :client_id, :n);
 """
 SCHEMA = "CREATE TABLE entries (run int, client int, n int, PRIMARY KEY (run, client, n))"
 CLIENTS = 4
-BENCH = f"""
+BENCH = """
 mkdir -p /ledger
 while :; do
   run=$(($(cat /ledger/run 2>/dev/null || echo 0) + 1))
   echo $run > /ledger/next && mv /ledger/next /ledger/run
-  PGPASSWORD={PASSWORD} PGCONNECT_TIMEOUT=2 pgbench -n -h bank-0.bank -U app -c {CLIENTS} -T 5 -D n=0 -D run=$run \\
+  PGCONNECT_TIMEOUT=2 pgbench -n -U app -c $CLIENTS -T 5 -D n=0 -D run=$run \\
     -f /script/entry.sql --rate 200 --log --log-prefix=/ledger/run-$run shop > /ledger/out 2>&1
   sleep 0.2
 done
@@ -64,8 +64,18 @@ def manifests(directory: Path) -> list[dict]:
         "metadata": {"name": "bank"},
         "spec": {"clusterIP": "None", "selector": labels, "ports": [{"port": 5432}]},
     }
+    return [files(), service, bank, customer(directory, "bank-0.bank")]
+
+
+def files() -> dict:
     data = {"schema.sql": SCHEMA, "entry.sql": SCRIPT}
-    customer = {
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bank"}, "data": data}
+
+
+def customer(directory: Path, host: str, image: str = "postgres:15") -> dict:
+    """Who writes into the database on that host, as long as it lives."""
+    environment = {"PGHOST": host, "PGPASSWORD": PASSWORD, "CLIENTS": str(CLIENTS)}
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "customer"},
@@ -74,8 +84,10 @@ def manifests(directory: Path) -> list[dict]:
             "containers": [
                 {
                     "name": "pgbench",
-                    "image": "postgres:15",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
                     "command": ["sh", "-c", BENCH],
+                    "env": [{"name": name, "value": value} for name, value in environment.items()],
                     "volumeMounts": [
                         {"name": "ledger", "mountPath": "/ledger"},
                         {"name": "files", "mountPath": "/script"},
@@ -88,8 +100,6 @@ def manifests(directory: Path) -> list[dict]:
             ],
         },
     }
-    files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bank"}, "data": data}
-    return [files, service, bank, customer]
 
 
 @dataclass(frozen=True)

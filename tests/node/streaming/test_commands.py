@@ -164,11 +164,12 @@ async def test_output_that_a_child_keeps_open_does_not_hold_the_session(streamin
         assert channel(await messages(socket), 1) == b"started\n"
 
 
-async def test_a_terminal_has_a_size_and_one_output(streaming):
+@pytest.mark.parametrize("size", [b'{"Width":99,"Height":33}\n', b'{"height":33,"width":99}'])
+async def test_a_terminal_has_a_size_and_one_output(streaming, size):
     socket, _ = await streaming.websocket(
         "exec", *shell(f"read x; {RESIZED}; stty size; echo err >&2", "stdin", "stdout", "stderr", "tty")
     )
-    await socket.send(b'\x04{"Width":99,"Height":33}\n')
+    await socket.send(b"\x04" + size)
     await socket.send(b"\x00go\n")
     found = await messages(socket)
     assert channel(found, 1).replace(b"\r", b"") == b"go\n33 99\nerr\n"

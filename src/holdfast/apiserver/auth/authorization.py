@@ -112,7 +112,7 @@ class Authorizer:
     def _granted(
         self, user: User, binding: Manifest, namespace: str
     ) -> Iterator[tuple[Manifest, Manifest, Sequence[Manifest]]]:
-        subject = next((one for one in binding.get("subjects") or () if _is_subject(one, user)), None)
+        subject = next((one for one in binding.get("subjects") or () if _is_subject(one, user, namespace)), None)
         if subject is None:
             return
         reference = binding.get("roleRef") or {}
@@ -134,13 +134,14 @@ def _is_open(user: User, asked: Attributes) -> bool:
     return bool(asked.path) and asked.verb == "get" and is_below
 
 
-def _is_subject(subject: Manifest, user: User) -> bool:
+def _is_subject(subject: Manifest, user: User, namespace: str) -> bool:
+    """An account without a namespace is of the binding's, `namespace`."""
     kind, name = subject.get("kind"), subject.get("name", "")
     if kind == "User":
         return bool(name == user.name)
     if kind == "Group":
         return name in user.groups
-    return bool(user.name == f"system:serviceaccount:{subject.get('namespace', '')}:{name}")
+    return bool(user.name == f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}")
 
 
 def _described(binding: Manifest, subject: Manifest) -> str:

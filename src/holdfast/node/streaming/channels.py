@@ -144,7 +144,10 @@ def status_text(status: Status, *, is_json: bool) -> bytes:
 
 
 def sizes(data: bytes) -> list[tuple[int, int]]:
-    """The terminal sizes in `data`, JSON objects one behind the other; what is not one is passed over."""
+    """The terminal sizes in `data`, JSON objects one behind the other; what is not one is passed over.
+
+    Names count in any case, as for upstream's decoder: the JavaScript client writes them in lower case.
+    """
     decoder = json.JSONDecoder()
     text = data.decode("utf-8", "replace").strip()
     found = []
@@ -155,7 +158,8 @@ def sizes(data: bytes) -> list[tuple[int, int]]:
             break
         text = text[end:].lstrip()
         if isinstance(value, dict):
-            width, height = value.get("Width"), value.get("Height")
+            size = {name.lower(): number for name, number in value.items()}
+            width, height = size.get("width"), size.get("height")
             if isinstance(width, int) and isinstance(height, int) and 0 < width < 65536 and 0 < height < 65536:
                 found.append((width, height))
     return found
