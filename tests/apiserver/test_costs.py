@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from holdfast.api.core.pod import PODS as POD_RESOURCE
@@ -50,6 +52,7 @@ async def test_a_write_encodes_once_and_decodes_nothing_stored(server: ApiServer
     decoded = server.cache.decoded
     for write in (
         ("POST", PATH, pod("p")),
+        ("POST", PATH, pod("q")),
         ("PATCH", f"{PATH}/p", {"metadata": {"labels": {"app": "db"}}}),
         ("PATCH", f"{PATH}/p/status", {"status": {"message": "m"}}),
     ):
@@ -58,6 +61,42 @@ async def test_a_write_encodes_once_and_decodes_nothing_stored(server: ApiServer
         assert answer.code < 300
         assert decoded.encodes - before == 1
     assert decoded.decodes == 0
+
+
+async def test_pods_that_were_just_made_have_in_memory_once_what_they_have_in_common(
+    server: ApiServer, web: Web
+) -> None:
+    await filled(web, 2)
+    one, two = (server.cache.of(POD_RESOURCE).get("ns", name).manifest for name in ("p000", "p001"))
+    assert one["status"] is two["status"]
+    assert one["spec"]["tolerations"] is two["spec"]["tolerations"]
+    patch = {"metadata": {"labels": {"x": "y"}}}
+    assert (await web("PATCH", f"{PATH}/p000", patch, headers=MERGE)).code == 200
+    changed = server.cache.of(POD_RESOURCE).get("ns", "p000").manifest
+    assert changed["metadata"]["labels"] == {**one["metadata"]["labels"], "x": "y"}
+    assert changed["spec"] is one["spec"]
+    put = {**json.loads(msgspec.json.encode(changed)), "status": {}}
+    put["spec"]["activeDeadlineSeconds"] = 100
+    assert (await web("PUT", f"{PATH}/p000", put)).code == 200
+    replaced = server.cache.of(POD_RESOURCE).get("ns", "p000").manifest
+    assert replaced["spec"]["activeDeadlineSeconds"] == 100
+    assert replaced["spec"]["tolerations"] is two["spec"]["tolerations"]
+
+
+async def test_a_pod_beside_one_that_is_no_longer_decoded_is_decoded_when_somebody_asks(
+    server: ApiServer, web: Web
+) -> None:
+    await filled(web, 1)
+    objects, decoded = server.cache.of(POD_RESOURCE), server.cache.decoded
+    first = objects.get("ns", "p000")
+    first.forget()
+    before = decoded.decodes
+    assert (await web("POST", PATH, pod("p001"))).code == 201
+    assert decoded.decodes == before
+    second = objects.get("ns", "p001")
+    assert second.manifest == json.loads(second.value)
+    assert decoded.decodes == before + 1
+    assert second.manifest["spec"]["tolerations"] is first.manifest["spec"]["tolerations"]
 
 
 async def test_a_watch_of_one_object_does_not_look_at_the_others(

@@ -4,11 +4,13 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.errors import Expired
 from holdfast.client import ObjectList, Unreachable, WatchEvent
-from holdfast.client.informer import Informer, Informers
+from holdfast.client.informer import SLICE, Informer, Informers, _Index, key_of
 
 
 def config_map(name, data=None, **metadata):
@@ -100,6 +102,59 @@ async def test_an_index_follows_every_change(informer, local):
         assert informer.by_index("letters", "y") == []
         informer.add_index("late", lambda one: [one["metadata"]["name"]])
         assert len(informer.by_index("late", "a")) == 1
+
+
+@settings(deadline=None)  # a busy machine says nothing of the index
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.lists(st.sampled_from("xyz"), max_size=3))))
+def test_an_index_is_what_a_recount_makes_of_the_objects(changes):
+    objects = {}
+    index = _Index(objects, lambda one: one["values"])
+    for key, values in changes:
+        old, new = objects.pop(key, None), None if values is None else {"key": key, "values": values}
+        if new is not None:
+            objects[key] = new
+        index.replace(key, old, new)
+        for value in "xyz":
+            found = sorted(one["key"] for one in index.get(value))
+            assert found == sorted(key for key, one in objects.items() if value in one["values"])
+            assert all(one is objects[one["key"]] for one in index.get(value))
+
+
+async def test_objects_in_the_view_lack_managed_fields_and_a_write_of_one_keeps_them(informer, local):
+    told = []
+    informer.subscribe(lambda old, new: told.append(old if new is None else new))
+    before = await local.create(CONFIG_MAPS, config_map("listed", {"a": "b"}))
+    async with running(informer):
+        await local.create(CONFIG_MAPS, config_map("watched"))
+        await until(lambda: len(informer) == 2)
+        seen = informer.get("default/listed")
+        assert before["metadata"].keys() - seen["metadata"].keys() == {"managedFields"}
+        written = await local.update(CONFIG_MAPS, {**seen, "data": {"x": "1"}})
+        assert written["metadata"]["managedFields"]
+        await until(lambda: informer.get("default/listed")["data"] == {"x": "1"})
+        assert await local.update(CONFIG_MAPS, informer.get("default/listed")) == written  # to lack them is no change
+        await local.delete(CONFIG_MAPS, "listed", "default")
+        await until(lambda: len(informer) == 1)
+    assert len(told) == 4  # the one that went is told as it was
+    assert all("managedFields" not in one["metadata"] for one in told)
+
+
+async def test_a_list_is_let_go_while_it_is_taken_in(world):
+    items = [config_map(f"c{number}", managedFields=[{}]) for number in range(3 * SLICE)]
+
+    class Listing:
+        async def list(self, *arguments, **options):
+            return ObjectList(items, "7")
+
+        async def watch(self, *arguments, **options):
+            await asyncio.Event().wait()
+            yield
+
+    informer = Informer(Listing(), CONFIG_MAPS, world)
+    async with running(informer):
+        assert len(informer) == 3 * SLICE
+        assert [key_of(one) for one in informer.list()] == [f"default/c{number}" for number in range(3 * SLICE)]
+    assert items == []
 
 
 async def test_after_a_lost_connection_nothing_is_missed_and_nothing_is_told_twice(informer, local, flaky):

@@ -128,9 +128,13 @@ class Api:
             manifest, forms = await self._to_store(call, manifest)
         else:
             manifest = stored(call.resource, manifest)
-        key = self.objects(call.resource).key(call.namespace, manifest["metadata"]["name"])
+        objects = self.objects(call.resource)
+        key = objects.key(call.namespace, manifest["metadata"]["name"])
         with _no_room_told():
             entry = await self.store.write(key, self._encoder(manifest, forms), expected=expected)
+        current = objects.objects.get(key)
+        if current is not None and current.revision == entry.revision:
+            return current
         return Stored(key, entry.value, entry.revision, self.cache.decoded, manifest)
 
     async def remove(self, call: Call, last: Manifest, expected: int) -> Stored:

@@ -26,7 +26,7 @@ HISTORY_EVENTS = 4096
 HISTORY_BYTES = 16 << 20
 """How much of the past one resource keeps for watches: whichever is less."""
 
-DECODED_OBJECTS = 8192
+DECODED_OBJECTS = 4096
 """How many manifests are kept beside their bytes, over all resources."""
 
 ROOT = "/registry/"
@@ -97,6 +97,11 @@ class Stored:
         return self._manifest
 
     @property
+    def known(self) -> Manifest | None:
+        """The manifest, if it is there anyhow."""
+        return self._manifest
+
+    @property
     def labels(self) -> dict[str, str]:
         if self._labels is None:
             if self._manifest is not None:
@@ -163,6 +168,7 @@ class ResourceCache:
         self.history: list[Event] = []
         self._history_bytes = 0
         self._decoded = decoded
+        self._is_typed = resource.custom is None and resource.group in sharing.TYPED
         self._watchers: list[Callable[[Event], None]] = []
 
     def key(self, namespace: str, name: str) -> str:
@@ -210,6 +216,8 @@ class ResourceCache:
     def apply(self, change: Change, manifest: Manifest | None) -> None:
         """Takes over one committed change; `manifest` is what `change.value` decodes to, where it is known."""
         old = self.objects.get(change.key)
+        if manifest is not None and self._is_typed:
+            manifest = self._shared(change.key, old, manifest)
         new = Stored(change.key, change.value, change.revision, self._decoded, manifest)
         if change.is_delete:
             if old is not None:
@@ -223,6 +231,21 @@ class ResourceCache:
         self._record(event)
         for watcher in tuple(self._watchers):
             watcher(event)
+
+    def _shared(self, key: str, old: Stored | None, manifest: Manifest) -> Manifest | None:
+        """The object with what it has in common with the state before; of a new one, with its neighbour in the order
+        of names, which is of the same set if there is one. None if that would have to be decoded itself: then what the
+        bytes decode to does as well, when somebody asks.
+        """
+        model = old or self._neighbour(key)
+        if model is None:
+            return manifest
+        known = model.known
+        return sharing.like(manifest, known) if known is not None else None
+
+    def _neighbour(self, key: str) -> Stored | None:
+        position = bisect_left(self.keys, key)
+        return self.objects[self.keys[position - 1]] if position else None
 
     def _record(self, event: Event) -> None:
         self.history.append(event)

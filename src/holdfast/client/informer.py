@@ -1,7 +1,8 @@
 """A local, indexed, read-only view of one kind, kept by list and watch.
 
-Objects in it are shared: whoever reads one must not change it. Handlers run on the event loop, one after
-another, when the view already shows the change they are told of.
+Objects in it are shared: whoever reads one must not change it. They lack managedFields, which the server keeps
+whatever is written without them. Handlers run on the event loop, one after another, when the view already shows the
+change they are told of.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -18,7 +19,7 @@ from holdfast.api.errors import ApiError, Expired, Gone, Timeout
 from holdfast.api.resource import Manifest, Resource
 from holdfast.world import World
 
-from . import Client, Unreachable, WatchEvent
+from . import Client, ObjectList, Unreachable, WatchEvent
 from .defined_kinds import DefinedKinds, Told
 
 log = logging.getLogger(__name__)
@@ -51,26 +52,49 @@ def revision_of(resource_version: str) -> int:
 
 
 class _Index:
-    """Objects by what `keys` makes of them; an object may have several keys, or none."""
+    """Keys of `objects` by what `keys` makes of them; an object may have several values, or none."""
 
-    def __init__(self, keys: Callable[[Manifest], Iterable[str]]) -> None:
-        self._keys = keys
-        self._entries: dict[str, dict[str, Manifest]] = {}
+    def __init__(self, objects: Mapping[str, Manifest], keys: Callable[[Manifest], Iterable[str]]) -> None:
+        self._objects = objects
+        self._values_of = keys
+        self._keys: dict[str, str | dict[str, None]] = {}
+        """By value. Most values lead to one object, and need no set for it."""
 
     def replace(self, key: str, old: Manifest | None, new: Manifest | None) -> None:
-        old_values = set(self._keys(old)) if old is not None else set()
-        new_values = set(self._keys(new)) if new is not None else set()
-        for value in old_values - new_values:
-            entries = self._entries[value]
-            del entries[key]
-            if not entries:
-                del self._entries[value]
-        if new is not None:
-            for value in new_values:
-                self._entries.setdefault(value, {})[key] = new
+        before = tuple(self._values_of(old)) if old is not None else ()
+        after = tuple(self._values_of(new)) if new is not None else ()
+        if before == after:
+            return
+        for value in set(before).difference(after):
+            self._remove(value, key)
+        for value in after:
+            self._add(value, key)
+
+    def _add(self, value: str, key: str) -> None:
+        held = self._keys.setdefault(value, key)
+        if isinstance(held, dict):
+            held[key] = None
+        elif held != key:
+            self._keys[value] = {held: None, key: None}
+
+    def _remove(self, value: str, key: str) -> None:
+        held = self._keys[value]
+        if isinstance(held, dict):
+            del held[key]
+        if not isinstance(held, dict) or not held:
+            del self._keys[value]
 
     def get(self, value: str) -> list[Manifest]:
-        return list(self._entries.get(value, {}).values())
+        held = self._keys.get(value, ())
+        return [self._objects[key] for key in ((held,) if isinstance(held, str) else held)]
+
+
+def _trimmed(manifest: Manifest) -> Manifest:
+    """Without what is about writes, which no reader wants: of a pod that runs it is the larger part."""
+    metadata = manifest["metadata"]
+    if "managedFields" not in metadata:
+        return manifest
+    return {**manifest, "metadata": {name: metadata[name] for name in metadata if name != "managedFields"}}
 
 
 def _namespace(manifest: Manifest) -> Iterable[str]:
@@ -101,7 +125,7 @@ class Informer:
         self._field_selector = field_selector
         self._label_selector = label_selector
         self._objects: dict[str, Manifest] = {}
-        self._indexes: dict[str, _Index] = {"": _Index(_namespace)}
+        self._indexes: dict[str, _Index] = {"": _Index(self._objects, _namespace)}
         self._handlers: list[Handler] = []
         self._synced = asyncio.Event()
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
@@ -120,7 +144,7 @@ class Informer:
         """Makes objects findable by the values `keys` gives; a name that is taken keeps its first meaning."""
         if name in self._indexes:
             return
-        index = self._indexes[name] = _Index(keys)
+        index = self._indexes[name] = _Index(self._objects, keys)
         for key, manifest in self._objects.items():
             index.replace(key, None, manifest)
 
@@ -213,7 +237,7 @@ class Informer:
             label_selector=self._label_selector,
             field_selector=self._field_selector,
         )
-        found = {key_of(manifest): manifest for manifest in page.items}
+        found = await self._taken(page)
         for key in [key for key in self._objects if key not in found]:
             self._replace(key, None)
         for number, (key, manifest) in enumerate(found.items(), 1):
@@ -224,6 +248,18 @@ class Informer:
         self.revision = revision_of(page.resource_version)
         self._synced.set()
         self._release(everything=is_another_history)
+
+    async def _taken(self, page: ObjectList) -> dict[str, Manifest]:
+        """The objects by key, out of a list that is emptied: what is trimmed takes the place of what it was made of."""
+        items = page.items
+        items.reverse()
+        found: dict[str, Manifest] = {}
+        while items:
+            manifest = items.pop()
+            found[key_of(manifest)] = _trimmed(manifest)
+            if len(items) % SLICE == 0:
+                await asyncio.sleep(0)
+        return found
 
     async def _watch(self) -> None:
         events = self._client.watch(
@@ -242,7 +278,8 @@ class Informer:
     def _apply(self, event: WatchEvent) -> None:
         revision = revision_of(event.object["metadata"].get("resourceVersion", ""))
         if event.type != "BOOKMARK":
-            self._replace(key_of(event.object), None if event.type == "DELETED" else event.object, event.object)
+            last = _trimmed(event.object)
+            self._replace(key_of(last), None if event.type == "DELETED" else last, last)
         self.revision = max(self.revision, revision)
         self._release()
 

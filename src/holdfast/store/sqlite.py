@@ -43,7 +43,7 @@ _PRAGMAS = (
     "PRAGMA synchronous={synchronous}",
     f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
     "PRAGMA journal_size_limit=67108864",
-    "PRAGMA cache_size=-8000",
+    "PRAGMA cache_size=-2000",
     "PRAGMA temp_store=MEMORY",
 )
 _SCHEMA = (
