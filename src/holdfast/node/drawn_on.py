@@ -69,23 +69,26 @@ class DrawnOn:
         for kind, namespace, name in self._drawn_on():
             key = (kind.plural, namespace, name)
             before = known.get(key, "")
+            found[key] = before
             try:
                 version = await self._version(kind, namespace, name)
-                is_shown = version == before or await self._told(kind, namespace, name)
-            except Exception as error:  # one of them must not keep the others from being looked at
-                level = logging.DEBUG if isinstance(error, ApiError) else logging.ERROR
-                log.log(level, "not looked at %s=%s/%s", kind.kind, namespace, name, exc_info=level == logging.ERROR)
-                is_shown = False
-            found[key] = version if is_shown else before
+                if version == before or await self._told(kind, namespace, name):
+                    found[key] = version
+            except ApiError as error:
+                log.debug("not looked at %s=%s/%s error=%r", kind.plural, namespace, name, str(error))
+            except Exception:  # one of them must not keep the others from being looked at
+                log.exception("not looked at %s=%s/%s", kind.plural, namespace, name)
         return found
 
-    def _drawn_on(self) -> set[tuple[Resource, str, str]]:
-        return {
+    def _drawn_on(self) -> list[tuple[Resource, str, str]]:
+        """Each once, in the same order every time."""
+        found = {
             (kind, worker.pod.namespace, name)
             for worker in self._workers()
             for kind, names in _NAMES.items()
             for name in names(worker.pod.spec)
         }
+        return sorted(found, key=lambda each: (each[0].plural, *each[1:]))
 
     async def _version(self, kind: Resource, namespace: str, name: str) -> str:
         """Empty if there is none."""
