@@ -98,6 +98,7 @@ def test_a249_what_may_be_right_is_not_told_of(checker: Checker, expression: str
          "found no matching overload for 'allowed' applied to 'kubernetes.authorization.Authorizer.()'"),
         ("gear.frobnicate()", 16, "undeclared reference to 'frobnicate' (in container '')"),
         ("params.x.y > 1", 1, "undeclared reference to 'params' (in container '')"),
+        ("holdfast_kinds.m99999 > 1", 1, "undeclared reference to 'holdfast_kinds' (in container '')"),
         ("1 == other", 6, "undeclared reference to 'other' (in container '')"),
     ],
 )  # fmt: skip

@@ -78,6 +78,37 @@ async def test_a_message_may_be_an_expression(web: Any, enforce: Bind, message_e
     assert answer["message"].endswith(f"{DENIED}{said}")
 
 
+@pytest.mark.parametrize(
+    ("expression", "code"),
+    [
+        ("variables.size.orValue('small') == 'small'", 201),
+        ("variables.again.hasValue()", 422),
+        ("variables.size == optional.none() && variables.colour == optional.of('red')", 201),
+        ("variables.colour.value() == 'red' && 'variables.colour' != variables.colour.value()", 201),
+        ("variables.texts.?a.orValue('x') == 'x'", 201),
+        ("variables.wrong.value() == 'x'", 422),
+    ],
+)
+async def test_variables_may_be_optional_values(web: Any, enforce: Bind, expression: str, code: int) -> None:
+    variables = [
+        {"name": "size", "expression": "object.data.?size"},
+        {"name": "again", "expression": "variables.size"},
+        {"name": "colour", "expression": "object.data[?'colour']"},
+        {"name": "texts", "expression": "{'variables.size': 'y'}"},
+        {"name": "wrong", "expression": "object.none.?size"},
+    ]
+    await enforce(expression, variables=variables)
+    answer = await web("POST", CONFIG_MAPS, config_map(colour="red"))
+    assert answer.code == code, answer.body
+
+
+async def test_what_comes_to_an_optional_value_fails(web: Any, enforce: Bind) -> None:
+    await enforce("object.data.?size")
+    answer = await web("POST", CONFIG_MAPS, config_map(a="1"))
+    failure = "expression 'object.data.?size' resulted in error: an optional value is no result"
+    assert (answer.code, answer["message"].partition("request: ")[2]) == (422, failure)
+
+
 async def test_warnings_let_the_request_pass(web: Any, enforce: Bind) -> None:
     await enforce("false", binding={"validationActions": ["Warn", "Audit"]})
     answer = await web("POST", CONFIG_MAPS, config_map())

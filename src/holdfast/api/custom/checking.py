@@ -105,7 +105,7 @@ class Checker:
 
     def _message(self, message: str, before: str) -> str:
         """`before` is what stands in front of the place it is about."""
-        message = _TYPE.sub(lambda match: self._names[int(match[1])], message)
+        message = _TYPE.sub(self._shown, message)
         for pattern, words in _WORDS:
             message = pattern.sub(words, message)
         if (call := _CALL.fullmatch(message)) is None:
@@ -114,6 +114,11 @@ class Checker:
             return message
         target, arguments = _first(call[3])
         return f"{call[1]}{target}.({arguments})'"
+
+    def _shown(self, match: re.Match[str]) -> str:
+        """A type as users know it; whatever else looks like one stays as it is."""
+        number = int(match[1])
+        return self._names[number] if number < len(self._names) else match[0]
 
 
 def _first(types: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from .signatures import Kind, Made, Opaque
 
-PACKAGE = "t"
+PACKAGE = "holdfast_kinds"
 _FILE = f"{PACKAGE}.proto"
 _DEPENDENCIES = ("struct", "timestamp", "duration")
 _SCALARS = {"double": 1, "int": 3, "uint": 4, "bool": 8, "string": 9, "bytes": 12}
@@ -31,7 +31,7 @@ class File:
         for kind in kinds:
             self._reach(kind)
         self.names = [one.name for one in self._numbers]
-        """As messages show the types `t.m0`, `t.m1` and so on."""
+        """As messages show the types `m0`, `m1` and so on of the package."""
         self.serialized_pb = b"".join(
             (
                 _text(1, _FILE),

@@ -32,6 +32,10 @@ class Failed(ValueError):
     """An evaluation that came to no result, in upstream's words."""
 
 
+class OptionalResult(Failed):
+    """An evaluation that came to an optional value, or to something that has one in it."""
+
+
 Variables = Mapping[str, Any]
 OF_RULES = ("self", "oldSelf")
 """What a rule of a schema may name."""
@@ -59,7 +63,7 @@ def compiled(text: str, names: tuple[str, ...] = OF_RULES) -> Callable[[Variable
         try:
             value = _plain(result)
         except TypeError:
-            raise Failed("an optional value is no result") from None
+            raise OptionalResult("an optional value is no result") from None
         if result.type().name() == _ERROR:
             raise Failed(_worded(str(value)))
         return value

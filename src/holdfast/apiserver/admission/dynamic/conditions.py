@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.api.custom.authorizing import Question, answered_by
-from holdfast.api.custom.expressions import OF_ADMISSION, Failed, Uncompilable, compiled
+from holdfast.api.custom.expressions import OF_ADMISSION, Failed, OptionalResult, Uncompilable, compiled
+from holdfast.api.custom.optional_variables import as_list, as_variable, looked_into
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.auth.authorization import Attributes, Authorizer
 from holdfast.apiserver.auth.user import User
@@ -32,6 +33,8 @@ class Scene:
     """Expressions with a name, which others use: evaluated when one does."""
     _known: dict[str, Any] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
+    _optional: set[str] = field(default_factory=set)
+    """Those of `_known` whose values are optional."""
 
     def evaluate(self, text: str) -> Any:
         """Raises Failed, in upstream's words."""
@@ -41,12 +44,13 @@ class Scene:
             raise Failed(f"expression '{text}' resulted in error: {failed}") from None
 
     def _value(self, text: str) -> Any:
+        for name in dict.fromkeys(_VARIABLE.findall(text)):
+            self._work_out(name)
+        text = looked_into(text, self._optional)
         try:
             expression = compiled(text, OF_ADMISSION)
         except Uncompilable as error:
             raise Failed(f"compilation error: compilation failed: {error}") from None
-        for name in dict.fromkeys(_VARIABLE.findall(text)):
-            self._work_out(name)
         values = {**self.values, "authorizer": self._question(), "variables": self._known}
         try:
             with answered_by(self._answer):
@@ -63,10 +67,18 @@ class Scene:
             return
         self._failed[name] = "it depends on itself"
         try:
-            self._known[name] = self._value(self.variables[name])
+            self._known[name] = self._variable(name, self.variables[name])
             del self._failed[name]
         except Failed as failed:
             self._failed[name] = str(failed)
+
+    def _variable(self, name: str, text: str) -> Any:
+        try:
+            return self._value(text)
+        except OptionalResult:
+            value = as_variable(self._value(as_list(text)))
+        self._optional.add(name)
+        return value
 
     def _question(self) -> Question:
         request = self.values["request"] or {}
