@@ -146,7 +146,11 @@ async def test_who_follows_defined_kinds_is_told_of_each_until_it_ends_that(
         await web("DELETE", f"{DEFINITIONS}/gears.example.com")
         await is_told(("came", "gears.example.com"), ("went", "gears.example.com"))
         assert informers.whole(resource) is None
-        assert not [task for task in asyncio.all_tasks() if task.get_name() == "informer gears.example.com"]
+
+        async def has_ended() -> bool:
+            return "informer gears.example.com" not in {task.get_name() for task in asyncio.all_tasks()}
+
+        await eventually(has_ended)
         for end in ends:
             end()
         await gone(web, f"{DEFINITIONS}/gears.example.com")
