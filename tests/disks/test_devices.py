@@ -17,6 +17,8 @@ from holdfast.disks import DEVICE, IMAGE, Disk, copying, devices, images, loops,
 from holdfast.disks.pool import Pool, try_out
 from holdfast.world import linux, mount_table
 
+from .letting_go import gone
+
 MI = 1 << 20
 
 
@@ -44,16 +46,6 @@ def read(path, length, at=0):
         return os.pread(descriptor, length, at)
     finally:
         os.close(descriptor)
-
-
-def gone(volume, within_s=60):
-    """Whoever looks at new devices, as udev does, may have it open for a moment."""
-    deadline = time.monotonic() + within_s
-    while loops.find(volume.image):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_a_block_volume_is_a_device_of_its_size_that_keeps_what_is_written(volume, tmp_path):

@@ -15,6 +15,8 @@ from holdfast.disks import Disk, images, loops, mounting
 from holdfast.disks.locking import locked
 from holdfast.world import mount_table
 
+from .letting_go import gone
+
 MI = 1 << 20
 
 
@@ -91,6 +93,7 @@ def test_mounting_twice_changes_nothing_and_a_second_place_shows_the_same_data(v
     with pytest.raises(OSError, match="still mounted from"):
         images.require_detached(volume)
     mounting.unmount(tmp_path / "b")
+    assert gone(volume)
     images.require_detached(volume)
 
 
@@ -125,6 +128,7 @@ def test_a_volume_grows_while_nobody_has_it(volume, tmp_path):
     mounting.mount(volume, tmp_path / "m")
     (tmp_path / "m" / "file").write_text("data")
     mounting.unmount(tmp_path / "m")
+    assert gone(volume)
     assert images.grow(volume, 48 * MI) is True
     mounting.mount(volume, tmp_path / "m")
     assert 43 * MI < size(tmp_path / "m") <= 48 * MI
@@ -146,6 +150,7 @@ def test_what_is_left_to_grow_grows_with_the_next_mount_that_is_the_only_one(vol
     assert size(tmp_path / "a") <= 16 * MI
     for place in ("a", "b"):
         mounting.unmount(tmp_path / place)
+    assert gone(volume)
     mounting.mount(volume, tmp_path / "a")
     assert size(tmp_path / "a") > 43 * MI
     mounting.unmount(tmp_path / "a")
@@ -183,7 +188,7 @@ def test_mount_options_are_honoured(volume, tmp_path):
 def test_a_mount_that_fails_leaves_no_device(volume, tmp_path):
     with pytest.raises(OSError, match="Invalid argument"):
         mounting.mount(volume, tmp_path / "m", ["no-such-option"])
-    assert loops.find(volume.image) == ""
+    assert gone(volume)
     assert mount_table.below(tmp_path) == []
 
 
@@ -292,7 +297,7 @@ def test_mounting_leaves_no_device_without_a_mount_wherever_it_is_killed(volume,
     for deaths in until_done(volume, tmp_path / "m", "mount"):
         if os.path.ismount(tmp_path / "m"):
             mounting.unmount(tmp_path / "m")
-        assert loops.find(volume.image) == "", deaths
+        assert gone(volume), deaths
     assert deaths >= 4
     mounting.unmount(tmp_path / "m")
 
