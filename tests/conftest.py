@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 
 import msgspec
 import pytest
@@ -38,6 +39,17 @@ def _shared_parts_stay_as_they_were(monkeypatch):
 
     watched.cache_info = shared.cache_info
     monkeypatch.setattr(sharing, "_shared", watched)
+    like = sharing.like
+    made = deque(maxlen=2048)
+
+    def watched_like(manifest, model):
+        alike = like(manifest, model)
+        made.append((msgspec.json.encode(alike), alike))
+        return alike
+
+    monkeypatch.setattr(sharing, "like", watched_like)
     yield
+    for written, manifest in made:
+        assert msgspec.json.decode(written) == manifest
     for written, part in {id(part): (written, part) for written, part in kept}.values():
         assert msgspec.json.decode(written) == part

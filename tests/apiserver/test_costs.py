@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from holdfast.api.core.pod import PODS as POD_RESOURCE
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.server import ApiServer
 from holdfast.apiserver.verbs import reading
+from holdfast.client.informer import Informer, key_of
 from holdfast.wire.messages import Request
 
 from .conftest import ADMIN, Web
@@ -81,6 +83,33 @@ async def test_pods_that_were_just_made_have_in_memory_once_what_they_have_in_co
     replaced = server.cache.of(POD_RESOURCE).get("ns", "p000").manifest
     assert replaced["spec"]["activeDeadlineSeconds"] == 100
     assert replaced["spec"]["tolerations"] is two["spec"]["tolerations"]
+
+
+def weigh(part: Any, seen: set[int]) -> int:
+    """Bytes of all that has not been seen."""
+    if id(part) in seen:
+        return 0
+    seen.add(id(part))
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return sys.getsizeof(part) + sum(weigh(each, seen) for each in inner)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_pod_in_a_view_takes_less_memory_than_on_the_wire(
+    server: ApiServer, web: Web, is_restarted: bool
+) -> None:
+    await filled(web, 50)
+    if is_restarted:
+        for stored in server.cache.of(POD_RESOURCE).select():
+            stored.forget()
+    view = Informer(server.client("test"), POD_RESOURCE, server.api.world)
+    running = asyncio.ensure_future(view.run())
+    await asyncio.wait_for(view.wait_synced(), 5)
+    running.cancel()
+    seen: set[int] = set()
+    first, *others = (weigh(one, seen) for one in sorted(view.list(), key=key_of))
+    assert first > 5000
+    assert max(others) < 3000
 
 
 async def test_a_pod_beside_one_that_is_no_longer_decoded_is_decoded_when_somebody_asks(
