@@ -51,7 +51,7 @@ class Members:
 
     def until_settled(self, but: str = "") -> str:
         """Who leads, once all members work, and labels, endpoints and slices say the same. `but` leads no more."""
-        return self.cluster.until("the members are settled", lambda: self._settled(but), within_s=90)
+        return self.cluster.until("the members are settled", lambda: self._settled(but), within_s=180)
 
     def _settled(self, but: str) -> str | None:
         found = self.cluster.get("pods,endpoints,endpointslices", "-l", f"cluster-name={NAME}")["items"]
