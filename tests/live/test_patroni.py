@@ -1,6 +1,7 @@
 """Patroni: PostgreSQL that elects its leader through the API, as a client in pods and a stateful workload at once.
 
-`examples/patroni.yaml`, three members, synchronous: whatever becomes of the leader, what a client was told is there.
+The members of `docs/tutorials/7-election`, three and synchronous: whatever becomes of the leader, what a client was
+told is there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import ledger
 from bank import ENOUGH
 
-MANIFEST = (Path(__file__).parents[2] / "examples/patroni.yaml").read_text()
+LESSON = Path(__file__).parents[2] / "docs/tutorials/7-election"
+MANIFESTS = [LESSON / f"{name}.yaml" for name in ("rights", "settings", "services", "members")]
 NAME = "patronidemo"
 MEMBERS = [f"{NAME}-{i}" for i in range(3)]
 POSTMASTER = "/home/postgres/pgdata/pgroot/data/postmaster.pid"
@@ -31,7 +33,7 @@ class Members:
         self.ledger = cluster.home.parent / "ledger"
 
     def open(self) -> None:
-        self.cluster.kubectl("apply", "-f", "-", manifest=MANIFEST)
+        self.cluster.kubectl("apply", *(f"--filename={path}" for path in MANIFESTS))
         leader = self.until_settled()
         self.inside(leader, "psql", "-c", APP, "-c", "CREATE DATABASE shop")
         self.inside(leader, "psql", "-U", "app", "-d", "shop", "-c", ledger.SCHEMA)
@@ -49,7 +51,7 @@ class Members:
 
     def until_settled(self, but: str = "") -> str:
         """Who leads, once all members work, and labels, endpoints and slices say the same. `but` leads no more."""
-        return self.cluster.until("the members are settled", lambda: self._settled(but), within_s=90)
+        return self.cluster.until("the members are settled", lambda: self._settled(but), within_s=180)
 
     def _settled(self, but: str) -> str | None:
         found = self.cluster.get("pods,endpoints,endpointslices", "-l", f"cluster-name={NAME}")["items"]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from holdfast.api.core.endpoints import ENDPOINTS
 from holdfast.api.core.namespace import NAMESPACES
-from holdfast.api.core.service import SERVICES
-from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.api.errors import AlreadyExists
 from holdfast.api.networking.service_cidr import DEFAULT, SERVICE_CIDRS
 from holdfast.api.rbac.cluster_role import CLUSTER_ROLES
@@ -21,6 +18,7 @@ from holdfast.api.scheduling.priority_class import PRIORITY_CLASSES
 from .bootstrap_roles import cluster_role_bindings, cluster_roles
 from .joining_roles import for_newcomers, joining_role_bindings, joining_roles
 from .local import LocalClient, exists
+from .own_service import OwnService
 from .role_reconciliation import reconciled_binding, reconciled_role
 
 NAMES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -33,7 +31,7 @@ CRITICAL = (
 )  # fmt: skip
 
 
-async def ensure(client: LocalClient, service_cidrs: Sequence[str], service_address: str, server_address: str) -> None:
+async def ensure(client: LocalClient, service_cidrs: Sequence[str], own: OwnService) -> None:
     """Makes what is missing; what is there stays, and roles gain what they lack. All at once: they share a commit."""
     async with asyncio.TaskGroup() as group:
         for name in NAMES:
@@ -49,7 +47,7 @@ async def ensure(client: LocalClient, service_cidrs: Sequence[str], service_addr
         for resource, manifest in zip((ROLES, ROLE_BINDINGS), for_newcomers(), strict=True):
             group.create_task(_ensure(client, resource, manifest))
         group.create_task(_ensure_service_cidr(client, [*service_cidrs]))
-        group.create_task(_ensure_own_service(client, service_address, server_address))
+        group.create_task(own.ensure())
 
 
 async def _ensure(client: LocalClient, resource: Resource, manifest: Manifest) -> None:
@@ -90,49 +88,3 @@ async def _ensure_service_cidr(client: LocalClient, service_cidrs: list[str]) ->
     ready = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready"}
     condition = {**ready, "lastTransitionTime": made["metadata"]["creationTimestamp"]}
     await client.update(SERVICE_CIDRS, {**made, "status": {"conditions": [condition]}}, subresource="status")
-
-
-async def _ensure_own_service(client: LocalClient, service_address: str, server_address: str) -> None:
-    """`kubernetes.default` leads to this server."""
-    host, _, port = server_address.rpartition(":")
-    metadata = {"name": "kubernetes", "namespace": "default"}
-    labels = {"component": "apiserver", "provider": "kubernetes"}
-    await _ensure(
-        client,
-        SERVICES,
-        {
-            "metadata": {**metadata, "labels": labels},
-            "spec": {
-                "clusterIP": service_address,
-                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": int(port)}],
-            },
-        },
-    )
-    if host.startswith("127.") or not host.replace(".", "").isdigit():
-        return  # no address that pods could reach; endpoints may not lie in the loopback range
-    ports = [{"name": "https", "port": int(port), "protocol": "TCP"}]
-    skip_mirror = {"endpointslice.kubernetes.io/skip-mirror": "true"}
-    await _put(
-        client,
-        ENDPOINTS,
-        {"metadata": {**metadata, "labels": skip_mirror}, "subsets": [{"addresses": [{"ip": host}], "ports": ports}]},
-    )
-    await _put(
-        client,
-        ENDPOINT_SLICES,
-        {
-            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
-            "ports": ports,
-        },
-    )
-
-
-async def _put(client: LocalClient, resource: Resource, manifest: Manifest) -> None:
-    """Makes it, or brings it up to date: the server's address may be another one today."""
-    metadata = manifest["metadata"]
-    if await exists(client, resource, metadata["name"], metadata["namespace"]):
-        await client.update(resource, manifest)
-    else:
-        await client.create(resource, manifest)

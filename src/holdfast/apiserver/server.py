@@ -49,6 +49,7 @@ from .discovery import Discovery
 from .expiry import expire_events
 from .local import LocalClient
 from .negotiation import Form
+from .own_service import OwnService, keep_own_service
 from .tally import Tally
 from .watching import Hub
 
@@ -156,12 +157,10 @@ class ApiServer:
             asyncio.create_task(keep_addresses(self.api)),
         )
         if self.config.bootstraps:
-            await bootstrap.ensure(
-                self.client("apiserver"),
-                self.config.service_cidrs,
-                allocation.first_address,
-                self.config.pods_address or self.config.address,
-            )
+            client, address = self.client("apiserver"), self.config.pods_address or self.config.address
+            own = OwnService(client, allocation.first_address, address)
+            await bootstrap.ensure(client, self.config.service_cidrs, own)
+            self._upkeep += (asyncio.create_task(keep_own_service(self.api, own)),)
 
     async def close(self) -> None:
         """Ends every watch. The store is its owner's to close."""

@@ -177,6 +177,10 @@ class EndpointsController:
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._services, self._endpoints = informers.of(SERVICES), informers.of(ENDPOINTS)
         self._selections, self._listings = Selections(informers), Listings()
+        self._left: dict[str, str] = {}
+        """The uids of Endpoints whose service was seen to go. One that goes while nobody looks leaves those that
+        users made, as upstream does."""
+        self._services.subscribe(self._on_service)
         self._selections.follow(queue, LEGACY_TOGETHER_S)
 
         def on_endpoints(old: Manifest | None, new: Manifest | None) -> None:
@@ -186,15 +190,26 @@ class EndpointsController:
 
         self._endpoints.subscribe(on_endpoints)
 
+    def _on_service(self, old: Manifest | None, new: Manifest | None) -> None:
+        if old is not None and new is None and (endpoints := self._endpoints.get(key_of(old))) is not None:
+            self._left[key_of(old)] = endpoints["metadata"]["uid"]
+
     def observe(self, key: str) -> ObservedEndpoints | None:
         service = self._services.get(key)
         if service is not None and not is_selecting(service):
             return None  # users may make the Endpoints of such a service
         if service is None:
-            self._listings.forget(key)
-            return ObservedEndpoints(None, (), self._endpoints.get(key))
+            return self._observe_leftover(key)
         pods, family = self._selections.pods_of(service), families_of(service)[0]
         return ObservedEndpoints(service, self._listings.of(service, pods, family, {}), self._endpoints.get(key))
+
+    def _observe_leftover(self, key: str) -> ObservedEndpoints:
+        self._listings.forget(key)
+        endpoints = self._endpoints.get(key)
+        is_left = endpoints is not None and self._left.get(key) == endpoints["metadata"]["uid"]
+        if not is_left:
+            self._left.pop(key, None)
+        return ObservedEndpoints(None, (), endpoints, is_left)
 
     def plan(self, observed: ObservedEndpoints) -> Plan:
         return plan_endpoints(observed)

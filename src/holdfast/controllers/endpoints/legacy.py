@@ -32,12 +32,14 @@ class ObservedEndpoints:
     listed: Sequence[Listed]
     """Those of the pods that the selector matches, of the service's first family."""
     endpoints: Manifest | None
+    is_left: bool = False
+    """Whether they were there when their service went."""
 
 
 def plan_endpoints(observed: ObservedEndpoints) -> Plan:
     service, existing = observed.service, observed.endpoints
     if service is None:
-        return _plan_removal(existing)
+        return _plan_removal(existing, observed.is_left)
     wanted = _endpoints(service, observed.listed)
     report = Report(
         "Warning", "FailedToUpdateEndpoint", f"Failed to update endpoint {service['metadata']['name']}: {{error}}"
@@ -59,9 +61,9 @@ def plan_endpoints(observed: ObservedEndpoints) -> Plan:
     return Plan("endpoints differ", (Update(ENDPOINTS, changed, on_failure=report),), subject=service)
 
 
-def _plan_removal(existing: Manifest | None) -> Plan:
-    """Only what this controller made: users make Endpoints too."""
-    if existing is None or (existing["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER:
+def _plan_removal(existing: Manifest | None, is_left: bool) -> Plan:
+    """What this controller made, and what the service took with it: users make Endpoints too, and without services."""
+    if existing is None or not (is_left or (existing["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER):
         return Plan("nothing to remove")
     metadata = existing["metadata"]
     delete = Delete(ENDPOINTS, metadata["namespace"], metadata["name"], metadata["uid"])
