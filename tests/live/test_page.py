@@ -75,9 +75,13 @@ class Page:
     def until(self, what, holds, within_s=120):
         deadline = time.monotonic() + within_s
         while not (found := holds()):
-            assert time.monotonic() < deadline, f"not within {within_s} s: {what}: {self.lanes()}"
+            assert time.monotonic() < deadline, f"not within {within_s} s: {what}: {self.picture()}"
             time.sleep(0.2)
         return found
+
+    def picture(self):
+        """What there is, for a failed assertion."""
+        return self.lanes(), self.texts("#connection"), self.texts("#refusal"), self.complaints()
 
     def complaints(self):
         """What the console has shown since the last look."""
