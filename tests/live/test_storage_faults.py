@@ -211,6 +211,7 @@ def test_a_start_on_a_full_disk_says_so_and_succeeds_once_there_is_room(tiny_dis
         purge(cluster)
 
 
+@pytest.mark.alone  # while it is down, others might take its range of addresses: the next one would have to be noted
 def test_a_cluster_whose_daemon_died_or_was_stopped_comes_up_on_a_full_disk(tiny_disk, any_kubectl):
     """Whoever is to make room does it by deleting what is in the cluster."""
     from .conftest import Cluster, purge
