@@ -186,6 +186,11 @@ def ranges_of_others(home):
     return {*held, *re.findall(r"ip6? saddr (\S+) .* masquerade", rules)}
 
 
+def hear_interrupts():
+    """For a child, before it begins: tests that a shell runs in the background ignore Control-C, and so would it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run(*command):
     """The lines that it prints."""
     return subprocess.run(command, env={"PATH": SEARCH}, capture_output=True, text=True).stdout.splitlines()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from .conftest import hear_interrupts
+
 ECHO = """
 import os, socketserver
 class Echo(socketserver.StreamRequestHandler):
@@ -65,7 +67,14 @@ def forward(cluster, *arguments):
     """The local ports of a running `holdfast forward`, and what it says."""
     command = [sys.executable, "-m", "holdfast.cli", "forward", "-o", "json", *arguments]
     environment = {**os.environ, "HOLDFAST_HOME": str(cluster.home)}
-    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    )
     count = sum(1 for each in arguments if ":" in each)
     said = []
     try:

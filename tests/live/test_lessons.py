@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.cluster.lessons import shelf
 
+from .conftest import hear_interrupts
 from .playing import problems_of
 
 
@@ -27,7 +28,14 @@ def demo(tmp_path, kubectl, *arguments):
     path = os.pathsep.join((str(kubectl.parent), os.environ["PATH"]))
     command = [sys.executable, "-m", "holdfast.cli", "demo", *arguments]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PATH": path}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    )
 
 
 def test_the_demo_plays_a_lesson_and_leaves_nothing_not_even_of_one_that_was_killed(tmp_path, any_kubectl):

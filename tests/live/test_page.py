@@ -75,9 +75,13 @@ class Page:
     def until(self, what, holds, within_s=120):
         deadline = time.monotonic() + within_s
         while not (found := holds()):
-            assert time.monotonic() < deadline, f"not within {within_s} s: {what}: {self.lanes()}"
+            assert time.monotonic() < deadline, f"not within {within_s} s: {what}: {self.picture()}"
             time.sleep(0.2)
         return found
+
+    def picture(self):
+        """What there is, for a failed assertion."""
+        return self.lanes(), self.texts("#connection"), self.texts("#refusal"), self.complaints()
 
     def complaints(self):
         """What the console has shown since the last look."""
@@ -90,8 +94,13 @@ def page(browser, cluster, statefulset):
     cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
     made = Page(browser, cluster)
     made.open()
-    made.until("three lanes", lambda: len(made.lanes()) == 3)
+    made.until("three lanes", lambda: len(lanes := made.lanes()) == 3 and all(is_ready(lives) for _, lives in lanes))
     return made
+
+
+def is_ready(lives):
+    """Whether the last bar of a lane, if there is one yet, ends so."""
+    return bool(lives) and lives[-1][1][-1:] == ["ready"]
 
 
 def states(lives):
@@ -100,11 +109,10 @@ def states(lives):
 
 def test_a_rolling_update_is_seen_as_three_lanes_in_order_each_with_an_old_and_a_new_pod(page):
     assert [name for name, _ in page.lanes()] == ["web-0", "web-1", "web-2"]
-    assert all(lives[-1][1][-1] == "ready" for _, lives in page.lanes())
     page.cluster.kubectl("rollout", "restart", "sts/web")
     page.cluster.kubectl("rollout", "status", "sts/web", "--timeout=120s")
     page.until("two bars in each", lambda: all(len(lives) == 2 for _, lives in page.lanes()))
-    page.until("ready", lambda: all(lives[-1][1][-1] == "ready" for _, lives in page.lanes()))
+    page.until("ready", lambda: all(is_ready(lives) for _, lives in page.lanes()))
     assert [name for name, _ in page.lanes()] == ["web-0", "web-1", "web-2"]
     for _, (old, new) in page.lanes():
         assert old[0] != new[0], "each bar names its revision"
@@ -144,13 +152,13 @@ def test_it_is_used_with_the_keyboard_and_spoken(page):
 
 def test_what_happens_shows_at_once_and_a_daemon_that_comes_back_is_found_again(page):
     page.cluster.kubectl("scale", "sts/web", "--replicas=2")
-    page.until("web-2 leaves", lambda: page.lanes()[-1][0] == "web-1" or page.lanes()[-1][1][-1][1][-1] == "going")
+    page.until("web-2 leaves", lambda: (lane := page.lanes()[-1])[0] == "web-1" or lane[1][-1][1][-1] == "going")
     page.cluster.kill("daemon")
     page.until("away", lambda: "does not answer" in page.texts("#connection")[0])
     page.cluster.holdfast("up", "--no-merge")
     page.until("back", lambda: page.texts("#connection")[0] == "live")
     page.cluster.kubectl("scale", "sts/web", "--replicas=3")
-    page.until("web-2 again", lambda: page.lanes()[-1][0] == "web-2" and page.lanes()[-1][1][-1][1][-1] == "ready")
+    page.until("web-2 again", lambda: (lane := page.lanes()[-1])[0] == "web-2" and is_ready(lane[1]))
     page.complaints()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -197,7 +198,8 @@ def test_a_start_on_a_full_disk_says_so_and_succeeds_once_there_is_room(tiny_dis
             assert line.endswith("delete something on it, then run the same command again")
         leave(180)
         done = cluster.holdfast("up", "--no-merge", "--wait", "20", check=False)
-        assert "is full (0 KiB are free): delete something on it; waiting for room" in done.stdout + done.stderr
+        told = r"is full \(\d+ KiB are free\): delete something on it; waiting for room"
+        assert re.search(told, done.stdout + done.stderr)
         assert "not ready after 20 s: the disk of " in done.stderr
         leave(None)
         cluster.until("it goes on", lambda: cluster.holdfast("up", "--no-merge", check=False).returncode == 0)
@@ -209,6 +211,7 @@ def test_a_start_on_a_full_disk_says_so_and_succeeds_once_there_is_room(tiny_dis
         purge(cluster)
 
 
+@pytest.mark.alone  # while it is down, others might take its range of addresses: the next one would have to be noted
 def test_a_cluster_whose_daemon_died_or_was_stopped_comes_up_on_a_full_disk(tiny_disk, any_kubectl):
     """Whoever is to make room does it by deleting what is in the cluster."""
     from .conftest import Cluster, purge
