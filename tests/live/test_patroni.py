@@ -139,12 +139,14 @@ def members(any_kubectl, load_images):
     from .conftest import Cluster, purge
 
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="hf-test-")) / "h", any_kubectl)
-    cluster.up()
-    load_images(cluster, "patroni")
-    made = Members(cluster)
-    made.open()
-    yield made
-    purge(cluster)
+    try:
+        cluster.up()
+        load_images(cluster, "patroni")
+        made = Members(cluster)
+        made.open()
+        yield made
+    finally:
+        purge(cluster)
 
 
 def test_who_follows_answers_and_does_not_write(members):

@@ -132,10 +132,13 @@ test('reaches a port', async () => {
 
 test('copies files into a pod', async () => {
   const here = await mkdtemp(join(tmpdir(), 'hf-js-'))
-  await writeFile(join(here, 'tide'), 'high')
-  await new k8s.Cp(config).cpToPod(namespace, 'web', 'c', here, '/tmp')
-  await until('it is there', async () => (await run(['cat', '/tmp/tide'])).out === 'high')
-  await rm(here, { recursive: true })
+  try {
+    await writeFile(join(here, 'tide'), 'high')
+    await new k8s.Cp(config).cpToPod(namespace, 'web', 'c', here, '/tmp')
+    await until('it is there', async () => (await run(['cat', '/tmp/tide'])).out === 'high')
+  } finally {
+    await rm(here, { recursive: true })
+  }
 })
 
 test('asks what pods and nodes use', async () => {
