@@ -265,6 +265,7 @@ def test_v40_v135_each_claim_gets_one_directory_whatever_fails():
 def test_v9_a_claim_from_before_there_was_a_default_gets_it_later():
     with simulate(0, nodes=0) as cluster:
         cluster.delete(STORAGE_CLASSES, "standard")
+        cluster.run_for(1)
         cluster.apply(claim("data", of_class=None))
         cluster.run_for(20)
         assert "storageClassName" not in cluster.get(PERSISTENT_VOLUME_CLAIMS, "data")["spec"]
