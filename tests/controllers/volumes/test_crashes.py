@@ -55,6 +55,10 @@ class Disk(Directories):
 
     async def create(self, path: str) -> None:
         await asyncio.sleep(TAKES_S)
+        await self._made(path)
+
+    async def _made(self, path: str) -> None:
+        """At one stroke: it is marked as being made before anything of it is there."""
         self.contents.setdefault(path, f"made for {path}")
         await super().create(path)
         await self._step(f"create {path}")
@@ -62,14 +66,14 @@ class Disk(Directories):
     async def create_sized(self, path: str, size_bytes: int) -> None:
         await asyncio.sleep(TAKES_S)
         self.sizes.setdefault(path, size_bytes)
-        await self.create(path)
+        await self._made(path)
 
     async def fill(self, path: str, source: str, size_bytes: int) -> None:
         await asyncio.sleep(TAKES_S)
         self.contents.setdefault(path, self.contents[source])
         if source in self.sizes:
             self.sizes.setdefault(path, size_bytes)
-        await self.create(path)
+        await self._made(path)
 
     async def cut(self, path: str, source: str, of_image: bool) -> Cut:
         await asyncio.sleep(TAKES_S)
