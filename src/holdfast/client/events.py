@@ -32,7 +32,7 @@ BURST_PER_OBJECT = 25.0
 REFILL_PER_S = 1 / 300
 ATTEMPTS = 12
 ATTEMPT_EVERY_S = 10.0
-AFTER_WORK_S = 0.05
+AFTER_WORK_S = 0.1
 """For those who record in the midst of what people wait for, such as the start of a pod."""
 
 

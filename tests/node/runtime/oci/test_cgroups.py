@@ -83,3 +83,21 @@ def test_n142_a_pod_is_not_limited_where_controllers_are_not_passed_on(root):
 @pytest.mark.parametrize(("shares", "expected"), [(2, 1), (1024, 39), (262_144, 10_000)])
 def test_n141_shares_become_a_weight(shares, expected):
     assert weight(shares) == expected
+
+
+@pytest.mark.parametrize(
+    ("layout", "own"),
+    [(Layout.V2, "pods/a"), (Layout.V1, "memory/pods/a"), (Layout.NONE, None)],
+)
+def test_a_move_is_prepared_by_one_that_changes_nothing(root, tmp_path, monkeypatch, layout, own):
+    lines = ["9:name=nowhere:/pods/a", "4:memory:/pods/a", "0::/pods/a"]
+    (tmp_path / "own").write_text("\n".join(lines))
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "own")
+    Groups("pods", layout).prepare_move()
+    written = {str(path.parent.relative_to(root)): path.read_text() for path in root.rglob("cgroup.procs")}
+    assert written == ({own: "0"} if own else {})
+
+
+def test_a_move_that_cannot_be_prepared_is_none(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "none")
+    Groups("pods", Layout.V1).prepare_move()

@@ -17,8 +17,11 @@ from holdfast.node.runtime import ContainerResources
 from holdfast.world import linux
 
 ROOT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
 LEAST_SHARES, MOST_SHARES = 2, 262_144
 _CGROUP2_MAGIC = 0x63677270
+_ITSELF = "0"
+"""Whoever writes it, where pids are written."""
 
 
 class Layout(StrEnum):
@@ -63,6 +66,23 @@ class Groups:
     def __init__(self, parent: str, layout: Layout) -> None:
         self.parent = parent
         self.layout = layout
+
+    def prepare_move(self) -> None:
+        """Has the next process that is moved to another group moved at once, if that is within some 10 ms. Blocks.
+
+        A move waits until all processors know of it, 5 to 15 ms, a third of what a container's start takes. Right after
+        another it does not. So this moves this process to where it is, while the container is prepared; the kernel
+        waits all the same. Source: kernel/cgroup/cgroup.c, cgroup_attach_lock; kernel/rcu/sync.c.
+        """
+        if self.layout is Layout.NONE:
+            return
+        for line in _lines(OWN):
+            _, controllers, path = line.split(":", 2)
+            if (controllers == "") is (self.layout is Layout.V2):
+                group = self._directory(controllers.removeprefix("name="), path)
+                with contextlib.suppress(OSError):
+                    (group / "cgroup.procs").write_text(_ITSELF)
+                    return
 
     def path(self, pod_uid: str, container_id: str) -> str:
         """The `cgroupsPath` of a container; empty where there are no groups."""
@@ -207,16 +227,17 @@ def _number(path: Path) -> int | None:
 
 def _keyed(path: Path) -> dict[str, int]:
     """A file of lines `name number`; empty if it is not there."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split() for line in lines)
+    pairs = (line.split() for line in _lines(path))
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
 def _pids(path: Path) -> list[int]:
+    return [int(line) for line in _lines(path) if line.isdigit()]
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a file; none if it is not there."""
     try:
-        return [int(line) for line in path.read_text().split()]
-    except (OSError, ValueError):
+        return path.read_text().splitlines()
+    except OSError:
         return []

@@ -184,12 +184,17 @@ class OciRuntime:
     # -- sandboxes
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        self._prepare_move()
         async with self._lock(spec.pod_uid):
             known = self._sandboxes.sandbox(spec.pod_uid)
             if known is not None and known.ready:
                 return known
             await self._end_sandbox(spec.pod_uid)
             return await self._sandboxes.create(spec)
+
+    def _prepare_move(self) -> None:
+        """Of a container's first process. Waits for nothing."""
+        asyncio.get_running_loop().run_in_executor(None, self._groups.prepare_move)
 
     async def _end_sandbox(self, pod_uid: str) -> None:
         """Kills what still runs in it, takes down network and namespaces; the containers' records stay."""
@@ -220,6 +225,7 @@ class OciRuntime:
         async with self._lock(spec.pod_uid):
             if known := self._containers.get(identifier):
                 return known.as_record()
+            self._prepare_move()
             sandbox = self._sandboxes.get(spec.pod_uid)
             if sandbox is None:
                 raise RuntimeFailure("CreateContainerError", f"sandbox of pod {spec.pod_uid} not found")
