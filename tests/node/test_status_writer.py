@@ -13,7 +13,7 @@ from holdfast.api.errors import ApiError, Conflict, Invalid, NotFound
 from holdfast.client import Unreachable
 from holdfast.node.pod import Pod
 from holdfast.node.status import pod_status
-from holdfast.node.status_writer import StatusWriter, Turns
+from holdfast.node.status_writer import SOON_S, StatusWriter, Turns
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -54,7 +54,7 @@ def test_the_steps_of_a_start_are_written_together_and_readiness_at_once(world, 
         await asyncio.sleep(0.02)
         one.submit(SANDBOX)
         await asyncio.sleep(1)
-        assert [round(at, 2) for at, _ in server.patches] == [0.06]
+        assert [round(at, 2) for at, _ in server.patches] == [round(SOON_S + 0.01, 2)]
         one.submit(READY)
         await asyncio.sleep(0.011)
         assert len(server.patches) == 2
@@ -71,7 +71,7 @@ def test_of_many_pods_that_start_together_those_that_are_ready_overtake_those_th
         many = [writer(server, world, turns) for _ in range(50)]
         for one in many:
             one.submit(WAITING)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(SOON_S + 0.05)
         assert 1 <= len(server.patches) <= 5, "one after another"
         for one in many:
             one.submit(READY)
@@ -92,7 +92,7 @@ def test_in_the_end_everyone_in_line_has_a_turn_also_after_one_that_failed_or_we
         many = [writer(server, world, turns) for _ in range(20)]
         for one in many:
             one.submit(WAITING)
-        await asyncio.sleep(0.055)
+        await asyncio.sleep(SOON_S + 0.005)
         many[0].stop()
         many[7].stop()
         await asyncio.sleep(5)
