@@ -51,7 +51,7 @@ def test_the_steps_of_a_start_are_written_together_and_readiness_at_once(world, 
     async def scenario() -> None:
         one = writer(server, world)
         one.submit(WAITING)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(SOON_S / 2)
         one.submit(SANDBOX)
         await asyncio.sleep(1)
         assert [round(at, 2) for at, _ in server.patches] == [round(SOON_S + 0.01, 2)]

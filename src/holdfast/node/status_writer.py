@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 10.0
-SOON_S = 0.1
+SOON_S = 0.02
 MERGED_BY_IP = frozenset({"podIPs", "hostIPs"})
 NOT_OURS = frozenset({"qosClass", "nominatedNodeName"})
 
