@@ -1,4 +1,4 @@
-"""Types with fields as CEL's checker takes them: as messages of protocol buffers, described in bytes.
+"""Types with fields as CEL's checker takes them: as messages of protocol buffers.
 
 What a protocol buffer has no field for, such as a list of lists, becomes a list of anything.
 
@@ -8,6 +8,7 @@ Source: google/protobuf/descriptor.proto.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from .signatures import Kind, Made, Opaque
 
@@ -17,6 +18,7 @@ _DEPENDENCIES = ("struct", "timestamp", "duration")
 _SCALARS = {"double": 1, "int": 3, "uint": 4, "bool": 8, "string": 9, "bytes": 12}
 _MESSAGE = 11
 _ONE, _MANY = 1, 3
+"""What `FieldDescriptorProto` calls the types and the labels of fields."""
 _ANY, _ANY_LIST, _ANY_MAP = (f".google.protobuf.{name}" for name in ("Value", "ListValue", "Struct"))
 _WELL_KNOWN = {"timestamp": ".google.protobuf.Timestamp", "duration": ".google.protobuf.Duration"}
 _RESERVED = range(19000, 20000)
@@ -32,15 +34,16 @@ class File:
             self._reach(kind)
         self.names = [one.name for one in self._numbers]
         """As messages show the types `m0`, `m1` and so on of the package."""
-        self.serialized_pb = b"".join(
-            (
-                _text(1, _FILE),
-                _text(2, PACKAGE),
-                *(_text(3, f"google/protobuf/{name}.proto") for name in _DEPENDENCIES),
-                *(_bytes(4, self._message(one)) for one in self._numbers),
-                _text(12, "proto2"),
-            )
-        )
+        self.serialized_pb: bytes = self._described().SerializeToString()
+
+    def _described(self) -> Any:
+        from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+        dependencies = [f"google/protobuf/{name}.proto" for name in _DEPENDENCIES]
+        file = FileDescriptorProto(name=_FILE, package=PACKAGE, dependency=dependencies, syntax="proto2")
+        for one, number in self._numbers.items():
+            self._describe(file.message_type.add(name=f"m{number}"), one)
+        return file
 
     def full_name(self, one: Opaque) -> str:
         return f"{PACKAGE}.m{self._numbers[one]}"
@@ -70,37 +73,38 @@ class File:
                     self._numbers[one] = len(self._numbers)
                     waiting.extend(one.fields.values())
 
-    def _message(self, one: Opaque) -> bytes:
-        entries: dict[str, bytes] = {}
-        parts = [_text(1, f"m{self._numbers[one]}")]
+    def _describe(self, message: Any, one: Opaque) -> None:
+        entries: set[str] = set()
         for number, (name, kind) in zip(_field_numbers(), one.fields.items(), strict=False):
+            field = message.field.add(name=name, number=number, label=_ONE)
             if isinstance(kind, Made) and kind.form == "map" and (entry := _entry_name(name)) not in entries:
-                entries[entry] = self._entry(entry, kind.item)
-                inside = f".{self.full_name(one)}.{entry}"
-                parts.append(_bytes(2, _field(name, number, _MANY, _MESSAGE, inside)))
+                entries.add(entry)
+                self._describe_entry(message.nested_type.add(name=entry), kind.item)
+                field.label, field.type, field.type_name = _MANY, _MESSAGE, f".{self.full_name(one)}.{entry}"
             else:
-                parts.append(_bytes(2, self._field(name, number, kind)))
-        return b"".join((*parts, *(_bytes(3, entry) for entry in entries.values())))
+                self._describe_type(field, kind)
 
-    def _entry(self, name: str, item: Kind) -> bytes:
+    def _describe_entry(self, entry: Any, item: Kind) -> None:
         """What a map consists of."""
-        key, value = _field("key", 1, _ONE, _SCALARS["string"]), self._field("value", 2, _single(item))
-        return b"".join((_text(1, name), _bytes(2, key), _bytes(2, value), _bytes(7, _number(7, 1))))
+        entry.options.map_entry = True
+        entry.field.add(name="key", number=1, label=_ONE, type=_SCALARS["string"])
+        self._describe_type(entry.field.add(name="value", number=2, label=_ONE), _single(item))
 
-    def _field(self, name: str, number: int, kind: Kind) -> bytes:
-        label = _ONE
+    def _describe_type(self, field: Any, kind: Kind) -> None:
         if isinstance(kind, Made) and kind.form == "list":
-            label, kind = _MANY, _single(kind.item)
+            field.label, kind = _MANY, _single(kind.item)
+        field.type = _MESSAGE
         match kind:
             case str() if kind in _SCALARS:
-                return _field(name, number, label, _SCALARS[kind])
+                field.type = _SCALARS[kind]
             case Opaque():
-                return _field(name, number, label, _MESSAGE, f".{self.full_name(kind)}")
+                field.type_name = f".{self.full_name(kind)}"
             case Made("map"):
-                return _field(name, number, label, _MESSAGE, _ANY_MAP)
+                field.type_name = _ANY_MAP
             case str() if kind in (*_WELL_KNOWN, _ANY_LIST, _ANY_MAP):
-                return _field(name, number, label, _MESSAGE, _WELL_KNOWN.get(kind, kind))
-        return _field(name, number, label, _MESSAGE, _ANY)
+                field.type_name = _WELL_KNOWN.get(kind, kind)
+            case _:
+                field.type_name = _ANY
 
 
 def _single(item: Kind) -> Kind:
@@ -124,29 +128,3 @@ def _field_numbers() -> Iterator[int]:
 def _entry_name(field: str) -> str:
     """What protocol buffers demand that it is called."""
     return "".join(part[:1].upper() + part[1:] for part in field.split("_")) + "Entry"
-
-
-def _field(name: str, number: int, label: int, kind: int, type_name: str = "") -> bytes:
-    parts = (_text(1, name), _number(3, number), _number(4, label), _number(5, kind))
-    return b"".join(parts) + (_text(6, type_name) if type_name else b"")
-
-
-def _text(field: int, text: str) -> bytes:
-    return _bytes(field, text.encode())
-
-
-def _bytes(field: int, data: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
