@@ -5,8 +5,11 @@ Source: rtnetlink(7) and the kernel's include/uapi/linux/{rtnetlink,if_link,if_a
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -131,6 +134,16 @@ class RtNetlink(Netlink):
         body += attribute(_NEIGHBOUR_TO, neighbour.packed)
         body += attribute(_NEIGHBOUR_ADDRESS, bytes.fromhex(hardware_address.replace(":", "")))
         self.order(_NEW_NEIGHBOUR, CREATE | REPLACE, body)
+
+
+@contextlib.contextmanager
+def unless_gone() -> Iterator[None]:
+    """Ends the block without an error where there is no such link, or none any more."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
 
 
 def _family(version: int) -> int:

@@ -7,12 +7,11 @@ All raise OSError.
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterable, Sequence
 
 from holdfast.network import rtnetlink
 from holdfast.network.pods.ranges import Address, Network
-from holdfast.network.rtnetlink import EVERYWHERE, LOCAL, ON_LINK, UNICAST, RtNetlink
+from holdfast.network.rtnetlink import EVERYWHERE, LOCAL, ON_LINK, UNICAST, RtNetlink, unless_gone
 
 from .plan import Far, Reach, Route
 
@@ -60,12 +59,8 @@ def put(route: Route) -> None:
 
 def remove(route: Route) -> None:
     """Nothing if it is not there."""
-    with RtNetlink() as netlink, contextlib.suppress(ProcessLookupError):
-        try:
-            netlink.remove_route(_described(netlink, route))
-        except OSError as error:
-            if error.errno != errno.ENODEV:
-                raise
+    with RtNetlink() as netlink, contextlib.suppress(ProcessLookupError), unless_gone():
+        netlink.remove_route(_described(netlink, route))
 
 
 def _described(netlink: RtNetlink, route: Route) -> rtnetlink.Route:

@@ -10,14 +10,13 @@ Every function may be repeated: what is there already is left as it is. All rais
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 
-from holdfast.network.rtnetlink import EVERYWHERE, LOCAL, NO_DAD, ON_LINK, Link, Route, RtNetlink
+from holdfast.network.rtnetlink import EVERYWHERE, LOCAL, NO_DAD, ON_LINK, Link, Route, RtNetlink, unless_gone
 from holdfast.world import linux
 
 from .ranges import Address, Network
@@ -57,11 +56,8 @@ def attach(name: str, netns_path: str, addresses: Sequence[tuple[Address, Addres
 
 def _pair(netlink: RtNetlink, name: str, netns_path: str) -> Link:
     """The machine's end."""
-    try:
+    with unless_gone():
         return netlink.link(name)
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
     namespace = os.open(netns_path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         netlink.add_pair(name, POD_SIDE, namespace)
@@ -98,12 +94,8 @@ def _set_up_inside(addresses: Sequence[tuple[Address, Address]], other_end: str,
 
 def detach(name: str) -> None:
     """Removes a pod's link with everything on it; nothing if there is none."""
-    with RtNetlink() as netlink:
-        try:
-            netlink.remove_link(netlink.link(name).index)
-        except OSError as error:
-            if error.errno != errno.ENODEV:
-                raise
+    with RtNetlink() as netlink, unless_gone():
+        netlink.remove_link(netlink.link(name).index)
 
 
 def add_gateway(address: Address, node: Network) -> None:
