@@ -183,75 +183,39 @@ async def test_another_certificate_is_shown_with_the_next_request(start, home):
     await client.close()
 
 
-async def test_what_is_under_way_goes_on(start, home):
-    bodies: list[Body] = []
-    first = asyncio.Event()
-
-    def stream(body: Body) -> None:
-        body.write(b"a")
-        bodies.append(body)
-        first.set()
+@pytest.fixture
+async def streaming(start, home):
+    """A client of a server that tells clients their name, and whose answer to /s stays open; that answer's body."""
+    began: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
 
     def handler(request: Request) -> Response | Streaming:
         named = Response(200, common_name(request).encode())
-        return Streaming(200, "text/plain", (), stream) if request.path == "/s" else named
+        return Streaming(200, "text/plain", (), began.set_result) if request.path == "/s" else named
 
     server = await start(handler, ssl=serving(home))
-    client, other = client_of(home, server.port, "node-n1"), certificates.pair(home, "admin")
+    client = client_of(home, server.port, "node-n1")
+    yield client, began
+    await client.close()
+
+
+async def test_what_is_under_way_goes_on(streaming, home):
+    (client, began), other = streaming, certificates.pair(home, "admin")
     async with client.stream("GET", "/s", timeout=5) as answer:
-        await first.wait()
+        body = await began
+        body.write(b"a")
         client.show(str(other.certificate), str(other.key))
         assert (await client.request("GET", "/", timeout=5)).body == b"kubernetes-admin"
-        bodies[0].write(b"b")
-        bodies[0].end()
+        body.write(b"b")
+        body.end()
         assert await answer.read_all() == b"ab"
-    await client.close()
 
 
-async def test_a_connection_that_was_busy_is_not_kept(start, home):
+async def test_a_connection_that_was_busy_is_not_kept(streaming, home):
     """The one that was made last would be used first, so there is none but it here."""
-    bodies: list[Body] = []
-    first = asyncio.Event()
-
-    def stream(body: Body) -> None:
-        bodies.append(body)
-        first.set()
-
-    def handler(request: Request) -> Response | Streaming:
-        named = Response(200, common_name(request).encode())
-        return Streaming(200, "text/plain", (), stream) if request.path == "/s" else named
-
-    server = await start(handler, ssl=serving(home))
-    client, other = client_of(home, server.port, "node-n1"), certificates.pair(home, "admin")
+    (client, began), other = streaming, certificates.pair(home, "admin")
     async with client.stream("GET", "/s", timeout=5) as answer:
-        await first.wait()
+        body = await began
         client.show(str(other.certificate), str(other.key))
-        bodies[0].end()
+        body.end()
         assert await answer.read_all() == b""
     assert (await client.request("GET", "/", timeout=5)).body == b"kubernetes-admin"
-    await client.close()
-
-
-async def test_files_that_cannot_be_used_are_said(start, home):
-    server = await start(lambda r: Response(200), ssl=serving(home))
-    client = client_of(home, server.port, "node-n1")
-    with pytest.raises(OSError, match="PEM lib"):
-        client.show(str(home.admin_token), str(home.admin_token))
-
-
-async def test_a_server_shows_another_certificate_to_who_comes_next(start, home, tmp_path):
-    other = Home(tmp_path / "other")
-    other.make()
-    certificates.ensure(other, datetime.now(UTC), [], [])
-    context = serving(home)
-    server = await start(lambda r: Response(200), ssl=context)
-    before, after = client_of(home, server.port), client_of(other, server.port)
-    assert (await before.request("GET", "/", timeout=5)).status == 200
-    files = certificates.pair(other, "apiserver")
-    context.load_cert_chain(files.certificate, files.key)
-    assert (await before.request("GET", "/", timeout=5)).status == 200, "on the connection that it has"
-    assert (await after.request("GET", "/", timeout=5)).status == 200
-    with pytest.raises(ConnectionFailed):
-        await client_of(home, server.port).request("GET", "/", timeout=5)
-    for client in (before, after):
-        await client.close()
