@@ -33,3 +33,12 @@ export async function until(what, holds) {
   }
   throw new Error(`not within 20 s: ${what}`)
 }
+
+/** What `change` answers: it reads and replaces, and is asked again while a controller's write comes between. */
+export async function overConflicts(change) {
+  return until('nobody writes in between', () =>
+    change().catch((error) => {
+      if (error.code !== 409) throw error
+    }),
+  )
+}
