@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Self, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import Self
+from urllib.parse import urlsplit
 
-import httptools
+from .client_connection import ClientConnection, ConnectionFailed, Headers, HttpResponse, NotConnected, Stale, Start
+from .connecting import Destination, Dial
+from .proxies import credentials_header
 
-from .proxies import credentials_header, open_tunnel
-
-Headers = Sequence[tuple[str, str]]
-Start = Callable[[asyncio.Transport, bytes], asyncio.Protocol]
-Dial = Callable[[str, int], Awaitable[socket.socket]]
-"""Gives a connection to host and port, made elsewhere than in this process' own network. Raises OSError."""
+__all__ = ["ConnectionFailed", "Dial", "Headers", "HttpClient", "HttpResponse", "HttpStream", "NotConnected"]
 
 IDLE_S = 60.0
 """Kept-alive connections older than this are not used again: the server may be about to close them."""
 MOST_IDLE = 32
-HIGH_WATER_BYTES = 256 << 10
-"""Reading from the socket stops while this much of a streamed body waits."""
 _REPEATABLE = frozenset({"GET", "HEAD"})
-
-
-class ConnectionFailed(Exception):
-    """No answer, or not a whole one: refused, broken, timed out, or not HTTP. The request may have taken effect."""
-
-
-class NotConnected(ConnectionFailed):
-    """Nobody was there to ask: the request has had no effect."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    status: int
-    headers: dict[str, str]
-    """Lower-case names; the values of a repeated name are joined by ", "."""
-    body: bytes = b""
-    header_lines: Headers = ()
-    """The same headers one by one, as they were written: what is passed on must not join them."""
-
-
-class _Stale(ConnectionFailed):
-    """A kept-alive connection had ended before it answered anything."""
 
 
 class HttpStream:
     """An answer whose body is read as it comes: iterate over it."""
 
-    def __init__(self, connection: _ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.status = connection.status
         self.headers = connection.headers
@@ -97,26 +67,28 @@ class HttpClient:
         dial: Dial | None = None,
     ) -> None:
         parts = urlsplit(url)
-        self._tls = ssl_context
         if parts.scheme == "https" and ssl_context is None:
             raise ValueError("https needs an SSL context")
-        if parts.scheme != "https":
-            self._tls = None
-        self._host = parts.hostname or "localhost"
-        self._port = parts.port or (443 if self._tls else 80)
-        self._unix_socket = unix_socket
-        self._dial = dial
-        self._server_hostname = (server_hostname or self._host) if self._tls else None
-        self._proxy = urlsplit(proxy) if proxy else None
+        self._tls = ssl_context if parts.scheme == "https" else None
+        name = parts.hostname or "localhost"
+        self._destination = Destination(
+            name,
+            parts.port or (443 if self._tls else 80),
+            self._tls,
+            (server_hostname or name) if self._tls else None,
+            unix_socket,
+            dial,
+            urlsplit(proxy) if proxy else None,
+        )
         authority = host or parts.netloc.rpartition("@")[2] or "localhost"
         self._before_target = ""
-        if self._proxy is not None and self._tls is None:  # it is asked for the whole URL
+        if self._destination.proxy is not None and self._tls is None:  # it is asked for the whole URL
             self._before_target = f"http://{authority}"
-            headers = (*headers, *credentials_header(self._proxy))
+            headers = (*headers, *credentials_header(self._destination.proxy))
         self._fixed = _lines((("Host", authority), *headers))
         self._connect_timeout_s = connect_timeout_s
-        self._idle: list[_ClientConnection] = []
-        self._open: set[_ClientConnection] = set()
+        self._idle: list[ClientConnection] = []
+        self._open: set[ClientConnection] = set()
         self._is_cut = False
         self._keeps_idle = True
 
@@ -224,7 +196,7 @@ class HttpClient:
 
     async def _send(
         self, method: str, target: str, headers: Headers, body: bytes, *, may_repeat: bool = False
-    ) -> _ClientConnection:
+    ) -> ClientConnection:
         """A connection on which the head of the answer has arrived."""
         head = self._head(method, target, headers, body)
         connection = self._take() or await self._connect()
@@ -232,7 +204,7 @@ class HttpClient:
             try:
                 await connection.send(method, head + body)
                 return connection
-            except _Stale:
+            except Stale:
                 if method not in _REPEATABLE and not may_repeat:
                     raise
                 connection = await self._connect()
@@ -250,7 +222,7 @@ class HttpClient:
             length,
         )
 
-    def _take(self) -> _ClientConnection | None:
+    def _take(self) -> ClientConnection | None:
         """The connection used last, if it is still good."""
         now = asyncio.get_running_loop().time()
         while self._idle:
@@ -260,7 +232,7 @@ class HttpClient:
             connection.abort()
         return None
 
-    def _give_back(self, connection: _ClientConnection) -> None:
+    def _give_back(self, connection: ClientConnection) -> None:
         may_stay = self._keeps_idle and not connection.is_retired
         if connection.is_reusable and len(self._idle) < MOST_IDLE and may_stay:
             connection.idle_since = asyncio.get_running_loop().time()
@@ -268,223 +240,10 @@ class HttpClient:
         else:
             connection.abort()
 
-    async def _connect(self) -> _ClientConnection:
+    async def _connect(self) -> ClientConnection:
         if self._is_cut:
-            raise NotConnected(f"connecting to {self._address}: cut off")
-        loop = asyncio.get_running_loop()
-
-        def protocol() -> _ClientConnection:
-            return _ClientConnection(self._open)
-
-        hostname = self._server_hostname
-        try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                if self._unix_socket:
-                    _, connection = await loop.create_unix_connection(
-                        protocol, self._unix_socket, ssl=self._tls, server_hostname=hostname
-                    )
-                elif self._dial is not None:
-                    connected = await self._dial(self._host, self._port)
-                    _, connection = await loop.create_connection(
-                        protocol, sock=connected, ssl=self._tls, server_hostname=hostname
-                    )
-                elif self._proxy is None:
-                    _, connection = await loop.create_connection(
-                        protocol, self._host, self._port, ssl=self._tls, server_hostname=hostname
-                    )
-                elif self._tls is None:
-                    _, connection = await loop.create_connection(
-                        protocol, self._proxy.hostname or "", self._proxy.port or 80
-                    )
-                else:
-                    connection = await self._through_tunnel(self._proxy, self._tls)
-        except TimeoutError as error:
-            raise NotConnected(f"connecting to {self._address}: timed out") from error
-        except OSError as error:  # includes ssl.SSLError
-            raise NotConnected(f"connecting to {self._address}: {error}") from error
-        return connection
-
-    async def _through_tunnel(self, proxy: SplitResult, tls: SSLContext) -> _ClientConnection:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        transport = await open_tunnel(proxy, f"{host}:{self._port}")
-        connection = _ClientConnection(self._open)
-        try:
-            secured = await asyncio.get_running_loop().start_tls(
-                transport, connection, tls, server_hostname=self._server_hostname
-            )
-        except BaseException:
-            transport.abort()
-            raise
-        if secured is None:
-            raise ConnectionResetError("the connection was closed")
-        connection.connection_made(secured)
-        return connection
-
-    @property
-    def _address(self) -> str:
-        return self._unix_socket or f"{self._host}:{self._port}"
-
-
-class _ClientConnection(asyncio.Protocol):
-    """One request at a time; the answer's body is taken with `read`."""
-
-    def __init__(self, open_connections: set[_ClientConnection]) -> None:
-        self._open = open_connections
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._waiter: asyncio.Future[None] | None = None
-        self._chunks: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._paused = False
-        self._error: ConnectionFailed | None = None
-        self._parser: httptools.HttpResponseParser
-        self._method = ""
-        self._uses = 0
-        self._has_head = False
-        self._ends_with_connection = False
-        self.start: Start | None = None
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.header_lines: list[tuple[str, str]] = []
-        self.is_complete = False
-        self.is_reusable = False
-        self.is_lost = False
-        self.is_retired = False
-        self.idle_since = 0.0
-
-    async def send(self, method: str, data: bytes) -> None:
-        """Sends a request and waits for the head of its answer."""
-        self._parser = httptools.HttpResponseParser(self)
-        self._method = method
-        self._uses += 1
-        self._has_head = self.is_complete = self.is_reusable = False
-        self.status = 0
-        if self.is_lost or self._transport.is_closing():
-            raise self._broken()
-        self._transport.write(data)
-        while not self._has_head:
-            await self._wait()
-
-    async def read(self) -> bytes:
-        """The next bytes of the body; none at its end."""
-        while not self._chunks and not self.is_complete:
-            await self._wait()
-        data = b"".join(self._chunks)
-        self._chunks.clear()
-        self._waiting_bytes = 0
-        if self._paused and not self.is_lost:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    def response(self, body: bytes) -> HttpResponse:
-        return HttpResponse(self.status, self.headers, body, self.header_lines)
-
-    async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def abort(self) -> None:
-        if not self.is_lost:
-            self._transport.abort()
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._open.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._error is not None:
-            return
-        if self.is_complete or not self._uses:
-            self.is_reusable = False
-            self._fail("unexpected data")
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._switch(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._fail(f"malformed answer: {error}")
-        self._wake()
-
-    def _switch(self, rest: bytes) -> None:
-        if self.start is None or self.status != 101:
-            self._fail("unexpected switch of protocols")
-        else:
-            self._open.discard(self)
-            self._transport.set_protocol(self.start(self._transport, rest))
-
-    def _fail(self, text: str) -> None:
-        self._error = ConnectionFailed(text)
-        self.abort()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_lost = True
-        self.is_reusable = False
-        self._open.discard(self)
-        if self._has_head and self._ends_with_connection and exc is None and self._error is None:
-            self.is_complete = True
-        elif self._error is None:
-            self._error = self._broken(exc)
-        self._wake()
-
-    def _broken(self, cause: Exception | None = None) -> ConnectionFailed:
-        text = f"the connection was closed: {cause}" if cause else "the connection was closed"
-        error = (_Stale if self._uses > 1 and not self.status else ConnectionFailed)(text)
-        error.__cause__ = cause
-        return error
-
-    # httptools
-
-    def on_message_begin(self) -> None:
-        self.headers = {}
-        self.header_lines = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._has_head:
-            return  # a trailer
-        shown, text = name.decode("latin-1"), value.decode("latin-1").strip()
-        self.header_lines.append((shown, text))
-        key = shown.lower()
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200 and status != 101:
-            return
-        self.status = status
-        self._has_head = True
-        framed = "content-length" in self.headers or "transfer-encoding" in self.headers
-        self._ends_with_connection = not framed and status not in (204, 304)
-        if self._method == "HEAD":
-            # llhttp does not know that no body follows, so this connection is not used again.
-            self.is_complete = True
-
-    def on_body(self, body: bytes) -> None:
-        self._chunks.append(body)
-        self._waiting_bytes += len(body)
-        if self._waiting_bytes > HIGH_WATER_BYTES and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        if self._has_head and self._method != "HEAD":
-            self.is_complete = True
-            self.is_reusable = self._parser.should_keep_alive() and self.status != 101
+            raise NotConnected(f"connecting to {self._destination}: cut off")
+        return await self._destination.connect(lambda: ClientConnection(self._open), self._connect_timeout_s)
 
 
 @asynccontextmanager
