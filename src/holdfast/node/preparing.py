@@ -14,7 +14,7 @@ from . import hosts
 from .container_spec import pod_resources
 from .pod import Pod
 from .runtime import RuntimeFailure, SandboxSpec
-from .runtime.simulated import SCRIPT_PREFIX
+from .runtime.simulated_script import SCRIPT_PREFIX
 from .shared import Shared, whole
 from .volumes import Mounted, MountFailure
 

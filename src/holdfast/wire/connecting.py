@@ -46,16 +46,12 @@ class Destination:
     async def _open(self, make: Make) -> ClientConnection:
         loop, tls, hostname = asyncio.get_running_loop(), self.tls, self.server_hostname
         if self.unix_socket:
-            _, connection = await loop.create_unix_connection(
-                make, self.unix_socket, ssl=tls, server_hostname=hostname
-            )
+            _, connection = await loop.create_unix_connection(make, self.unix_socket, ssl=tls, server_hostname=hostname)
         elif self.dial is not None:
             connected = await self.dial(self.host, self.port)
             _, connection = await loop.create_connection(make, sock=connected, ssl=tls, server_hostname=hostname)
         elif self.proxy is None:
-            _, connection = await loop.create_connection(
-                make, self.host, self.port, ssl=tls, server_hostname=hostname
-            )
+            _, connection = await loop.create_connection(make, self.host, self.port, ssl=tls, server_hostname=hostname)
         elif tls is None:
             _, connection = await loop.create_connection(make, self.proxy.hostname or "", self.proxy.port or 80)
         else:

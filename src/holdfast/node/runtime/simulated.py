@@ -12,11 +12,9 @@ The object is the machine: it outlives the agent that uses it, as containers do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import msgspec
 
 from holdfast.world import World
 
@@ -37,44 +35,9 @@ from . import (
     SandboxSpec,
     Usage,
 )
+from .simulated_script import Script, Scripts, reason, script_of
 
-SCRIPT_PREFIX = "simulated.holdfast.dev/"
-
-
-class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one run of a container does. Times in seconds; those of a run count from its start."""
-
-    pull_s: float = 0.0
-    """How long the image takes to arrive, once per machine."""
-    has_image: bool = True
-    """False: the registry does not know it."""
-    start_delay_s: float = 0.0
-    create_failure: str = ""
-    start_failure: str = ""
-    update_failure: str = ""
-    exit_after_s: float | None = None
-    """The run ends by itself then; None: it never does."""
-    exit_code: int = 0
-    is_oom_killed: bool = False
-    ready_after_s: float = 0.0
-    """Readiness and startup probes succeed from then on."""
-    unready_between_s: tuple[float, float] | None = None
-    """Readiness probes fail in this part of the run."""
-    dead_after_s: float | None = None
-    """Liveness probes fail from then on."""
-    ignores_signal: bool = False
-    """Only SIGKILL ends it."""
-    stop_s: float = 0.0
-    """From the stop signal to the end of the run."""
-    stop_code: int = 0
-    exec_code: int = 0
-    exec_output: str = ""
-    exec_s: float = 0.0
-    cpu_cores: float = 0.0
-    """What it keeps busy, from its start on."""
-    memory_bytes: int = 0
-    written_bytes: int = 0
-    """To its root filesystem."""
+__all__ = ["Script", "SimulatedRuntime"]
 
 
 @dataclass(slots=True)
@@ -105,7 +68,7 @@ class SimulatedRuntime:
         self,
         world: World,
         *,
-        scripts: Callable[[ContainerSpec], Script] | Mapping[str, Script] | None = None,
+        scripts: Scripts | None = None,
         network: str = "10.244",
         on_probe: Callable[[ContainerRecord, str], bool | None] | None = None,
         sandbox_delay_s: float = 0.0,
@@ -146,7 +109,7 @@ class SimulatedRuntime:
 
     def kill(self, container_id: str, exit_code: int = 137) -> None:
         """A running container ends by itself, now."""
-        self._end(self._containers[container_id], exit_code, "Completed" if exit_code == 0 else "Error")
+        self._end(self._containers[container_id], exit_code, reason(exit_code))
 
     def listening_ports(self, pod_uid: str) -> frozenset[int] | None:
         """Unknown here: nothing listens."""
@@ -230,7 +193,7 @@ class SimulatedRuntime:
         image = self._images.get(spec.image)
         if image is None:
             raise ImageMissing("ErrImageNeverPull", f'image "{spec.image}" is not present')
-        script = self._script(pod, spec)
+        script = script_of(spec, pod.spec.labels, self._scripts)
         if script.create_failure:
             raise RuntimeFailure("CreateContainerError", script.create_failure)
         record = ContainerRecord(
@@ -274,8 +237,7 @@ class SimulatedRuntime:
         container.started_s = asyncio.get_running_loop().time()
         container.record = replace(container.record, state=ContainerState.RUNNING, started=now)
         if script.exit_after_s is not None:
-            reason = "OOMKilled" if script.is_oom_killed else "Error" if script.exit_code else "Completed"
-            self._end_after(container, script.exit_after_s, script.exit_code, reason)
+            self._end_after(container, script.exit_after_s, script.exit_code, script.end_reason)
         return container.record
 
     async def update_container(self, container_id: str, resources: ContainerResources) -> None:
@@ -302,9 +264,9 @@ class SimulatedRuntime:
         elif not script.ignores_signal and not container.is_stopping:
             container.is_stopping = True
             if script.stop_s:
-                self._end_after(container, script.stop_s, script.stop_code, _reason(script.stop_code))
+                self._end_after(container, script.stop_s, script.stop_code, reason(script.stop_code))
             else:
-                self._end(container, script.stop_code, _reason(script.stop_code))
+                self._end(container, script.stop_code, reason(script.stop_code))
         try:
             async with asyncio.timeout(max(grace_period_s, 0)):
                 await container.ended.wait()
@@ -364,16 +326,7 @@ class SimulatedRuntime:
             return False
         if self.on_probe is not None and (answer := self.on_probe(container.record, kind)) is not None:
             return answer
-        script = container.script
-        age_s = asyncio.get_running_loop().time() - container.started_s
-        if kind == "liveness":
-            return script.dead_after_s is None or age_s < script.dead_after_s
-        if age_s < script.ready_after_s:
-            return False
-        if kind == "readiness" and script.unready_between_s is not None:
-            begin_s, end_s = script.unready_between_s
-            return not begin_s <= age_s < end_s
-        return True
+        return container.script.answers(kind, asyncio.get_running_loop().time() - container.started_s)
 
     # -- images -----------------------------------------------------------------------------------
 
@@ -383,7 +336,7 @@ class SimulatedRuntime:
     async def pull(
         self, reference: str, credentials: Sequence[Credentials] = (), progress: Progress | None = None
     ) -> ImageRecord:
-        script = self._script(None, ContainerSpec(pod_uid="", name="", attempt=0, image=reference))
+        script = script_of(ContainerSpec(pod_uid="", name="", attempt=0, image=reference), {}, self._scripts)
         if script.pull_s and reference not in self._images:
             await asyncio.sleep(script.pull_s)
         if not script.has_image:
@@ -400,20 +353,6 @@ class SimulatedRuntime:
 
     def _now(self) -> datetime:
         return self._world.clock.now()
-
-    def _script(self, pod: _Pod | None, spec: ContainerSpec) -> Script:
-        labels = pod.spec.labels if pod else {}
-        text = labels.get(SCRIPT_PREFIX + spec.name) or labels.get(SCRIPT_PREFIX + "pod")
-        if text:
-            try:
-                return msgspec.json.decode(text, type=Script)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                raise RuntimeFailure("CreateContainerConfigError", f"script of {spec.name}: {error}") from error
-        if self._scripts is None:
-            return _HEALTHY
-        if isinstance(self._scripts, Mapping):
-            return self._scripts.get(spec.image, _HEALTHY)
-        return self._scripts(spec)
 
     def _container(self, container_id: str) -> _Container:
         if container := self._containers.get(container_id):
@@ -449,13 +388,6 @@ class SimulatedRuntime:
         container.ended.set()
         if tell and self._listener is not None:
             self._listener(container.record)
-
-
-_HEALTHY = Script()
-
-
-def _reason(exit_code: int) -> str:
-    return "Error" if exit_code else "Completed"
 
 
 def _invented_image(reference: str) -> ImageRecord:
