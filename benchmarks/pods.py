@@ -23,6 +23,8 @@ PODS = "/api/v1/namespaces/default/pods"
 STARTS = 15
 AT_ONCE = 10
 AT_REST, PROBED = 50, 100
+STARTUPS_S = (0.4, 0.9, 1.5, 2.2, 3.1, 4.3, 5.8)
+"""How long servers take before they listen: of different lengths, for no way of looking should fit them all."""
 PERIOD_S = 10
 REST_S = 2.0 * PERIOD_S
 TIMEOUT_S = 120.0
@@ -30,7 +32,7 @@ GOAL_START_RATIO, GOAL_READY_MS, GOAL_PROBES_PERCENT = 2.0, 100.0, 2.0
 
 SERVER = """
 import http.server, pathlib, time
-time.sleep(1.5)
+time.sleep({sleep_s})
 server = http.server.HTTPServer(("", 80), http.server.SimpleHTTPRequestHandler)
 pathlib.Path("/since/{name}").write_text(str(time.time()))
 server.serve_forever()
@@ -187,11 +189,12 @@ def _ready(made: Cluster) -> dict[str, Any]:
     """From the moment a server listens until a client sees its pod Ready; the probe is due every 10 s."""
     with tempfile.TemporaryDirectory(prefix="hf-bench-") as directory:
         waited = []
-        for number in range(5):
+        for number, sleep_s in enumerate(STARTUPS_S):
             name = f"ready-{number}"
             probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": PERIOD_S}
             mount = {"name": "since", "mountPath": "/since"}
-            pod = _pod(name, ["python3", "-c", SERVER.format(name=name)], readinessProbe=probe, volumeMounts=[mount])
+            program = SERVER.format(name=name, sleep_s=sleep_s)
+            pod = _pod(name, ["python3", "-c", program], readinessProbe=probe, volumeMounts=[mount])
             pod["spec"]["volumes"] = [{"name": "since", "hostPath": {"path": directory}}]
             _create(made, pod)
             seen_s = _until(made, {name}, _is_ready)[name]

@@ -224,6 +224,39 @@ def test_r153_the_first_attempt_follows_the_open_port(world, on_jumping_time, ha
     assert 1.2 <= first <= 1.45
 
 
+@pytest.mark.parametrize("opens_s", [0.1, 0.7, 1.1, 1.9, 3.1, 4.3, 11.0, 60.0])
+def test_r153_the_port_is_found_within_a_hundredth_of_the_wait_for_it(world, on_jumping_time, opens_s):
+    prober = Scripted()
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        probe = {"tcpSocket": {"port": 80}, "periodSeconds": 300}
+        ports = lambda: frozenset({80} if loop.time() >= opens_s else ())  # noqa: E731
+        Probed(world, prober, {"readinessProbe": probe}, ports).begin()
+        await asyncio.sleep(opens_s + 1)
+
+    on_jumping_time(scenario())
+    [first] = prober.times("readiness")
+    assert opens_s <= first <= opens_s + min(max(0.005, opens_s / 100), 0.25) + 0.001
+
+
+def test_r153_looking_for_a_port_costs_next_to_nothing(world, on_jumping_time):
+    looks = 0
+
+    def ports():
+        nonlocal looks
+        looks += 1
+        return frozenset()
+
+    async def scenario():
+        probe = {"tcpSocket": {"port": 80}, "periodSeconds": 300}
+        Probed(world, Scripted(), {"readinessProbe": probe}, ports).begin()
+        await asyncio.sleep(60)
+
+    on_jumping_time(scenario())
+    assert looks <= 650, "less than half a thousandth of a core, at 40 us each"
+
+
 def test_r153_a_port_that_never_opens_is_asked_for_every_period(world, on_jumping_time):
     prober = Scripted(lambda kind, now: F)
 

@@ -16,8 +16,9 @@ from .verdict import Timing, Verdict, fresh, may_ask, timing
 
 ATTEMPTS = 3
 """So often an internal error is tried again within one attempt (N117)."""
-FIRST_PEEK_S = 0.005
-LONGEST_PEEK_S = 0.25
+SHORTEST_PEEK_S, LONGEST_PEEK_S = 0.005, 0.25
+PEEK_SHARE = 0.01
+"""Of the wait so far: so much later than it might a port be found, and so rarely is looked for one that never opens."""
 SOON_S = 0.001
 _WITH_PORT = ("httpGet", "tcpSocket", "grpc")
 
@@ -227,15 +228,16 @@ class Rounds:
         if port is None or ports is None or (port in ports and not probe.timing.initial_delay_s):
             return
         probe.due_s += probe.timing.period_s
-        self._peek_later(run, probe, port, FIRST_PEEK_S)
+        self._peek_later(run, probe, port)
 
-    def _peek_later(self, run: _Run, probe: _Probe, port: int, delay_s: float) -> None:
-        probe.peek = asyncio.get_running_loop().call_later(delay_s, self._peek, run, probe, port, delay_s)
+    def _peek_later(self, run: _Run, probe: _Probe, port: int) -> None:
+        delay_s = min(max(run.age_s() * PEEK_SHARE, SHORTEST_PEEK_S), LONGEST_PEEK_S)
+        probe.peek = asyncio.get_running_loop().call_later(delay_s, self._peek, run, probe, port)
 
-    def _peek(self, run: _Run, probe: _Probe, port: int, delay_s: float) -> None:
+    def _peek(self, run: _Run, probe: _Probe, port: int) -> None:
         probe.peek = None
         ports = self._listening()
         if probe.is_over or probe.verdict.holds or ports is None:
             return
         if port not in ports or not self._ask_now(run, probe):
-            self._peek_later(run, probe, port, min(delay_s * 1.5, LONGEST_PEEK_S))
+            self._peek_later(run, probe, port)
