@@ -26,6 +26,24 @@ async def test_s185_a_scale_shows_replicas_and_selector(web: Any, made: Any) -> 
     assert set(scale["metadata"]) == {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (f"{SETS}/none/scale", 'statefulsets.apps "none" not found'),
+        ("/apis/apps/v1/namespaces/ns/deployments/none/scale", 'deployments/scale.apps "none" not found'),
+        ("/apis/apps/v1/namespaces/ns/replicasets/none/scale", 'replicasets/scale.apps "none" not found'),
+        (
+            "/api/v1/namespaces/ns/replicationcontrollers/none/scale",
+            'replicationcontrollers/scale.autoscaling "none" not found',
+        ),
+    ],
+)
+async def test_a_scale_of_nothing_is_named_as_upstream_names_it(web: Any, path: str, told: str) -> None:
+    answer = await web("GET", path)
+    assert (answer.code, answer["message"]) == (404, told)
+    assert answer["details"]["kind"] == told.partition(".")[0]
+
+
 async def test_s186_s187_a_scale_is_written_to_its_parent(web: Any, made: Any) -> None:
     patched = await web("PATCH", f"{SETS}/web/scale", {"spec": {"replicas": 0}}, headers=MERGE)
     assert patched["spec"] == {}

@@ -120,6 +120,22 @@ def selector_from_manifest(selector: Mapping[str, Any] | None) -> LabelSelector:
     return _sorted(requirements)
 
 
+def go_text(selector: Mapping[str, Any] | None) -> str:
+    """As Go prints the structure of a manifest's selector, in messages."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{one['key']},Operator:{one['operator']},"
+        f"Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+
+
 def parse_label_selector(text: str) -> LabelSelector:
     """From a query. Raises BadRequest with the words of A102."""
     if not text:

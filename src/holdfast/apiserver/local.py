@@ -6,10 +6,10 @@ It reads its own writes: what a call has answered, the next one and every watch 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
 
-from holdfast.api.errors import Expired, NotFound
+from holdfast.api.errors import Expired, NotFound, ServiceUnavailable
 from holdfast.api.resource import Manifest, Resource
 from holdfast.client import ObjectList, PatchType, WatchEvent
 
@@ -25,6 +25,9 @@ from .patches import Patch
 from .selection import seen, select, within
 from .verbs import scale
 
+if TYPE_CHECKING:
+    from .metrics import Metrics
+
 SLICE = 32
 """So many objects are decoded before others have a turn."""
 
@@ -36,10 +39,12 @@ FORCED = WriteOptions(field_validation="Ignore", force=True)
 class LocalClient:
     """Implements `holdfast.client.Client`. It may do everything: it is part of the server."""
 
-    def __init__(self, api: Api, user: User, reviewer: Reviewer) -> None:
+    def __init__(self, api: Api, user: User, reviewer: Reviewer, metrics: Callable[[], Metrics | None]) -> None:
+        """`metrics` has what is measured and not stored, where there is anything to measure."""
         self._api = api
         self._user = user
         self._reviewer = reviewer
+        self._metrics = metrics
         self._manager = user.name.removeprefix("system:")
 
     def _call(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Call:
@@ -81,6 +86,8 @@ class LocalClient:
             continue_token=continue_token,
         )
         call = self._call(resource, namespace, "")
+        if call.resource.is_measured:
+            return await self._measured(call, options)
         if is_converting(call.resource):
             await self._api.find_out(call, is_of_all=True)
         found = self._api.list(call, options)
@@ -90,6 +97,14 @@ class LocalClient:
                 await asyncio.sleep(0)  # what has to be decoded first takes its time
             items += [served(call.resource, one.manifest) for one in found.items[begin : begin + SLICE]]
         return ObjectList(items, str(found.revision), found.continue_token)
+
+    async def _measured(self, call: Call, options: ListOptions) -> ObjectList:
+        metrics = self._metrics()
+        if metrics is None:
+            what = f"{call.resource.plural}.{call.resource.group}"
+            raise ServiceUnavailable(f"the server is currently unable to handle the request (get {what})")
+        kind = {"kind": call.resource.kind, "apiVersion": call.resource.api_version}
+        return ObjectList([{**kind, **one} for one in await metrics.list(call, options)], "")
 
     async def create(
         self, resource: Resource, manifest: Manifest, namespace: str = "", *, name: str = "", subresource: str = ""

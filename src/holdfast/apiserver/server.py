@@ -186,7 +186,7 @@ class ApiServer:
 
     def client(self, name: str) -> LocalClient:
         """For a part in this process, `name` being what it is called in `system:NAME`."""
-        return LocalClient(self.api, component(name), self.reviewer)
+        return LocalClient(self.api, component(name), self.reviewer, lambda: self.metrics)
 
     def find(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """An object. Raises NotFound."""

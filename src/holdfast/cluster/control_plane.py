@@ -13,6 +13,7 @@ from holdfast.apiserver.components import CONTROLLERS, SCHEDULER, not_there
 from holdfast.client import Client
 from holdfast.client.informer import Informers
 from holdfast.controllers.attachment.controller import NodeAttachments, VolumeAttacher
+from holdfast.controllers.autoscaling.controller import AutoscalingController
 from holdfast.controllers.bootstrap.controller import ClusterInfoSigner, TokenCleaner
 from holdfast.controllers.certificates.controller import (
     RequestApproval,
@@ -195,6 +196,7 @@ def controllers(
         lambda: DisruptionController(clock),
         lambda: DisruptionMarks(clock),
         lambda: QuotaController(clock),
+        lambda: AutoscalingController(clock),
         NodeTtl,
         lambda: VolumePins(volumes_root),
         lambda: ServiceCidrController(clock),

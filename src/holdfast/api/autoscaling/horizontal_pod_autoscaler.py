@@ -1,4 +1,4 @@
-"""HorizontalPodAutoscalers: stored; without metrics there is nothing to scale by (W83)."""
+"""HorizontalPodAutoscalers (W82, W83)."""
 
 from __future__ import annotations
 

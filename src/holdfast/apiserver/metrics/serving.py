@@ -45,7 +45,7 @@ class Metrics:
         """In the form that was asked for. Raises NotAcceptable, BadRequest, NotFound."""
         include = first(query, "includeObject")
         views.check_shape(call.resource, style.form, include, is_list=is_list)
-        found = await self._list(call, list_options(query, is_watch=False)) if is_list else [await self._get(call)]
+        found = await self.list(call, list_options(query, is_watch=False)) if is_list else [await self._get(call)]
         content = shaped(call.resource, style.form, found, is_list=is_list, include=include)
         return responses.document(200, content, style)
 
@@ -58,8 +58,8 @@ class Metrics:
             raise Call(call.user, call.resource, call.namespace, name).not_found()
         return found[0]
 
-    async def _list(self, call: Call, options: ListOptions) -> Sequence[Manifest]:
-        """Of the nodes or pods that `options` select. Raises BadRequest."""
+    async def list(self, call: Call, options: ListOptions) -> Sequence[Manifest]:
+        """Of the nodes or pods that `options` select, without kind and apiVersion. Raises BadRequest."""
         about = Call(call.user, NODES if call.resource is NODE_METRICS else PODS, call.namespace, "")
         selected = ListOptions(label_selector=options.label_selector, field_selector=options.field_selector)
         return await self._of(call, [stored.manifest for stored in self._api.list(about, selected).items])

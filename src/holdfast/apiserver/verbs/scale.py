@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from holdfast.api.errors import FieldError, InternalError, invalid, invalid_object
+from holdfast.api.errors import FieldError, InternalError, NotFound, invalid, invalid_object
 from holdfast.api.resource import Column, Manifest, Resource
 from holdfast.api.selectors import selector_from_labels, selector_from_manifest
 from holdfast.api.table import age
@@ -23,6 +23,9 @@ from . import reading, reviewed, strategy, update
 if TYPE_CHECKING:
     from holdfast.api.custom.resources import ScalePaths
     from holdfast.apiserver.api import Api
+
+_GROUP_OF_MISSING = {"Deployment": "apps", "ReplicaSet": "apps", "ReplicationController": "autoscaling"}
+"""In what a client is told whose Scale has no object."""
 
 COLUMNS = (
     Column("Name", documents="meta.v1.ObjectMeta.name"),
@@ -68,7 +71,15 @@ def _scale(metadata: Manifest, wanted: int, have: int, selector: str) -> Manifes
 
 
 def get(api: Api, call: Call) -> Manifest:
-    return of(call.resource, served(call.resource, reading.get(api, call).manifest))
+    """Raises NotFound, some in words of its own: of Deployments, ReplicaSets and ReplicationControllers."""
+    try:
+        stored = reading.get(api, call)
+    except NotFound:
+        if (group := _GROUP_OF_MISSING.get(call.resource.kind)) is None or call.resource.custom is not None:
+            raise
+        kind = f"{call.resource.plural}/scale"
+        raise NotFound(f'{kind}.{group} "{call.name}" not found', name=call.name, group=group, kind=kind) from None
+    return of(call.resource, served(call.resource, stored.manifest))
 
 
 def table(scale: Manifest, version: str, now: datetime) -> bytes:

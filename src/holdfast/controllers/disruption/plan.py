@@ -13,6 +13,7 @@ from holdfast.api import conditions
 from holdfast.api.core.pod import PODS
 from holdfast.api.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS, with_condition
 from holdfast.api.resource import Manifest
+from holdfast.api.selectors import go_text
 from holdfast.api.times import format_time, parse_time
 from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report, Update
 
@@ -154,24 +155,10 @@ def _write(budget: Manifest, status: Manifest) -> Update | None:
 
 def _unmanaged(budget: Manifest) -> str:
     return (
-        f"Pods selected by this PodDisruptionBudget (selector: {_printed(budget['spec'].get('selector') or {})}) were "
+        f"Pods selected by this PodDisruptionBudget (selector: {go_text(budget['spec'].get('selector') or {})}) were "
         "found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in "
         'undefined behavior. To account for these pods please set ".spec.minAvailable" field of the PDB to an integer '
         "value."
-    )
-
-
-def _printed(selector: Manifest) -> str:
-    """As Go prints its structure."""
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{one['key']},Operator:{one['operator']},"
-        f"Values:[{' '.join(one.get('values') or ())}],}},"
-        for one in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
     )
 
 
