@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 
 import pytest
@@ -47,3 +49,10 @@ def test_every_file_that_is_referred_to_is_there_and_none_comes_from_elsewhere()
         assert "://" not in text
         referred = re.findall(r'(?:href|src)="([^"]+)"|from "\./([^"]+)"', text)
         assert {one or other for one, other in referred} - {"data:,"} <= page.TYPES.keys()
+
+
+def test_of_scripts_in_the_page_itself_only_its_own_may_run():
+    answer = page.answer("GET", "/ui/")
+    [script] = re.findall(r"<script>(.*?)</script>", answer.body.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in dict(answer.headers)["Content-Security-Policy"]

@@ -55,6 +55,16 @@ class Page:
     def open(self):
         self.browser.get(json.loads(self.cluster.holdfast("page", "-o", "json").stdout)["url"])
 
+    def shows(self, lanes):
+        """Whether there are so many of them.
+
+        A page that did not arrive at all is asked for again: browsers do that by themselves, unless they are driven.
+        """
+        if not self.texts("#connection"):
+            self.browser.get("about:blank")
+            self.open()
+        return len(self.lanes()) == lanes
+
     def texts(self, selector):
         """Of all at one moment: the page may make them anew at any time."""
         script = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText.trim());"
@@ -84,8 +94,13 @@ class Page:
         return self.lanes(), self.texts("#connection"), self.texts("#refusal"), self.complaints()
 
     def complaints(self):
-        """What the console has shown since the last look."""
-        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
+        """What the console has shown since the last look, but for what every pod that starts does to a browser."""
+        messages = [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
+        return [message for message in messages if "ERR_NETWORK_CHANGED" not in message]
+
+    def blocking(self, *patterns):
+        self.browser.execute_cdp_cmd("Network.enable", {})
+        self.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": list(patterns)})
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +109,7 @@ def page(browser, cluster, statefulset):
     cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
     made = Page(browser, cluster)
     made.open()
-    made.until("three lanes", lambda: len(lanes := made.lanes()) == 3 and all(is_ready(lives) for _, lives in lanes))
+    made.until("three lanes", lambda: made.shows(3) and all(is_ready(lives) for _, lives in made.lanes()))
     return made
 
 
@@ -162,6 +177,19 @@ def test_what_happens_shows_at_once_and_a_daemon_that_comes_back_is_found_again(
     page.complaints()
 
 
+@pytest.mark.parametrize("part", ["page.js", "lives.js", "page.css"])
+def test_a_part_that_did_not_arrive_is_asked_for_again(page, part):
+    """Browsers drop what they are loading when the machine's network changes, as it does whenever a pod starts."""
+    page.blocking(f"*/{part}")
+    page.browser.get("about:blank")
+    page.open()
+    time.sleep(1)
+    page.blocking()
+    styles = "return document.styleSheets.length"
+    page.until("shown", lambda: page.shows(3) and page.browser.execute_script(styles) == 1, within_s=30)
+    page.complaints()
+
+
 def test_nothing_is_shown_to_who_has_no_token_and_the_token_stays_in_no_address(page):
     assert "token" not in page.browser.current_url
     page.browser.execute_script("sessionStorage.setItem('token', 'wrong')")
@@ -170,4 +198,4 @@ def test_nothing_is_shown_to_who_has_no_token_and_the_token_stays_in_no_address(
     assert page.texts("section") == []
     page.open()
     page.browser.refresh()
-    page.until("shown", lambda: len(page.lanes()) == 3)
+    page.until("shown", lambda: page.shows(3))

@@ -188,6 +188,21 @@ async def pods_have_ipv6_on_machines_whose_new_links_have_none():
     assert left() == []
 
 
+async def without_ipv6_a_pod_that_comes_or_goes_changes_no_address_of_the_machine():
+    """Browsers and others drop their connections when one comes or goes, whatever it is for."""
+    run("ip", "link", "set", "lo", "up")
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        network, pod = PodNetwork("test", SLICES[:1], Path(directory)), Pod(stack)
+        await network.open()
+        before = run("ip", "-o", "address")
+        (address,) = await linked(network, "pod", pod)
+        assert await reaches(address)
+        await asyncio.sleep(0.5)
+        assert run("ip", "-o", "address") == before
+        await network.close()
+    assert left() == []
+
+
 async def routers_go_on_telling_the_machine_and_pods_never_do():
     """A machine that passes packets on takes no default route any more, unless it is told to."""
     run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1")
@@ -345,6 +360,7 @@ SCENARIOS = {
         no_pod_waits_for_its_second_address,
         no_pod_is_asked_where_it_is,
         pods_have_ipv6_on_machines_whose_new_links_have_none,
+        without_ipv6_a_pod_that_comes_or_goes_changes_no_address_of_the_machine,
         routers_go_on_telling_the_machine_and_pods_never_do,
         what_was_switched_on_before_stays_so_and_the_last_cluster_puts_back_what_was_not,
         a_node_that_leaves_takes_nothing_from_the_others,

@@ -45,6 +45,8 @@ def attach(name: str, netns_path: str, addresses: Sequence[tuple[Address, Addres
         if has_ipv6:
             _set6(name, disable_ipv6=0, addr_gen_mode=1, accept_ra=0)
             _add_address(netlink, own_end.index, ENTRANCE, 64)
+        else:
+            _give_no_address6(name)
         netlink.set_up(own_end.index)
         pods_end = linux.in_network_namespace(netns_path, lambda: _set_up_inside(addresses, own_end.address, has_ipv6))
         _look_until(lambda: netlink.link(own_end.index).is_operating)
@@ -140,6 +142,12 @@ def _look_until(holds: Callable[[], bool]) -> None:
             if holds():
                 return
         os.sched_yield()
+
+
+def _give_no_address6(link: str) -> None:
+    """Not even one of the link: browsers drop all they are loading when an address of the machine comes or goes."""
+    with contextlib.suppress(FileNotFoundError):  # machines without IPv6
+        _set6(link, addr_gen_mode=1)
 
 
 def _set6(link: str, **settings: int) -> None:
