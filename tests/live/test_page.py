@@ -55,15 +55,20 @@ class Page:
     def open(self):
         self.browser.get(json.loads(self.cluster.holdfast("page", "-o", "json").stdout)["url"])
 
-    def shows(self, lanes):
-        """Whether there are so many of them.
-
-        A page that did not arrive at all is asked for again: browsers do that by themselves, unless they are driven.
-        """
+    def has_arrived(self, again):
+        """Whether the page is there. If it did not arrive at all `again` is called, as browsers do unless driven."""
         if not self.texts("#connection"):
-            self.browser.get("about:blank")
-            self.open()
-        return len(self.lanes()) == lanes
+            again()
+            return False
+        return True
+
+    def shows(self, lanes):
+        return self.has_arrived(self.open_anew) and len(self.lanes()) == lanes
+
+    def open_anew(self):
+        """Where it is already, the token alone would open nothing."""
+        self.browser.get("about:blank")
+        self.open()
 
     def texts(self, selector):
         """Of all at one moment: the page may make them anew at any time."""
@@ -181,12 +186,11 @@ def test_what_happens_shows_at_once_and_a_daemon_that_comes_back_is_found_again(
 def test_a_part_that_did_not_arrive_is_asked_for_again(page, part):
     """Browsers drop what they are loading when the machine's network changes, as it does whenever a pod starts."""
     page.blocking(f"*/{part}")
-    page.browser.get("about:blank")
-    page.open()
+    page.open_anew()
     time.sleep(1)
     page.blocking()
     styles = "return document.styleSheets.length"
-    page.until("shown", lambda: page.shows(3) and page.browser.execute_script(styles) == 1, within_s=30)
+    page.until("shown", lambda: page.shows(3) and page.browser.execute_script(styles) == 1)
     page.complaints()
 
 
@@ -194,7 +198,8 @@ def test_nothing_is_shown_to_who_has_no_token_and_the_token_stays_in_no_address(
     assert "token" not in page.browser.current_url
     page.browser.execute_script("sessionStorage.setItem('token', 'wrong')")
     page.browser.refresh()
-    page.until("asked", lambda: "Unauthorized" in page.texts("#refusal")[0])
+    refused = lambda: page.has_arrived(page.browser.refresh) and "Unauthorized" in page.texts("#refusal")[0]  # noqa: E731
+    page.until("asked", refused)
     assert page.texts("section") == []
     page.open()
     page.browser.refresh()
