@@ -33,10 +33,16 @@ demo: $(STAMP)
 images: $(STAMP)
 	@$(BIN)/python images/build.py --output build/images
 
+# Side by side, $(1). What fails so is run once more by itself, since who shares two cores may come late: what fails
+# then too has failed, and what does not is to be read in the output.
+define tests
+	$(BIN)/pytest -q $(1) $(2) || $(BIN)/pytest -q --last-failed --last-failed-no-failures none $(2)
+endef
+
 test: $(STAMP)
 	@scripts/test-programs
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not live"
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "live and not alone" $(LIVE)
+	$(call tests,-n 2 --dist loadfile,-m "not live")
+	$(call tests,-n 3 --dist loadfile --no-loadscope-reorder,-m "live and not alone" $(LIVE))
 	$(BIN)/pytest -q -m "live and alone" $(LIVE)
 
 tutorials: $(STAMP)
