@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from holdfast.network.services.nftables import Nftables, open_nftables
 from holdfast.network.services.routes import routes
-from holdfast.network.services.rules import Fragment, Machine, fragment
-from holdfast.network.services.table import Table, removal
+from holdfast.network.services.rules import Machine, fragment, service_table
+from holdfast.network.tables.nftables import Nftables, open_nftables
+from holdfast.network.tables.table import Fragment, Table, removal
 from holdfast.world import linux
 
 SIZES = (10, 1_000, 10_000)
@@ -85,7 +85,7 @@ def _at_sizes(nftables: Nftables, kind: Kind, sizes: tuple[int, ...], changes: i
 
 
 def _at_size(nftables: Nftables, kind: Kind, size: int, changes: int) -> dict[str, Any]:
-    table = Table("benchmark", kind.machine)
+    table = service_table("benchmark", kind.machine)
     decide_s = _seconds(lambda: _fill(table, kind, size))
     full = table.full()
     full_s = _seconds(lambda: nftables.run(full))

@@ -15,7 +15,7 @@ from holdfast.cluster.settings import Settings
 from holdfast.cluster.shown import Identity
 from holdfast.network.pods.masquerade import table_name
 from holdfast.network.services import machine as services_machine
-from holdfast.network.services import nftables
+from holdfast.network.tables import nftables
 from holdfast.world import real_world
 
 SETTINGS = Settings(nodes=2, pod_cidr="10.244.0.0/16", service_cidr="10.96.0.0/16", runtime="oci")

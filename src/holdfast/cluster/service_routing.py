@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.client.remote import RemoteClient
-    from holdfast.network.services.nftables import Nftables
     from holdfast.network.services.router import Opened
     from holdfast.network.services.rules import Machine
+    from holdfast.network.tables.nftables import Nftables
 
     Run = Callable[[], Coroutine[Any, Any, None]]
 
@@ -79,7 +79,7 @@ class ServiceRouting:
         """Why services cannot be routed here; empty if they can."""
         if self._settings.driver != "oci":
             return f"pods of the runtime {self._settings.driver!r} have no network of their own"
-        from holdfast.network.services.nftables import open_nftables
+        from holdfast.network.tables.nftables import open_nftables
 
         self._nftables = self._nftables or open_nftables()
         return "" if self._nftables else "nftables is not installed"

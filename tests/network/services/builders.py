@@ -90,7 +90,7 @@ class Kernel:
             elif found := re.fullmatch(r"chain (\S+) \{", line):
                 rules = self.chains[found[1]] = []
                 while (rule := next(lines)) != "}":
-                    rules.append(rule.strip())
+                    rules += filter(None, (rule.strip(),))
 
     def _command(self, line: str) -> None:
         verb, kind, _, _, name, rest = [*line.split(" ", 5), ""][:6]

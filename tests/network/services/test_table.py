@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.network.services.routes import routes
-from holdfast.network.services.rules import fragment, probe
-from holdfast.network.services.table import Table, removal
+from holdfast.network.services.rules import fragment, probe, service_table
+from holdfast.network.tables.table import removal
 
 from .builders import HERE, HERE6, TWO_NODES, Kernel, endpoint, service, slice_of
 
@@ -63,14 +63,14 @@ ROUNDS = st.lists(st.dictionaries(st.sampled_from(NAMES), st.none() | services()
 @given(ROUNDS, st.sampled_from((HERE, TWO_NODES, replace(TWO_NODES, draws_in_maps=False))))
 @settings(max_examples=30, deadline=None)
 def test_any_history_of_changes_ends_in_the_table_of_a_full_build(rounds, machine):
-    table, kernel, now = Table("t", machine), Kernel(), {}
+    table, kernel, now = service_table("t", machine), Kernel(), {}
     kernel.run(table.full())
     for changed in rounds:
         for name, wanted in changed.items():
             now[name] = None if wanted is None else of(name, wanted, machine)
             table.set(name, now[name])
         kernel.run(table.changes())
-    fresh, expected = Table("t", machine), Kernel()
+    fresh, expected = service_table("t", machine), Kernel()
     for name, wanted in reversed(now.items()):
         fresh.set(name, wanted)
     expected.run(fresh.full())
@@ -78,7 +78,7 @@ def test_any_history_of_changes_ends_in_the_table_of_a_full_build(rounds, machin
 
 
 def test_a_change_names_only_the_service_that_changed():
-    table = Table("t", HERE)
+    table = service_table("t", HERE)
     for n in range(100):
         table.set(f"s{n}", of(f"s{n}", (service(ip=f"10.96.0.{n}"), [slice_of(endpoint("10.244.0.2"))]), HERE))
     table.full()
@@ -91,7 +91,7 @@ def test_a_change_names_only_the_service_that_changed():
 
 
 def test_what_changed_and_changed_back_is_no_change():
-    table, one = Table("t", HERE), of("a", (service(), [slice_of(endpoint("10.244.0.2"))]), HERE)
+    table, one = service_table("t", HERE), of("a", (service(), [slice_of(endpoint("10.244.0.2"))]), HERE)
     table.set("a", one)
     table.full()
     table.set("a", None)
@@ -100,7 +100,7 @@ def test_what_changed_and_changed_back_is_no_change():
 
 
 def test_of_two_services_with_one_external_address_the_first_has_it_until_it_goes():
-    table, kernel = Table("t", HERE), Kernel()
+    table, kernel = service_table("t", HERE), Kernel()
     for name, address in (("b", "10.244.0.3"), ("a", "10.244.0.2")):
         table.set(name, of(name, (service(externalIPs=["198.51.100.1"]), [slice_of(endpoint(address))]), HERE))
     kernel.run(table.full())
@@ -169,14 +169,14 @@ def test_the_probe_is_taken_and_leaves_nothing():
 )
 def test_the_kernel_takes_every_change_and_ends_as_after_a_full_build(here, history, entrance, draws_in_maps):
     here = replace(here, draws_in_maps=draws_in_maps)
-    table, now, transactions = Table("t", here), {}, []
+    table, now, transactions = service_table("t", here), {}, []
     transactions.append(table.full())
     for changed in history:
         for name, wanted in changed.items():
             now[name] = None if wanted is None else of(name, wanted, here)
             table.set(name, now[name])
         transactions.append(table.changes())
-    fresh = Table("t", here)
+    fresh = service_table("t", here)
     for name, wanted in now.items():
         fresh.set(name, wanted)
     step_by_step, at_once = in_kernel(transactions), in_kernel([fresh.full()])

@@ -15,15 +15,16 @@ from holdfast.api.core.service import SERVICES
 from holdfast.api.discovery.endpoint_slice import ENDPOINT_SLICES
 from holdfast.api.resource import Manifest
 from holdfast.client.informer import Informers, key_of
+from holdfast.network.tables.applying import apply
+from holdfast.network.tables.nftables import Nftables, firewalls, has_table, remembered
+from holdfast.network.tables.table import removal
+from holdfast.network.tables.tampering import NoNotices, Notices, Tampering, heard
 from holdfast.world import World
 
 from . import conntrack, machine
 from .flows import Entrances
-from .nftables import Nftables, firewalls, has_table, remembered
 from .routes import SERVICE_NAME, Route, host_routes, routes
-from .rules import Machine, fragment
-from .table import Table, removal
-from .tampering import NoNotices, Notices, Tampering, heard
+from .rules import Machine, fragment, service_table
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class ServiceRouter:
         self._world = world
         self._nftables = nftables
         self._machine = here
-        self._table = Table(table, here)
+        self._table = service_table(table, here)
         self._routes: dict[str, tuple[Route, ...]] = {}
         self._family = here.family
         self._at = f"{self._family.word} {table}"
@@ -277,18 +278,7 @@ class ServiceRouter:
             return {}
 
     async def _run(self, text: str) -> None:
-        """When it is cancelled it ends after the kernel has answered: nothing is set up behind who takes it down."""
-        self._tampering.begin()
-        running = asyncio.ensure_future(asyncio.to_thread(self._nftables.run, text))
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.gather(running, return_exceptions=True)
-            raise
-        except OSError:
-            self._tampering.end(is_done=False)
-            raise
-        self._tampering.end(is_done=True)
+        await apply(self._nftables, text, self._tampering)
         self.applied += 1
 
     def _tell(self) -> None:

@@ -12,11 +12,12 @@ through all rules, and libnftables through all chains.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from holdfast.network.pods.ranges import Network
+from holdfast.network.tables.families import FAMILIES, Family
+from holdfast.network.tables.table import Fragment, Table
 
-from .families import FAMILIES, Family
 from .routes import Endpoint, Route
 
 MASQUERADE = 0x4000
@@ -25,9 +26,6 @@ MASQUERADE = 0x4000
 FEW = 16
 """Up to so many endpoints are found in shared maps, or are a rule each. More are one rule with a map of its own, which
 is found at once, but the kernel looks at all such maps whenever it makes one."""
-
-Key = tuple[str, str]
-"""A map or set, and what is looked up in it."""
 
 
 def _port(family: Family) -> str:
@@ -122,15 +120,9 @@ def probe(table: str) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """What one service has in the table. Chains and sets are its own; elements go into shared maps and sets."""
-
-    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    sets: dict[str, str] = field(default_factory=dict)
-    """Never changed: a set of another declaration has another name."""
-    elements: dict[Key, str] = field(default_factory=dict)
-    """What maps lead to, a verdict or an endpoint; nothing in sets."""
+def service_table(name: str, machine: Machine) -> Table:
+    """Without any service yet."""
+    return Table(f"{machine.family.word} {name}", shared_sets(machine), shared_chains(machine))
 
 
 def fragment(routes: Iterable[Route], machine: Machine) -> Fragment:

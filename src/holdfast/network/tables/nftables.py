@@ -29,8 +29,12 @@ def open_nftables() -> Nftables | None:
         return Program() if shutil.which("nft", path=SEARCH) else None
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Contexts share what the library remembers of links and names."""
+
+
 class Library:
-    """libnftables in this process: one context, one call at a time."""
+    """libnftables in this process: a context of its own, one call at a time."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library: Any = library
@@ -42,10 +46,9 @@ class Library:
             raise OSError("libnftables gives no context")
         library.nft_ctx_buffer_error(self._context)
         library.nft_ctx_buffer_output(self._context)
-        self._lock = threading.Lock()
 
     def run(self, commands: str) -> str:
-        with self._lock:
+        with _ONE_AT_A_TIME:
             failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
             # Reading a buffer empties it: both are read whatever happened.
             errors = self._library.nft_ctx_get_error_buffer(self._context)

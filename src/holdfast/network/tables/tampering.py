@@ -1,4 +1,4 @@
-"""Whether somebody else changed the table of services: what the kernel tells of, less what was asked for here (D51).
+"""Whether somebody else changed a table of ours: what the kernel tells of, less what was asked for here (D51).
 
 The kernel tells of every transaction, and of ours before it has answered. So when none of ours is under way, more
 notices than answers mean that somebody else was at the table.

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from holdfast.network.services.nftables import SEARCH, Program, firewalls, has_table, open_nftables, remembered
+from holdfast.network.tables.nftables import SEARCH, Program, firewalls, has_table, open_nftables, remembered
 from holdfast.world import linux
 
 LISTED = """\

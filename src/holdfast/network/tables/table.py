@@ -1,27 +1,42 @@
 """The whole table as text, and every change of it as text of the change's own size (R96).
 
-Several services may want the same element: then the first of them in alphabetical order has it, and the next
-one once that is gone, so that the outcome does not depend on the order of events.
+Several owners, services for example, may want the same element: then the first of them in alphabetical order has it,
+and the next one once that is gone, so that the outcome does not depend on the order of events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
-
-from .rules import Fragment, Key, Machine, shared_chains, shared_sets
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
+Key = tuple[str, str]
+"""A map or set, and what is looked up in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one owner has in the table. Chains and sets are its own; elements go into shared maps and sets."""
+
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
+    """Never changed: a set of another declaration has another name."""
+    elements: dict[Key, str] = field(default_factory=dict)
+    """What maps lead to, a verdict or an endpoint; nothing in sets."""
+
+
 class Table:
     """What should be in the kernel. `full` and `changes` both assume that the kernel gets what they return."""
 
-    def __init__(self, name: str, machine: Machine) -> None:
-        self.name = name
-        self._at = f"{machine.family.word} {name}"
-        self._machine = machine
+    def __init__(self, at: str, sets: Mapping[str, str], chains: Mapping[str, tuple[str, ...]]) -> None:
+        """`at` is family and name; `sets` and `chains` are there without any owner."""
+        self._at = at
+        self._shared_sets = sets
+        self._shared_chains = chains
         self._fragments: dict[str, Fragment] = {}
         self._chains: dict[str, tuple[str, ...]] = {}
         self._sets: dict[str, str] = {}
@@ -30,11 +45,11 @@ class Table:
         self._before_sets: dict[str, str | None] = {}
         self._before_elements: dict[Key, str | None] = {}
 
-    def set(self, service: str, fragment: Fragment | None) -> None:
-        """Puts `fragment` in the place of what the service had; None takes it away."""
-        old, new = self._fragments.pop(service, None) or Fragment(), fragment or Fragment()
+    def set(self, owner: str, fragment: Fragment | None) -> None:
+        """Puts `fragment` in the place of what the owner had; None takes it away."""
+        old, new = self._fragments.pop(owner, None) or Fragment(), fragment or Fragment()
         if fragment is not None:
-            self._fragments[service] = fragment
+            self._fragments[owner] = fragment
         if old == new:
             return
         _replace(self._chains, self._before_chains, old.chains, new.chains)
@@ -42,16 +57,16 @@ class Table:
         for key in old.elements.keys() | new.elements.keys():
             if old.elements.get(key) != new.elements.get(key):
                 self._before_elements.setdefault(key, self._element(key))
-                self._claim(key, service, new.elements.get(key))
+                self._claim(key, owner, new.elements.get(key))
 
-    def _claim(self, key: Key, service: str, verdict: str | None) -> None:
+    def _claim(self, key: Key, owner: str, verdict: str | None) -> None:
         claims = self._claims.setdefault(key, {})
         if verdict is None:
-            claims.pop(service, None)
+            claims.pop(owner, None)
             if not claims:
                 del self._claims[key]
         else:
-            claims[service] = verdict
+            claims[owner] = verdict
 
     def _element(self, key: Key) -> str | None:
         claims = self._claims.get(key)
@@ -66,7 +81,7 @@ class Table:
         """Replaces the table, whatever is there, in one transaction; `remembered` is what goes into `sets` again."""
         self._forget()
         elements = {key: self._element(key) or "" for key in self._claims}
-        sets, chains = {**shared_sets(self._machine), **self._sets}, {**shared_chains(self._machine), **self._chains}
+        sets, chains = {**self._shared_sets, **self._sets}, {**self._shared_chains, **self._chains}
         return "\n".join(
             [
                 removal(self._at) + f"table {self._at} {{",
