@@ -83,6 +83,7 @@ async def change(send: Any, path: str, **members: Any) -> int:
         "/api/v1/namespaces",
         "/api/v1/persistentvolumeclaims",
         "/apis/discovery.k8s.io/v1/endpointslices",
+        "/apis/networking.k8s.io/v1/networkpolicies",
         "/apis/storage.k8s.io/v1/storageclasses",
     ],
 )

@@ -21,6 +21,7 @@ CERTIFICATES, RBAC = "certificates.k8s.io", "rbac.authorization.k8s.io"
         Attributes("update", "coordination.k8s.io", "leases", "", "kube-node-lease", "n1"),
         Attributes("create", "", "serviceaccounts", "token", "ns", "default"),
         Attributes("patch", "", "services", "status", "ns", "s"),
+        Attributes("watch", "networking.k8s.io", "networkpolicies"),
         Attributes("create", CERTIFICATES, "certificatesigningrequests"),
         Attributes("get", "storage.k8s.io", "volumeattachments", "", "", "a"),
     ],

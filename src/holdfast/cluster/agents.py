@@ -32,12 +32,14 @@ from .node_parts import node_addresses
 from .node_ports import NodePorts
 from .outside import Outside
 from .peer_routing import PeerRouting
+from .policy_enforcement import PolicyEnforcement
 from .rootless import Namespaces
 from .service_routing import ServiceRouting
 from .settings import Settings
 from .shown import Identity
 
 if TYPE_CHECKING:
+    from holdfast.network.pods.gate import Gate
     from holdfast.node.runtime.oci.mount_namespace import MountNamespace
 
 log = logging.getLogger(__name__)
@@ -131,17 +133,20 @@ class Agents:
         opened = without_root.ports.want if without_root else None
         first = self._identities[0]
         routing = ServiceRouting(self._home, self._settings, first, self._world, opened)
+        policies = PolicyEnforcement(self._home, self._settings, first, self._world)
         peers = PeerRouting(self._home, self._settings, first, self._world)
-        beside = [asyncio.create_task(run()) for run in (routing.run, peers.run, *self._upkeep())]
+        parts = (routing.run, policies.run, peers.run, *self._upkeep())
+        beside = [asyncio.create_task(run()) for run in parts]
         if without_root is not None:
             beside.append(asyncio.create_task(without_root.way_out.run()))
         async with asyncio.TaskGroup() as group:
-            for life in self._lives():
+            for life in self._lives(policies.gate):
                 group.create_task(life.run(stop))
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await routing.close()
+        await policies.close()
         await peers.close()
         if without_root is not None:
             await without_root.ports.close()
@@ -161,13 +166,13 @@ class Agents:
         clock = self._world.clock
         return WithoutRoot(NodePorts(self._outside, inside), way_out.WayOut(self._home, self._outside, clock))
 
-    def _lives(self) -> list[NodeLife]:
+    def _lives(self, gate: Gate) -> list[NodeLife]:
         """Of the nodes; what users want of them is looked at now and with each SIGHUP."""
 
         def life(number: int) -> NodeLife:
             identity = self._identities[number]
             return NodeLife(
-                self._home, self._settings, number, identity, self._world, self._outside, self._tell_condition
+                self._home, self._settings, number, identity, self._world, self._outside, self._tell_condition, gate
             )
 
         def look() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.disks import devices
+from holdfast.network.pods.gate import Gate
 from holdfast.world import mount_table
 
 from . import settings as saved
@@ -70,6 +71,7 @@ async def _end_all(home: Home, settings: Settings, outside: Outside) -> None:
     from holdfast.world import real_world
 
     from .peer_routing import PeerRouting
+    from .policy_enforcement import PolicyEnforcement
     from .service_routing import ServiceRouting
     from .shown import Identity
 
@@ -77,16 +79,19 @@ async def _end_all(home: Home, settings: Settings, outside: Outside) -> None:
     await asyncio.gather(*(end_node(home, settings, number, outside, grace_s=GRACE_S) for number in nodes))
     nobody = Identity(home, "", "")
     await ServiceRouting(home, settings, nobody, real_world()).close()
+    await PolicyEnforcement(home, settings, nobody, real_world()).close()
     await PeerRouting(home, settings, nobody, real_world()).close()
 
 
-async def end_node(home: Home, settings: Settings, number: int, outside: Outside, *, grace_s: float) -> None:
-    """Ends what runs on a node without an agent, and takes away what it had."""
+async def end_node(
+    home: Home, settings: Settings, number: int, outside: Outside, *, grace_s: float, gate: Gate | None = None
+) -> None:
+    """Ends what runs on a node without an agent, and takes away what it had. `gate` is where its pods have come in."""
     from holdfast.world import real_world
 
     from .node_parts import node_parts
 
-    parts = node_parts(home, settings, number, real_world(), outside)
+    parts = node_parts(home, settings, number, real_world(), outside, gate)
     runtime = parts.runtime
     await runtime.open()
     await asyncio.gather(*(runtime.stop_container(container.id, grace_s) for container in runtime.containers()))

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from holdfast.client.remote import RemoteClient
+from holdfast.network.pods.gate import Gate
 from holdfast.node.agent import Agent
 from holdfast.world import World
 
@@ -33,8 +34,10 @@ class NodeLife:
         world: World,
         outside: Outside,
         tell: Callable[[str, Condition], None],
+        gate: Gate,
     ) -> None:
-        """`tell` is given the node's name and what has become of it."""
+        """`tell` is given the node's name and what has become of it; `gate` is where its pods wait for policies."""
+        self._gate = gate
         self.name = settings.node_names()[number]
         self._home = home
         self._settings = settings
@@ -61,7 +64,7 @@ class NodeLife:
                 await self._work(stop)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        parts = node_parts(self._home, self._settings, self._number, self._world, self._outside)
+        parts = node_parts(self._home, self._settings, self._number, self._world, self._outside, self._gate)
         async with self._identity.client() as client:
             with self._identity.serving(parts.config.server_tls):
                 await self._run(client, parts, stop)
@@ -101,7 +104,7 @@ class NodeLife:
     async def _pull_the_plug(self) -> None:
         from .leftovers import end_node
 
-        await end_node(self._home, self._settings, self._number, self._outside, grace_s=0)
+        await end_node(self._home, self._settings, self._number, self._outside, grace_s=0, gate=self._gate)
 
 
 async def _first(*waiting: Awaitable[object]) -> None:

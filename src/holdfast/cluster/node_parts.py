@@ -35,6 +35,7 @@ AGENT_PORT = 10250
 ADDRESSES6 = Path("/proc/net/if_inet6")
 
 if TYPE_CHECKING:
+    from holdfast.network.pods.gate import Gate
     from holdfast.node.runtime.oci.processes import Child
     from holdfast.node.volumes.nfs.served import Begin
 
@@ -51,12 +52,14 @@ class NodeParts:
     take_down: Step
 
 
-def node_parts(home: Home, settings: Settings, number: int, world: World, outside: Outside) -> NodeParts:
-    """Everything for node `number`, nothing of it started."""
+def node_parts(
+    home: Home, settings: Settings, number: int, world: World, outside: Outside, gate: Gate | None = None
+) -> NodeParts:
+    """Everything for node `number`, nothing of it started. At `gate` its pods wait for their network policies."""
     kind = settings.driver
     config = agent_config(home, settings, number, kind, outside)
     if kind == "oci":
-        return _containers(home, settings, number, world, config, outside)
+        return _containers(home, settings, number, world, config, outside, gate)
     if kind == "process":
         return NodeParts(_processes(home, number, world), config, _nothing, lambda: _unmount_volumes(home, number))
     from holdfast.node.runtime.simulated import SimulatedRuntime
@@ -144,7 +147,13 @@ def thresholds(disk: Path) -> dict[str, str]:
 
 
 def _containers(
-    home: Home, settings: Settings, number: int, world: World, config: AgentConfig, outside: Outside
+    home: Home,
+    settings: Settings,
+    number: int,
+    world: World,
+    config: AgentConfig,
+    outside: Outside,
+    gate: Gate | None,
 ) -> NodeParts:
     from holdfast.network.pods.network import PodNetwork
     from holdfast.node.images.puller import Puller
@@ -152,7 +161,7 @@ def _containers(
     from holdfast.node.runtime.oci.driver import OciRuntime
 
     run_dir = home.run / str(number)
-    network = PodNetwork(str(home.path), settings.slices(number), home.node(number) / "addresses")
+    network = PodNetwork(str(home.path), settings.slices(number), home.node(number) / "addresses", gate)
     store = ImageStore(home.images)
     runtime = OciRuntime(
         run_dir,

@@ -23,7 +23,16 @@ PEERS = st.one_of(
     st.just({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.244.0.0/16", "10.96.0.0/16"]}}),
     st.just({"ipBlock": {"cidr": "fd00::/8"}}),
 )
-PORTS = st.sampled_from(({"port": "web"}, {"protocol": "UDP"}, {"port": 1, "endPort": 9}, {"port": 5}, {"port": "dns"}))
+PORTS = st.sampled_from(
+    (
+        {"port": "web"},
+        {"protocol": "UDP"},
+        {"port": 1, "endPort": 9},
+        {"port": 5},
+        {"port": "dns"},
+        {"protocol": "SCTP", "port": 7},
+    )
+)
 
 
 def rules(peers):

@@ -1,8 +1,9 @@
 """What agents of nodes may do.
 
-Upstream's rules for nodes, and what more is asked of our agents: they route services, so they follow endpoints and
-write where a load balancer answers; they see all secrets, config maps, claims and volumes, since they do not ask one by
-one. A machine that joins is trusted with that, and not with deciding who else may do what.
+Upstream's rules for nodes, and what more is asked of our agents: they route services and enforce network policies, so
+they follow endpoints and policies, and write where a load balancer answers; they see all secrets, config maps, claims
+and volumes, since they do not ask one by one. A machine that joins is trusted with that, and not with deciding who
+else may do what.
 
 Source: Kubernetes, plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go (NodeRules).
 """
@@ -32,6 +33,7 @@ RIGHTS: Mapping[tuple[str, str], frozenset[str]] = {
     ("", "services/status"): _WRITE,
     ("", "endpoints"): _READ,
     ("discovery.k8s.io", "endpointslices"): _READ,
+    ("networking.k8s.io", "networkpolicies"): _READ,
     ("", "namespaces"): _READ,
     ("", "secrets"): _READ,
     ("", "configmaps"): _READ,

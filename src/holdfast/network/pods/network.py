@@ -13,6 +13,7 @@ from holdfast.world import Clock
 
 from . import forwarding, links, masquerade, state
 from .addresses import Addresses
+from .gate import Gate
 from .guard import guard
 from .ranges import Address, Network, Slice
 
@@ -31,11 +32,13 @@ class PodNetwork:
     """`cluster` tells clusters of one machine apart; `directory` keeps the addresses that are given out.
 
     `slices` are what this node has of the cluster's ranges, IPv4 first: with IPv6, a pod's second address has the same
-    place in its slice as the first one has in its own, so that there is nothing more to keep.
+    place in its slice as the first one has in its own, so that there is nothing more to keep. At `gate`, pods wait for
+    what policies say of them.
     """
 
-    def __init__(self, cluster: str, slices: Sequence[Slice], directory: Path) -> None:
+    def __init__(self, cluster: str, slices: Sequence[Slice], directory: Path, gate: Gate | None = None) -> None:
         self._cluster = cluster
+        self._gate = gate or Gate()
         self._slices = slices
         own = slices[0].node
         assert isinstance(own, IPv4Network)
@@ -82,6 +85,7 @@ class PodNetwork:
     async def attach(self, pod_uid: str, netns_path: str) -> None:
         """Makes the pod's addresses lead to its network namespace. Raises OSError, NoAddressLeft."""
         attached = Attached(netns_path, self._addresses_of(self._addresses.take(pod_uid)))
+        await self._gate.admit(pod_uid, tuple(map(str, attached.addresses)))
         await self._link(pod_uid, attached)
         self._attached[pod_uid] = attached
 
@@ -104,6 +108,7 @@ class PodNetwork:
             pass  # what may be under way for the pod
         await asyncio.to_thread(links.detach, links.link_name(self._cluster, pod_uid))
         self._addresses.release(pod_uid)
+        self._gate.leave(pod_uid)
 
     async def recover(self, live: Mapping[str, tuple[str, Sequence[str]]]) -> None:
         """Takes away what pods have that do not exist any more.
@@ -112,9 +117,12 @@ class PodNetwork:
         """
         for uid in self._addresses.keep_only(live):
             await asyncio.to_thread(links.detach, links.link_name(self._cluster, uid))
+            self._gate.leave(uid)
         self._attached = {
             uid: Attached(path, tuple(map(ip_address, told))) for uid, (path, told) in live.items() if told
         }
+        for uid, attached in self._attached.items():
+            self._gate.is_within(uid, tuple(map(str, attached.addresses)))
 
     async def keep(self, clock: Clock) -> None:
         """Puts back what somebody else takes away, until cancelled (D51). After `open`."""
