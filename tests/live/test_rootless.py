@@ -100,6 +100,34 @@ def test_r71_the_programs_run_as_the_user(web):
     assert any("http.server 8080" in line.replace("\0", " ") for line in status)
 
 
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 8080), timeout=2).close()
+    print("reached")
+except OSError:
+    print("not reached")
+"""
+
+
+def test_network_policies_hold_and_the_machine_reaches_its_pods(web):
+    address = web.get("pod", "web-0")["status"]["podIP"]
+
+    def reached():
+        return inside(web, "web-1", "python3", "-c", CONNECT, address)
+
+    assert reached() == "reached"
+    selected = {"matchLabels": {"statefulset.kubernetes.io/pod-name": "web-0"}}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"}}
+    web.kubectl("apply", "-f", "-", manifest={**policy, "spec": {"podSelector": selected}})
+    web.until("isolated", lambda: reached() == "not reached")
+    web.until(
+        "both answer", lambda: {fetch(f"http://127.0.0.1:{NODE_PORT}/name") for _ in range(20)} == {"web-0", "web-1"}
+    )
+    web.kubectl("delete", "networkpolicy", "deny")
+    web.until("not isolated any more", lambda: reached() == "reached")
+
+
 def test_pods_find_one_another_by_name(web):
     address = web.get("pod", "web-1")["status"]["podIP"]
     assert inside(web, "web-0", "getent", "hosts", "web-1.web").split()[0] == address

@@ -1,4 +1,4 @@
-"""NetworkPolicies: stored; nothing here enforces them."""
+"""NetworkPolicies. What they say is made to hold on each machine (`network.policies`)."""
 
 from __future__ import annotations
 
