@@ -699,8 +699,8 @@ async def test_n45_a_container_that_dies_before_its_program_starts_is_a_start_er
     begin = containers.begin
 
     async def too_late(runtime, directory, identifier, process):
-        os.kill(process.pid, signal.SIGKILL)
         descriptor = os.pidfd_open(process.pid)
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         await wait_readable(descriptor)
         os.close(descriptor)
         await begin(runtime, directory, identifier, process)
