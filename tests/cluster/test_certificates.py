@@ -2,7 +2,7 @@
 
 import ssl
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from holdfast.apiserver.auth.signing import SigningKey
 from holdfast.cluster import certificates
-from holdfast.cluster.home import Home
+from holdfast.cluster.home import Damaged, Home
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -187,3 +187,44 @@ def test_texts_are_the_same_for_one_file_and_for_two(home):
     assert certificates.pair(home, "admin").certificate == home.pki / "admin.pem"
     assert certificates.pair(home, "admin").texts() == before
     assert not (home.pki / "admin.key").exists()
+
+
+@pytest.mark.parametrize("text", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("file", ["admin.crt", "apiserver.key", "node-n1.crt"])
+def test_what_was_cut_off_by_a_power_failure_is_made_anew(home, file, text):
+    (home.pki / file).write_bytes(text)
+    certificates.ensure(home, NOW, ["n1"], ["10.96.0.1"])
+    assert all(certificates.pair(home, name).is_whole for name in ("admin", "apiserver", "node-n1"))
+
+
+def test_a_token_and_an_accounts_key_that_were_cut_off_are_made_anew(home):
+    home.admin_token.write_text("")
+    (home.pki / "sa.key").write_text("")
+    certificates.ensure(home, NOW, ["n1"], ["10.96.0.1"])
+    assert len(home.admin_token.read_text().strip()) == 43
+    assert certificates.service_account_key(home).startswith(b"-----BEGIN PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("")])
+def test_an_authoritys_certificate_is_made_anew_of_its_key_and_what_it_signed_stays_good(home, harm):
+    before = {path.name: path.read_bytes() for path in home.pki.iterdir()}
+    harm(home.ca_certificate)
+    certificates.ensure(home, NOW, ["n1"], ["10.96.0.1"])
+    assert {path.name: path.read_bytes() for path in home.pki.iterdir()} == before
+    assert shake_hands(home.ca_certificate, (home.pki / "apiserver.crt", home.pki / "apiserver.key"))
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("")])
+def test_an_authority_whose_key_is_lost_is_not_replaced_behind_anybodys_back(home, harm):
+    harm(home.pki / "ca.key")
+    with pytest.raises(Damaged, match=r"ca.key is missing or damaged: put a copy of it back; or remove .*ca.crt"):
+        certificates.ensure(home, NOW, ["n1"], ["10.96.0.1"])
+    home.ca_certificate.unlink()
+    certificates.ensure(home, NOW, ["n1"], ["10.96.0.1"])
+    assert shake_hands(home.ca_certificate, (home.pki / "apiserver.crt", home.pki / "apiserver.key"))
+
+
+def test_what_was_made_while_the_clock_was_ahead_is_made_anew_once_it_is_right(home):
+    certificates.ensure(home, NOW - timedelta(days=365), ["n1"], ["10.96.0.1"])
+    assert certificate(home, "ca").not_valid_before_utc < NOW - timedelta(days=365)
+    assert certificate(home, "apiserver").not_valid_before_utc < NOW - timedelta(days=365)

@@ -8,8 +8,8 @@ import pytest
 from holdfast import cli
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
-from holdfast.cluster.certificates import write_private
 from holdfast.cluster.home import Home
+from holdfast.cluster.private_files import write_private
 from holdfast.cluster.settings import Settings
 
 

@@ -6,25 +6,23 @@ P-256 throughout: cheap to make and to serve with.
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-import os
 import secrets
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .home import Home
-from .lifetimes import is_due
+from .home import Damaged, Home
+from .lifetimes import is_due, lifetime
+from .private_files import write_private
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 LIFETIME = timedelta(days=3650)
-_KEY = "-----BEGIN PRIVATE KEY-----"
+_KEY, _KEY_END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
 
 SERVICE_NAMES = (
     "localhost",
@@ -46,6 +44,16 @@ class KeyPair:
     def exists(self) -> bool:
         return self.certificate.exists() and self.key.exists()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether both are there and neither is cut off: what was just written may be, after a power failure."""
+        try:
+            certificate, key = self.texts()
+            lifetime(certificate.encode())
+        except (OSError, ValueError):  # also of bytes that are no text
+            return False
+        return _is_key(key)
+
     def texts(self) -> tuple[str, str]:
         """Certificate and key as PEM. Raises OSError."""
         text = self.certificate.read_text()
@@ -53,6 +61,14 @@ class KeyPair:
             return text, self.key.read_text()
         certificate, begin, key = text.partition(_KEY)
         return certificate, begin + key
+
+
+def _is_key(text: str) -> bool:
+    return 0 <= text.find(_KEY) < text.find(_KEY_END)
+
+
+def _has_key(path: Path) -> bool:
+    return path.exists() and _is_key(path.read_text(errors="replace"))
 
 
 def pair(home: Home, name: str) -> KeyPair:
@@ -86,37 +102,29 @@ def serving_pair(home: Home, node_name: str) -> KeyPair:
     return own if own.exists else pair(home, f"node-{node_name}")
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner may read, whole or not at all; what is there already takes no room."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.read_bytes() == data and stat.S_IMODE(path.stat().st_mode) == 0o600:
-            return
-    temporary = path.with_name(f"{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    temporary.replace(path)
-
-
 def service_account_key(home: Home) -> bytes:
-    """The key that signs tokens of service accounts, as PEM; made when first asked for. Blocks for that long."""
+    """The key that signs tokens of service accounts, as PEM; made when first asked for. Blocks for that long.
+
+    Another one is made if it was cut off: what it has signed is lost with it.
+    """
     path = home.pki / "sa.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    if not _has_key(path):
         from holdfast.apiserver.auth.signing import new_key
 
         write_private(path, new_key())
-        return path.read_bytes()
+    return path.read_bytes()
 
 
 def ensure(home: Home, now: datetime, node_names: Sequence[str], server_addresses: Sequence[str]) -> None:
-    """Makes whatever is missing: authority, serving certificate, clients, nodes, the admin's token.
+    """Makes whatever is missing or cut off: authority, serving certificate, clients, nodes, the admin's token.
 
-    `server_addresses` are the API server's beyond loopback; when they change, so does its certificate.
+    `server_addresses` are the API server's beyond loopback; when they change, so does its certificate. Raises Damaged
+    if the authority's key is lost and somebody may still trust it.
     """
-    if not home.admin_token.exists():
+    if not (home.admin_token.exists() and home.admin_token.read_text(errors="replace").strip()):
         write_private(home.admin_token, secrets.token_urlsafe(32).encode() + b"\n")
+    _check_authority(home)
+    _forget_broken(home)
     names = [*SERVICE_NAMES, "127.0.0.1", "::1", *server_addresses]
     _forget_unless_for(home, names)
     renew(home, now)
@@ -129,6 +137,30 @@ def ensure(home: Home, now: datetime, node_names: Sequence[str], server_addresse
     authority.issue("apiserver-client", "kube-apiserver-kubelet-client", "system:masters")
     for name in node_names:
         authority.issue(f"node-{name}", f"system:node:{name}", "system:nodes", server_names=[name, "127.0.0.1", "::1"])
+
+
+def _check_authority(home: Home) -> None:
+    files = pair(home, "ca")
+    if files.certificate.exists() and not _has_key(files.key):
+        raise Damaged(
+            f"{files.key} is missing or damaged: put a copy of it back; or remove {files.certificate}, then"
+            " `holdfast up` makes another authority, unknown to machines that have joined and copies of the kubeconfig"
+        )
+
+
+def _forget_broken(home: Home) -> None:
+    """And what an authority has signed whose key is lost. Its own certificate can be had from the key."""
+    authority = pair(home, "ca")
+    if authority.exists and not authority.is_whole:
+        authority.certificate.unlink()
+    for name in _made(home):
+        if not (_has_key(authority.key) and pair(home, name).is_whole):
+            _remove(home, f"{name}.pem", f"{name}.crt", f"{name}.key")
+
+
+def _made(home: Home) -> list[str]:
+    """The names of the pairs that the authority has signed."""
+    return sorted({path.stem for pattern in ("*.crt", "*.pem") for path in home.pki.glob(pattern)})
 
 
 def _forget_unless_for(home: Home, names: Sequence[str]) -> None:
@@ -148,8 +180,7 @@ def renew(home: Home, now: datetime) -> list[str]:
     """
     if not pair(home, "ca").exists:
         return []
-    made = {path.stem for pattern in ("*.crt", "*.pem") for path in home.pki.glob(pattern)}
-    due = [name for name in ("ca", *sorted(made)) if _is_due(pair(home, name), now)]
+    due = [name for name in ("ca", *_made(home)) if _is_due(pair(home, name), now)]
     if due:
         authority = _Authority(home, now)
         for name in due:
@@ -176,15 +207,14 @@ class _Authority:
 
     def _load(self, files: KeyPair) -> None:
         from cryptography import x509
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         self._certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-        self._key: Any = load_pem_private_key(files.key.read_bytes(), None)
+        self._key = _load_key(files.key)
 
     def _create(self, files: KeyPair) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
 
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = _load_key(files.key) if _has_key(files.key) else ec.generate_private_key(ec.SECP256R1())
         self._certificate = self._of_itself()
         _save(files, self._certificate, self._key)
 
@@ -287,6 +317,12 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _load_key(path: Path) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(path.read_bytes(), None)
 
 
 def _encoded(key: Any) -> bytes:

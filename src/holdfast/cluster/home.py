@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+FILES = ("kubeconfig", "ca.crt", "admin.token", "cluster.json", "registries.toml")
+DIRECTORIES = ("pki", "logs", "run", "volumes", "images", "nodes")
+OURS = frozenset((*FILES, *DIRECTORIES))
+"""What is in a data directory, beside the database's files."""
+OTHERS = 0o077
+LOST = "lost+found"
+"""What is in one that is a disk of its own, and nobody's."""
+
+
+class Damaged(Exception):
+    """A file of the data directory cannot be used. The message says which one, and what to do."""
+
 
 def default_home() -> Path:
-    """`$HOLDFAST_HOME`, else `/var/lib/holdfast` as root and `~/.local/share/holdfast` otherwise."""
+    """`$HOLDFAST_HOME`, else `/var/lib/holdfast` as root and `~/.local/share/holdfast` otherwise.
+
+    Raises RuntimeError for a user without a home.
+    """
     if home := os.environ.get("HOLDFAST_HOME"):
         return Path(home).absolute()
     if os.geteuid() == 0:
@@ -23,11 +39,21 @@ class Home:
     path: Path
 
     def make(self) -> None:
-        """Creates the directory, readable by its owner only: it holds keys."""
+        """Creates the directory, readable by its owner only, as one that is there already has to be: it holds keys.
+
+        Pods find what is theirs by their own mounts.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(self.path.stat().st_mode) & OTHERS:
+            self.path.chmod(0o700)
         for directory in (self.pki, self.logs, self.run, self.volumes):
             directory.mkdir(mode=0o700, exist_ok=True)
         self.volumes.chmod(0o711)
+
+    def foreign(self) -> list[str]:
+        """The names in it of what holdfast has not put there."""
+        names = sorted(entry.name for entry in self.path.iterdir() if entry.name != LOST)
+        return [name for name in names if not name.startswith("state.db") and name.removesuffix(".new") not in OURS]
 
     @property
     def kubeconfig(self) -> Path:

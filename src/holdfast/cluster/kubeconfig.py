@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .certificates import pair, write_private
+from .certificates import pair
 from .home import Home
+from .private_files import write_private
 
 CONTEXT = "holdfast"
 
@@ -81,7 +82,7 @@ def add_to_users_own(home: Home, url: str, path: Path) -> bool:
     if merged == own:
         return False
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(path, yaml.safe_dump(merged, sort_keys=False).encode())
+    _write(path, merged)
     return True
 
 
@@ -92,6 +93,8 @@ def remove_from_users_own(home: Home, path: Path) -> bool:
     try:
         own = yaml.safe_load(path.read_text()) or {}
     except (FileNotFoundError, yaml.YAMLError):
+        return False
+    if not isinstance(own, dict):
         return False
     authority = _base64(home.ca_certificate.read_text()) if home.ca_certificate.exists() else ""
     mine = any(
@@ -104,8 +107,15 @@ def remove_from_users_own(home: Home, path: Path) -> bool:
         own[section] = [entry for entry in own.get(section) or [] if entry.get("name") != CONTEXT]
     if own.get("current-context") == CONTEXT:
         own["current-context"] = own["contexts"][0]["name"] if own["contexts"] else ""
-    write_private(path, yaml.safe_dump(own, sort_keys=False).encode())
+    _write(path, own)
     return True
+
+
+def _write(path: Path, own: dict[str, Any]) -> None:
+    """To where a link leads: some keep their settings elsewhere, and link them home."""
+    import yaml
+
+    write_private(path.resolve(), yaml.safe_dump(own, sort_keys=False).encode())
 
 
 def _base64(text: str) -> str:

@@ -74,5 +74,9 @@ LAST_THIRD = 2 / 3
 
 
 def is_due(text: bytes, now: datetime) -> bool:
-    """Whether the certificate in a PEM text is in the last third of its life, or beyond. Raises ValueError."""
-    return now >= lifetime(text).at(LAST_THIRD)
+    """Whether the certificate in a PEM text is in the last third of its life, or beyond. Raises ValueError.
+
+    Or before it: the clock was ahead when it was made, and until then nobody believes it.
+    """
+    life = lifetime(text)
+    return now < life.since or now >= life.at(LAST_THIRD)

@@ -28,7 +28,7 @@ from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
 from holdfast.network.dns.server import bind
 from holdfast.network.pods.ranges import Network
-from holdfast.store import Store
+from holdfast.store import Store, StoreFailed
 from holdfast.wire.client import Dial
 from holdfast.wire.http import serve
 from holdfast.wire.tls import client_context, server_context
@@ -36,7 +36,7 @@ from holdfast.world import Clock, World
 
 from . import certificates, cluster_info, dns_service, listening, pods_entrance
 from .control_plane import ControlPlane
-from .home import Home
+from .home import Damaged, Home
 from .joining import facts
 from .node_parts import has_pods
 from .rootless import dial_pods, in_pods_network
@@ -56,9 +56,15 @@ SERVER, CLIENT = PAIRS = "apiserver", "apiserver-client"
 async def api_server(
     home: Home, settings: Settings, world: World, sockets: Sequence[socket.socket]
 ) -> AsyncIterator[ApiServer]:
-    """The API server on `sockets`, for as long as the block lasts."""
+    """The API server on `sockets`, for as long as the block lasts. Raises Damaged."""
     store = open_store(settings, home, world)
-    await store.open()
+    try:
+        await store.open()
+    except StoreFailed as error:
+        raise Damaged(
+            f"the cluster's state cannot be read, {error}: put a copy of the data directory back, or begin anew with"
+            " `holdfast down --purge`, which removes the volumes too"
+        ) from error
     is_new = store.revision == 0
     token = home.admin_token.read_text().strip()
     for_pods = in_pods_network(home, settings, lambda: _entrances(settings))

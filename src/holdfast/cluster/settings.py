@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,16 @@ from typing import Any
 from holdfast.network.pods import ranges
 from holdfast.network.pods.ranges import Network, Slice
 
+from .home import Damaged
+from .private_files import write_private
+
 PARTS = ("controllers", "scheduler", "dns")
 """What `--without` may name: parts that can run elsewhere, or be played by a test."""
 
 RUNTIMES = ("auto", "oci", "process", "simulated")
+
+HOST_NAME_LENGTH = 60
+"""That leaves room for a number: a node's name is the value of a label."""
 
 IPV4, IPV6 = "IPv4", "IPv6"
 IP_FAMILIES = ((IPV4,), (IPV4, IPV6))
@@ -74,7 +81,7 @@ class Settings:
         """The names of this machine's nodes: its host name, with a number where there are several."""
         if self.is_joined:
             return [self.name]
-        hostname = os.uname().nodename.split(".")[0].lower() or "node"
+        hostname = host_name()
         return [hostname if number == 0 else f"{hostname}-{number + 1}" for number in range(self.nodes)]
 
     def dns_address(self) -> str:
@@ -109,26 +116,40 @@ class Settings:
         return replace(self, feature_gates=tuple(sorted(on - {name for name, is_on in gates.items() if not is_on})))
 
 
+def host_name() -> str:
+    """This machine's, as a node may be called: hosts may have names that DNS does not allow."""
+    words = re.sub(r"[^a-z0-9-]+", "-", os.uname().nodename.split(".")[0].lower())
+    return words[:HOST_NAME_LENGTH].strip("-") or "node"
+
+
 def networks(text: str) -> tuple[Network, ...]:
     """As upstream writes ranges of several families: with a comma between them."""
     return tuple(ip_network(each) for each in text.split(",") if each)
 
 
 def load(path: Path) -> Settings | None:
-    """What the last `up` left; None in a new data directory."""
+    """What the last `up` left; None in a new data directory. Raises Damaged."""
     try:
         read = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(read, dict):
+        raise _damaged(path)
+    if unknown := sorted(read.keys() - {each.name for each in fields(Settings)}):
+        raise Damaged(f"{path} is of a later version of holdfast, which knows {', '.join(unknown)}: use that one")
     members: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in read.items()}
     return Settings(**members)
 
 
+def _damaged(path: Path) -> Damaged:
+    return Damaged(
+        f"{path} is damaged: put a copy of it back, or remove it: objects and volumes stay then, and `holdfast up`"
+        " has to be told its options again"
+    )
+
+
 def save(path: Path, settings: Settings) -> None:
-    """By rename, so that a crash leaves the old ones or the new ones; those that are there already take no room."""
-    data = json.dumps(asdict(settings), indent=2).encode() + b"\n"
-    if path.exists() and path.read_bytes() == data:
-        return
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    """So that a crash leaves the old ones or the new ones; those that are there already take no room."""
+    write_private(path, json.dumps(asdict(settings), indent=2).encode() + b"\n")

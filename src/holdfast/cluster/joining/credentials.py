@@ -17,9 +17,10 @@ from holdfast.api.errors import ApiError, Forbidden, NotFound, Unauthorized
 from holdfast.api.resource import Manifest
 from holdfast.client import Client, Unreachable
 from holdfast.client.kubeconfig import Connection
-from holdfast.cluster.certificates import pair, write_private
+from holdfast.cluster.certificates import pair
 from holdfast.cluster.connect import as_node
 from holdfast.cluster.home import Home
+from holdfast.cluster.private_files import write_private
 from holdfast.world import World
 
 from .discovery import ANOTHER_TOKEN, check_hash, connected, discover, renewed, token_of, unreachable, url_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from holdfast.cluster.certificates import pair
 from holdfast.cluster.choice import CannotRun, decide
 from holdfast.cluster.connect import as_node
 from holdfast.cluster.home import Home
-from holdfast.cluster.settings import Settings, networks
+from holdfast.cluster.settings import Settings, host_name, networks
 from holdfast.network.peers.telling import CONDITION
 from holdfast.network.pods import ranges
 from holdfast.node.capabilities import probe_containers
@@ -57,7 +56,7 @@ async def join(home: Home, asked: Asked, world: World, report: Report) -> Settin
     May be repeated: what runs is found, what is missing is made.
     """
     url, before = url_of(asked.server), saved.load(home.settings)
-    name = asked.name or (before.name if before is not None and before.is_joined else _hostname())
+    name = asked.name or (before.name if before is not None and before.is_joined else host_name())
     check_home(home, before, name)
     home.make()
     _check_machine(home)
@@ -69,10 +68,6 @@ async def join(home: Home, asked: Asked, world: World, report: Report) -> Settin
         raise CannotJoin(f"not Ready after {asked.wait_s:g} s; see {home.logs / 'agents.log'}") from None
     except ApiError as error:
         raise CannotJoin(f"the API server at {url} says: {error}") from error
-
-
-def _hostname() -> str:
-    return os.uname().nodename.split(".")[0].lower()
 
 
 def _check_machine(home: Home) -> None:

@@ -25,9 +25,10 @@ from holdfast.api.conditions import condition, is_true
 from holdfast.api.errors import AlreadyExists, NotFound
 from holdfast.api.resource import Manifest
 from holdfast.client import Client
-from holdfast.cluster.certificates import KeyPair, whole_pair, write_private, write_whole
+from holdfast.cluster.certificates import KeyPair, whole_pair, write_whole
 from holdfast.cluster.home import Home
 from holdfast.cluster.lifetimes import is_due
+from holdfast.cluster.private_files import write_private
 from holdfast.world import Clock
 
 from .refusal import CannotJoin
