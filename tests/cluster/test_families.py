@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from holdfast.cli import up
 from holdfast.cluster import daemon, node_parts
 from holdfast.cluster.home import Home
+from holdfast.cluster.locks import ProcessLock
 from holdfast.cluster.outside import Outside
 from holdfast.cluster.settings import Settings
 
@@ -67,7 +68,7 @@ def test_a_machine_that_lost_ipv6_starts_the_cluster_without_and_says_so(monkeyp
 
     monkeypatch.setattr(daemon, "has_ipv6", lambda: False)
     settings = Settings(ip_families=("IPv4", "IPv6"), pod_cidr=BOTH, service_cidr="10.96.0.0/16,fd00:10:96::/112")
-    made = daemon.Daemon(Home(tmp_path), settings, Heard())
+    made = daemon.Daemon(Home(tmp_path), settings, Heard(), ProcessLock(tmp_path / "lock"))
     started = made._with_ranges(settings)
     for holding in made._holds:
         holding.close()

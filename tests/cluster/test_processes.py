@@ -1,17 +1,21 @@
 """Locks that die with their process, remembered settings, and removal of a data directory."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
-from holdfast.cluster.home import Home, default_home
+from holdfast.cluster.home import Damaged, Home, default_home
 from holdfast.cluster.locks import Held, ProcessLock, holder
 from holdfast.cluster.settings import Settings
+from holdfast.world import SystemClock
 
 HOLD = """
 import sys, time
@@ -47,6 +51,19 @@ def test_a_killed_process_holds_nothing(holding):
     process.wait()
     assert holder(path) is None
     ProcessLock(path).acquire()
+
+
+def test_who_only_looks_keeps_nobody_from_a_lock(tmp_path):
+    path = tmp_path / "daemon.lock"
+    path.touch()
+    with path.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        timer = threading.Timer(0.03, fcntl.flock, (looking, fcntl.LOCK_UN))
+        timer.start()
+        lock = ProcessLock(path)
+        lock.acquire()
+        timer.join()
+    lock.release()
 
 
 def test_what_a_lock_tells_is_whole_at_every_moment(tmp_path, monkeypatch):
@@ -101,6 +118,59 @@ def test_nodes_are_numbered_from_the_second_on():
     assert second == f"{first}-2"
 
 
+@pytest.mark.parametrize(
+    ("host", "node"),
+    [
+        ("Ann_s.PC.example.org", "ann-s"),
+        ("_", "node"),
+        ("", "node"),
+        ("größe", "gr-e"),
+        ("a" * 64, "a" * 60),
+        ("-vm-", "vm"),
+    ],
+)
+def test_a_machine_may_have_a_name_that_no_node_may_have(monkeypatch, host, node):
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename=host))
+    assert Settings(nodes=1).node_names() == [node]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
+def test_settings_that_were_cut_off_are_named_with_what_helps(tmp_path, text):
+    path = tmp_path / "cluster.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(Damaged, match=r"cluster.json is damaged: put a copy of it back, or remove it"):
+        saved.load(path)
+
+
+def test_settings_of_a_later_version_are_not_taken_for_ones_of_this(tmp_path):
+    path = tmp_path / "cluster.json"
+    path.write_text('{"port": 7, "teleport": true}')
+    with pytest.raises(Damaged, match="of a later version of holdfast, which knows teleport"):
+        saved.load(path)
+
+
+def test_settings_are_on_disk_before_they_take_the_place_of_others(tmp_path, monkeypatch):
+    """Without, some file systems have an empty file there after a power failure."""
+    path, synced = tmp_path / "cluster.json", []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, path.exists())))
+    old = os.umask(0)
+    saved.save(path, Settings())
+    os.umask(old)
+    assert synced == [(path.stat().st_size, False)]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_data_directory_that_was_there_is_its_owners_alone_from_then_on(tmp_path, umask):
+    """The pods' secrets below it have the modes that they have in pods."""
+    (tmp_path / "h").mkdir()
+    (tmp_path / "h").chmod(0o755)
+    before = os.umask(umask)
+    Home(tmp_path / "h").make()
+    os.umask(before)
+    assert (tmp_path / "h").stat().st_mode & 0o777 == 0o700
+
+
 def test_the_data_directory_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "x"))
     assert default_home() == tmp_path / "x"
@@ -129,6 +199,49 @@ def test_purge_removes_the_directory(tmp_path):
     home.make()
     launch.purge(home)
     assert not home.path.exists()
+
+
+def test_purge_leaves_alone_what_is_not_a_data_directory(tmp_path):
+    """`HOLDFAST_HOME=$HOME holdfast down --purge` must not cost anybody their files."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "thesis.tex").write_text("years")
+    with pytest.raises(launch.LaunchFailed, match=r"no cluster but other files \(thesis.tex\): nothing is removed"):
+        launch.purge(Home(tmp_path))
+    assert (tmp_path / "run").exists()
+
+
+def test_purge_removes_its_own_files_and_leaves_those_of_others(tmp_path):
+    home = Home(tmp_path)
+    home.make()
+    saved.save(home.settings, Settings())
+    home.database.with_name("state.db-wal").touch()
+    (tmp_path / "backup.tar").touch()
+    assert launch.purge(home) == ["backup.tar"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["backup.tar"]
+
+
+def test_purge_empties_a_directory_that_a_link_leads_to(tmp_path):
+    (tmp_path / "disk").mkdir()
+    home = Home(tmp_path / "home")
+    home.path.symlink_to(tmp_path / "disk")
+    home.make()
+    assert launch.purge(home) == []
+    assert list((tmp_path / "disk").iterdir()) == []
+    home.make()
+
+
+def test_no_cluster_is_made_among_files_of_others(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(launch.LaunchFailed, match=r"other files \(thesis.tex\): choose a new or an empty directory"):
+        launch.start(Home(tmp_path), Settings(), SystemClock(), wait_s=1, report=print)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_disk_of_its_own_may_be_the_data_directory(tmp_path):
+    (tmp_path / "lost+found").mkdir()
+    home = Home(tmp_path)
+    launch.make(home)
+    assert (home.run.is_dir(), home.foreign()) == (True, [])
 
 
 @pytest.mark.live

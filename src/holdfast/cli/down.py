@@ -10,7 +10,7 @@ from holdfast.cluster import kubeconfig, launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 
-from .output import Failure, home_option, step
+from .output import Failure, Interrupted, home_option, step
 
 
 @click.command("down")
@@ -27,14 +27,29 @@ def command(home: Home, purge: bool) -> None:
         return
     settings = saved.load(home.settings)
     try:
-        stopped = launch.stop(home, step)
+        stopped = _stop(home)
         has_left = _leave(home, settings) if settings is not None and settings.is_joined else ""
-        if purge:
-            kubeconfig.remove_from_users_own(home, kubeconfig.user_path())
-            launch.purge(home)
-    except (launch.LaunchFailed, OSError) as error:
+        removed = _purge(home) if purge else ""
+    except launch.LaunchFailed as error:
         raise Failure(str(error)) from error
-    click.echo(("stopped" if stopped else "was not running") + has_left + (f", removed {home.path}" if purge else ""))
+    click.echo(("stopped" if stopped else "was not running") + has_left + removed)
+
+
+def _stop(home: Home) -> bool:
+    try:
+        return launch.stop(home, step)
+    except KeyboardInterrupt as error:
+        raise Interrupted("the pods go on ending; `holdfast down` again waits for them") from error
+
+
+def _purge(home: Home) -> str:
+    """What was removed."""
+    try:
+        kubeconfig.remove_from_users_own(home, kubeconfig.user_path())
+    except (OSError, RuntimeError) as error:
+        click.echo(f"holdfast: left your own kubeconfig alone: {error}", err=True)
+    foreign = launch.purge(home)
+    return f", removed {home.path}" + (f" but what is not holdfast's in it: {', '.join(foreign)}" if foreign else "")
 
 
 def _leave(home: Home, settings: saved.Settings) -> str:

@@ -17,11 +17,18 @@ class Failure(Exception):
     """Ends the command with one line on standard error and exit status 1."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C ends the command, but not what it has begun: the message says what becomes of that. Exit status 130."""
+
+
 def home_option(function: F) -> F:
     """`--home DIR`, handed to the command as `home: Home`."""
 
     def to_home(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Home:
-        return Home((value or default_home()).absolute())
+        try:
+            return Home((value or default_home()).absolute())
+        except RuntimeError as error:
+            raise click.UsageError("this user has no home directory: give --home DIR or HOLDFAST_HOME") from error
 
     option = click.option(
         "--home",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import ChainMap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -15,11 +17,15 @@ from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 from holdfast.cluster.settings import IP_FAMILIES, PARTS, RUNTIMES, Settings
+from holdfast.cluster.settling import found_or_started, is_starting, settled
 from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
 
 from .durations import Duration
-from .output import Failure, home_option, step
+from .output import Failure, Interrupted, home_option, step
+
+OPTIONS = {"shutdown_grace_s": "shutdown-grace-period"}
+"""Of settings that are called otherwise."""
 
 
 def _addresses(given: Sequence[str]) -> tuple[str, ...] | None:
@@ -125,50 +131,72 @@ def command(
     """
     clock = SystemClock()
     begin = clock.monotonic_s()
-    if found := launch.running(home):
-        _merge(home, found.url, no_merge)
-        _mark_default_class(home, default_class)
-        if given["listen"] not in (None, (saved.load(home.settings) or Settings()).listen):
-            raise Failure("it is up already; --listen takes a new start: holdfast down, then this again")
-        click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
-        return
+    if foreground and default_class:
+        raise click.UsageError("--default-class: once the cluster is up, with another `holdfast up`")
     given["without"] = given["without"] or None
     given["shutdown_grace_s"] = None if shutdown_grace is None else shutdown_grace.total_seconds()
-    settings = (saved.load(home.settings) or Settings()).changed(**given)
-    if settings.is_joined:
-        again = f"holdfast node --join {settings.server.removeprefix('https://')}"
-        raise Failure(f"{home.path} is of a machine that has joined {settings.server}: {again}")
-    settings = settings.with_gates(dict(ChainMap(*reversed(gates)))).with_thresholds(eviction_hard)
-    if foreground:
-        if default_class:
-            raise click.UsageError("--default-class: once the cluster is up, with another `holdfast up`")
-        _in_foreground(home, settings)
-        return
-    try:
-        started = launch.start(home, settings, clock, wait_s=wait_s, report=step)
-    except launch.LaunchFailed as error:
-        raise Failure(str(error)) from error
-    _merge(home, started.url, no_merge)
+    settings = saved.load(home.settings) or Settings()
+    _refuse_if_joined(home, settings)
+
+    def wanted(before: Settings) -> Settings:
+        return before.changed(**given).with_gates(dict(ChainMap(*reversed(gates)))).with_thresholds(eviction_hard)
+
+    with _failing(home):
+        if foreground and settled(home, clock, wait_s=wait_s, report=step) is None:
+            _in_foreground(home, wanted(settings))
+        found, is_new = found_or_started(home, wanted, clock, wait_s=wait_s, report=step)
+    _merge(home, found.url, no_merge)
     _mark_default_class(home, default_class)
-    _tell_of_limits(home)
+    settings = saved.load(home.settings) or Settings()
+    if not is_new:
+        _refuse_changes(settings, wanted(settings))
+        click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
+        return
+    _tell_of_limits(settings)
     nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"
-    click.echo(f"holdfast is up at {started.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
+    click.echo(f"holdfast is up at {found.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
     click.echo(f"kubeconfig: {home.kubeconfig}" + ("" if no_merge else "   (context holdfast in your own)"))
 
 
-def _tell_of_limits(home: Home) -> None:
-    """What was found at the start, if it is less than one would expect."""
-    found = saved.load(home.settings) or Settings()
+@contextlib.contextmanager
+def _failing(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except launch.LaunchFailed as error:
+        raise Failure(str(error)) from error
+    except KeyboardInterrupt as error:
+        if not is_starting(home):
+            raise
+        raise Interrupted("the cluster goes on starting, `holdfast down` stops it") from error
+
+
+def _refuse_if_joined(home: Home, settings: Settings) -> None:
+    if settings.is_joined:
+        again = f"holdfast node --join {settings.server.removeprefix('https://')}"
+        raise Failure(f"{home.path} is of a machine that has joined {settings.server}: {again}")
+
+
+def _refuse_changes(before: Settings, settings: Settings) -> None:
+    """What was asked of a cluster that is up, and is otherwise."""
+    was, asked = asdict(before), asdict(settings.changed(port=settings.port or before.port))
+    if changed := [OPTIONS.get(name, name) for name in was if was[name] != asked[name]]:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in changed)
+        takes = "takes" if len(changed) == 1 else "take"
+        raise Failure(f"it is up already; {options} {takes} a new start: holdfast down, then this again")
+
+
+def _tell_of_limits(found: Settings) -> None:
+    """What the start has found, if it is less than one would expect."""
     if found.is_rootless:
         step("containers run without root: `holdfast doctor` says what that leaves out")
     elif found.runtime == "auto" and found.nodes and found.driver == "process":
         step("no containers on this machine, pods are plain processes: `holdfast doctor` says what is missing")
 
 
-def _in_foreground(home: Home, settings: Settings) -> None:
+def _in_foreground(home: Home, settings: Settings) -> NoReturn:
     from holdfast.cluster.daemon import main
 
-    home.make()
+    launch.make(home)
     saved.save(home.settings, settings)
     raise SystemExit(main(["--home", str(home.path)]))
 
@@ -198,8 +226,7 @@ def _merge(home: Home, url: str, no_merge: bool) -> None:
         return
     from holdfast.cluster import kubeconfig
 
-    path = kubeconfig.user_path()
     try:
-        kubeconfig.add_to_users_own(home, url, path)
-    except (OSError, ValueError) as error:
-        click.echo(f"holdfast: left {path} alone: {error}", err=True)
+        kubeconfig.add_to_users_own(home, url, kubeconfig.user_path())
+    except (OSError, ValueError, RuntimeError) as error:
+        click.echo(f"holdfast: left your own kubeconfig alone: {error}", err=True)

@@ -29,8 +29,8 @@ from . import settings as saved
 from .agents_process import AgentsProcess
 from .choice import CannotRun, decide
 from .cycles import collect_when_idle
-from .home import Home
-from .launch import NOTIFY, agents_lock, daemon_lock, has_records
+from .home import Damaged, Home
+from .launch import LOCK, NOTIFY, STARTING, STOPPING, agents_lock, daemon_lock, has_records
 from .locks import Held, ProcessLock, holder
 from .loop import run
 from .node_parts import has_ipv6
@@ -75,14 +75,29 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     progress = Progress()
     try:
+        lock = held_lock(home)
         settings = choose(home, saved.load(home.settings) or Settings())
         with namespaces(home, settings):
-            run(Daemon(home, settings, progress).run())
-    except StartFailed as error:
+            run(Daemon(home, settings, progress, lock).run())
+    except (StartFailed, Damaged) as error:
         progress.tell(error=str(error))
         log.error("not started: %s", error)
         return 1
     return 0
+
+
+def held_lock(home: Home) -> ProcessLock:
+    """By this process, or by who has started it and handed it over. Raises StartFailed."""
+    lock = ProcessLock(daemon_lock(home))
+    if (handed := os.environ.pop(LOCK, None)) is not None:
+        lock.take_over(int(handed))
+    else:
+        try:
+            lock.acquire()
+        except Held as error:
+            raise StartFailed(f"another daemon runs on {home.path}") from error
+    lock.describe(state=STARTING)
+    return lock
 
 
 def choose(home: Home, settings: Settings) -> Settings:
@@ -115,10 +130,11 @@ def namespaces(home: Home, settings: Settings) -> Iterator[None]:
 class Daemon:
     """One run of the daemon on one data directory."""
 
-    def __init__(self, home: Home, settings: Settings, progress: Progress) -> None:
+    def __init__(self, home: Home, settings: Settings, progress: Progress, lock: ProcessLock) -> None:
         self._home = home
         self._settings = settings
         self._progress = progress
+        self._lock = lock
         self._world = real_world()
         self._stop = asyncio.Event()
         self._holds: list[address_ranges.Hold] = []
@@ -129,17 +145,12 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        lock = ProcessLock(daemon_lock(self._home))
         try:
-            lock.acquire()
-        except Held as error:
-            raise StartFailed(f"another daemon runs on {self._home.path}") from error
-        try:
-            await self._run(lock)
+            await self._run()
         finally:
-            lock.release()
+            self._lock.release()
 
-    async def _run(self, lock: ProcessLock) -> None:
+    async def _run(self) -> None:
         feature_gates.set_enabled(self._settings.feature_gates)
         try:
             sockets = listening.open_sockets(self._settings.listen, self._settings.port)
@@ -157,7 +168,7 @@ class Daemon:
 
         async with serving.api_server(self._home, self._settings, self._world, sockets) as server:
             self._progress.tell(step=f"API server answers at {url}")
-            lock.describe(url=url)
+            self._lock.describe(url=url, state=STARTING)
             plane = serving.control_plane(self._home, self._settings, self._world, server)
             gc.freeze()
             await self._until_stopped(server, url, agents, asyncio.create_task(plane.run()))
@@ -202,6 +213,8 @@ class Daemon:
         stop = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait({stop, plane, supervision}, return_when=asyncio.FIRST_COMPLETED)
+            await _cancel(ready)
+            self._lock.describe(url=url, state=STOPPING)
             for task in done - {stop}:
                 task.result()
             await _cancel(plane)
@@ -224,6 +237,7 @@ class Daemon:
             await agents.started()  # what the API says of a node may be from before it was stopped
         away = node_faults.wanted(self._home)
         await nodes_ready(server, [name for name in self._settings.node_names() if name not in away])
+        self._lock.describe(url=url)
         self._progress.tell(ready=True, url=url)
         self._progress.end()
         await asyncio.to_thread(server.tokens.accounts.key.load)  # at leisure, unless a pod was faster

@@ -9,19 +9,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.world import Clock, mount_table, user_namespace
 
 from . import settings as saved
-from .home import Home
-from .locks import holder
+from .home import LOST, Home
+from .locks import Held, ProcessLock, holder
 from .settings import Settings
 
 NOTIFY = "HOLDFAST_NOTIFY_FD"
 """Environment variable: the descriptor on which a daemon being started tells of its progress, a JSON object a line."""
+
+LOCK = "HOLDFAST_LOCK_FD"
+"""Environment variable: the descriptor of the daemon's lock, which who starts it holds until then."""
 
 QUICK_S = 2.0
 """What takes longer than this is told of."""
@@ -34,6 +37,16 @@ Report = Callable[[str], None]
 
 class LaunchFailed(Exception):
     """The cluster did not start or stop; the message says why and what to do."""
+
+
+class Busy(LaunchFailed):
+    """Somebody else is starting or stopping it, or it is up."""
+
+
+MODULE = ("-m", "holdfast.cluster.daemon")
+
+STARTING, STOPPING = "starting", "stopping"
+"""What the lock tells of a daemon to which `up` must not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +79,60 @@ def running(home: Home) -> Running | None:
 
 
 def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report: Report) -> Running:
-    """Starts the daemon and returns when the API answers and the nodes are Ready. Raises LaunchFailed."""
-    home.make()
-    saved.save(home.settings, settings)
+    """Starts the daemon and returns when the API answers and the nodes are Ready. Raises LaunchFailed.
+
+    From here to the end of the daemon its lock is held: others neither start it nor miss it, whoever is killed.
+    """
+    make(home)
+    lock = ProcessLock(daemon_lock(home))
+    try:
+        lock.acquire()
+    except Held as error:
+        raise Busy(f"a daemon runs on {home.path} already") from error
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as progress:
-        daemon = _spawn(home, writing)
-        os.close(writing)
+        try:
+            lock.describe(state=STARTING)
+            saved.save(home.settings, settings)
+            daemon = _spawn(home, writing, lock.outlive_exec())
+            lock.describe(pid=daemon.pid, state=STARTING)
+        finally:
+            os.close(writing)
+            lock.release()
         return _follow(home, daemon, progress.fileno(), clock, wait_s, report)
 
 
-def _spawn(home: Home, notify: int) -> subprocess.Popen[bytes]:
+def make(home: Home) -> None:
+    """The data directory, if it is not there yet: none among files of others, for `purge` has to know its own.
+
+    Raises LaunchFailed.
+    """
+    if home.path.exists() and not home.settings.exists() and (foreign := home.foreign()):
+        raise LaunchFailed(
+            f"{home.path} has no cluster but other files ({_some(foreign)}): choose a new or an empty directory with"
+            " --home DIR or HOLDFAST_HOME"
+        )
+    home.make()
+
+
+def _some(names: Sequence[str], shown: int = 3) -> str:
+    return ", ".join([*names[:shown], "..."] if len(names) > shown else names)
+
+
+def _spawn(home: Home, notify: int, lock: int) -> subprocess.Popen[bytes]:
     """The daemon in a session of its own, so that nothing that happens to this terminal reaches it."""
     log = home.logs / "daemon.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "holdfast.cluster.daemon", "--home", str(home.path)],
+            [sys.executable, *MODULE, "--home", str(home.path)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             cwd="/",
             start_new_session=True,
-            pass_fds=(notify,),
-            env={**os.environ, NOTIFY: str(notify)},
+            pass_fds=(notify, lock),
+            env={**os.environ, NOTIFY: str(notify), LOCK: str(lock)},
         )
     finally:
         os.close(descriptor)
@@ -193,18 +236,36 @@ def _end(pid: int, lock: Path, what: str, report: Report, timeout_s: float) -> N
         os.close(descriptor)
 
 
-def purge(home: Home) -> None:
+def purge(home: Home) -> list[str]:
     """Removes the data directory of a stopped cluster. Never reaches through a mount. Raises LaunchFailed, OSError.
+
+    Files of others in it stay, and with them the directory: their names are what comes back. Where there are nothing
+    but such files it is no data directory, and nothing is removed.
 
     Without root, pods have left files of users whom only a user namespace knows: this process enters one.
     """
+    foreign = home.foreign()
+    if foreign and not home.settings.exists():
+        raise LaunchFailed(f"{home.path} has no cluster but other files ({_some(foreign)}): nothing is removed")
     top = home.path.resolve()
     mounts = [point for point in mount_table.below(top) if point != str(top)]
     if mounts:
         raise LaunchFailed(f"still mounted below {home.path}: {', '.join(mounts[:5])}")
     if (settings := saved.load(home.settings)) is not None and settings.is_rootless:
         user_namespace.enter()
-    shutil.rmtree(home.path, ignore_errors=False)
+    for entry in sorted(home.path.iterdir(), key=lambda entry: entry == home.settings):  # they go last: see above
+        if entry.name not in (*foreign, LOST):
+            _remove(entry)
+    if not (foreign or home.path.is_symlink() or os.path.ismount(home.path)):
+        home.path.rmdir()
+    return foreign
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def agents_pid(home: Home) -> int | None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 from pathlib import Path
 from typing import Any
+
+LOOKS, LOOK_EVERY_S = 10, 0.01
 
 
 class Held(Exception):
@@ -28,17 +31,21 @@ class ProcessLock:
     def acquire(self) -> None:
         """Raises Held."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(descriptor):
             os.close(descriptor)
-            raise Held(str(self._path)) from None
+            raise Held(str(self._path))
         self._descriptor = descriptor
         self._written = os.fstat(descriptor).st_size
         self.describe()
 
+    def take_over(self, descriptor: int) -> None:
+        """From the process that has started this one with it."""
+        os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+        self._written = os.fstat(descriptor).st_size
+
     def describe(self, **facts: Any) -> None:
-        """Replaces what `holder` tells about this process, at every moment with something whole."""
+        """Replaces what `holder` tells about this process, or of `pid`, at every moment with something whole."""
         data = json.dumps({"pid": os.getpid(), **facts}).encode()
         os.pwrite(self._descriptor, data.ljust(self._written), 0)
         os.ftruncate(self._descriptor, len(data))
@@ -53,6 +60,18 @@ class ProcessLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _locked(descriptor: int) -> bool:
+    """Who only looks (`holder`) has it for a moment too, and does not count."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            select.select([], [], [], LOOK_EVERY_S)
+        else:
+            return True
+    return False
 
 
 def holder(path: Path) -> dict[str, Any] | None:
