@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import NoReturn
 
 import click
 
@@ -30,6 +31,17 @@ COMMANDS = {
     "doctor": "doctor",
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""
+
+ANOTHER = "choose another data directory with --home DIR or HOLDFAST_HOME"
+CURES = {
+    errno.EACCES: f"this user may not; run it as the user whose cluster it is, or {ANOTHER}",
+    errno.EPERM: f"this user may not; run it as the user whose cluster it is, or {ANOTHER}",
+    errno.EROFS: ANOTHER,
+    errno.ENOTDIR: ANOTHER,
+    errno.EEXIST: ANOTHER,
+    errno.ENAMETOOLONG: ANOTHER,
+}
+"""Of what a machine may refuse, what helps."""
 
 
 class LazyGroup(click.Group):
@@ -64,26 +76,40 @@ def group() -> None:
 
 def main() -> None:
     """The console script."""
-    from .output import Failure
+    from holdfast.cluster.home import Damaged
+
+    from .output import Failure, Interrupted
 
     try:
         group.main(prog_name="holdfast", standalone_mode=False)
-    except Failure as failure:
-        click.echo(f"holdfast: {failure}", err=True)
-        sys.exit(1)
+    except (Failure, Damaged) as failure:
+        _end(str(failure))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not (words := _in_words(error)):
             raise
-        place = f" ({error.filename})" if error.filename else ""
-        click.echo(
-            f"holdfast: the disk is full{place}: delete something on it, then run the same command again", err=True
-        )
-        sys.exit(1)
+        _end(words)
+    except Interrupted as interrupted:
+        _end(f"interrupted: {interrupted}", 130)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
-        click.echo("holdfast: interrupted", err=True)
-        sys.exit(130)
+        _end("interrupted", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _end(words: str, status: int = 1) -> NoReturn:
+    click.echo(f"holdfast: {words}", err=True)
+    sys.exit(status)
+
+
+def _in_words(error: OSError) -> str:
+    """What the machine refused, and what to do; empty for what only we can have done wrong."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"the disk is full{place}: delete something on it, then run the same command again"
+    if not error.filename:
+        return ""
+    cure = CURES.get(error.errno or 0, "")
+    return f"{error.filename}: {error.strerror}" + (f": {cure}" if cure else "")

@@ -19,7 +19,7 @@ def as_administrator(home: Home) -> Connection:
     """How to reach the daemon that is up. Raises Unreachable if none is."""
     found = launch.running(home)
     if found is None:
-        raise Unreachable(f"no cluster is up in {home.path}")
+        raise Unreachable(f"no cluster is up in {home.path}: run `holdfast up`")
     return Connection(server=found.url, ca=home.ca_certificate.read_text(), token=home.admin_token.read_text().strip())
 
 

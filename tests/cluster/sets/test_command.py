@@ -30,4 +30,4 @@ def test_a_set_is_named_in_any_of_the_usual_ways(target):
 
 def test_without_a_cluster_one_line_says_so(tmp_path):
     done = CliRunner().invoke(snapshot.command, ["list", "sts/web", "--home", str(tmp_path)])
-    assert str(done.exception) == f"no cluster is up in {tmp_path}"
+    assert str(done.exception) == f"no cluster is up in {tmp_path}: run `holdfast up`"
