@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import webbrowser
+from pathlib import Path
 
 import click
 
 from holdfast.api.errors import ApiError
 from holdfast.cluster.connect import as_administrator
 from holdfast.cluster.home import Home
+from holdfast.cluster.private_files import write_private
 
 from .output import Failure, home_option, output_option, print_json
 
@@ -26,11 +28,18 @@ def command(home: Home, output: str, opens: bool) -> None:
     try:
         connection = as_administrator(home)
     except ApiError as error:
-        raise Failure(f"{error}: run `holdfast up`") from error
+        raise Failure(str(error)) from error
     url = f"{connection.server}/ui/#token={connection.token}"
     if output == "json":
         print_json({"url": url})
     else:
         click.echo(url)
-    if opens and not webbrowser.open(url):
+    if opens and not webbrowser.open(_leading_to(url, home).as_uri()):
         raise Failure("this machine has no browser that could be started: open the address above in yours")
+
+
+def _leading_to(url: str, home: Home) -> Path:
+    """A file of this user's that sends the browser on: what is on its command line, all users of a machine can read."""
+    path = home.run / "page.html"
+    write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0; url={url}">\n'.encode())
+    return path
