@@ -102,6 +102,10 @@ def shake_hands(authority, files):
     return near.getpeercert()
 
 
+OF_ANOTHER = (
+    b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAAAAAAAAAAAAAAAA\n"
+    b"-----END PRIVATE KEY-----\n"
+)
 LATE = NOW + certificates.LIFETIME * 0.7
 
 
@@ -189,7 +193,7 @@ def test_texts_are_the_same_for_one_file_and_for_two(home):
     assert not (home.pki / "admin.key").exists()
 
 
-@pytest.mark.parametrize("text", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("text", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB", b"\xff\xfe\x00", OF_ANOTHER])
 @pytest.mark.parametrize("file", ["admin.crt", "apiserver.key", "node-n1.crt"])
 def test_what_was_cut_off_by_a_power_failure_is_made_anew(home, file, text):
     (home.pki / file).write_bytes(text)

@@ -61,7 +61,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="holdfast")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """Stateful Kubernetes workloads on this machine.
 
     \b
@@ -72,6 +73,10 @@ def group() -> None:
 
     New here? `holdfast demo` tells the whole story in under a minute.
     """
+    from .output import is_plain
+
+    if is_plain():
+        context.color = False
 
 
 def main() -> None:

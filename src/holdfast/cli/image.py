@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from holdfast.cluster.home import Home
+from holdfast.cluster.private_files import set_usual_umask
 from holdfast.node.image_pulls import in_words
 from holdfast.node.images.archive import BadArchive
 from holdfast.node.images.loading import load as load_archive
@@ -22,7 +23,7 @@ from holdfast.node.images.store import ImageInUse, ImageStore
 from holdfast.node.runtime import ImageMissing, ImageRecord, PullProgress
 from holdfast.world import user_namespace
 
-from .output import Failure, home_option, output_option, print_json, step, table
+from .output import Failure, home_option, is_plain, output_option, print_json, step, table
 
 SHOWN_NAMES = 3
 PROGRESS_EVERY = 10
@@ -36,6 +37,7 @@ def command() -> None:
     The image `host` is always there: this machine's own programs, read-only below, private on top. How
     registries are reached (mirrors, plain HTTP, CAs, credentials) is in `registries.toml` in the data directory.
     """
+    set_usual_umask()
     if os.geteuid() != 0:  # layers have files of several users, whom a user namespace knows
         with contextlib.suppress(OSError):
             user_namespace.enter()
@@ -132,7 +134,7 @@ def pull(reference: str, home: Home, output: str) -> None:
 @contextlib.contextmanager
 def progress_line() -> Iterator[Callable[[PullProgress], None]]:
     """Shows how far a pull is on standard error: one line that changes on a terminal, now and then a line elsewhere."""
-    is_terminal = sys.stderr.isatty()
+    is_terminal = sys.stderr.isatty() and not is_plain()
     count = 0
 
     def told(progress: PullProgress) -> None:

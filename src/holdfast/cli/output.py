@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +59,11 @@ def print_json(value: Any) -> None:
 def step(text: str) -> None:
     """One line of progress."""
     click.echo(click.style("  · ", dim=True) + text, err=True)
+
+
+def is_plain() -> bool:
+    """Whether this terminal, or its user, wants text and nothing else."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def bold(text: str) -> str:

@@ -33,6 +33,7 @@ from .node_ports import NodePorts
 from .outside import Outside
 from .peer_routing import PeerRouting
 from .policy_enforcement import PolicyEnforcement
+from .private_files import set_usual_umask
 from .rootless import Namespaces
 from .service_routing import ServiceRouting
 from .settings import Settings
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str]) -> int:
+    set_usual_umask()
     parser = argparse.ArgumentParser(prog="python -m holdfast.cluster.agents")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("url", help="the API server's")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .home import Damaged, Home
-from .lifetimes import is_due, lifetime
+from .lifetimes import is_due
 from .private_files import write_private
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ class KeyPair:
 
     @property
     def is_whole(self) -> bool:
-        """Whether both are there and neither is cut off: what was just written may be, after a power failure."""
+        """Whether both can be read and belong together: what was just written may be cut off by a power failure."""
         try:
-            certificate, key = self.texts()
-            lifetime(certificate.encode())
-        except (OSError, ValueError):  # also of bytes that are no text
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_cert_chain(self.certificate, self.key, password=str)  # asks nobody
+        except (OSError, ValueError):
             return False
-        return _is_key(key)
+        return True
 
     def texts(self) -> tuple[str, str]:
         """Certificate and key as PEM. Raises OSError."""

@@ -34,6 +34,7 @@ from .launch import LOCK, NOTIFY, STARTING, STOPPING, agents_lock, daemon_lock, 
 from .locks import Held, ProcessLock, holder
 from .loop import run
 from .node_parts import has_ipv6
+from .private_files import set_usual_umask
 from .rootless import Namespaces, in_pods_network
 from .settings import IPV6, Settings, networks
 
@@ -69,6 +70,7 @@ class Progress:
 
 
 def main(arguments: Sequence[str]) -> int:
+    set_usual_umask()
     parser = argparse.ArgumentParser(prog="python -m holdfast.cluster.daemon")
     parser.add_argument("--home", type=Path, required=True)
     home = Home(parser.parse_args(arguments).home)

@@ -23,6 +23,7 @@ from .home import Home
 from .launch import LaunchFailed, agents_lock, has_records
 from .locks import ProcessLock
 from .outside import Outside
+from .private_files import set_usual_umask
 from .rootless import Namespaces
 from .settings import Settings
 
@@ -46,6 +47,7 @@ def end(home: Home) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
+    set_usual_umask()
     parser = argparse.ArgumentParser(prog="python -m holdfast.cluster.leftovers")
     parser.add_argument("--home", type=Path, required=True)
     home = Home(parser.parse_args(arguments).home)

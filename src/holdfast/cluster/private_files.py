@@ -1,4 +1,4 @@
-"""Files that only their owner may read, which are whole whenever somebody looks."""
+"""Who may read what is written: files for their owner alone, whole whenever somebody looks; all others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import contextlib
 import os
 import stat
 from pathlib import Path
+
+USUAL_UMASK = 0o022
+
+
+def set_usual_umask() -> None:
+    """For this process and those that it starts: what is made for pods is read by whomever pods run as.
+
+    Some machines give their users 077. What is private says so itself, and all is below a directory that is.
+    """
+    os.umask(USUAL_UMASK)
 
 
 def write_private(path: Path, data: bytes) -> None:

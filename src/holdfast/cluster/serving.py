@@ -26,6 +26,7 @@ from holdfast.apiserver.streams.dialing import NodeDialer
 from holdfast.controllers.volumes import copies
 from holdfast.controllers.volumes.bootstrap import create_first_classes
 from holdfast.controllers.volumes.directories import LocalDirectories
+from holdfast.controllers.volumes.marks import MARKS
 from holdfast.network.dns.server import bind
 from holdfast.network.pods.ranges import Network
 from holdfast.store import Store, StoreFailed
@@ -57,6 +58,8 @@ async def api_server(
     home: Home, settings: Settings, world: World, sockets: Sequence[socket.socket]
 ) -> AsyncIterator[ApiServer]:
     """The API server on `sockets`, for as long as the block lasts. Raises Damaged."""
+    if settings.store == "sqlite":
+        check_state(home)
     store = open_store(settings, home, world)
     try:
         await store.open()
@@ -129,6 +132,18 @@ def _pods_address(settings: Settings, *, has_entrance: bool) -> str:
         others = listening.advertised(settings.listen)
         address = others if others and ":" not in others else address
     return f"{address}:{settings.port}" if address else ""
+
+
+def check_state(home: Home) -> None:
+    """That volumes are not left to a new cluster, which knows of none of them. Raises Damaged."""
+    state = home.database
+    if state.exists() and state.stat().st_size:
+        return
+    if made := sorted(entry.name for entry in home.volumes.iterdir() if entry.name != MARKS):
+        raise Damaged(
+            f"{state} is missing or empty, and there are volumes ({made[0]}): put a copy of the data directory back, or"
+            f" move {home.volumes} elsewhere to begin anew"
+        )
 
 
 def open_store(settings: Settings, home: Home, world: World) -> Store:

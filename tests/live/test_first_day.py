@@ -1,0 +1,49 @@
+"""What a machine, its user and its settings may be like on the day of the first `holdfast up`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+SCRIPT = "cat /etc/resolv.conf /etc/hosts /c/a > /e/all; head -c 2 $TOKEN; stat -c %a /e"
+READER = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "reader"},
+    "spec": {
+        "restartPolicy": "Never",
+        "securityContext": {"runAsUser": 1000, "runAsGroup": 1000},
+        "containers": [
+            {
+                "name": "main",
+                "image": "host",
+                "command": [
+                    "sh",
+                    "-ec",
+                    "cat /etc/resolv.conf /etc/hosts /c/a > /e/all; head -c 2 $TOKEN; stat -c %a /e",
+                ],
+                "env": [{"name": "TOKEN", "value": "/var/run/secrets/kubernetes.io/serviceaccount/token"}],
+                "volumeMounts": [{"name": "c", "mountPath": "/c"}, {"name": "e", "mountPath": "/e"}],
+            }
+        ],
+        "volumes": [{"name": "c", "configMap": {"name": "c"}}, {"name": "e", "emptyDir": {}}],
+    },
+}
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o000], ids=oct)
+def test_the_umask_of_who_starts_it_is_no_matter_to_pods_and_opens_nothing(new_cluster, umask):
+    """Servers are often given 077: files made for pods have to be readable by those whom pods run as all the same."""
+    before = os.umask(umask)
+    try:
+        cluster = new_cluster()
+    finally:
+        os.umask(before)
+    cluster.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": [CONFIG, READER]})
+    phase = "jsonpath={.status.phase}"
+    cluster.until("it ends", lambda: cluster.kubectl("get", "pod/reader", "-o", phase) in ("Succeeded", "Failed"))
+    assert cluster.kubectl("logs", "reader") == "ey777\n"
+    ours = [*cluster.home.iterdir(), *(cluster.home / "nodes").glob("*/*"), *(cluster.home / "nodes").glob("*/logs/**")]
+    assert [str(path) for path in ours if path.stat().st_mode & 0o022] == []
