@@ -118,6 +118,10 @@ def test_nodes_are_numbered_from_the_second_on():
     assert second == f"{first}-2"
 
 
+def test_nodes_keep_the_name_of_the_first_start():
+    assert Settings(name="before", nodes=2).node_names() == ["before", "before-2"]
+
+
 @pytest.mark.parametrize(
     ("host", "node"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +49,28 @@ def test_the_umask_of_who_starts_it_is_no_matter_to_pods_and_opens_nothing(new_c
     assert cluster.kubectl("logs", "reader") == "ey777\n"
     ours = [*cluster.home.iterdir(), *(cluster.home / "nodes").glob("*/*"), *(cluster.home / "nodes").glob("*/logs/**")]
     assert [str(path) for path in ours if path.stat().st_mode & 0o022] == []
+
+
+def test_a_machine_that_is_given_another_name_keeps_its_node_and_its_pods_their_data(new_cluster, statefulset):
+    """Pods and volumes are of a node by its name: nobody would ever start them under another one."""
+    cluster = new_cluster()
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
+    (node,) = cluster.get("nodes")["items"]
+    cluster.holdfast("down")
+    elsewhere = [
+        "unshare",
+        "-u",
+        "sh",
+        "-c",
+        'hostname another && exec "$@"',
+        "sh",
+        sys.executable,
+        "-m",
+        "holdfast.cli",
+    ]
+    environment = {**os.environ, "HOLDFAST_HOME": str(cluster.home)}
+    subprocess.run([*elsewhere, "up", "--no-merge"], env=environment, check=True, capture_output=True)
+    cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
+    assert [each["metadata"]["uid"] for each in cluster.get("nodes")["items"]] == [node["metadata"]["uid"]]
+    cluster.until("it starts again", lambda: "visit 2" in cluster.kubectl("logs", "web-0", check=False).stdout)

@@ -36,7 +36,7 @@ from .loop import run
 from .node_parts import has_ipv6
 from .private_files import set_usual_umask
 from .rootless import Namespaces, in_pods_network
-from .settings import IPV6, Settings, networks
+from .settings import IPV6, Settings, host_name, networks
 
 if TYPE_CHECKING:
     from holdfast.apiserver.server import ApiServer
@@ -158,7 +158,8 @@ class Daemon:
             sockets = listening.open_sockets(self._settings.listen, self._settings.port)
         except listening.CannotListen as error:
             raise StartFailed(str(error)) from error
-        self._settings = self._with_ranges(self._settings.changed(port=sockets[0].getsockname()[1]))
+        known = self._settings.changed(port=sockets[0].getsockname()[1], name=self._settings.name or host_name())
+        self._settings = self._with_ranges(known)
         saved.save(self._home.settings, self._settings)
         url = f"https://{HOST}:{self._settings.port}"
         agents = AgentsProcess(self._home, self._settings, url, self._world.clock)

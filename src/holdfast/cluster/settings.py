@@ -63,7 +63,8 @@ class Settings:
     server: str = ""
     """The API server's URL, of a machine that has joined its cluster; empty where the API server is."""
     name: str = ""
-    """The name of the node of a machine that has joined."""
+    """The name of this machine's first node; empty until there is one. It stays, whatever the machine is called later:
+    pods and volumes are of a node by its name."""
     first_slice: int = 0
     """Which of the ranges' slices this machine's first node has."""
 
@@ -78,11 +79,9 @@ class Settings:
         return self.chosen or self.runtime
 
     def node_names(self) -> list[str]:
-        """The names of this machine's nodes: its host name, with a number where there are several."""
-        if self.is_joined:
-            return [self.name]
-        hostname = host_name()
-        return [hostname if number == 0 else f"{hostname}-{number + 1}" for number in range(self.nodes)]
+        """Of this machine: its host name at the first start, with a number where there are several."""
+        first = self.name or host_name()
+        return [first if number == 0 else f"{first}-{number + 1}" for number in range(self.nodes)]
 
     def dns_address(self) -> str:
         """Where the pods' nameserver listens."""
