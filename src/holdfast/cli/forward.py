@@ -16,6 +16,7 @@ from holdfast.cluster.connect import as_administrator
 from holdfast.cluster.forward.forwarder import Forwarder, Listening
 from holdfast.cluster.forward.targets import Port, Target, Unclear, parse_port, parse_target
 from holdfast.cluster.home import Home
+from holdfast.cluster.listening import CannotListen
 from holdfast.world import real_world
 
 from .output import Failure, home_option, output_option, step
@@ -65,7 +66,7 @@ def command(
         return
     except TimeoutError as error:
         raise Failure(f"{meant} was not ready within {wait_s:g} s") from error
-    except (ApiError, Unclear, KubeconfigError, OSError) as error:
+    except (ApiError, Unclear, KubeconfigError, CannotListen, OSError) as error:
         raise Failure(str(error)) from error
 
 

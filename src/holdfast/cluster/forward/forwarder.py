@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from holdfast.api.times import parse_time
 from holdfast.client import Client, Unreachable
 from holdfast.client.kubeconfig import Connection
 from holdfast.client.remote import RemoteClient
+from holdfast.cluster.listening import CannotListen
 from holdfast.world import Clock
 
 from .lookup import AGAIN_AFTER_S, aim, ready_pod
@@ -25,6 +27,8 @@ from .tunnel import Refused, Tunnel, tunnel
 NEW_S = 10.0
 """So long a program that has just been started may take until it listens."""
 REFUSED_WITHIN_S = 0.2
+
+Carry = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,14 @@ class Forwarder:
 
     @asynccontextmanager
     async def listening(self, address: str, ports: Sequence[Port]) -> AsyncIterator[list[Listening]]:
-        """Serves as long as the block lasts. Raises ApiError, Unclear, TimeoutError and OSError before it begins."""
+        """Serves as long as the block lasts. Raises ApiError, Unclear, TimeoutError, CannotListen before it begins."""
         async with self._client() as client:
             await aim(client, self._namespace, self._target)  # what is not there at all is said at once
         opened: list[Listening] = []
         async with contextlib.AsyncExitStack() as stack:
             for port in ports:
                 number = port.local if port.local is not None else await self._number(port)
-                server = await asyncio.start_server(partial(self._carry, port.remote), address, number)
+                server = await _listen(partial(self._carry, port.remote), address, number)
                 await stack.enter_async_context(server)
                 opened.append(Listening(address, server.sockets[0].getsockname()[1], port.remote))
             yield opened
@@ -142,3 +146,17 @@ class Forwarder:
             yield client
         finally:
             await client.close()
+
+
+async def _listen(carry: Carry, address: str, port: int) -> asyncio.Server:
+    """Raises CannotListen."""
+    try:
+        return await asyncio.start_server(carry, address, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = "is taken: LOCAL:PORT chooses another one here, :PORT any free one"
+        elif error.errno == errno.EACCES:
+            why = "is for root only: LOCAL:PORT chooses another one here, from 1024 on"
+        else:
+            why = f"cannot be opened, {error.strerror}: --address has to be one of this machine's"
+        raise CannotListen(f"port {port} on {address} {why}") from error
