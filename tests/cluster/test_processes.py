@@ -241,6 +241,13 @@ def test_no_cluster_is_made_among_files_of_others(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b"])
+def test_no_cluster_is_made_where_file_systems_could_not_be_mounted(tmp_path, name):
+    with pytest.raises(launch.LaunchFailed, match="in its name, which mounts and KUBECONFIG take for a separator"):
+        launch.start(Home(tmp_path / name), Settings(), SystemClock(), wait_s=1, report=print)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_disk_of_its_own_may_be_the_data_directory(tmp_path):
     (tmp_path / "lost+found").mkdir()
     home = Home(tmp_path)

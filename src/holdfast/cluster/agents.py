@@ -23,8 +23,9 @@ from . import node_faults, way_out
 from . import settings as saved
 from .agents_process import GO, description
 from .home import Home
-from .launch import agents_lock
+from .launch import agents_lock, agents_log
 from .locks import Held, ProcessLock
+from .logs import keep_small
 from .loop import run
 from .node_faults import Condition
 from .node_life import NodeLife
@@ -155,7 +156,8 @@ class Agents:
             way_out.stop(self._home)
 
     def _upkeep(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
-        """Of certificates: on the cluster's own machine the daemon renews them."""
+        """Of the log, and of certificates: on the cluster's own machine the daemon renews them."""
+        yield partial(keep_small, agents_log(self._home), self._world.clock)
         for identity in self._identities:
             yield partial(identity.keep_looking, self._world.clock)
         if self._settings.is_joined:

@@ -16,7 +16,7 @@ from holdfast import __version__
 from holdfast.world import Clock
 
 from .home import Home
-from .launch import agents_lock
+from .launch import agents_lock, agents_log
 from .locks import holder
 from .settings import Settings
 
@@ -86,7 +86,7 @@ class AgentsProcess:
     def _spawn(self) -> int:
         """It loads itself and waits to be released; a daemon that dies before that takes it along."""
         waiting, self._held = os.pipe()
-        descriptor = os.open(self._home.logs / "agents.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(agents_log(self._home), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "holdfast.cluster.agents", "--home", str(self._home.path), self._wanted["url"]],

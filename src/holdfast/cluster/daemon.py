@@ -30,8 +30,9 @@ from .agents_process import AgentsProcess
 from .choice import CannotRun, decide
 from .cycles import collect_when_idle
 from .home import Damaged, Home
-from .launch import LOCK, NOTIFY, STARTING, STOPPING, agents_lock, daemon_lock, has_records
+from .launch import LOCK, NOTIFY, STARTING, STOPPING, agents_lock, daemon_lock, daemon_log, has_records
 from .locks import Held, ProcessLock, holder
+from .logs import keep_small
 from .loop import run
 from .node_parts import has_ipv6
 from .private_files import set_usual_umask
@@ -211,6 +212,7 @@ class Daemon:
     ) -> None:
         """When something breaks instead, the pods go on, and the next start finds them."""
         collector = asyncio.create_task(collect_when_idle(self._world.clock))
+        small = asyncio.create_task(keep_small(daemon_log(self._home), self._world.clock))
         supervision = asyncio.create_task(agents.run() if self._settings.nodes else self._stop.wait())
         ready = asyncio.create_task(self._tell_when_ready(server, agents, url))
         stop = asyncio.create_task(self._stop.wait())
@@ -223,7 +225,7 @@ class Daemon:
             await _cancel(plane)
             await agents.stop()
         finally:
-            for task in (ready, stop, plane, supervision, collector):
+            for task in (ready, stop, plane, supervision, collector, small):
                 await _cancel(task)
 
     def _make_credentials(self, url: str) -> None:

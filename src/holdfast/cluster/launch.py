@@ -29,6 +29,8 @@ LOCK = "HOLDFAST_LOCK_FD"
 QUICK_S = 2.0
 """What takes longer than this is told of."""
 
+NOT_IN_PATHS = frozenset(":,\\\n")
+
 LITTLE_BYTES = 1 << 20
 """A start that fails with less than this free on its disk has failed for that: a new cluster takes a third of it."""
 
@@ -63,6 +65,14 @@ def daemon_lock(home: Home) -> Path:
 
 def agents_lock(home: Home) -> Path:
     return home.run / "agents.lock"
+
+
+def daemon_log(home: Home) -> Path:
+    return home.logs / "daemon.log"
+
+
+def agents_log(home: Home) -> Path:
+    return home.logs / "agents.log"
 
 
 def has_records(home: Home) -> bool:
@@ -107,6 +117,11 @@ def make(home: Home) -> None:
 
     Raises LaunchFailed.
     """
+    if not home.settings.exists() and (wrong := NOT_IN_PATHS & set(str(home.path))):
+        raise LaunchFailed(
+            f"{home.path} has {' and '.join(map(repr, sorted(wrong)))} in its name, which mounts and KUBECONFIG take for"
+            " a separator: choose another data directory with --home DIR or HOLDFAST_HOME"
+        )
     if home.path.exists() and not home.settings.exists() and (foreign := home.foreign()):
         raise LaunchFailed(
             f"{home.path} has no cluster but other files ({_some(foreign)}): choose a new or an empty directory with"
@@ -121,7 +136,7 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
 
 def _spawn(home: Home, notify: int, lock: int) -> subprocess.Popen[bytes]:
     """The daemon in a session of its own, so that nothing that happens to this terminal reaches it."""
-    log = home.logs / "daemon.log"
+    log = daemon_log(home)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
@@ -142,7 +157,7 @@ def _follow(
     home: Home, daemon: subprocess.Popen[bytes], progress: int, clock: Clock, wait_s: float, report: Report
 ) -> Running:
     """Reads the daemon's lines until it is ready."""
-    log = home.logs / "daemon.log"
+    log = daemon_log(home)
     deadline = clock.monotonic_s() + wait_s
     look = clock.monotonic_s() + QUICK_S
     pending = b""

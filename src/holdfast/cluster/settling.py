@@ -52,7 +52,7 @@ def settled(home: Home, clock: Clock, *, wait_s: float, report: Report) -> Runni
             report(f"the cluster is {state}: waiting for that")
             told = state
         if clock.monotonic_s() > deadline:
-            raise LaunchFailed(f"the cluster is {state}, for more than {wait_s:g} s; see {home.logs / 'daemon.log'}")
+            raise LaunchFailed(f"the cluster is {state}, for more than {wait_s:g} s; see {launch.daemon_log(home)}")
         select.select([], [], [], LOOK_EVERY_S)
     return None if facts is None else Running(facts["pid"], facts["url"])
 
