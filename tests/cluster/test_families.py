@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from holdfast.cli import up
-from holdfast.cluster import daemon, node_parts
+from holdfast.cluster import daemon, kubeconfig, node_parts
 from holdfast.cluster.home import Home
 from holdfast.cluster.locks import ProcessLock
 from holdfast.cluster.outside import Outside
@@ -76,6 +76,23 @@ def test_a_machine_that_lost_ipv6_starts_the_cluster_without_and_says_so(monkeyp
     assert started.ip_families == ("IPv4", "IPv6"), "it is wanted again where it can be had again"
     assert started.service_cidr == settings.service_cidr, "and services have their addresses still"
     assert told == ["this machine has IPv6 switched off: the cluster has IPv4 only, for now"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}"])
+def test_a_context_is_told_of_where_it_was_added(monkeypatch, tmp_path, text):
+    own = tmp_path / "config"
+    own.write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(own))
+    monkeypatch.setattr(kubeconfig, "document", lambda *given: {"clusters": [], "users": [], "contexts": []})
+    monkeypatch.setattr(up.launch, "start", lambda *given, **more: RUNNING)
+    result = CliRunner().invoke(up.command, ["--home", str(tmp_path / "h")])
+    assert result.exit_code == 0, result.output
+    is_added = own.read_text() != text
+    assert ("context holdfast in your own" in result.output, "left your own" in result.output) == (
+        is_added,
+        not is_added,
+    )
+    assert is_added == (text == "{}")
 
 
 @pytest.mark.parametrize(("given", "asked"), [("IPv4", ("IPv4",)), ("IPv4,IPv6", ("IPv4", "IPv6"))])

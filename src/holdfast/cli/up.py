@@ -145,7 +145,7 @@ def command(
         if foreground and settled(home, clock, wait_s=wait_s, report=step) is None:
             _in_foreground(home, wanted(settings))
         found, is_new = found_or_started(home, wanted, clock, wait_s=wait_s, report=step)
-    _merge(home, found.url, no_merge)
+    is_merged = not no_merge and _merge(home, found.url)
     _mark_default_class(home, default_class)
     settings = saved.load(home.settings) or Settings()
     if not is_new:
@@ -155,7 +155,7 @@ def command(
     _tell_of_limits(settings)
     nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"
     click.echo(f"holdfast is up at {found.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
-    click.echo(f"kubeconfig: {home.kubeconfig}" + ("" if no_merge else "   (context holdfast in your own)"))
+    click.echo(f"kubeconfig: {home.kubeconfig}" + ("   (context holdfast in your own)" if is_merged else ""))
 
 
 @contextlib.contextmanager
@@ -220,13 +220,13 @@ def _mark_default_class(home: Home, name: str | None) -> None:
         raise Failure(f"the cluster is up, but its default class was not changed: {error}") from error
 
 
-def _merge(home: Home, url: str, no_merge: bool) -> None:
-    """Adds the context to the user's kubeconfig; a kubeconfig that cannot be read is a warning, not a failure."""
-    if no_merge:
-        return
+def _merge(home: Home, url: str) -> bool:
+    """Adds the context to the user's kubeconfig. One that cannot be read or written is a warning, not a failure."""
     from holdfast.cluster import kubeconfig
 
     try:
         kubeconfig.add_to_users_own(home, url, kubeconfig.user_path())
     except (OSError, ValueError, RuntimeError) as error:
         click.echo(f"holdfast: left your own kubeconfig alone: {error}", err=True)
+        return False
+    return True

@@ -119,8 +119,8 @@ def make(home: Home) -> None:
     """
     if not home.settings.exists() and (wrong := NOT_IN_PATHS & set(str(home.path))):
         raise LaunchFailed(
-            f"{home.path} has {' and '.join(map(repr, sorted(wrong)))} in its name, which mounts and KUBECONFIG take for"
-            " a separator: choose another data directory with --home DIR or HOLDFAST_HOME"
+            f"{home.path} has {' and '.join(map(repr, sorted(wrong)))} in its name, which mounts and KUBECONFIG take"
+            " for a separator: choose another data directory with --home DIR or HOLDFAST_HOME"
         )
     if home.path.exists() and not home.settings.exists() and (foreign := home.foreign()):
         raise LaunchFailed(
