@@ -78,8 +78,8 @@ def test_a_machine_that_lost_ipv6_starts_the_cluster_without_and_says_so(monkeyp
     assert told == ["this machine has IPv6 switched off: the cluster has IPv4 only, for now"]
 
 
-@pytest.mark.parametrize("text", ["[]", "{}"])
-def test_a_context_is_told_of_where_it_was_added(monkeypatch, tmp_path, text):
+@pytest.mark.parametrize(("text", "is_added"), [("[1]", False), ("{}", True)])
+def test_a_context_is_told_of_where_it_was_added(monkeypatch, tmp_path, text, is_added):
     own = tmp_path / "config"
     own.write_text(text)
     monkeypatch.setenv("KUBECONFIG", str(own))
@@ -87,12 +87,8 @@ def test_a_context_is_told_of_where_it_was_added(monkeypatch, tmp_path, text):
     monkeypatch.setattr(up.launch, "start", lambda *given, **more: RUNNING)
     result = CliRunner().invoke(up.command, ["--home", str(tmp_path / "h")])
     assert result.exit_code == 0, result.output
-    is_added = own.read_text() != text
-    assert ("context holdfast in your own" in result.output, "left your own" in result.output) == (
-        is_added,
-        not is_added,
-    )
-    assert is_added == (text == "{}")
+    assert ("context holdfast in your own" in result.output) == (own.read_text() != text) == is_added
+    assert ("left your own kubeconfig alone" in result.output) == (not is_added)
 
 
 @pytest.mark.parametrize(("given", "asked"), [("IPv4", ("IPv4",)), ("IPv4,IPv6", ("IPv4", "IPv6"))])

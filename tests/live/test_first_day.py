@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from conftest import hear_interrupts, left_behind
 
 SCRIPT = "cat /etc/resolv.conf /etc/hosts /c/a > /e/all; head -c 2 $TOKEN; stat -c %a /e"
 READER = {
@@ -74,3 +78,24 @@ def test_a_machine_that_is_given_another_name_keeps_its_node_and_its_pods_their_
     cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
     assert [each["metadata"]["uid"] for each in cluster.get("nodes")["items"]] == [node["metadata"]["uid"]]
     cluster.until("it starts again", lambda: "visit 2" in cluster.kubectl("logs", "web-0", check=False).stdout)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_demo_that_is_cut_short_leaves_nothing_behind(tmp_path, number):
+    """By Ctrl-C, by a CI system that has waited long enough, by a terminal that is closed."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "holdfast.cli", "demo"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    ) as demo:
+        for line in demo.stdout:
+            if "demo-1" in line:
+                break
+        (home,) = tmp_path.glob("holdfast-demo-*/h")
+        networks = json.loads((home / "cluster.json").read_text())["pod_cidr"].split(",")
+        demo.send_signal(number)
+        demo.send_signal(number)
+        demo.stdout.read()
+    assert demo.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+    assert left_behind(home, networks) == []

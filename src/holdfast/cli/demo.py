@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import signal
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +22,9 @@ from holdfast.cluster.settings import Settings
 from holdfast.world import SystemClock
 
 from .output import Failure
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends the demo early: Ctrl-C, whoever runs it elsewhere, a terminal that is closed."""
 
 Chapter = Callable[[chapters.Story], Awaitable[None]]
 
@@ -61,6 +66,8 @@ def _whole_story() -> None:
     begin = clock.monotonic_s()
     home = Home(Path(tempfile.mkdtemp(prefix="holdfast-demo-")) / "h")
     story = chapters.Story(home, clock, tell=_line, show=_show)
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler)
     try:
         _tell(story)
     except (chapters.Broken, launch.LaunchFailed, ApiError) as error:
@@ -104,9 +111,11 @@ async def _chapters(story: chapters.Story, told: tuple[Chapter, ...]) -> None:
 
 
 def _clean_up(home: Home) -> None:
-    """Nothing is left behind, whatever happened."""
+    """Nothing is left behind, whatever happened, and whatever else happens meanwhile."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     try:
-        launch.stop(home, _line)
+        launch.stop(home, _line_if_possible)
         launch.purge(home)
         shutil.rmtree(home.path.parent, ignore_errors=True)  # not before: `purge` refuses where something is mounted
     except (launch.LaunchFailed, OSError) as error:
@@ -119,6 +128,11 @@ def _title(text: str) -> None:
 
 def _line(text: str) -> None:
     click.echo(f"  {text}")
+
+
+def _line_if_possible(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        _line(text)
 
 
 def _show(state: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -46,15 +47,16 @@ async def _play(lesson: shelf.Lesson, images: Path, clock: SystemClock) -> None:
     """Ctrl-C ends the lesson once; what comes after the first does not keep it from cleaning up."""
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, _interrupt, task)
     await player.play(lesson, _Terminal(), clock, images=images)
 
 
 def _interrupt(task: asyncio.Task[None]) -> None:
     if not task.cancelling():
-        click.echo("\ncleaning up", err=True)
         task.cancel()
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            click.echo("\ncleaning up", err=True)
 
 
 class _Terminal:
