@@ -1,14 +1,17 @@
 """What the machine refuses is one line with what to do, never a traceback."""
 
 import errno
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from holdfast import cli
-from holdfast.cluster import kubeconfig
+from holdfast.cluster import kubeconfig, leftovers
 from holdfast.cluster.home import Home
+from holdfast.cluster.launch import LaunchFailed, agents_log
 
 
 @pytest.fixture
@@ -100,3 +103,26 @@ def test_a_kubeconfig_that_is_a_link_stays_one(tmp_path, monkeypatch):
     assert kubeconfig.add_to_users_own(home, "https://127.0.0.1:1", tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert "current-context: holdfast" in (tmp_path / "own").read_text()
+
+
+@pytest.mark.parametrize("given", [None, "", "/opt/own:/usr/bin"])
+def test_programs_are_found_however_little_of_the_path_is_given(holdfast, monkeypatch, tmp_path, given):
+    """By cron, for example; ordinary users are given none of root's parts."""
+    monkeypatch.delenv("PATH") if given is None else monkeypatch.setenv("PATH", given)
+    holdfast("kubeconfig", "--home", tmp_path)
+    found = os.environ["PATH"].split(":")
+    assert {"/usr/sbin", "/usr/bin", "/sbin", "/bin"} <= set(found)
+    assert (len(found), "" in found) == (len(set(found)), False)
+    assert not given or found[:2] == given.split(":")
+
+
+def test_what_keeps_pods_from_being_ended_is_one_line(tmp_path, monkeypatch):
+    home = Home(tmp_path)
+    home.make()
+    traceback = "Traceback (most recent call last):\n  File x\nholdfast.Failure: crun is not installed\n"
+    monkeypatch.setattr("subprocess.run", lambda *given, **more: SimpleNamespace(returncode=1, stderr=traceback))
+    with pytest.raises(LaunchFailed) as said:
+        leftovers.end(home)
+    assert "\n" not in str(said.value)
+    assert "crun is not installed; see " in str(said.value)
+    assert agents_log(home).read_text() == traceback

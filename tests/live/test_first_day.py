@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from conftest import hear_interrupts, left_behind
+from holdfast.world import mount_table
 
 SCRIPT = "cat /etc/resolv.conf /etc/hosts /c/a > /e/all; head -c 2 $TOKEN; stat -c %a /e"
 READER = {
@@ -99,3 +100,26 @@ def test_a_demo_that_is_cut_short_leaves_nothing_behind(tmp_path, number):
     assert demo.returncode == 130
     assert list(tmp_path.iterdir()) == []
     assert left_behind(home, networks) == []
+
+
+def test_down_ends_what_was_killed_while_it_made_its_mount_namespace(new_cluster):
+    cluster = new_cluster()
+    cluster.holdfast("down")
+    place = cluster.home / "run" / "mnt"
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
+    cluster.holdfast("down")
+    assert mount_table.below(place) == []
+
+
+def test_programs_for_root_are_found_by_who_is_given_no_path(new_cluster, statefulset):
+    """As cron and others do it. `down` needs them as well."""
+    cluster = new_cluster("--nodes", "0")
+    cluster.holdfast("down")
+    bare = ["env", "-i", sys.executable, "-m", "holdfast.cli"]
+    up = subprocess.run([*bare, "up", "--nodes", "1", "--no-merge", "--home", str(cluster.home)], capture_output=True)
+    assert up.returncode == 0, up.stderr
+    cluster.kubectl("apply", "-f", "-", manifest=statefulset("web", 1))
+    cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
+    down = subprocess.run([*bare, "down", "--home", str(cluster.home)], capture_output=True)
+    assert down.returncode == 0, down.stderr

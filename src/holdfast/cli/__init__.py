@@ -6,6 +6,7 @@ Exit status 0, 1 for a failure with one clear line on standard error, 2 for usag
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -32,6 +33,7 @@ COMMANDS = {
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""
 
+PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 ANOTHER = "choose another data directory with --home DIR or HOLDFAST_HOME"
 CURES = {
     errno.EACCES: f"this user may not; run it as the user whose cluster it is, or {ANOTHER}",
@@ -85,6 +87,7 @@ def main() -> None:
 
     from .output import Failure, Interrupted
 
+    _complete_path()
     try:
         group.main(prog_name="holdfast", standalone_mode=False)
     except (Failure, Damaged) as failure:
@@ -102,6 +105,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _complete_path() -> None:
+    """For this process and all that come of it: cron and others give little of it, and ordinary users no /usr/sbin."""
+    given = [each for each in os.environ.get("PATH", "").split(os.pathsep) if each]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*given, *PATH]))
 
 
 def _end(words: str, status: int = 1) -> NoReturn:

@@ -20,7 +20,7 @@ from holdfast.world import mount_table
 from . import settings as saved
 from . import way_out
 from .home import Home
-from .launch import LaunchFailed, agents_lock, has_records
+from .launch import LaunchFailed, agents_lock, agents_log, has_records
 from .locks import ProcessLock
 from .outside import Outside
 from .private_files import set_usual_umask
@@ -33,9 +33,8 @@ GRACE_S = 30.0
 
 def exist(home: Home) -> bool:
     """Whether there are sandboxes, containers or mounts of this data directory; their agent must not be running."""
-    mounted = any(map(mount_table.below, (home.nodes, *home.run.glob("*/pods"))))
-    pinned = (home.run / "mnt" / "ns").exists() or Namespaces(home).exist
-    return has_records(home) or pinned or mounted
+    mounted = any(map(mount_table.below, (home.nodes, home.run / "mnt", *home.run.glob("*/pods"))))
+    return has_records(home) or Namespaces(home).exist or mounted
 
 
 def end(home: Home) -> None:
@@ -43,7 +42,10 @@ def end(home: Home) -> None:
     command = [sys.executable, "-m", "holdfast.cluster.leftovers", "--home", str(home.path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/")
     if done.returncode:
-        raise LaunchFailed(f"pods are still there although their agent is gone:\n{done.stderr.strip()[-2000:]}")
+        with agents_log(home).open("a") as log:
+            log.write(done.stderr)
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        raise LaunchFailed(f"pods are still there although their agent is gone: {last}; see {agents_log(home)}")
 
 
 def main(arguments: Sequence[str]) -> int:

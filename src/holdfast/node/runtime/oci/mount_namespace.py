@@ -12,7 +12,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from holdfast.world import linux
+from holdfast.world import linux, mount_table
 
 CGROUP_ROOT = "/sys/fs/cgroup"
 _CGROUP2_MAGIC = 0x63677270
@@ -89,7 +89,7 @@ class MountNamespace:
     def remove(self) -> None:
         """Unpins it: once no process is left inside, all its mounts are gone."""
         self.leave()
-        for target in (self._pin, str(self._directory)):
+        for target in mount_table.below(self._directory):
             with contextlib.suppress(OSError):
                 linux.unmount(target, linux.MNT_DETACH)
         with contextlib.suppress(OSError):
@@ -100,7 +100,7 @@ class MountNamespace:
         """A namespace file can be mounted only outside the namespace itself, and only on a private mount."""
         self._directory.mkdir(parents=True, exist_ok=True)
         directory = str(self._directory)
-        if not os.path.ismount(directory):
+        if not mount_table.below(directory):
             linux.mount(directory, directory, flags=linux.MS_BIND)
         linux.mount("none", directory, flags=linux.MS_PRIVATE)
         Path(self._pin).touch()
