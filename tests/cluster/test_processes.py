@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -239,6 +240,18 @@ def test_no_cluster_is_made_among_files_of_others(tmp_path):
     with pytest.raises(launch.LaunchFailed, match=r"other files \(thesis.tex\): choose a new or an empty directory"):
         launch.start(Home(tmp_path), Settings(), SystemClock(), wait_s=1, report=print)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_cluster_of_another_user_is_not_started(tmp_path, monkeypatch):
+    """Root's files in it would be in its owner's way for good."""
+    home = Home(tmp_path)
+    home.make()
+    saved.save(home.settings, Settings())
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    monkeypatch.setattr("os.geteuid", lambda: 4999)
+    with pytest.raises(launch.LaunchFailed, match=rf"is the cluster of another user \({user}\): run it as that one"):
+        launch.start(home, Settings(nodes=3), SystemClock(), wait_s=1, report=print)
+    assert saved.load(home.settings) == Settings()
 
 
 @pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b"])

@@ -28,6 +28,14 @@ def test_a_new_cluster_has_neither(home):
     check_state(home)
 
 
+def test_a_state_that_another_user_has_left_is_said_to_be_one(home, monkeypatch):
+    home.database.write_text("something")
+    monkeypatch.setattr("os.access", lambda *given: False)
+    with pytest.raises(PermissionError) as said:
+        check_state(home)
+    assert said.value.filename == str(home.database)
+
+
 def test_what_is_there_is_for_the_store_to_judge(home):
     (home.volumes / ".pool").mkdir()
     home.database.write_text("something")

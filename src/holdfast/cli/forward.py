@@ -28,7 +28,12 @@ from .output import Failure, home_option, output_option, step
 @click.option("-n", "--namespace", help="Where the target is (default: that of the kubeconfig, else default).")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option(
-    "--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds that a connection waits for a pod."
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds that a connection waits for a pod.",
 )
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="Of another cluster; this one's if left out.")
 @click.argument("target")

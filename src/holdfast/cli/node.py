@@ -25,7 +25,9 @@ from .output import Failure, home_option, output_option, print_json, step, table
 @click.option("--token", default="", help="What `holdfast node token` has printed there; for the first time only.")
 @click.option("--ca-hash", default="", metavar="sha256:HASH", help="The same: by it the cluster is known.")
 @click.option("--name", default="", help="The node's name. [this machine's host name]")
-@click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds to wait until Ready.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds to wait until Ready."
+)
 def command(
     context: click.Context, home: Home, server: str | None, token: str, ca_hash: str, name: str, wait_s: float
 ) -> None:

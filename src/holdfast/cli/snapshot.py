@@ -22,7 +22,12 @@ Result = TypeVar("Result")
 
 namespace_option = click.option("-n", "--namespace", default="default", show_default=True, help="Where the set is.")
 wait_option = click.option(
-    "--wait", "wait_s", type=float, default=300, show_default=True, help="Seconds to wait for each step."
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    help="Seconds to wait for each step.",
 )
 
 

@@ -111,7 +111,9 @@ class _Pairs(click.ParamType[dict[str, Any]]):
 )
 @click.option("--no-merge", is_flag=True, help="Leave your own kubeconfig alone.")
 @click.option("--foreground", is_flag=True, help="Run the daemon here, its log on the terminal.")
-@click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds to wait until ready.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds to wait until ready."
+)
 def command(
     home: Home,
     gates: Sequence[dict[str, bool]],

@@ -86,6 +86,10 @@ def main(arguments: Sequence[str]) -> int:
         progress.tell(error=str(error))
         log.error("not started: %s", error)
         return 1
+    except PermissionError as error:
+        log.exception("not started")
+        progress.tell(error=f"{error.filename or home.path}: {error.strerror}: has another user left it there?")
+        return 1
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import select
 import shutil
 import signal
@@ -113,10 +114,16 @@ def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report
 
 
 def make(home: Home) -> None:
-    """The data directory, if it is not there yet: none among files of others, for `purge` has to know its own.
+    """The data directory, if it is not there yet: none among files of others, for `purge` has to know its own. What is
+    there has to be this user's: what one of two leaves in it the other may not read.
 
     Raises LaunchFailed.
     """
+    if home.settings.exists() and (owner := home.settings.stat().st_uid) != os.geteuid():
+        raise LaunchFailed(
+            f"{home.path} is the cluster of another user ({_user(owner)}): run it as that one, or choose another data"
+            " directory with --home DIR or HOLDFAST_HOME"
+        )
     if not home.settings.exists() and (wrong := NOT_IN_PATHS & set(str(home.path))):
         raise LaunchFailed(
             f"{home.path} has {' and '.join(map(repr, sorted(wrong)))} in its name, which mounts and KUBECONFIG take"
@@ -128,6 +135,13 @@ def make(home: Home) -> None:
             " --home DIR or HOLDFAST_HOME"
         )
     home.make()
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _some(names: Sequence[str], shown: int = 3) -> str:

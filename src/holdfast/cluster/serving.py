@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -135,8 +136,10 @@ def _pods_address(settings: Settings, *, has_entrance: bool) -> str:
 
 
 def check_state(home: Home) -> None:
-    """That volumes are not left to a new cluster, which knows of none of them. Raises Damaged."""
+    """That volumes are not left to a new cluster, which knows of none of them. Raises Damaged, PermissionError."""
     state = home.database
+    if state.exists() and not os.access(state, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state))
     if state.exists() and state.stat().st_size:
         return
     if made := sorted(entry.name for entry in home.volumes.iterdir() if entry.name != MARKS):
