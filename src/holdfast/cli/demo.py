@@ -37,7 +37,7 @@ CHAPTERS: tuple[Chapter, ...] = (
 )
 
 
-@click.command("demo")
+@click.command("demo", short_help="Tell the whole story, or play a lesson.")
 @click.argument("lesson", required=False)
 @click.option("--list", "show_list", is_flag=True, help="Show the lessons, a line each.")
 @click.option(

@@ -18,7 +18,7 @@ from .output import Failure, home_option, output_option, print_json, table
 TYPES = ("A", "AAAA", "SRV", "PTR", "CNAME", "TXT")
 
 
-@click.command("dns")
+@click.command("dns", short_help="Where cluster DNS answers; what a pod would find.")
 @home_option
 @output_option
 @click.option("-n", "--namespace", default="default", show_default=True, help="Of the pod that would ask.")

@@ -12,7 +12,7 @@ from holdfast.node.capabilities import Capabilities, Capability, probe
 from .output import home_option, output_option, print_json
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="What this machine can do; what adds the rest.")
 @home_option
 @output_option
 def command(home: Home, output: str) -> None:

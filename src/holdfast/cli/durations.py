@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 
 import click
 
 _UNITS = {"h": "hours", "m": "minutes", "s": "seconds"}
+
+
+class Seconds(click.ParamType[float]):
+    """How long to wait, with a fraction if need be."""
+
+    name = "seconds"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < math.inf:
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
 
 
 class Duration(click.ParamType[timedelta]):

@@ -10,7 +10,7 @@ from .output import home_option
 from .snapshot import do, namespace_option, set_of, wait_option
 
 
-@click.command("fork")
+@click.command("fork", short_help="A second set on copies of the first one's volumes.")
 @home_option
 @namespace_option
 @wait_option

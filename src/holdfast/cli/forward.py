@@ -19,10 +19,11 @@ from holdfast.cluster.home import Home
 from holdfast.cluster.listening import CannotListen
 from holdfast.world import real_world
 
+from .durations import Seconds
 from .output import Failure, home_option, output_option, step
 
 
-@click.command("forward")
+@click.command("forward", short_help="A port of a pod, set or service, here.")
 @home_option
 @output_option
 @click.option("-n", "--namespace", help="Where the target is (default: that of the kubeconfig, else default).")
@@ -30,7 +31,7 @@ from .output import Failure, home_option, output_option, step
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=60,
     show_default=True,
     help="Seconds that a connection waits for a pod.",

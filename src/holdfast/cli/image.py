@@ -30,7 +30,7 @@ PROGRESS_EVERY = 10
 """Of what a pull tells, where nobody watches a terminal."""
 
 
-@click.group("image")
+@click.group("image", short_help="The local image store.")
 def command() -> None:
     """The local image store: what pods can run without asking a registry.
 
@@ -85,7 +85,7 @@ def list_(home: Home, output: str) -> None:
         click.echo(line)
 
 
-@command.command("rm")
+@command.command("rm", short_help="Forget an image by one of its names, or by its id.")
 @click.argument("reference")
 @home_option
 def remove(reference: str, home: Home) -> None:

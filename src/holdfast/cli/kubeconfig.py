@@ -9,7 +9,7 @@ from holdfast.cluster.home import Home
 from .output import Failure, home_option
 
 
-@click.command("kubeconfig")
+@click.command("kubeconfig", short_help="Print the path of the kubeconfig.")
 @home_option
 def command(home: Home) -> None:
     """Print the path of the kubeconfig: export KUBECONFIG=$(holdfast kubeconfig)"""

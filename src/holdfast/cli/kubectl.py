@@ -28,6 +28,9 @@ def command(home: Home, arguments: tuple[str, ...]) -> None:
 
     `holdfast kubectl get pods` is `kubectl --kubeconfig $(holdfast kubeconfig) get pods`.
     """
+    if not home.kubeconfig.exists() and arguments in (("--help",), ("-h",)):
+        click.echo(click.get_current_context().get_help())
+        return
     if not home.kubeconfig.exists():
         raise Failure(f"no cluster in {home.path} yet: run `holdfast up`")
     program = shutil.which("kubectl")

@@ -14,20 +14,19 @@ from holdfast.cluster.launch import running
 from holdfast.cluster.node_faults import Condition, NotDone
 from holdfast.world import SystemClock
 
+from .durations import Seconds
 from .node_token import command as token_command
 from .output import Failure, home_option, output_option, print_json, step, table
 
 
-@click.group("node", invoke_without_command=True)
+@click.group("node", invoke_without_command=True, short_help="Join a cluster; take nodes away and give them back.")
 @click.pass_context
 @home_option
 @click.option("--join", "server", metavar="HOST:PORT", help="Have this machine join the cluster with that API server.")
 @click.option("--token", default="", help="What `holdfast node token` has printed there; for the first time only.")
 @click.option("--ca-hash", default="", metavar="sha256:HASH", help="The same: by it the cluster is known.")
 @click.option("--name", default="", help="The node's name. [this machine's host name]")
-@click.option(
-    "--wait", "wait_s", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds to wait until Ready."
-)
+@click.option("--wait", "wait_s", type=Seconds(), default=60, show_default=True, help="Seconds to wait until Ready.")
 def command(
     context: click.Context, home: Home, server: str | None, token: str, ca_hash: str, name: str, wait_s: float
 ) -> None:
@@ -80,7 +79,7 @@ def _join(home: Home, server: str, token: str, ca_hash: str, name: str, wait_s: 
 command.add_command(token_command)
 
 
-@command.command("list")
+@command.command("list", short_help="This machine's nodes, and those that have joined.")
 @home_option
 @output_option
 def list_(home: Home, output: str) -> None:
@@ -110,7 +109,7 @@ async def _joined(home: Home) -> list[tuple[str, str]]:
     return [(node["name"], f"joined, {'Ready' if node['ready'] else 'NotReady'}") for node in found]
 
 
-@command.command("stop")
+@command.command("stop", short_help="Pull a node's plug.")
 @home_option
 @click.argument("name")
 def stop(home: Home, name: str) -> None:
@@ -119,7 +118,7 @@ def stop(home: Home, name: str) -> None:
     click.echo(f"{name} has no power: NotReady within a minute; back by: holdfast node start {name}")
 
 
-@command.command("partition")
+@command.command("partition", short_help="Cut a node off from the API server.")
 @home_option
 @click.argument("name")
 def partition(home: Home, name: str) -> None:

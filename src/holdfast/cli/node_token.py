@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group("token", invoke_without_command=True)
+@click.group("token", invoke_without_command=True, short_help="Print the command by which a machine joins.")
 @home_option
 @click.option(
     "--ttl", type=Duration(), default="24h", show_default=True, help="How long it lets machines join; 0 for good."

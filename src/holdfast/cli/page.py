@@ -15,7 +15,7 @@ from holdfast.cluster.private_files import write_private
 from .output import Failure, home_option, output_option, print_json
 
 
-@click.command("page")
+@click.command("page", short_help="Every set on a time line, live, in the browser.")
 @home_option
 @output_option
 @click.option("--open", "opens", is_flag=True, help="Have the browser of this machine show it.")

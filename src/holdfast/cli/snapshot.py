@@ -16,6 +16,7 @@ from holdfast.cluster.sets.plan import Refused
 from holdfast.cluster.sets.work import Sets, created, rows
 from holdfast.world import real_world
 
+from .durations import Seconds
 from .output import Failure, home_option, output_option, print_json, step, table
 
 Result = TypeVar("Result")
@@ -24,14 +25,14 @@ namespace_option = click.option("-n", "--namespace", default="default", show_def
 wait_option = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=300,
     show_default=True,
     help="Seconds to wait for each step.",
 )
 
 
-@click.group("snapshot")
+@click.group("snapshot", short_help="All volumes of a set, as at one moment.")
 def command() -> None:
     """Snapshots of a whole StatefulSet with its data, all volumes at one moment.
 

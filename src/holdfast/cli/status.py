@@ -19,7 +19,7 @@ from .output import Failure, bold, home_option, output_option, print_json, table
 HEADER = ("POD", "STATUS", "READY", "RESTARTS", "ADDRESS", "NODE", "CLAIM", "VOLUME")
 
 
-@click.command("status")
+@click.command("status", short_help="What runs, where, how healthy, pod by pod.")
 @home_option
 @output_option
 def command(home: Home, output: str) -> None:

@@ -21,7 +21,7 @@ from holdfast.cluster.settling import found_or_started, is_starting, settled
 from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
 
-from .durations import Duration
+from .durations import Duration, Seconds
 from .output import Failure, Interrupted, home_option, step
 
 OPTIONS = {"shutdown_grace_s": "shutdown-grace-period"}
@@ -111,9 +111,7 @@ class _Pairs(click.ParamType[dict[str, Any]]):
 )
 @click.option("--no-merge", is_flag=True, help="Leave your own kubeconfig alone.")
 @click.option("--foreground", is_flag=True, help="Run the daemon here, its log on the terminal.")
-@click.option(
-    "--wait", "wait_s", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds to wait until ready."
-)
+@click.option("--wait", "wait_s", type=Seconds(), default=60, show_default=True, help="Seconds to wait until ready.")
 def command(
     home: Home,
     gates: Sequence[dict[str, bool]],

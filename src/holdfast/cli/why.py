@@ -20,7 +20,7 @@ from holdfast.world import real_world
 from .output import Failure, bold, home_option, output_option, print_json
 
 
-@click.command("why")
+@click.command("why", short_help="Why something is not as wanted, and the cure.")
 @home_option
 @output_option
 @click.option("-n", "--namespace", help="Where the object is (default: that of the kubeconfig, else default).")
