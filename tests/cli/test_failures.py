@@ -126,3 +126,12 @@ def test_what_keeps_pods_from_being_ended_is_one_line(tmp_path, monkeypatch):
     assert "\n" not in str(said.value)
     assert "crun is not installed; see " in str(said.value)
     assert agents_log(home).read_text() == traceback
+
+
+def test_a_working_directory_that_is_gone(holdfast, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    status, said = holdfast("status", "--home", "relative")
+    monkeypatch.chdir(tmp_path)
+    assert (status, "the working directory is gone" in said) == (2, True)

@@ -123,3 +123,14 @@ def test_programs_for_root_are_found_by_who_is_given_no_path(new_cluster, statef
     cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
     down = subprocess.run([*bare, "down", "--home", str(cluster.home)], capture_output=True)
     assert down.returncode == 0, down.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_it_starts_where_nothing_is_open_to_print_to(new_cluster, closed):
+    """What it opens first would have their numbers, and be overwritten by what daemons are given in their place."""
+    cluster = new_cluster("--nodes", "0")
+    cluster.holdfast("down")
+    words = f'exec "$@" {closed}'
+    command = ["sh", "-c", words, "sh", sys.executable, "-m", "holdfast.cli", "up", "--no-merge", "--home"]
+    assert subprocess.run([*command, str(cluster.home)], timeout=120).returncode == 0
+    assert cluster.status()["daemon"]["pid"]

@@ -87,6 +87,7 @@ def main() -> None:
 
     from .output import Failure, Interrupted
 
+    _open_standard_streams()
     _complete_path()
     try:
         group.main(prog_name="holdfast", standalone_mode=False)
@@ -105,6 +106,15 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _open_standard_streams() -> None:
+    """Those that were closed: else the next files have their numbers, which mean something else to our children."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
 def _complete_path() -> None:

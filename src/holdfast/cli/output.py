@@ -30,6 +30,10 @@ def home_option(function: F) -> F:
             return Home((value or default_home()).absolute())
         except RuntimeError as error:
             raise click.UsageError("this user has no home directory: give --home DIR or HOLDFAST_HOME") from error
+        except FileNotFoundError as error:
+            raise click.UsageError(
+                "the working directory is gone: --home and HOLDFAST_HOME need a whole path"
+            ) from error
 
     option = click.option(
         "--home",
