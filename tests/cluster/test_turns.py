@@ -1,5 +1,6 @@
 """Two `holdfast up` at once, and one while a `holdfast down` is at work."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import threading
 import pytest
 from click.testing import CliRunner
 
+from holdfast import __version__
 from holdfast.cli import up
 from holdfast.cli.output import Failure
 from holdfast.cluster import launch
@@ -160,3 +162,11 @@ def test_what_it_is_already_is_no_change(home, daemon, words):
     daemon(UP)
     done = CliRunner().invoke(up.command, [*words, "--no-merge", "--home", str(home.path)])
     assert (done.exit_code, "holdfast is up already at https://here" in done.output) == (0, True)
+
+
+@pytest.mark.parametrize(("version", "is_told"), [("0.0.1", True), (__version__, False)])
+def test_an_upgrade_that_has_not_reached_the_daemon_is_told_of(home, daemon, version, is_told):
+    saved.save(home.settings, Settings())
+    daemon(json.dumps({"url": "https://here", "version": version}))
+    done = CliRunner().invoke(up.command, ["--no-merge", "--home", str(home.path)])
+    assert (done.exit_code, "what is up is version 0.0.1: `holdfast down`" in done.output) == (0, is_told)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from holdfast import __version__
 from holdfast.api import feature_gates
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
@@ -151,6 +152,8 @@ def command(
     if not is_new:
         _refuse_changes(settings, wanted(settings))
         click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
+        if found.version not in ("", __version__):
+            step(f"what is up is version {found.version}: `holdfast down`, then `holdfast up`, for {__version__}")
         return
     _tell_of_limits(settings)
     nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"

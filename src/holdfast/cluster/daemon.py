@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast import __version__
 from holdfast.api import feature_gates
 from holdfast.network.pods.ranges import Network, NoRangeLeft
 from holdfast.node.capabilities import probe_containers
@@ -176,7 +177,7 @@ class Daemon:
 
         async with serving.api_server(self._home, self._settings, self._world, sockets) as server:
             self._progress.tell(step=f"API server answers at {url}")
-            self._lock.describe(url=url, state=STARTING)
+            self._lock.describe(url=url, version=__version__, state=STARTING)
             plane = serving.control_plane(self._home, self._settings, self._world, server)
             gc.freeze()
             await self._until_stopped(server, url, agents, asyncio.create_task(plane.run()))
@@ -223,7 +224,7 @@ class Daemon:
         try:
             done, _ = await asyncio.wait({stop, plane, supervision}, return_when=asyncio.FIRST_COMPLETED)
             await _cancel(ready)
-            self._lock.describe(url=url, state=STOPPING)
+            self._lock.describe(url=url, version=__version__, state=STOPPING)
             for task in done - {stop}:
                 task.result()
             await _cancel(plane)
@@ -246,7 +247,7 @@ class Daemon:
             await agents.started()  # what the API says of a node may be from before it was stopped
         away = node_faults.wanted(self._home)
         await nodes_ready(server, [name for name in self._settings.node_names() if name not in away])
-        self._lock.describe(url=url)
+        self._lock.describe(url=url, version=__version__)
         self._progress.tell(ready=True, url=url)
         self._progress.end()
         await asyncio.to_thread(server.tokens.accounts.key.load)  # at leisure, unless a pod was faster

@@ -58,6 +58,8 @@ class Running:
 
     pid: int
     url: str
+    version: str = ""
+    """Of holdfast; of one that is too old to tell there is none."""
 
 
 def daemon_lock(home: Home) -> Path:
@@ -86,7 +88,7 @@ def running(home: Home) -> Running | None:
     facts = holder(daemon_lock(home))
     if facts is None or "url" not in facts:
         return None
-    return Running(pid=facts["pid"], url=facts["url"])
+    return Running(facts["pid"], facts["url"], facts.get("version", ""))
 
 
 def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report: Report) -> Running:

@@ -54,7 +54,7 @@ def settled(home: Home, clock: Clock, *, wait_s: float, report: Report) -> Runni
         if clock.monotonic_s() > deadline:
             raise LaunchFailed(f"the cluster is {state}, for more than {wait_s:g} s; see {launch.daemon_log(home)}")
         select.select([], [], [], LOOK_EVERY_S)
-    return None if facts is None else Running(facts["pid"], facts["url"])
+    return None if facts is None else Running(facts["pid"], facts["url"], facts.get("version", ""))
 
 
 def _state(facts: Mapping[str, Any]) -> str:
