@@ -52,8 +52,15 @@ def test_files_with_keys_that_are_there_already_are_not_written(tmp_path):
 
 @pytest.mark.parametrize(("uid", "said"), [(0, ""), (1000, "is full (12 KiB are free): delete something on it")])
 def test_a_disk_is_full_for_whom_no_room_is_kept(tmp_path, monkeypatch, uid, said):
-    status = SimpleNamespace(f_bavail=3, f_bfree=1000, f_frsize=4096)
+    status = SimpleNamespace(f_bavail=3, f_bfree=1000, f_frsize=4096, f_files=0, f_ffree=0)
     monkeypatch.setattr("os.statvfs", lambda path: status)
     monkeypatch.setattr("os.geteuid", lambda: uid)
     assert launch.full_disk(Home(tmp_path)).endswith(said)
     assert bool(launch.full_disk(Home(tmp_path))) == bool(said)
+
+
+@pytest.mark.parametrize(("files", "free", "is_full"), [(1000, 3, True), (1000, 500, False), (0, 0, False)])
+def test_a_disk_may_have_room_but_for_no_file_more(tmp_path, monkeypatch, files, free, is_full):
+    status = SimpleNamespace(f_bavail=1000, f_bfree=1000, f_frsize=4096, f_files=files, f_ffree=free)
+    monkeypatch.setattr("os.statvfs", lambda path: status)
+    assert ("takes 3 files more (df -i)" in launch.full_disk(Home(tmp_path))) == is_full

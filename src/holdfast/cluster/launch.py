@@ -35,6 +35,9 @@ NOT_IN_PATHS = frozenset(":,\\\n")
 LITTLE_BYTES = 1 << 20
 """A start that fails with less than this free on its disk has failed for that: a new cluster takes a third of it."""
 
+FEW_FILES = 64
+"""The same, of files."""
+
 Report = Callable[[str], None]
 
 
@@ -210,6 +213,8 @@ def full_disk(home: Home) -> str:
     status = os.statvfs(home.path)
     blocks = status.f_bavail if os.geteuid() else status.f_bfree  # some are kept for root
     free_bytes = blocks * status.f_frsize
+    if status.f_files and status.f_ffree < FEW_FILES:  # some file systems do not count them
+        return f"the disk of {home.path} takes {status.f_ffree} files more (df -i): delete some on it"
     if free_bytes >= LITTLE_BYTES:
         return ""
     return f"the disk of {home.path} is full ({free_bytes >> 10} KiB are free): delete something on it"
