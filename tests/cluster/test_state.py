@@ -1,9 +1,15 @@
 """The cluster's state, lost while its volumes are not."""
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from holdfast.cluster.home import Damaged, Home
-from holdfast.cluster.serving import check_state
+from holdfast.cluster.serving import check_state, in_words
+from holdfast.store import StoreFailed
+from holdfast.store.sqlite import SqliteStore
+from holdfast.world import SystemClock
 
 
 @pytest.fixture
@@ -40,3 +46,36 @@ def test_what_is_there_is_for_the_store_to_judge(home):
     (home.volumes / ".pool").mkdir()
     home.database.write_text("something")
     check_state(home)
+
+
+async def refusal(path):
+    with pytest.raises(StoreFailed) as refused:
+        await SqliteStore(path, SystemClock()).open()
+    return in_words(refused.value)
+
+
+async def test_a_database_that_is_none_is_named_with_what_to_do(home):
+    home.database.write_bytes(b"no database " * 1000)
+    assert "file is not a database: put a copy of the data directory back" in await refusal(home.database)
+
+
+async def test_one_that_was_cut_off_too(home):
+    store = SqliteStore(home.database, SystemClock())
+    await store.open()
+    for number in range(200):
+        await store.write(f"/key/{number}", lambda revision: b"x" * 1000)
+    await store.close()
+    with home.database.open("r+b") as file:
+        file.truncate(20_000)
+    assert "malformed: put a copy of the data directory back" in await refusal(home.database)
+
+
+async def test_what_is_the_disks_fault_is_not_called_damage(home):
+    home.database.mkdir()
+    assert await refusal(home.database) == ""
+
+
+async def test_one_of_a_later_version_is_not_to_be_thrown_away(home):
+    with contextlib.closing(sqlite3.connect(home.database)) as file:
+        file.execute("PRAGMA user_version=1000")
+    assert (await refusal(home.database)).endswith("made by a later version of holdfast (schema 1000)")

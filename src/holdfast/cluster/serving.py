@@ -53,6 +53,9 @@ HOST = "127.0.0.1"
 SERVER, CLIENT = PAIRS = "apiserver", "apiserver-client"
 """What the API server shows to those who call it, and to the nodes' agents."""
 
+DAMAGED = (11, 26)
+"""SQLite's codes for a database that has been harmed, and for what is none."""
+
 
 @contextlib.asynccontextmanager
 async def api_server(
@@ -65,10 +68,9 @@ async def api_server(
     try:
         await store.open()
     except StoreFailed as error:
-        raise Damaged(
-            f"the cluster's state cannot be read, {error}: put a copy of the data directory back, or begin anew with"
-            " `holdfast down --purge`, which removes the volumes too"
-        ) from error
+        if not (words := in_words(error)):
+            raise
+        raise Damaged(f"the cluster's state cannot be read, {words}") from error
     is_new = store.revision == 0
     token = home.admin_token.read_text().strip()
     for_pods = in_pods_network(home, settings, lambda: _entrances(settings))
@@ -147,6 +149,19 @@ def check_state(home: Home) -> None:
             f"{state} is missing or empty, and there are volumes ({made[0]}): put a copy of the data directory back, or"
             f" move {home.volumes} elsewhere to begin anew"
         )
+
+
+def in_words(error: StoreFailed) -> str:
+    """What is wrong with the file, and what to do; empty if it is not the file, but the disk for example."""
+    cause = error.__cause__
+    if cause is None:
+        return str(error)
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF not in DAMAGED:
+        return ""
+    return (
+        f"{error}: put a copy of the data directory back, or begin anew with `holdfast down --purge`, which removes the"
+        " volumes too"
+    )
 
 
 def open_store(settings: Settings, home: Home, world: World) -> Store:
