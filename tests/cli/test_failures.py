@@ -100,7 +100,7 @@ def test_a_kubeconfig_that_is_a_link_stays_one(tmp_path, monkeypatch):
     monkeypatch.setattr(kubeconfig, "document", lambda *given: {"clusters": [], "users": [], "contexts": []})
     (tmp_path / "own").write_text("{}")
     (tmp_path / "link").symlink_to("own")
-    assert kubeconfig.add_to_users_own(home, "https://127.0.0.1:1", tmp_path / "link")
+    kubeconfig.add_to_users_own(home, "https://127.0.0.1:1", tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert "current-context: holdfast" in (tmp_path / "own").read_text()
 
@@ -135,3 +135,18 @@ def test_a_working_directory_that_is_gone(holdfast, tmp_path, monkeypatch):
     status, said = holdfast("status", "--home", "relative")
     monkeypatch.chdir(tmp_path)
     assert (status, "the working directory is gone" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["kubeconfig"], ["kubectl", "get", "pods"], ["dns"], ["page"]], ids=" ".join
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_who_has_started_it_with_sudo_is_told_where_it_is(holdfast, monkeypatch, tmp_path, words, is_there):
+    """Root's data directory is another one, and who is not root finds no cluster in the own."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("holdfast.cluster.home.OF_ROOT", tmp_path if is_there else tmp_path / "none")
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "own"))
+    status, said = holdfast(*words)
+    assert status == 1
+    assert said.startswith(f"holdfast: no cluster is up in {tmp_path / 'own'}: run `holdfast up`")
+    assert (f"root's is in {tmp_path}: sudo holdfast" in said) == is_there

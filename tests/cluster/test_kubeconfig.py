@@ -41,11 +41,13 @@ def test_the_file_is_private_and_complete(home):
 def test_the_users_own_contexts_stay_and_stay_current(home, tmp_path):
     own = tmp_path / "config"
     own.write_text(yaml.safe_dump(OWN))
-    assert kubeconfig.add_to_users_own(home, URL, own)
+    kubeconfig.add_to_users_own(home, URL, own)
     merged = yaml.safe_load(own.read_text())
     assert [entry["name"] for entry in merged["contexts"]] == ["work", "holdfast"]
     assert merged["current-context"] == "work"
-    assert not kubeconfig.add_to_users_own(home, URL, own), "a second time there is nothing to change"
+    before = own.stat().st_ino
+    assert not kubeconfig.add_to_users_own(home, URL, own)
+    assert own.stat().st_ino == before, "a second time there is nothing to change"
 
 
 def test_a_user_without_a_kubeconfig_gets_ours_as_current(home, tmp_path):
@@ -63,13 +65,26 @@ def test_removing_gives_the_users_own_back(home, tmp_path):
     assert yaml.safe_load(own.read_text()) == OWN
 
 
-def test_another_clusters_context_of_the_same_name_is_not_removed(home, tmp_path):
+@pytest.fixture
+def other(tmp_path):
+    """Another cluster of the same user."""
     other = Home(tmp_path / "other")
     other.make()
     certificates.ensure(other, datetime(2026, 1, 1, tzinfo=UTC), [], ["10.96.0.1"])
+    return other
+
+
+def test_another_clusters_context_of_the_same_name_is_not_removed(home, other, tmp_path):
     own = tmp_path / "config"
     kubeconfig.add_to_users_own(other, URL, own)
     assert not kubeconfig.remove_from_users_own(home, own)
+
+
+def test_that_it_led_to_another_cluster_is_told(home, other, tmp_path):
+    own = tmp_path / "config"
+    assert not kubeconfig.add_to_users_own(other, URL, own)
+    assert kubeconfig.add_to_users_own(home, "https://127.0.0.1:7777", own)
+    assert not kubeconfig.add_to_users_own(home, "https://127.0.0.1:8888", own), "the same one, at another port"
 
 
 def test_a_file_that_is_no_kubeconfig_is_refused_and_left_alone(home, tmp_path):

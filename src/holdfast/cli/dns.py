@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from holdfast.cluster import launch, settings
-from holdfast.cluster.home import Home
+from holdfast.cluster.home import Home, none_is_up
 from holdfast.cluster.overview import DOMAIN
 from holdfast.cluster.resolver_hook import Hook, hook
 from holdfast.cluster.rootless import Namespaces
@@ -52,7 +52,7 @@ def command(
 
 def _address(home: Home) -> str:
     if launch.running(home) is None:
-        raise Failure(f"no cluster is up in {home.path}: run `holdfast up`")
+        raise Failure(none_is_up(home))
     known = settings.load(home.settings)
     addresses = dns_addresses(known) if known is not None and "dns" not in known.without else []
     if not addresses:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cluster.home import Home
+from holdfast.cluster.home import Home, none_is_up
 
 from .output import Failure, home_option
 
@@ -14,5 +14,5 @@ from .output import Failure, home_option
 def command(home: Home) -> None:
     """Print the path of the kubeconfig: export KUBECONFIG=$(holdfast kubeconfig)"""
     if not home.kubeconfig.exists():
-        raise Failure(f"no cluster in {home.path} yet: run `holdfast up`")
+        raise Failure(none_is_up(home))
     click.echo(str(home.kubeconfig))

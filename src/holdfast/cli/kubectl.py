@@ -7,7 +7,7 @@ import shutil
 
 import click
 
-from holdfast.cluster.home import Home
+from holdfast.cluster.home import Home, none_is_up
 
 from .output import Failure, home_option
 
@@ -32,7 +32,7 @@ def command(home: Home, arguments: tuple[str, ...]) -> None:
         click.echo(click.get_current_context().get_help())
         return
     if not home.kubeconfig.exists():
-        raise Failure(f"no cluster in {home.path} yet: run `holdfast up`")
+        raise Failure(none_is_up(home))
     program = shutil.which("kubectl")
     if program is None:
         raise Failure(MISSING)

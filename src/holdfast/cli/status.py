@@ -12,7 +12,7 @@ from holdfast.api.errors import ApiError
 from holdfast.client import Client
 from holdfast.cluster import launch, overview
 from holdfast.cluster import settings as saved
-from holdfast.cluster.home import Home
+from holdfast.cluster.home import Home, none_is_up
 
 from .output import Failure, bold, home_option, output_option, print_json, table
 
@@ -33,7 +33,7 @@ def command(home: Home, output: str) -> None:
         if output == "json":
             print_json({"daemon": None, "nodes": [], "statefulsets": []})
             raise SystemExit(1)
-        raise Failure(f"no cluster is up in {home.path}: run `holdfast up`")
+        raise Failure(none_is_up(home))
     try:
         state = asyncio.run(_gather(home))
     except ApiError as error:

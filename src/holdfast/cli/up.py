@@ -228,7 +228,8 @@ def _merge(home: Home, url: str) -> bool:
     from holdfast.cluster import kubeconfig
 
     try:
-        kubeconfig.add_to_users_own(home, url, kubeconfig.user_path())
+        if kubeconfig.add_to_users_own(home, url, kubeconfig.user_path()):
+            step("the context holdfast of your own kubeconfig led to another cluster, and leads to this one now")
     except (OSError, ValueError, RuntimeError) as error:
         click.echo(f"holdfast: left your own kubeconfig alone: {error}", err=True)
         return False

@@ -12,14 +12,14 @@ from holdfast.client.remote import RemoteClient
 
 from . import launch
 from .certificates import pair
-from .home import Home
+from .home import Home, none_is_up
 
 
 def as_administrator(home: Home) -> Connection:
     """How to reach the daemon that is up. Raises Unreachable if none is."""
     found = launch.running(home)
     if found is None:
-        raise Unreachable(f"no cluster is up in {home.path}: run `holdfast up`")
+        raise Unreachable(none_is_up(home))
     return Connection(server=found.url, ca=home.ca_certificate.read_text(), token=home.admin_token.read_text().strip())
 
 

@@ -16,6 +16,9 @@ LOST = "lost+found"
 """What is in one that is a disk of its own, and nobody's."""
 
 
+OF_ROOT = Path("/var/lib/holdfast")
+
+
 class Damaged(Exception):
     """A file of the data directory cannot be used. The message says which one, and what to do."""
 
@@ -28,8 +31,16 @@ def default_home() -> Path:
     if home := os.environ.get("HOLDFAST_HOME"):
         return Path(home).absolute()
     if os.geteuid() == 0:
-        return Path("/var/lib/holdfast")
+        return OF_ROOT
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "holdfast"
+
+
+def none_is_up(home: Home) -> str:
+    """What to tell who looks for the cluster of `home`: it may have been started with sudo, which has another one."""
+    words = f"no cluster is up in {home.path}: run `holdfast up`"
+    if os.geteuid() == 0 or home.path == OF_ROOT or not OF_ROOT.is_dir():
+        return words
+    return f"{words}; root's is in {OF_ROOT}: sudo holdfast"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def merge(own: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_to_users_own(home: Home, url: str, path: Path) -> bool:
-    """Adds the context to `path`; whether it had to change. Raises ValueError if that file is no kubeconfig."""
+    """Adds the context to `path`; whether it was another cluster's. Raises ValueError if that file is no kubeconfig."""
     import yaml
 
     try:
@@ -79,11 +79,10 @@ def add_to_users_own(home: Home, url: str, path: Path) -> bool:
     if not isinstance(own, dict):
         raise ValueError(f"{path} is not a kubeconfig")
     merged = merge(own, document(home, url))
-    if merged == own:
-        return False
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(path, merged)
-    return True
+    if merged != own:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, merged)
+    return any(cluster.get("server") != url for cluster in _clusters(own)) and _authorities(own) != [_authority(home)]
 
 
 def remove_from_users_own(home: Home, path: Path) -> bool:
@@ -96,12 +95,7 @@ def remove_from_users_own(home: Home, path: Path) -> bool:
         return False
     if not isinstance(own, dict):
         return False
-    authority = _base64(home.ca_certificate.read_text()) if home.ca_certificate.exists() else ""
-    mine = any(
-        cluster.get("name") == CONTEXT and cluster.get("cluster", {}).get("certificate-authority-data") == authority
-        for cluster in own.get("clusters") or []
-    )
-    if not mine:
+    if _authorities(own) != [_authority(home)]:
         return False
     for section in ("clusters", "users", "contexts"):
         own[section] = [entry for entry in own.get(section) or [] if entry.get("name") != CONTEXT]
@@ -116,6 +110,19 @@ def _write(path: Path, own: dict[str, Any]) -> None:
     import yaml
 
     write_private(path.resolve(), yaml.safe_dump(own, sort_keys=False).encode())
+
+
+def _authorities(own: dict[str, Any]) -> list[str]:
+    return [cluster.get("certificate-authority-data", "") for cluster in _clusters(own)]
+
+
+def _clusters(own: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where our context in it leads: one, if it has such a context."""
+    return [cluster.get("cluster") or {} for cluster in own.get("clusters") or [] if cluster.get("name") == CONTEXT]
+
+
+def _authority(home: Home) -> str:
+    return _base64(home.ca_certificate.read_text()) if home.ca_certificate.exists() else ""
 
 
 def _base64(text: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from holdfast.world import Clock
 
 from . import settings as saved
-from .home import Home
+from .home import Home, none_is_up
 from .launch import agents_lock, running
 from .locks import holder
 
@@ -59,7 +59,7 @@ async def change(home: Home, name: str, condition: Condition, clock: Clock) -> N
             f"{settings.name} has joined a cluster: holdfast down lets it go, kill -9 of its agents pulls its plug"
         )
     if running(home) is None:
-        raise NotDone("no cluster is up: holdfast up")
+        raise NotDone(none_is_up(home))
     names = settings.node_names()
     if name not in names:
         raise NotDone(f'no node "{name}" on this machine; there are {", ".join(names) or "none"}')
