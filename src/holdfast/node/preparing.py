@@ -21,7 +21,7 @@ from .volumes import Mounted, MountFailure
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 122.0
 SUMMARY_EVERY_S = 123.0
-AT_ONCE = frozenset({"configMap", "downwardAPI", "emptyDir", "hostPath", "projected", "secret"})
+AT_ONCE = frozenset({"configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"})
 """Kinds of volumes that nobody has to be waited for."""
 
 

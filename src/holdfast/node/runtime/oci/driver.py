@@ -51,7 +51,7 @@ from holdfast.node.runtime.oci.spec import Surroundings, configuration
 from holdfast.node.runtime.oci.supervisor import Conmon
 from holdfast.node.runtime.oci.users import resolve_user
 from holdfast.node.runtime.process_usage import usage_of
-from holdfast.world import World
+from holdfast.world import World, linux
 
 
 class Images(Protocol):
@@ -97,6 +97,7 @@ class OciRuntime:
         hidden: Sequence[Path] = (),
     ) -> None:
         self.version = ""
+        self.has_recursive_read_only = linux.is_at_least(5, 12)
         self._run_dir = run_dir
         self._images = images
         self._puller = puller
@@ -398,6 +399,19 @@ class OciRuntime:
 
     async def images(self) -> Sequence[ImageRecord]:
         return self._images.records()
+
+    async def mount_image(self, image_id: str, directory: Path) -> None:
+        try:
+            await asyncio.to_thread(self._mount_image, image_id, directory)
+        except OSError as error:
+            raise RuntimeFailure("CreateContainerError", str(error)) from error
+
+    def _mount_image(self, image_id: str, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        layers = self._images.hold(image_id, directory)
+        if not layers:
+            raise RuntimeFailure("CreateContainerError", "the image `host` is this machine: it cannot be a volume")
+        rootfs.mount_contents(directory, layers, directory.with_name("empty"))
 
     async def remove_image(self, reference: str) -> None:
         try:

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import functools
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -61,7 +60,10 @@ class Root:
 
 def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
     """Mount options; `lower` is topmost first. Raises RuntimeFailure if they exceed a page (R24)."""
-    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}{_in_attributes()}"
+    return _checked(f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}{_in_attributes()}", lower)
+
+
+def _checked(text: str, lower: Sequence[str]) -> str:
     if len(text) > _LONGEST_OPTIONS:
         raise RuntimeFailure(
             "CreateContainerError",
@@ -74,8 +76,7 @@ def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
 def _unsynced() -> str:
     """A container's private top is never used again after a crash of the machine, so nothing in it is worth
     waiting for a disk: without this the end of each container writes out the whole file system. Linux 5.10."""
-    major, minor = (int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
-    return ",volatile" if (major, minor) >= (5, 10) else ""
+    return ",volatile" if linux.is_at_least(5, 10) else ""
 
 
 def _in_attributes() -> str:
@@ -93,6 +94,18 @@ def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
         options = overlay_options(layers, str(upper), str(work))
         linux.mount("overlay", str(root), "overlay", linux.MS_NODEV, options)
     return Root(str(root), is_mounted=True)
+
+
+def mount_contents(directory: Path, layers: Sequence[str], empty: Path) -> None:
+    """The merged view of `layers` (topmost first) on `directory`, to be read only.
+
+    Overlayfs wants two of them at least: the lowest is `empty`.
+    """
+    for path in (directory, empty):
+        path.mkdir(parents=True, exist_ok=True)
+    if not os.path.ismount(directory):
+        options = _checked(f"lowerdir={':'.join((*layers, str(empty)))}{_in_attributes()}", layers)
+        linux.mount("overlay", str(directory), "overlay", linux.MS_NODEV | linux.MS_RDONLY, options)
 
 
 class HostSystem:
