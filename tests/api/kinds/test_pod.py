@@ -208,7 +208,7 @@ def test_a_plain_pod_is_valid() -> None:
         (
             {"env": [{"name": "A", "valueFrom": {}}]},
             'env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, '
-            "`configMapKeyRef` or `secretKeyRef`",
+            "`configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
         ),
         (
             {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.phase"}}}]},
@@ -219,6 +219,22 @@ def test_a_plain_pod_is_valid() -> None:
         (
             {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": ""}}}]},
             "env[0].valueFrom.secretKeyRef.key: Required value",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "", "path": "a", "key": "k"}}}]},
+            "env[0].valueFrom.fileKeyRef.volumeName: Required value",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "", "key": "k"}}}]},
+            "env[0].valueFrom.fileKeyRef.path: Required value",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "../a", "key": "k"}}}]},
+            "env[0].valueFrom.fileKeyRef.path: Invalid value: \"../a\": must not contain '..'",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "a", "key": ""}}}]},
+            "env[0].valueFrom.fileKeyRef.key: Required value",
         ),
         (
             {"envFrom": [{"prefix": "A_"}]},
