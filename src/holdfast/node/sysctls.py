@@ -6,8 +6,10 @@ Source: Kubernetes, pkg/kubelet/sysctl.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from .pod import Pod
+if TYPE_CHECKING:
+    from .pod import Pod
 
 SAFE = frozenset(
     {
