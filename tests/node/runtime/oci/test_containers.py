@@ -145,6 +145,13 @@ async def test_writes_are_private_to_the_container(node):
     assert (await node.finish("cat /usr/hf-test"))[0] == 1
 
 
+@pytest.mark.parametrize("place", ["/tmp", "/etc", "/home"])
+async def test_n145_what_a_container_writes_anywhere_in_its_root_is_measured(node, place):
+    record = await node.start(f"{{ head -c 3000000 /dev/zero > {place}/much; }} && echo written; {FOREVER}")
+    await node.says(record, "written")
+    assert 3_000_000 <= await node.runtime.written_bytes(record.id) < 3_500_000
+
+
 async def test_n180_containers_of_a_pod_share_address_name_and_memory(node):
     one = await node.start(FOREVER, name="one")
     two = await node.start(FOREVER, name="two")

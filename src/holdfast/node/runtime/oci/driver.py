@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from holdfast.node.disk import tree_bytes
 from holdfast.node.images.references import pinned
 from holdfast.node.images.store import ImageInUse
 from holdfast.node.runtime import (
@@ -381,7 +380,7 @@ class OciRuntime:
         )
 
     async def written_bytes(self, container_id: str) -> int:
-        return await asyncio.to_thread(tree_bytes, self._containers.directory(container_id) / "upper")
+        return await asyncio.to_thread(rootfs.written_bytes, self._containers.directory(container_id))
 
     async def reopen_log(self, container_id: str) -> None:
         self._containers.running(container_id)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.node.disk import tree_bytes
 from holdfast.node.runtime import RuntimeFailure
 from holdfast.world import linux, user_namespace
 from holdfast.world.removal import require_no_mounts
@@ -82,6 +83,17 @@ def _unsynced() -> str:
 def _in_attributes() -> str:
     """Inside a user namespace overlayfs keeps its notes where users may have theirs. Linux 5.11."""
     return ",userxattr" if user_namespace.is_inside() else ""
+
+
+def written_bytes(directory: Path) -> int:
+    """What a container has added to its root. Of the `host` image's the directory itself may be written to as well;
+    an image's is another file system's."""
+    root = directory / "root"
+    try:
+        is_plain = root.stat().st_dev == directory.stat().st_dev
+    except OSError:
+        return 0
+    return tree_bytes(directory / "upper") + (tree_bytes(root) if is_plain else 0)
 
 
 def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
