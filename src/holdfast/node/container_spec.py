@@ -5,7 +5,7 @@ Source: rules N141-N143, N178; Kubernetes, pkg/kubelet/kuberuntime and cm/helper
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from holdfast.api import quantity
@@ -66,6 +66,7 @@ def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpe
         drop_capabilities=tuple(capabilities.get("drop") or ()),
         no_new_privileges=security.get("allowPrivilegeEscalation") is False,
         seccomp=seccomp(pod, container, parts.seccomp_dir),
+        unmet=tuple(unmet(pod, container)),
         process_namespace_of=parts.target_id,
         resources=resources(pod, container, parts.memory_capacity_bytes),
         log_path=parts.log_path,
@@ -104,6 +105,18 @@ def seccomp(pod: Pod, container: Container, profiles: str) -> str:
         case "Localhost":
             return f"{profiles}/{profile.get('localhostProfile', '')}"
     return ""
+
+
+def unmet(pod: Pod, container: Container) -> Iterator[str]:
+    """What no runtime gives, in words for an event (N178)."""
+    of_pod, of_container = ((each.get("securityContext") or {}) for each in (pod.spec, container.manifest))
+    if pod.spec.get("hostUsers") is False:
+        yield "its users are the machine's (hostUsers)"
+    if of_container.get("procMount") == "Unmasked":
+        yield "/proc is masked (procMount)"
+    profile = of_container.get("appArmorProfile") or of_pod.get("appArmorProfile") or {}
+    if profile.get("type", "Unconfined") != "Unconfined":
+        yield "no AppArmor profile is applied"
 
 
 def _refuse_root(pod: Pod, container: Container, uid: int | None, image: ImageRecord) -> None:

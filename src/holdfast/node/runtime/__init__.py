@@ -136,6 +136,8 @@ class ContainerSpec:
     no_new_privileges: bool = False
     seccomp: str = ""
     """Empty for none, `runtime/default`, or the path of a profile on this machine."""
+    unmet: tuple[str, ...] = ()
+    """What it asks for and no runtime gives, in words for an event."""
     process_namespace_of: str = ""
     """The id of a running container whose processes this one shares (N205)."""
     resources: ContainerResources = field(default_factory=ContainerResources)

@@ -161,7 +161,7 @@ class ProcessRuntime:
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
         """What this container asks for and does not get, in words for an event."""
-        missing = []
+        missing = list(spec.unmet)
         if any(is_missing(mount) for mount in spec.mounts):
             missing.append("volumes are found below $HOLDFAST_ROOT and the working directory, not at their mountPath")
         if spec.resources.memory_limit_bytes or spec.resources.cpu_quota_us:

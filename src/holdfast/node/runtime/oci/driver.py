@@ -162,9 +162,10 @@ class OciRuntime:
             return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        lacks = list(spec.unmet)
         if self._machine.has_cgroups:
-            return []
-        lacks, cause = [], "since there are no control groups (see holdfast doctor)"
+            return lacks
+        cause = "since there are no control groups (see holdfast doctor)"
         if spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None:
             lacks.append(f"resource limits are not enforced, {cause}")
         if any(device.read_only for device in spec.devices):
