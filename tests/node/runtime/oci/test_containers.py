@@ -593,6 +593,13 @@ async def test_n207_attach_follows_output_and_feeds_input(node):
     assert node.log(record).count("err") == 2
 
 
+async def test_n207_who_attaches_too_late_is_told_so(node):
+    record = await node.start(FOREVER)
+    (node.runtime._containers.directory(record.id) / "attach").unlink()
+    with pytest.raises(RuntimeFailure, match="container is in CONTAINER_EXITED state"):
+        await node.runtime.attach(record.id, stdin=False, stdout=True, stderr=True, tty=False)
+
+
 async def test_attach_to_a_terminal_resizes_it(node):
     resized = "until [ \"$(stty size)\" = '33 99' ]; do sleep 0.05; done"
     record = await node.start(f"read x; {resized}; stty size; exit 6", stdin=True, tty=True)

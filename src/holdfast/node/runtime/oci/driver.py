@@ -341,6 +341,8 @@ class OciRuntime:
         directory = self._containers.directory(container_id)
         try:
             connection = self._conmon.connect(directory)
+        except (FileNotFoundError, ConnectionRefusedError) as error:  # its supervisor has gone, too lately to be known
+            raise RuntimeFailure("", "container is in CONTAINER_EXITED state") from error
         except OSError as error:
             raise RuntimeFailure("", f"cannot attach: {error}") from error
 
