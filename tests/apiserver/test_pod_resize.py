@@ -47,6 +47,13 @@ async def test_n148_what_a_resize_may_not_change_is_refused(web: Any, resources:
     assert refusals(await resize(web, containers=[{"name": "c0", "resources": resources}])) == refused
 
 
+async def test_n148_a_refused_resize_shows_what_it_would_have_changed_and_nothing_else(web: Any) -> None:
+    await make(web)
+    answer = await resize(web, containers=[{"name": "c0", "resources": {"requests": {"ephemeral-storage": "1Gi"}}}])
+    changed = [line for line in answer["message"].splitlines() if line[:1] in ("+", "-")]
+    assert changed == ['+     "ephemeral-storage": "1Gi",']
+
+
 async def test_n148_containers_stay_the_same_and_in_their_order(web: Any) -> None:
     await make(web, container(), container("c1"))
     moved = await resize(web, MERGE, containers=[container("c1"), container()])

@@ -90,6 +90,8 @@ def _with_amounts_of(now: Manifest, then: Manifest) -> Manifest:
 
 
 def _restored(given: Manifest, had: Manifest) -> Manifest:
+    if "resources" not in given:
+        return dict(given)
     resources = dict(given.get("resources") or {})
     for kind in ("requests", "limits"):
         before = (had.get("resources") or {}).get(kind, {})
