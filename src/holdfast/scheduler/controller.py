@@ -11,6 +11,7 @@ from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import ApiError, Conflict, NotFound
+from holdfast.api.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
@@ -22,6 +23,7 @@ from holdfast.world import World
 
 from .filters import is_ready
 from .plan import Assign, Unschedulable, decide
+from .preemption import BY_SCHEDULER, Preemption
 from .queue import SchedulingQueue
 from .view import ClusterView, has_ended
 from .volumes import Reservation, StorageView
@@ -69,7 +71,7 @@ class Scheduler:
     def _start(self, informers: Informers) -> None:
         self._pods, self._nodes = informers.of(PODS), informers.of(NODES)
         self._claims, self._volumes = informers.of(PERSISTENT_VOLUME_CLAIMS), informers.of(PERSISTENT_VOLUMES)
-        self._classes = informers.of(STORAGE_CLASSES)
+        self._classes, self._budgets = informers.of(STORAGE_CLASSES), informers.of(POD_DISRUPTION_BUDGETS)
         self._pods.add_index(BY_CLAIM, binding.claim_keys)
         self._volumes.add_index(FREE_BY_CLASS, binding.free_classes)
         self._volumes.add_index(BY_CLAIM, lambda volume: filter(None, (binding.claim_key(volume),)))
@@ -161,11 +163,20 @@ class Scheduler:
             return
         preferred = self._view.assumed_node(uid)
         self._view.forget(pod)
-        match decide(pod, self._view.nodes, self._storage, self._world.random, preferred):
-            case Unschedulable(message):
-                log.info("unschedulable pod=%s reason=%r", key, message)
+        nominated = self._view.nominated_node(uid)
+        nodes, budgets = self._view.nodes_for(pod), self._budgets.list()
+        match decide(pod, nodes, self._storage, self._world.random, preferred, nominated, budgets):
+            case Unschedulable() as refusal:
+                log.info("unschedulable pod=%s reason=%r", key, refusal.message)
                 self.queue.park(key)
-                await self._refuse(pod, message)
+                if refusal.preemption:
+                    nominated = refusal.preemption.node
+                elif not refusal.keeps_nomination:
+                    nominated = ""
+                self._view.nominate(pod, nominated)
+                if refusal.preemption:
+                    await self._preempt(pod, refusal.preemption)
+                await self._refuse(pod, refusal.message, nominated)
             case Assign(node, reservation, waits_for_volumes=True):
                 self._view.assume(pod, node)
                 self._wait(pod, key)
@@ -175,10 +186,37 @@ class Scheduler:
                 self._binding.add(uid)
                 self._group.create_task(self._bind(pod, node), name=f"bind {key}")
 
-    async def _refuse(self, pod: Manifest, message: str) -> None:
+    async def _preempt(self, pod: Manifest, preemption: Preemption) -> None:
+        """Ends the victims, which keep their place until they are gone (N227)."""
+        uid = pod["metadata"]["uid"]
+        told = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": BY_SCHEDULER,
+            "message": f"{NAME}: preempting to accommodate a higher priority pod",
+            "lastTransitionTime": format_time(self._world.clock.now()),
+        }
+        for victim in preemption.victims:
+            metadata = victim["metadata"]
+            patch = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [told]}}
+            try:
+                await self._patch_status(victim, patch)
+                await self._client.delete(PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+            except (NotFound, Conflict):
+                continue  # it has gone by itself
+            self.events.record(victim, "Normal", "Preempted", f"Preempted by pod {uid} on node {preemption.node}")
+
+    async def _patch_status(self, pod: Manifest, patch: Manifest) -> None:
+        metadata = pod["metadata"]
+        await self._client.patch(
+            PODS, metadata["name"], patch, metadata["namespace"], type=PatchType.STRATEGIC, subresource="status"
+        )
+
+    async def _refuse(self, pod: Manifest, message: str, nominated: str) -> None:
         self.events.record(pod, "Warning", "FailedScheduling", message)
         condition = _scheduled_condition(pod)
-        if (condition.get("reason"), condition.get("message")) == ("Unschedulable", message):
+        is_told = (condition.get("reason"), condition.get("message")) == ("Unschedulable", message)
+        if is_told and nominated == ((pod.get("status") or {}).get("nominatedNodeName") or ""):
             return
         is_flip = condition.get("status") != "False"
         at = format_time(self._world.clock.now()) if is_flip else condition.get("lastTransitionTime")
@@ -190,16 +228,9 @@ class Scheduler:
             "lastTransitionTime": at,
         }
         metadata = pod["metadata"]
-        patch = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [refused]}}
+        status = {"conditions": [refused], "nominatedNodeName": nominated or None}
         try:
-            await self._client.patch(
-                PODS,
-                metadata["name"],
-                patch,
-                metadata["namespace"],
-                type=PatchType.STRATEGIC,
-                subresource="status",
-            )
+            await self._patch_status(pod, {"metadata": {"uid": metadata["uid"]}, "status": status})
         except (NotFound, Conflict):
             return  # the pod is gone: its deletion is on its way here
 
