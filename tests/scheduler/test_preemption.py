@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +11,9 @@ from holdfast.api.core.pod import PODS
 from holdfast.scheduler.plan import Assign, Unschedulable, decide
 from holdfast.simulation.cluster import simulate
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from builders import cluster, node, pod, storage
-from test_scheduler import events, node_of, scheduled
-from test_scheduler import pod as applied
+from .builders import cluster, node, pod, storage
+from .test_scheduler import events, node_of, scheduled
+from .test_scheduler import pod as applied
 
 FULL = "0/1 nodes are available: 1 Insufficient cpu."
 

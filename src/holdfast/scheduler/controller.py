@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
+from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
@@ -13,6 +14,7 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.errors import ApiError, Conflict, NotFound
 from holdfast.api.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from holdfast.api.resource import Manifest
+from holdfast.api.selectors import LabelSelector
 from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.api.times import format_time
@@ -70,6 +72,7 @@ class Scheduler:
 
     def _start(self, informers: Informers) -> None:
         self._pods, self._nodes = informers.of(PODS), informers.of(NODES)
+        self._namespaces = informers.of(NAMESPACES)
         self._claims, self._volumes = informers.of(PERSISTENT_VOLUME_CLAIMS), informers.of(PERSISTENT_VOLUMES)
         self._classes, self._budgets = informers.of(STORAGE_CLASSES), informers.of(POD_DISRUPTION_BUDGETS)
         self._pods.add_index(BY_CLAIM, binding.claim_keys)
@@ -86,6 +89,7 @@ class Scheduler:
         self._pods.subscribe(self._on_pod)
         self._claims.subscribe(self._on_claim)
         self._volumes.subscribe(self._on_volume)
+        self._namespaces.subscribe(self._on_namespace)
         self._classes.subscribe(lambda old, new: self.queue.wake_all())
 
     def _candidates(self, claim: Manifest) -> Sequence[Manifest]:
@@ -99,6 +103,15 @@ class Scheduler:
             for pod in pods
             if not has_ended(pod) and (pod["spec"].get("nodeName") or self._view.assumed_node(pod["metadata"]["uid"]))
         ]
+
+    def _namespaces_with(self, selector: LabelSelector) -> frozenset[str]:
+        metadata = (namespace["metadata"] for namespace in self._namespaces.list())
+        return frozenset(each["name"] for each in metadata if selector.matches(each.get("labels")))
+
+    def _on_namespace(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Pods may want to be near those of a namespace with certain labels, or away from them."""
+        if old is not None and new is not None and old["metadata"].get("labels") != new["metadata"].get("labels"):
+            self.queue.wake_all()
 
     def _on_node(self, old: Manifest | None, new: Manifest | None) -> None:
         node = new or old
@@ -165,7 +178,8 @@ class Scheduler:
         self._view.forget(pod)
         nominated = self._view.nominated_node(uid)
         nodes, budgets = self._view.nodes_for(pod), self._budgets.list()
-        match decide(pod, nodes, self._storage, self._world.random, preferred, nominated, budgets):
+        random, namespaces = self._world.random, self._namespaces_with
+        match decide(pod, nodes, self._storage, random, preferred, nominated, budgets, namespaces):
             case Unschedulable() as refusal:
                 log.info("unschedulable pod=%s reason=%r", key, refusal.message)
                 self.queue.park(key)

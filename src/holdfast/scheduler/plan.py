@@ -52,6 +52,7 @@ def decide(
     preferred: str = "",
     nominated: str = "",
     budgets: Sequence[Manifest] = (),
+    namespaces: affinity.Namespaces = lambda selector: frozenset(),
 ) -> Assign | Unschedulable:
     """Filters, then scores; equals are drawn by lot. The `preferred` node wins if it will do, else that where others
     made room for the pod."""
@@ -62,11 +63,11 @@ def decide(
     claims = volumes.sort_out(pod, storage)
     if isinstance(claims, str):
         return Unschedulable(_refused_everywhere(claims, pod, len(nodes)))
-    search = _Search(pod, Wanted.of(pod), nodes, claims, storage)
+    search = _Search(pod, Wanted.of(pod), nodes, claims, storage, namespaces)
     feasible, refused = search.run()
     if not feasible:
         return _preempt(search, refused, nominated, budgets)
-    node = _choose(pod, feasible, nodes, _wished(claims, preferred or nominated), random)
+    node = _choose(search, feasible, _wished(claims, preferred or nominated), random)
     reservation = volumes.reserve(claims, node, storage)
     assert reservation is not None  # a filter saw to it
     return Assign(node.name, reservation, bool(claims.delayed))
@@ -81,10 +82,11 @@ class _Search:
     nodes: Sequence[NodeView]
     claims: ClaimsOf
     storage: StorageView
+    namespaces: affinity.Namespaces
 
     def run(self) -> tuple[list[NodeView], dict[str, tuple[NodeView, Objection]]]:
         """The nodes that will do, and the others with what is in the way, by name."""
-        rules = affinity.gather(self.pod, self.nodes)
+        rules = affinity.gather(self.pod, self.nodes, self.namespaces)
         named = node_affinity.named_nodes(self.pod)
         feasible, refused = [], {}
         for node in self.nodes:
@@ -98,7 +100,7 @@ class _Search:
     def with_changed(self, changed: NodeView) -> Objection | None:
         """What would be in the way on a node if only these pods were on it."""
         nodes = [changed if node.name == changed.name else node for node in self.nodes]
-        return self._objection(changed, affinity.gather(self.pod, nodes))
+        return self._objection(changed, affinity.gather(self.pod, nodes, self.namespaces))
 
     def _objection(self, node: NodeView, rules: affinity.PodRules) -> Objection | None:
         return (
@@ -124,15 +126,13 @@ def _preempt(
     return Unschedulable(f"{problem} {_preemption_note(len(refused), found)}")
 
 
-def _choose(
-    pod: Manifest, feasible: Sequence[NodeView], nodes: Sequence[NodeView], wished: set[str], random: Random
-) -> NodeView:
+def _choose(search: _Search, feasible: Sequence[NodeView], wished: set[str], random: Random) -> NodeView:
     for node in feasible:
         if node.name in wished:
             return node
     if len(feasible) == 1:
         return feasible[0]
-    scores = score(pod, feasible, nodes)
+    scores = score(search.pod, feasible, search.nodes, search.namespaces)
     best = max(scores.values())
     return random.choice([node for node in feasible if scores[node.name] == best])
 
