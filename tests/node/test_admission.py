@@ -104,6 +104,28 @@ def test_n191_a_taint_that_ends_pods_also_keeps_them_out():
     assert rejection(pod(), avoided, [], frozenset()) is None
 
 
+@pytest.mark.parametrize(
+    ("spec", "reason", "message"),
+    [
+        ({"os": {"name": "linux"}, "nodeSelector": {"kubernetes.io/os": "linux"}}, "", ""),
+        (
+            {"os": {"name": "windows"}},
+            "PodOSNotSupported",
+            "Failed to admit pod as the OS field doesn't match node OS",
+        ),
+        (
+            {"nodeSelector": {"kubernetes.io/os": "windows"}},
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        ),
+    ],
+)
+def test_n191_pods_of_another_system_are_not_taken(spec, reason, message):
+    labelled = {**NODE, "metadata": {"name": "node-1", "labels": {"kubernetes.io/os": "linux"}}}
+    verdict = rejection(pod(**spec), labelled, [], frozenset())
+    assert (verdict.reason, verdict.message) == (reason, message) if reason else verdict is None
+
+
 def with_sysctls(*names: str) -> Any:
     return pod(securityContext={"sysctls": [{"name": name, "value": "1"} for name in names]})
 

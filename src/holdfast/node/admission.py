@@ -19,6 +19,7 @@ from .observed import Verdict
 from .pod import Pod
 from .resizing import requested
 
+OS, SYSTEM = "kubernetes.io/os", "linux"
 _FIRST = ("pods", "cpu", "memory", "ephemeral-storage")
 
 
@@ -34,6 +35,12 @@ def rejection(
 
 
 def _objections(pod: Pod, node: Manifest, others: Sequence[Pod]) -> Iterator[Verdict]:
+    if (pod.spec.get("nodeSelector") or {}).get(OS, SYSTEM) != SYSTEM:
+        text = f"Failed to admit pod as the `{OS}` label doesn't match node label"
+        yield Verdict("PodOSSelectorNodeLabelDoesNotMatch", text, is_rejection=True)
+    if (pod.spec.get("os") or {}).get("name", SYSTEM) != SYSTEM:
+        text = "Failed to admit pod as the OS field doesn't match node OS"
+        yield Verdict("PodOSNotSupported", text, is_rejection=True)
     yield from _short(pod, node, others)
     if not node_affinity.pod_allows(pod.manifest, node):
         yield _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
