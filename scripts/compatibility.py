@@ -31,6 +31,7 @@ LENT = (
     "api/core/label_keys.py",
     "api/core/node_affinity.py",
     "api/core/quality_of_service.py",
+    "api/core/restarts.py",
     "api/core/service_addresses.py",
     "api/core/taints.py",
     "api/selectors.py",

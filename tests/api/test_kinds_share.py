@@ -135,6 +135,14 @@ def test_a_difference_shows_all_fields_in_order_with_three_lines_around() -> Non
     )
 
 
+def test_what_only_stands_in_another_order_is_no_difference() -> None:
+    shape = Shape((*fields("things"), Member("Limits", "limits")))
+    old = {"things": [{"sources": [], "defaultMode": 420}], "limits": {"memory": "1Gi"}}
+    new = {"things": [{"defaultMode": 420, "sources": []}, {}], "limits": {"cpu": "2", "memory": "1Gi"}}
+    changed = [line for line in difference(shape, old, new).splitlines() if line[:1] in ("+", "-")]
+    assert changed == ["-  }", "+  },", "+  {}", '+  "cpu": "2",']
+
+
 @pytest.mark.parametrize(
     ("address", "refusal"),
     [

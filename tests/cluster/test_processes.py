@@ -108,6 +108,14 @@ def test_thresholds_are_remembered_and_only_those_named_change(tmp_path):
     assert changed.eviction_hard == {"memory.available": "0%", "nodefs.available": "5%"}
 
 
+def test_sysctls_that_pods_may_set_are_remembered_until_taken_back(tmp_path):
+    path = tmp_path / "settings.json"
+    saved.save(path, Settings().changed(allowed_unsafe_sysctls=("kernel.msg*",)))
+    again = saved.load(path)
+    assert again.changed(allowed_unsafe_sysctls=None).allowed_unsafe_sysctls == ("kernel.msg*",)
+    assert again.changed(allowed_unsafe_sysctls=()).allowed_unsafe_sysctls == ()
+
+
 def test_settings_of_older_versions_are_read_and_such_a_cluster_keeps_its_one_family(tmp_path):
     path = tmp_path / "cluster.json"
     path.write_text('{"port": 7, "without": [], "service_cidr": "10.96.0.0/16"}')

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "node" / "images"))
+
+from layers import directory, docker_archive, file, tar
 
 FOREVER = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
@@ -202,6 +208,64 @@ def test_n151_n160_n161_n163_n166_a_pod_knows_itself(pods):
     assert "search example.org\nnameserver 192.0.2.53\noptions ndots:2\n" in output
     assert f"{ip}\tme.group.default.svc.cluster.local\tme\n" in output
     assert "192.0.2.7\tdb\tdb.example.org\n" in output
+
+
+def test_v75_an_image_is_a_volume_that_is_only_read(pods, cluster, tmp_path):
+    layers = [tar(file("greeting", "hello"), directory("deep")), tar(file("deep/word", "deeper"))]
+    names = {"one": layers[:1], "two": layers}
+    for name, of_it in names.items():
+        archive = docker_archive(tmp_path / f"{name}.tar", of_it, [f"contents:{name}"])
+        cluster.holdfast("image", "load", str(archive))
+    look = "cat /one/greeting /two/greeting /deep/word; touch /one/x; test ! -e /one/x && echo unchanged"
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in names]
+    part = {"name": "two", "mountPath": "/deep", "subPath": "deep"}
+    volumes = [{"name": name, "image": {"reference": f"contents:{name}"}} for name in names]
+    container = {"volumeMounts": [*mounts, part]}
+    shown = pods.finish(pod("images", look, container=container, volumes=volumes, restartPolicy="Never"))
+    assert "hellohellodeeper" in shown
+    assert "Read-only file system" in shown
+    assert "unchanged" in shown
+    pods.kubectl("delete", "pod", "images")
+    cluster.holdfast("image", "rm", "contents:one")
+
+
+def test_v76_a_mount_is_read_only_with_what_is_mounted_below_it(pods):
+    mount = {"name": "devices", "mountPath": "/part", "readOnly": True}
+    whole = {**mount, "mountPath": "/whole", "recursiveReadOnly": "Enabled"}
+    volumes = [{"name": "devices", "hostPath": {"path": "/dev"}}]
+    look = "f=shm/holdfast-v76; touch /part/$f && rm /part/$f && echo below; touch /whole/$f || echo nowhere"
+    container = {"volumeMounts": [mount, whole]}
+    shown = pods.finish(pod("throughout", look, container=container, volumes=volumes, restartPolicy="Never"))
+    assert "below" in shown
+    assert "nowhere" in shown
+    told = {entry["mountPath"]: entry.get("recursiveReadOnly") for entry in pods.entry("throughout")["volumeMounts"]}
+    assert (told["/part"], told["/whole"]) == ("Disabled", "Enabled")
+    pods.kubectl("delete", "pod", "throughout")
+
+
+def test_n85_the_end_of_one_container_restarts_all(pods):
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
+    mount = {"volumeMounts": [{"name": "seen", "mountPath": "/seen"}]}
+    source = {
+        **pod("x", "test -e /seen/again && exec sleep 3600; touch /seen/again; exit 42")["spec"]["containers"][0],
+        **mount,
+        "name": "source",
+        "restartPolicy": "Never",
+        "restartPolicyRules": [rule],
+    }
+    manifest = pod("anew", restartPolicy="Never", volumes=[{"name": "seen", "emptyDir": {}}])
+    manifest["spec"]["containers"].append(source)
+    manifest["spec"]["initContainers"] = [{"name": "init", "image": "host", "command": ["true"]}]
+    pods.run(manifest, None)
+    fields = ("initContainerStatuses", "containerStatuses")
+
+    def counts():
+        status = pods.get("pod", "anew")["status"]
+        return [entry["restartCount"] for field in fields for entry in status.get(field, ())]
+
+    pods.until("all began anew", lambda: counts() == [1, 1, 1])
+    pods.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/anew")
+    assert pods.entry("anew")["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
 
 
 def test_n180_processes_are_shared_where_the_pod_says_so(pods):

@@ -22,6 +22,10 @@ from ordinary_user import COUNT, User, UsersCluster
 from conftest import PATIENCE_S, SEARCH, Cluster, purge
 from holdfast.cluster import address_ranges
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "node" / "images"))
+
+from layers import docker_archive, file, tar
+
 NODE_PORT, UDP_PORT, HOST_PORT = 30817, 30818, 18764
 
 
@@ -177,6 +181,27 @@ def test_logs_proxy_and_forwarded_ports(web):
         port = forwarding.stdout.readline().split(" -> ")[0].rpartition(":")[2]
         assert fetch(f"http://127.0.0.1:{port}/name") == "web-0"
         forwarding.kill()
+
+
+def test_v75_v76_an_image_is_a_volume_and_a_mount_read_only_throughout(rootless):
+    archive = docker_archive(rootless.user.home / "contents.tar", [tar(file("word", "kept"))], ["contents:one"])
+    os.chown(archive, rootless.user.uid, rootless.user.uid)
+    rootless.holdfast("image", "load", str(archive))
+    mounts = [
+        {"name": "contents", "mountPath": "/contents"},
+        {"name": "work", "mountPath": "/work", "readOnly": True, "recursiveReadOnly": "Enabled"},
+    ]
+    look = "cat /contents/word; touch /contents/x /work/x || echo unchanged"
+    container = {"name": "main", "image": "host", "command": ["sh", "-c", look], "volumeMounts": mounts}
+    volumes = [{"name": "contents", "image": {"reference": "contents:one"}}, {"name": "work", "emptyDir": {}}]
+    spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shown"}, "spec": spec}
+    rootless.kubectl("apply", "-f", "-", manifest=manifest)
+    rootless.until("it ends", lambda: rootless.get("pod", "shown")["status"].get("phase") == "Succeeded")
+    said = rootless.kubectl("logs", "shown")
+    assert said.startswith("kept")
+    assert said.count("Read-only file system") == 2
+    assert "unchanged" in said
 
 
 def test_usage_is_told_although_there_are_no_control_groups(web):

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.api.core.pod import PODS
 from holdfast.node.admission import rejection
+from holdfast.node.sysctls import read_option
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -101,6 +102,54 @@ def test_n191_a_taint_that_ends_pods_also_keeps_them_out():
     assert rejection(tolerant, tainted, [], frozenset()) is None
     avoided = {**NODE, "spec": {"taints": [{"key": "maintenance", "effect": "NoSchedule"}]}}
     assert rejection(pod(), avoided, [], frozenset()) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "message"),
+    [
+        ({"os": {"name": "linux"}, "nodeSelector": {"kubernetes.io/os": "linux"}}, "", ""),
+        (
+            {"os": {"name": "windows"}},
+            "PodOSNotSupported",
+            "Failed to admit pod as the OS field doesn't match node OS",
+        ),
+        (
+            {"nodeSelector": {"kubernetes.io/os": "windows"}},
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        ),
+    ],
+)
+def test_n191_pods_of_another_system_are_not_taken(spec, reason, message):
+    labelled = {**NODE, "metadata": {"name": "node-1", "labels": {"kubernetes.io/os": "linux"}}}
+    verdict = rejection(pod(**spec), labelled, [], frozenset())
+    assert (verdict.reason, verdict.message) == (reason, message) if reason else verdict is None
+
+
+def with_sysctls(*names: str) -> Any:
+    return pod(securityContext={"sysctls": [{"name": name, "value": "1"} for name in names]})
+
+
+@pytest.mark.parametrize(
+    ("names", "allowed", "refused"),
+    [
+        (["kernel.shm_rmid_forced", "net.ipv4.tcp_rmem", "net/ipv4/ip_local_port_range"], [], ""),
+        (["net.ipv4.tcp_syncookies", "net.core.somaxconn"], [], "net.core.somaxconn"),
+        (["net/ipv4/conf/eth0.1/forwarding"], [], "net.ipv4.conf.eth0/1.forwarding"),
+        (["net.core.somaxconn", "kernel.msgmax"], ["kernel.msg*", "net.core.somaxconn"], ""),
+        (["kernel.sem"], ["kernel.msg*"], "kernel.sem"),
+    ],
+)
+def test_n191_sysctls_that_reach_beyond_the_pod_are_allowed_by_name_only(names, allowed, refused):
+    verdict = rejection(with_sysctls(*names), NODE, [], frozenset(), allowed)
+    told = f'forbidden sysctl: "{refused}" not allowlisted'
+    assert (verdict.reason, verdict.message) == ("SysctlForbidden", told) if refused else verdict is None
+
+
+def test_n191_sysctls_are_allowed_as_the_kubelets_flag_has_them():
+    assert read_option("kernel.msg*, net/core/somaxconn,") == ("kernel.msg*", "net.core.somaxconn")
+    with pytest.raises(ValueError, match=r"vm\.max_map_count: a pod has no such setting of its own"):
+        read_option("net.*,vm.max_map_count")
 
 
 def test_n191_a_rejected_pod_has_failed_and_nothing_of_it_was_begun(scenario):

@@ -18,6 +18,7 @@ from holdfast.node.container_spec import (
     pod_resources,
     resources,
     seccomp,
+    unmet,
     user,
     widest,
 )
@@ -176,6 +177,31 @@ def test_n178_which_seccomp_profile(of_pod, of_container, expected):
     context = {"seccompProfile": of_container} if of_container else {}
     one, container = secured({"seccompProfile": of_pod} if of_pod else {}, **context)
     assert seccomp(one, container, "/state/seccomp") == expected
+
+
+@pytest.mark.parametrize(
+    ("of_spec", "of_container", "told"),
+    [
+        ({}, {"procMount": "Default", "appArmorProfile": {"type": "Unconfined"}}, []),
+        ({"hostUsers": True}, {}, []),
+        ({"hostUsers": False}, {}, ["its users are the machine's (hostUsers)"]),
+        (
+            {"hostUsers": False},
+            {"procMount": "Unmasked"},
+            ["its users are the machine's (hostUsers)", "/proc is masked (procMount)"],
+        ),
+        ({"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}, {}, ["no AppArmor profile is applied"]),
+        (
+            {"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}},
+            {"appArmorProfile": {"type": "Unconfined"}},
+            [],
+        ),
+    ],
+)
+def test_n178_what_no_runtime_gives_is_said(of_spec, of_container, told):
+    one = pod(**of_spec)
+    one.spec["containers"][0]["securityContext"] = of_container
+    assert list(unmet(one, one.app_containers[0])) == told
 
 
 def test_n178_everything_a_container_may_ask_of_its_security_is_handed_on():

@@ -99,7 +99,7 @@ def test_n153_what_is_missing_is_an_error_unless_optional(source, message):
     assert variables([{"name": "X", "valueFrom": {kind: {**reference, "optional": True}}}]) == {}
 
 
-FILE = {("work", "app.env"): "# made by init\nFIRST=one # the first\nURL=a=b\nEMPTY=\n"}
+FILE = {("work", "app.env"): "# made by init\nFIRST='one' # the first\n\n  URL='a=b'\nTEXT='1\n\t#2'\nEMPTY= 'x'"}
 
 
 def from_file(key, path="app.env", optional=False):
@@ -110,9 +110,10 @@ def from_file(key, path="app.env", optional=False):
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        (from_file("FIRST"), {"V": "one "}),
+        (from_file("FIRST"), {"V": "one"}),
         (from_file("URL"), {"V": "a=b"}),
-        (from_file("EMPTY"), {"V": ""}),
+        (from_file("TEXT"), {"V": "1\n\t#2"}),
+        (from_file("EMPTY", optional=True), {}),
         (from_file("NEVER", optional=True), {}),
         (from_file("FIRST", "other.env", optional=True), {}),
     ],
@@ -127,13 +128,23 @@ def test_n153_variables_come_out_of_a_file_that_an_init_container_wrote(entry, e
     ("entry", "message"),
     [
         (from_file("NEVER"), 'environment variable key "NEVER" not found in file "app.env"'),
-        (from_file("A", "no.env"), 'failed to open environment variable file "no.env": no such file or directory'),
+        (from_file("EMPTY"), 'environment variable key "EMPTY" not found in file "app.env"'),
+        (from_file("A", "no.env"), "couldn't parse env file"),
     ],
 )
 def test_n153_what_no_file_says_holds_the_start(entry, message):
     with pytest.raises(ConfigError) as failure:
         variables([entry], files=FILE)
     assert str(failure.value) == message
+
+
+@pytest.mark.parametrize("line", ["A", "='x'", "A ='x'", "A=x", "A=", "A='x' y", "A='x", 'A="x"'])
+def test_n153_a_file_that_is_not_made_of_quoted_values_holds_the_start(line):
+    files = {("work", "app.env"): f"B='2'\n{line}\nC='3'\n"}
+    assert variables([from_file("B")], files=files) == {"V": "2"}
+    with pytest.raises(ConfigError) as failure:
+        variables([from_file("C", optional=True)], files=files)
+    assert str(failure.value) == "couldn't parse env file"
 
 
 def test_n153_files_outside_their_volume_say_nothing(tmp_path):

@@ -16,12 +16,12 @@ from holdfast.node.pod import Container, Role
 from holdfast.node.probes import Kind, Result, Target
 from holdfast.node.probes.http import Request, get
 from holdfast.node.probes.prober import NetworkProber
-from holdfast.node.runtime import ExecResult, RuntimeFailure
+from holdfast.node.runtime import ContainerSpec, ExecResult, RuntimeFailure
 from holdfast.node.runtime.simulated import Script
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from machines import APP, entry, is_ready, state, waits_for
+from machines import APP, condition, entry, is_ready, state, waits_for
 
 
 def hooked(**handlers: Any) -> dict[str, Any]:
@@ -323,3 +323,33 @@ def test_n243_a_grace_period_of_zero_in_the_spec_is_one_second(scenario):
         await machine.gone(within_s=4)
 
     scenario(body, {"app:1": Script(ignores_signal=True)})
+
+
+def test_n85_the_end_of_one_container_restarts_all_by_its_rule(scenario):
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
+    source = {"name": "source", "image": "source:1", "restartPolicy": "Never", "restartPolicyRules": [rule]}
+    spec = {"initContainers": [{"name": "init", "image": "init:1"}], "containers": [APP, source]}
+
+    def script(container: ContainerSpec) -> Script:
+        if container.name == "init":
+            return Script(exit_after_s=1)
+        ends = container.name == "source" and container.attempt == 0
+        return Script(exit_after_s=5, exit_code=42) if ends else Script(stop_s=1)
+
+    async def body(machine):
+        await machine.create({**spec, "restartPolicy": "Never"})
+        first = await machine.until(is_ready)
+        assert condition(first, "AllContainersRestarting") == "False"
+        await machine.until(lambda pod: condition(pod, "AllContainersRestarting") == "True")
+        pod = await machine.until(waits_for("RestartingAllContainers"))
+        assert (pod["status"]["phase"], condition(pod, "AllContainersRestarting")) == ("Running", "False")
+        entries = [*pod["status"]["initContainerStatuses"], *pod["status"]["containerStatuses"]]
+        ends = [entry["lastState"]["terminated"] for entry in entries]
+        assert [(end["reason"], end["exitCode"]) for end in ends] == [("RestartingAllContainers", 137)] * 3
+        again = await machine.until(is_ready)
+        assert again["status"]["podIP"] == first["status"]["podIP"]
+        for one in (pod, again):
+            entries = [*one["status"]["initContainerStatuses"], *one["status"]["containerStatuses"]]
+            assert [entry["restartCount"] for entry in entries] == [1, 1, 1]
+
+    scenario(body, script)

@@ -93,6 +93,21 @@ def test_n79_a_sandbox_that_cannot_be_made_is_told_and_tried_again(scenario):
     scenario(body)
 
 
+def test_n163_n79_a_full_name_that_no_kernel_holds_keeps_the_pod_waiting(scenario):
+    async def body(machine):
+        name = "n" * 33
+        await machine.create({"containers": [APP], "hostname": name, "subdomain": "group", "setHostnameAsFQDN": True})
+        await asyncio.sleep(3)
+        assert await machine.events("FailedCreatePodSandBox") == [
+            "Failed to create pod sandbox: failed to construct FQDN from pod hostname and cluster domain, "
+            f"FQDN {name}.group.default.svc.cluster.local is too long "
+            "(64 characters is the max, 65 characters requested)"
+        ]
+        assert not machine.runtime.sandboxes()
+
+    scenario(body)
+
+
 def test_n79_a_sandbox_that_proves_unfit_as_the_first_container_starts_is_told_and_made_anew(scenario):
     async def body(machine):
         start = machine.runtime.start_container

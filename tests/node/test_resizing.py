@@ -286,3 +286,29 @@ def test_n148_what_cannot_be_resized_is_always_the_spec_s():
     told = {"name": "app", "state": {}, "allocatedResources": {"cpu": "1"}, "resources": {"requests": {"cpu": "1"}}}
     granted = granted_before(pod(**spec, status={"containerStatuses": [told]}))
     assert granted["app"]["requests"] == {"cpu": "1", "ephemeral-storage": "1Gi"}
+
+
+def test_n148_a_pod_as_a_whole_is_given_what_it_asks_for(scenario):
+    async def body(machine):
+        await machine.create({"containers": [APP], "resources": resources("1", "1Gi")})
+        await machine.until(is_ready)
+        patch = {"spec": {"resources": resources("2", "2Gi")}}
+        await machine.client.patch(PODS, "web-0", patch, "default", type=PatchType.STRATEGIC, subresource="resize")
+        after = await machine.until(lambda pod: pod["status"]["resources"] == resources("2", "2Gi"))
+        assert after["status"]["allocatedResources"] == {"cpu": "2", "memory": "2Gi"}
+        assert machine.runtime.sandboxes()[0].resources.memory_limit_bytes == 2 << 30
+        await machine.until(lambda pod: not of(pod, "PodResizeInProgress"))
+        assert await machine.events("ResizeCompleted")
+        patch = {"spec": {"resources": {"requests": {"cpu": "100"}, "limits": {"cpu": "200"}}}}
+        await machine.client.patch(PODS, "web-0", patch, "default", type=PatchType.STRATEGIC, subresource="resize")
+        refused = await machine.until(lambda pod: of(pod, "PodResizePending"))
+        assert of(refused, "PodResizePending")["reason"] == "Infeasible"
+        assert refused["status"]["allocatedResources"] == {"cpu": "2", "memory": "2Gi"}
+        await machine.stop()
+        await machine.start()
+        await asyncio.sleep(60)
+        kept = await machine.pod()
+        assert kept["status"]["allocatedResources"] == {"cpu": "2", "memory": "2Gi"}
+        assert of(kept, "PodResizePending")["reason"] == "Infeasible"
+
+    scenario(body)

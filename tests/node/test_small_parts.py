@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ import pytest
 from holdfast.node import log_rotation, node_status
 from holdfast.node.config import AgentConfig
 from holdfast.node.container_spec import Parts, container_spec, mount_of
+from holdfast.node.environment import ConfigError
 from holdfast.node.files import StateDirectory
 from holdfast.node.image_pulls import ImagePulls, ImageUnavailable
 from holdfast.node.pod import Pod
 from holdfast.node.pod_views import pod_view
-from holdfast.node.runtime import ContainerSpec, ImageRecord, SandboxSpec
+from holdfast.node.runtime import ContainerSpec, ImageRecord, Mount, SandboxSpec
 from holdfast.node.runtime.simulated import Script, SimulatedRuntime
 from holdfast.node.status_writer import comparable, difference
 from holdfast.node.termination_message import message, share_bytes
@@ -131,9 +133,25 @@ def test_n152_command_and_args_are_expanded():
 
 def test_v76_v77_mounts():
     entry = {"name": "v", "mountPath": "/v", "mountPropagation": "HostToContainer"}
-    assert mount_of(entry, "/host", is_read_only=True).read_only
-    assert mount_of({**entry, "readOnly": True}, "/host", is_read_only=False).read_only
-    assert mount_of(entry, "/host", is_read_only=False).propagation == "rslave"
+    assert mounted(entry, is_read_only=True).read_only
+    assert mounted({**entry, "readOnly": True}).read_only
+    assert mounted(entry).propagation == "rslave"
+
+
+def mounted(entry: dict[str, Any], *, is_read_only: bool = False, has_recursive: bool = True) -> Mount:
+    return mount_of(entry, "/host", is_read_only=is_read_only, has_recursive=has_recursive)
+
+
+def test_v76_a_mount_is_read_only_throughout_where_it_asks_for_it_and_the_runtime_can():
+    entry = {"name": "v", "mountPath": "/v", "readOnly": True}
+    assert not mounted(entry).is_recursive
+    assert not mounted({**entry, "recursiveReadOnly": "Disabled"}).is_recursive
+    for wish in ("IfPossible", "Enabled"):
+        assert mounted({**entry, "recursiveReadOnly": wish}).is_recursive
+    assert not mounted({**entry, "recursiveReadOnly": "IfPossible"}, has_recursive=False).is_recursive
+    refusal = 'failed to resolve recursive read-only mode: volume "v" requested .* not supported by the runtime'
+    with pytest.raises(ConfigError, match=refusal):
+        mounted({**entry, "recursiveReadOnly": "Enabled"}, has_recursive=False)
 
 
 # -- images -----------------------------------------------------------------------------------------
@@ -242,6 +260,12 @@ def test_an_address_that_goes_is_taken_away():
     assert patch_between(first, moved)["podIPs"] == [{"ip": "10.0.0.6"}, {"$patch": "replace"}]
 
 
+def test_an_amount_that_goes_is_taken_away():
+    old = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}
+    new = {"resources": {"requests": {"cpu": "1"}}}
+    assert patch_between(old, new) == {"resources": {"requests": {"cpu": "1"}, "$patch": "replace"}}
+
+
 def test_nulls_and_empty_members_are_no_difference():
     assert comparable({"a": None, "b": {}, "c": [], "d": {"e": None}, "f": 0, "g": False}) == {"f": 0, "g": False}
 
@@ -253,7 +277,8 @@ MACHINE = node_status.imagined_machine("node-1")
 
 
 def node(now_s: float = 0, old: Any = None, **members: Any) -> dict[str, Any]:
-    return node_status.node_status(CONFIG, MACHINE, ("crun", "1.8"), [], 10250, at(now_s), old or {}, **members)
+    runtime: Any = SimpleNamespace(name="crun", version="1.8", has_recursive_read_only=True)
+    return node_status.node_status(CONFIG, MACHINE, runtime, [], 10250, at(now_s), old or {}, **members)
 
 
 def test_n149_n216_capacity_addresses_and_info():
@@ -263,6 +288,15 @@ def test_n149_n216_capacity_addresses_and_info():
     assert [a["type"] for a in status["addresses"]] == ["InternalIP", "Hostname"]
     assert status["nodeInfo"]["containerRuntimeVersion"] == "crun://1.8"
     assert status["daemonEndpoints"]["kubeletEndpoint"]["Port"] == 10250
+    features = {"recursiveReadOnlyMounts": True, "userNamespaces": False}
+    assert status["declaredFeatures"] == [
+        "ExtendWebSocketsToKubelet",
+        "GuaranteedQoSPodCPUResize",
+        "InPlacePodLevelResourcesVerticalScaling",
+        "InPlacePodVerticalScalingInitContainers",
+        "RestartAllContainersOnContainerExits",
+    ]
+    assert status["runtimeHandlers"] == [{"name": "", "features": features}]
 
 
 def test_n181_heartbeats_alone_are_no_change_until_five_minutes_have_passed():

@@ -257,3 +257,41 @@ def test_n246_the_same_observation_gives_the_same_status():
     first = status(pod(), {"app": running()})
     assert status(pod(), {"app": running()}, old=first, now_s=3600) == first
     assert at(0) < at(1)
+
+
+ASKING = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+
+
+def test_n41_n148_a_run_that_has_ended_tells_what_it_was_granted():
+    one = pod(restartPolicy="Never", containers=[{"name": "app", "image": "app:1", "resources": ASKING}])
+    [waiting] = status(one)["containerStatuses"]
+    assert not waiting.keys() & {"resources", "allocatedResources"}
+    done = status(one, {"app": ended(0)})
+    [entry] = done["containerStatuses"]
+    assert (entry["resources"], entry["allocatedResources"]) == (ASKING, ASKING["requests"])
+    assert status(one, {}, old=done)["containerStatuses"] == [entry]  # N52
+
+
+def test_n205_of_an_ephemeral_container_nobody_tells_whether_it_has_started():
+    one = pod(ephemeralContainers=[{"name": "debugger", "image": "app:1"}])
+    [entry] = status(one, {"app": running(), "debugger": running("debugger")})["ephemeralContainerStatuses"]
+    assert "started" not in entry
+    assert entry["resources"] == {}
+
+
+@pytest.mark.parametrize(("wish", "can", "shown"), [("Enabled", True, "Enabled"), ("IfPossible", False, "Disabled")])
+def test_v76_whether_a_mount_is_read_only_throughout_is_told(wish, can, shown):
+    mount = {"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": wish}
+    one = pod(containers=[{"name": "app", "volumeMounts": [mount]}])
+    [entry] = status(one, has_recursive_read_only=can)["containerStatuses"]
+    told = {"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": shown}
+    assert entry["volumeMounts"] == [told]
+
+
+def test_n45_a_run_that_could_not_be_started_has_an_id_and_no_time_of_its_start():
+    failed = dataclasses.replace(run(state="exited", code=128), started=None, reason="StartError")
+    [entry] = status(pod(restartPolicy="Never"), {"app": Seen(current=failed)})["containerStatuses"]
+    end = entry["state"]["terminated"]
+    assert (end["startedAt"], end["finishedAt"]) == ("1970-01-01T00:00:00Z", "2026-01-01T12:00:10Z")
+    assert end["containerID"] == entry["containerID"] == "crun://app-0"
+    assert entry["resources"] == {}

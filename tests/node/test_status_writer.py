@@ -188,3 +188,16 @@ async def test_nobody_waits_for_a_status_whose_pod_is_gone(world, turns):
     flushing = asyncio.ensure_future(one.flush())
     one.stop()
     await asyncio.wait_for(flushing, 1)
+
+
+def test_that_a_pod_asks_for_nothing_is_said_once(world, on_jumping_time):
+    server = Server()
+
+    async def scenario() -> None:
+        one = writer(server, world)
+        for status in (SANDBOX, READY):
+            one.submit(status)
+            await one.flush()
+        assert [patch["status"].get("resources") for _, patch in server.patches] == [{}, None]
+
+    on_jumping_time(scenario())

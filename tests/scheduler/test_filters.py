@@ -1,10 +1,13 @@
 """Where a pod may go, and the words for nowhere: N220 to N225."""
 
+import random
+
 import pytest
 
+from holdfast.scheduler.plan import Unschedulable, decide
 from holdfast.scheduler.requests import requests_of
 
-from .builders import cluster, node, pod, where
+from .builders import cluster, node, pod, storage, where
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
@@ -171,6 +174,33 @@ def test_n221_reasons_are_counted_and_sorted_by_their_text():
         "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s)."
         " preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
     )
+
+
+@pytest.mark.parametrize(
+    ("scope", "reaches"),
+    [
+        ({}, {"default"}),
+        ({"namespaces": ["green"]}, {"green"}),
+        ({"namespaceSelector": {}}, {"default", "green", "blue"}),
+        ({"namespaceSelector": {"matchLabels": {"colour": "green"}}}, {"green"}),
+        ({"namespaceSelector": {"matchLabels": {"colour": "green"}}, "namespaces": ["default"]}, {"default", "green"}),
+        ({"namespaceSelector": {"matchLabels": {"colour": "red"}}}, set()),
+    ],
+)
+def test_n225_terms_reach_the_namespaces_that_they_name_and_those_with_the_labels(scope, reaches):
+    labels = {"default": {}, "green": {"colour": "green"}, "blue": {"colour": "blue"}}
+
+    def having(selector):
+        return frozenset(name for name, of_it in labels.items() if selector.matches(of_it))
+
+    wanted = pod(affinity=apart({**term(app="x"), **scope}))
+    refused = set()
+    for namespace in labels:
+        there = pod("there", on="n1", labels={"app": "x"}, namespace=namespace)
+        nodes = cluster(node(), pods=(there,)).nodes
+        if isinstance(decide(wanted, nodes, storage(), random.Random(0), namespaces=having), Unschedulable):
+            refused.add(namespace)
+    assert refused == reaches
 
 
 def test_n221_a_pod_that_never_preempts_says_so():

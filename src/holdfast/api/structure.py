@@ -25,7 +25,8 @@ _NAMES = {
     "seLinuxOptions": "SELinuxOptions",
     "seLinuxChangePolicy": "SELinuxChangePolicy",
 }
-_MAPS = frozenset({"NodeSelector", "Limits", "Requests", "Overhead", "Selector", "LabelSelector"})
+_SORTED = frozenset({"NodeSelector", "Limits", "Requests", "Overhead"})
+_MAPS = _SORTED | {"Selector", "LabelSelector"}
 """What keeps its keys as they are: maps, and structures that upstream prints with their JSON names."""
 
 
@@ -55,7 +56,8 @@ def difference(shape: Shape, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
     """A unified diff of both, three lines of context, without file names."""
     import difflib
 
-    lines = difflib.unified_diff(_lines(shape.render(old)), _lines(shape.render(new)), n=3)
+    before, after = shape.render(old), shape.render(new)
+    lines = difflib.unified_diff(_lines(before), _lines(_in_order_of(before, after)), n=3)
     return "".join(list(lines)[2:])
 
 
@@ -85,7 +87,7 @@ def _render(member: Member, value: Any) -> Any:
     if value is None or value == []:
         return member.zero
     if member.name in _MAPS:
-        return value or None
+        return (dict(sorted(value.items())) if member.name in _SORTED else value) or None
     if shape is None:
         return _plain(value)
     return [shape.render(item) for item in value] if isinstance(value, list) else shape.render(value)
@@ -96,6 +98,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {go_name(name): _plain(member) for name, member in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _in_order_of(model: Any, value: Any) -> Any:
+    """So that what only stands elsewhere is no difference: of structures that no shape describes, no order is known."""
+    if isinstance(model, dict) and isinstance(value, dict):
+        names = [name for name in model if name in value] + [name for name in value if name not in model]
+        return {name: value[name] if name in _SORTED else _in_order_of(model.get(name), value[name]) for name in names}
+    if isinstance(model, list) and isinstance(value, list):
+        models = [*model, *[None] * len(value)]
+        return [_in_order_of(before, after) for before, after in zip(models, value, strict=False)]
+    return value
 
 
 def _lines(value: Any) -> list[str]:

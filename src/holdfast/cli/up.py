@@ -19,6 +19,7 @@ from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 from holdfast.cluster.settings import IP_FAMILIES, PARTS, RUNTIMES, Settings
 from holdfast.cluster.settling import found_or_started, is_starting, settled
+from holdfast.node import sysctls
 from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
 
@@ -37,6 +38,14 @@ def _addresses(given: Sequence[str]) -> tuple[str, ...] | None:
 
     try:
         return listening.chosen(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _sysctls(text: str | None) -> tuple[str, ...] | None:
+    """As settings keep them; None if the option was not given."""
+    try:
+        return None if text is None else sysctls.read_option(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -96,6 +105,13 @@ class _Pairs(click.ParamType[dict[str, Any]]):
     default="",
     help="Below what pods of a node are ended, as the kubelet's flag: memory.available<100Mi,nodefs.available<10%. "
     "Those not named stay as they were; 0% turns one off. [the kubelet's, but of a disk at most 1Gi]",
+)
+@click.option(
+    "--allowed-unsafe-sysctls",
+    metavar="NAME,...",
+    callback=lambda context, option, given: _sysctls(given),
+    help="What pods may set beyond the sysctls that are safe, as the kubelet's flag: kernel.msg*,net.core.somaxconn. "
+    "An empty text takes them back. [none]",
 )
 @click.option(
     "--shutdown-grace-period",

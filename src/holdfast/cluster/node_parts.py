@@ -94,6 +94,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
         image_dir=home.images,
         volumes_dir=home.volumes,
         eviction_hard={**thresholds(home.path), **settings.eviction_hard},
+        allowed_sysctls=settings.allowed_unsafe_sysctls,
         shutdown_grace_s=settings.shutdown_grace_s,
         nfs_begin=nfs_begin(settings, outside) if settings.is_rootless else None,
         limits=limits_without_root() if settings.is_rootless else (),

@@ -51,6 +51,8 @@ class Settings:
     """Upstream's, those that are on."""
     eviction_hard: Mapping[str, str] = field(default_factory=dict)
     """Thresholds other than those that the disk's size suggests."""
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
+    """What pods may set of the kernel beyond what cannot harm others, as the kubelet's flag."""
     shutdown_grace_s: float = 0.0
     """How long pods may take to stop with the cluster; they have failed then. 0: as long as each likes; they go on with
     the next start."""

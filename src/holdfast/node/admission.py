@@ -12,23 +12,35 @@ from holdfast.api.core.host_ports import collide, host_ports
 from holdfast.api.core.taints import tolerates
 from holdfast.api.resource import Manifest
 
+from . import sysctls
 from .amounts import amounts
 from .eviction.manager import refusal
 from .observed import Verdict
 from .pod import Pod
 from .resizing import requested
 
+OS, SYSTEM = "kubernetes.io/os", "linux"
 _FIRST = ("pods", "cpu", "memory", "ephemeral-storage")
 
 
-def rejection(pod: Pod, node: Manifest, others: Sequence[Pod], pressures: frozenset[str]) -> Verdict | None:
+def rejection(
+    pod: Pod, node: Manifest, others: Sequence[Pod], pressures: frozenset[str], allowed_sysctls: Sequence[str] = ()
+) -> Verdict | None:
     """Why the pod may not run here; `others` are those that have been taken and still count."""
-    return next(_objections(pod, node, others, pressures), None)
-
-
-def _objections(pod: Pod, node: Manifest, others: Sequence[Pod], pressures: frozenset[str]) -> Iterator[Verdict]:
     if text := refusal(pod, pressures):
-        yield Verdict("Evicted", text, is_rejection=True)
+        return Verdict("Evicted", text, is_rejection=True)
+    if name := sysctls.forbidden(pod, allowed_sysctls):
+        return Verdict("SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted', is_rejection=True)
+    return next(_objections(pod, node, others), None)
+
+
+def _objections(pod: Pod, node: Manifest, others: Sequence[Pod]) -> Iterator[Verdict]:
+    if (pod.spec.get("nodeSelector") or {}).get(OS, SYSTEM) != SYSTEM:
+        text = f"Failed to admit pod as the `{OS}` label doesn't match node label"
+        yield Verdict("PodOSSelectorNodeLabelDoesNotMatch", text, is_rejection=True)
+    if (pod.spec.get("os") or {}).get("name", SYSTEM) != SYSTEM:
+        text = "Failed to admit pod as the OS field doesn't match node OS"
+        yield Verdict("PodOSNotSupported", text, is_rejection=True)
     yield from _short(pod, node, others)
     if not node_affinity.pod_allows(pod.manifest, node):
         yield _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")

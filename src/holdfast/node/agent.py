@@ -287,7 +287,8 @@ class Agent:
         if pod.status.get("startTime") or pod.is_terminating or is_over(pod.phase):
             return
         others = [other.pod for other in self._active()]
-        if verdict := rejection(pod, node, others, self._evictions.pressures):
+        allowed = self._shared.config.allowed_sysctls
+        if verdict := rejection(pod, node, others, self._evictions.pressures, allowed):
             worker.reject(verdict)
 
     async def _work(self, worker: PodWorker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import resizing
 from .amounts import amounts
+from .container_spec import pod_resources
 from .observed import Observed, Resizing, Waiting
 from .pod import Pod
 from .shared import Shared
@@ -60,6 +61,9 @@ class Allocation:
         if not self._is_in_progress:
             return False
         pod = self.pod
+        group = observed.sandbox.resources if observed.sandbox else None
+        if group is not None and group != pod_resources(pod):
+            return False
         for container in pod.containers():
             seen = observed.seen(container.name)
             if seen.is_running and seen.resources is not None and resizing.changed(seen.resources, container.resources):

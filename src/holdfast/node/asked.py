@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from holdfast.api.errors import BadRequest, Forbidden
-from holdfast.wire.http import Request
+import msgspec
+
+from holdfast.api.errors import ApiError, BadRequest, Forbidden
+from holdfast.wire.http import Request, Response
 
 from .logs import LogOptions
-from .streaming import ContainerView, PodView
+from .streaming import ContainerView, NotRunning, PodView
 
 if TYPE_CHECKING:
     from .streaming.channels import Subprotocol
@@ -98,9 +100,17 @@ def container_of(pod: PodView, name: str) -> ContainerView:
 
 
 def running_container(pod: PodView, name: str) -> str:
+    """Raises NotRunning."""
     if not (container_id := container_of(pod, name).running_id):
-        raise BadRequest(f'container not found ("{name}")')
+        raise NotRunning(name)
     return container_id
+
+
+def refusal(error: ApiError) -> Response:
+    headers: list[tuple[str, str]] = []
+    if isinstance(error, NoCommonVersion):
+        headers = [("X-Accepted-Stream-Protocol-Versions", version) for version in error.accepted]
+    return Response(error.code, msgspec.json.encode(error.status()), "application/json", headers)
 
 
 def waiting_text(pod_name: str, container_name: str, reason: str) -> str:

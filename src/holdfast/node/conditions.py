@@ -11,7 +11,8 @@ from .pod import TERMINAL_PHASES, Pod, Role
 RESIZE = ("PodResizePending", "PodResizeInProgress")
 """There only while they are true (N148)."""
 DISRUPTION, TERMINATED_BY_NODE = "DisruptionTarget", "TerminationByKubelet"
-OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+RESTARTING = "AllContainersRestarting"
+OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", RESTARTING)
 """In the order they are generated (N25)."""
 
 Claim = tuple[bool, str, str]
@@ -32,7 +33,9 @@ def conditions(
         "ContainersReady": containers_ready,
         "PodScheduled": (True, "", ""),
     }
-    ours = [_condition(type, claims[type], before.get(type), observed, pod.generation) for type in OWNED]
+    if pod.may_restart_all:
+        claims[RESTARTING] = _restarting(pod, observed, phase)
+    ours = [_condition(type, claims[type], before.get(type), observed, pod.generation) for type in claims]
     resize = [
         _condition(type, (True, state.reason, state.message), before.get(type), observed, pod.generation)
         for type, state in zip(RESIZE, (observed.resizing.pending, observed.resizing.progress), strict=True)
@@ -76,6 +79,14 @@ def _initialized(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Clai
     if incomplete:
         return False, "ContainersNotInitialized", f"containers with incomplete status: {_listed(incomplete)}"
     return True, "", ""
+
+
+def _restarting(pod: Pod, observed: Observed, phase: str) -> Claim:
+    if phase in TERMINAL_PHASES:
+        return False, "PodCompleted" if phase == "Succeeded" else "PodFailed", ""
+    if observed.restarts_all(pod):
+        return True, "RestartAllContainersStarted", "container exited with restart policy rule"
+    return False, "", ""
 
 
 def _containers_ready(pod: Pod, phase: str, lists: dict[str, list[Manifest]]) -> Claim:

@@ -56,6 +56,8 @@ class AgentConfig:
     """Where the local provisioner of this machine keeps volumes; None: there are none with a size."""
     eviction_hard: Mapping[str, str] = field(default_factory=lambda: dict(HARD))
     """Below what the node is short of something and ends pods, such as `{"memory.available": "100Mi"}` (N146)."""
+    allowed_sysctls: tuple[str, ...] = ()
+    """What pods may set beyond what is safe, such as `net.core.somaxconn` and `kernel.msg*` (N191)."""
     nfs_begin: Begin | None = None
     """Starts NFS clients where they reach their servers, if that is not simply here."""
     limits: Sequence[str] = ()

@@ -5,7 +5,7 @@ Source: rules N141-N143, N178; Kubernetes, pkg/kubelet/kuberuntime and cm/helper
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from holdfast.api import quantity
@@ -66,6 +66,7 @@ def container_spec(pod: Pod, container: Container, parts: Parts) -> ContainerSpe
         drop_capabilities=tuple(capabilities.get("drop") or ()),
         no_new_privileges=security.get("allowPrivilegeEscalation") is False,
         seccomp=seccomp(pod, container, parts.seccomp_dir),
+        unmet=tuple(unmet(pod, container)),
         process_namespace_of=parts.target_id,
         resources=resources(pod, container, parts.memory_capacity_bytes),
         log_path=parts.log_path,
@@ -106,6 +107,18 @@ def seccomp(pod: Pod, container: Container, profiles: str) -> str:
     return ""
 
 
+def unmet(pod: Pod, container: Container) -> Iterator[str]:
+    """What no runtime gives, in words for an event (N178)."""
+    of_pod, of_container = ((each.get("securityContext") or {}) for each in (pod.spec, container.manifest))
+    if pod.spec.get("hostUsers") is False:
+        yield "its users are the machine's (hostUsers)"
+    if of_container.get("procMount") == "Unmasked":
+        yield "/proc is masked (procMount)"
+    profile = of_container.get("appArmorProfile") or of_pod.get("appArmorProfile") or {}
+    if profile.get("type", "Unconfined") != "Unconfined":
+        yield "no AppArmor profile is applied"
+
+
 def _refuse_root(pod: Pod, container: Container, uid: int | None, image: ImageRecord) -> None:
     where = f'(pod: "{pod.full_name}", container: {container.name})'
     if uid is not None:
@@ -133,7 +146,7 @@ def resources(pod: Pod, container: Container, memory_capacity_bytes: int) -> Con
 def pod_resources(pod: Pod) -> ContainerResources:
     """Of all its containers together: limited where each of them is, or where the pod itself has a limit (N142)."""
     amounts = {kind: with_overhead(pod.spec, kind, pod_amounts(pod.spec, kind)) for kind in ("limits", "requests")}
-    limits = {name: amount for name, amount in amounts["limits"].items() if _is_limited(pod, name)}
+    limits = {name: amount for name, amount in amounts["limits"].items() if is_limited(pod, name)}
     return _as_the_kernel_takes_them(limits, amounts["requests"])
 
 
@@ -150,7 +163,8 @@ def _larger(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else max(one, other)
 
 
-def _is_limited(pod: Pod, name: str) -> bool:
+def is_limited(pod: Pod, name: str) -> bool:
+    """Whether the pod as a whole has a limit of that resource."""
     containers = (*pod.init_containers, *pod.app_containers)
     own = (pod.spec.get("resources") or {}).get("limits") or {}
     return name in own or all(name in (container.resources.get("limits") or {}) for container in containers)
@@ -183,11 +197,21 @@ def oom_score_adj(pod: Pod, requests: Manifest, memory_capacity_bytes: int) -> i
     return min(999, max(3, 1000 - 1000 * requested // memory_capacity_bytes))
 
 
-def mount_of(entry: Manifest, host_path: str, *, is_read_only: bool) -> Mount:
-    """One volumeMount of the container."""
+def mount_of(entry: Manifest, host_path: str, *, is_read_only: bool, has_recursive: bool) -> Mount:
+    """One volumeMount of the container; `has_recursive` is what the runtime can. Raises ConfigError."""
+    wish = entry.get("recursiveReadOnly")
+    if wish == "Enabled" and not has_recursive:
+        refusal = f'volume "{entry["name"]}" requested recursive read-only mode, but it is not supported by the runtime'
+        raise ConfigError(f"failed to resolve recursive read-only mode: {refusal}")
     return Mount(
         host_path=host_path,
         container_path=entry["mountPath"],
         read_only=is_read_only or bool(entry.get("readOnly")),
         propagation=PROPAGATION.get(str(entry.get("mountPropagation") or ""), "private"),
+        is_recursive=is_recursive(entry, has_recursive=has_recursive),
     )
+
+
+def is_recursive(entry: Manifest, *, has_recursive: bool) -> bool:
+    """Whether the volumeMount is read-only with all that is mounted below it."""
+    return has_recursive and entry.get("recursiveReadOnly") in ("Enabled", "IfPossible")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from holdfast.api.resource import Manifest
 
 from .downward import UnknownField, field_value, resource_value
+from .environment_files import NotVariables, value_in
 from .pod import Container, Pod
 
 _OPERATOR = re.compile(r"\$(?:\$|\(([^)]*)\))")
@@ -201,17 +202,19 @@ def _value_from(source: Manifest, pod: Pod, container: Container, sources: Sourc
 
 
 def _line_of(reference: Manifest, files: Mapping[tuple[str, str], str]) -> str | None:
-    """From a file of lines `KEY=VALUE`, in which `#` begins a comment (N153)."""
+    """What a file that an init container wrote says of a key (N153); an empty value is none."""
     path, key = reference["path"], reference["key"]
-    text = files.get((reference["volumeName"], path))
-    for line in (text or "").splitlines():
-        name, equals, value = line.partition("#")[0].partition("=")
-        if equals and name == key:
+    is_optional = bool(reference.get("optional"))
+    text = files.get((reference["volumeName"], path), "" if is_optional else None)
+    try:
+        if text is not None and (value := value_in(text, key)):
             return value
-    if reference.get("optional"):
-        return None
+    except NotVariables:
+        text = None
     if text is None:
-        raise ConfigError(f'failed to open environment variable file "{path}": no such file or directory')
+        raise ConfigError("couldn't parse env file")
+    if is_optional:
+        return None
     raise ConfigError(f'environment variable key "{key}" not found in file "{path}"')
 
 

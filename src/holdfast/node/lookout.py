@@ -49,6 +49,7 @@ class Lookout:
             messages=self._memory.messages,
             is_ending=is_ending,
             has_ended=has_ended,
+            has_recursive_read_only=self._shared.runtime.has_recursive_read_only,
             resizing=resizing,
             verdict=verdict,
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from holdfast.api.resource import Manifest
 
 from .backoff import Backoff
 from .files import PodFiles
-from .observed import Seen, Waiting
+from .observed import STARTED_ANEW, Seen, Waiting
 from .plan import Memory
 from .pod import Container, Pod
 from .probes.rounds import Rounds
@@ -106,6 +106,14 @@ class ContainerMemory:
         self.due.discard(container.name)
         self.failures.pop(container.name, None)
         self.held.pop(container.name, None)
+
+    def start_anew(self, names: Collection[str]) -> None:
+        """The runs of these are forgotten, and why."""
+        for name in names:
+            del self._runs[name]
+            self.failures[name] = STARTED_ANEW
+            self.held.pop(name, None)
+        self.due.difference_update(names)
 
     def failed(self, container: Container, reason: str, text: str, again_at: datetime) -> None:
         self.failures[container.name] = Waiting(reason, text)

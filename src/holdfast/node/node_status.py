@@ -13,12 +13,20 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time, parse_time
 
 from .config import AgentConfig
-from .runtime import ImageRecord
+from .runtime import ImageRecord, Runtime
 
 KUBELET_VERSION = "v1.36.2+holdfast"
 AGENT_ADDRESS = "holdfast.dev/agent-address"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 HARD_EVICTION_BYTES = 100 << 20
+DECLARED_FEATURES = (
+    "ExtendWebSocketsToKubelet",
+    "GuaranteedQoSPodCPUResize",
+    "InPlacePodLevelResourcesVerticalScaling",
+    "InPlacePodVerticalScalingInitContainers",
+    "RestartAllContainersOnContainerExits",
+)
+"""What a node of this version can that one of before could not, in the words of upstream's feature gates."""
 MOST_IMAGES = 50
 MOST_NAMES = 5
 """Of one image."""
@@ -128,7 +136,7 @@ def new_node(config: AgentConfig, machine: Machine, server_port: int) -> Manifes
 def node_status(
     config: AgentConfig,
     machine: Machine,
-    runtime: tuple[str, str],
+    runtime: Runtime,
     images: list[Manifest],
     server_port: int,
     now: datetime,
@@ -137,7 +145,7 @@ def node_status(
     pressures: frozenset[str] = frozenset(),
     volumes_in_use: Sequence[str] = (),
 ) -> Manifest:
-    """The whole status but what others write of it; `runtime` is name and version, `problem` why it is not ready.
+    """The whole status but what others write of it; `problem` is why it is not ready.
 
     `pressures` are the types of conditions that say what the node is short of.
     """
@@ -153,13 +161,14 @@ def node_status(
         "allocatable": allocatable,
         "capacity": capacity,
         "conditions": conditions(old.get("conditions") or [], now, problem, pressures),
+        "declaredFeatures": list(DECLARED_FEATURES),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": server_port}},
         "features": {"supplementalGroupsPolicy": True},
         "images": images,
         "nodeInfo": {
             "architecture": machine.architecture,
             "bootID": machine.boot_id,
-            "containerRuntimeVersion": f"{runtime[0]}://{runtime[1]}",
+            "containerRuntimeVersion": f"{runtime.name}://{runtime.version}",
             "kernelVersion": machine.kernel,
             "kubeProxyVersion": "",
             "kubeletVersion": KUBELET_VERSION,
@@ -168,8 +177,13 @@ def node_status(
             "osImage": machine.os_image,
             "systemUUID": machine.system_uuid,
         },
+        "runtimeHandlers": [{"name": "", "features": _features(runtime)}],
         "volumesInUse": list(volumes_in_use) or None,
     }
+
+
+def _features(runtime: Runtime) -> Manifest:
+    return {"recursiveReadOnlyMounts": runtime.has_recursive_read_only, "userNamespaces": False}
 
 
 def resources(config: AgentConfig, machine: Machine) -> dict[str, str]:

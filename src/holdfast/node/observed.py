@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from holdfast.api.core.restarts import RESTART_ALL, matching_rule
 from holdfast.api.resource import Manifest
 
+from .pod import Pod
 from .runtime import ContainerRecord, ContainerState, Sandbox
 
 
@@ -17,6 +19,10 @@ class Waiting:
 
     reason: str
     message: str = ""
+
+
+STARTED_ANEW = Waiting("RestartingAllContainers", "The container is removed because RestartAllContainers in place")
+"""Of a container that ran, until all of its pod are started anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +103,23 @@ class Observed:
     """The agent is stopping all containers, for whatever reason: nothing restarts any more."""
     has_ended: bool = False
     """All containers are stopped for good (N14, N51)."""
+    has_recursive_read_only: bool = False
+    """Whether the runtime can make a mount read-only with all that is mounted below it."""
     resizing: Resizing = Resizing()
     verdict: Verdict | None = None
     """Why the agent ended the pod; its phase is Failed then."""
 
     def seen(self, name: str) -> Seen:
         return self.containers.get(name, _NOTHING)
+
+    def restarts_all(self, pod: Pod) -> bool:
+        """Whether a run has ended in a way that all containers are to be started anew for."""
+        if not pod.may_restart_all:
+            return False
+        seen = ((container, self.seen(container.name)) for container in pod.restartable)
+        return any(
+            one.has_ended and matching_rule(container.manifest, one.exit_code) == RESTART_ALL for container, one in seen
+        )
 
     @property
     def any_running(self) -> bool:

@@ -17,7 +17,7 @@ from holdfast.api.times import parse_time
 
 from .backoff import Backoff, in_words
 from .container_spec import pod_resources, widest
-from .observed import Observed, Seen, Verdict, Waiting
+from .observed import STARTED_ANEW, Observed, Seen, Verdict, Waiting
 from .pod import TERMINAL_PHASES, Container, Pod, Role
 from .resizing import changed, needs_restart
 from .runtime import ContainerRecord, ContainerResources
@@ -57,6 +57,11 @@ class StopContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartAll:
+    """Ends and forgets every run: the next plan begins with the first init container, in the sandbox there is."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndPod:
     """Stops what still runs, for good; the object stays."""
 
@@ -79,7 +84,9 @@ class LimitPod:
     resources: ContainerResources
 
 
-Action = CreateSandbox | RemoveSandbox | StartContainer | StopContainer | ResizeContainer | LimitPod | EndPod
+Action = (
+    CreateSandbox | RemoveSandbox | StartContainer | StopContainer | ResizeContainer | LimitPod | RestartAll | EndPod
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ def next_attempt(pod: Pod, container: Container, seen: Seen, newest_log: int | N
     said = int(entry.get("restartCount") or 0)
     last = (entry.get("lastState") or {}).get("terminated")
     state = entry.get("state") or {}
-    is_counted = "waiting" in state and last is not None and last.get("reason") == LOST_REASON
+    is_counted = "waiting" in state and last is not None and last.get("reason") in (LOST_REASON, STARTED_ANEW.reason)
     if is_counted or ("waiting" in state and last is None):
         attempts.append(said)
     elif entry:
@@ -158,6 +165,8 @@ def _runs_again(pod: Pod, container: Container, ended: Seen) -> bool:
 def _plan_containers(pod: Pod, observed: Observed, memory: Memory) -> Plan:
     if observed.sandbox is None:
         return _plan_sandbox(pod, observed)
+    if observed.restarts_all(pod):
+        return Plan("a container's end restarts all of them", (RestartAll(),))
     stops, again_s = _changes(pod, observed, memory)
     apps = pod.app_containers
     if apps and has_ended_for_good(pod, observed, apps):

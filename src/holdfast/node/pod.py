@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from holdfast.api.core.pod_resources import pod_amounts, with_overhead
+from holdfast.api.core.restarts import may_restart_all, should_restart
 from holdfast.api.resource import Manifest
 
 from .amounts import Amounts, amounts
@@ -183,6 +184,15 @@ class Pod:
     def ephemeral_containers(self) -> tuple[Container, ...]:
         return tuple(Container(manifest, Role.EPHEMERAL) for manifest in self.spec.get("ephemeralContainers") or ())
 
+    @cached_property
+    def may_restart_all(self) -> bool:
+        return may_restart_all(self.spec)
+
+    @property
+    def restartable(self) -> tuple[Container, ...]:
+        """All but the ephemeral ones."""
+        return (*self.init_containers, *self.app_containers)
+
     def containers(self) -> Iterator[Container]:
         """All of them: init containers and sidecars, app containers, ephemeral ones."""
         yield from self.init_containers
@@ -195,27 +205,9 @@ class Pod:
     def may_restart(self, container: Container, exit_code: int) -> bool:
         """Whether a run that ended so is followed by another (N85, N96, N97)."""
         match container.role:
-            case Role.SIDECAR:
-                return True
             case Role.EPHEMERAL:
                 return False
-            case Role.INIT:
-                return exit_code != 0 and (self._policy(container) != "Never" or _is_ruled(container, exit_code))
+            case Role.INIT if exit_code == 0:
+                return False
             case _:
-                if _is_ruled(container, exit_code):
-                    return True
-                policy = self._policy(container)
-                return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
-
-    def _policy(self, container: Container) -> str:
-        return str(container.manifest.get("restartPolicy") or self.restart_policy)
-
-
-def _is_ruled(container: Container, exit_code: int) -> bool:
-    """Whether the first of the container's own rules that matches the code wants another run (N85)."""
-    for rule in container.manifest.get("restartPolicyRules") or ():
-        codes = rule.get("exitCodes") or {}
-        is_listed = exit_code in (codes.get("values") or ())
-        if codes and is_listed == (codes.get("operator") == "In"):
-            return bool(rule.get("action") == "Restart")
-    return False
+                return should_restart(container.manifest, self.spec, exit_code)

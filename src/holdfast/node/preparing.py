@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from holdfast.api.errors import ApiError
 
-from . import hosts
+from . import hosts, sysctls
 from .container_spec import pod_resources
 from .pod import Pod
 from .runtime import RuntimeFailure, SandboxSpec
@@ -21,7 +21,9 @@ from .volumes import Mounted, MountFailure
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 122.0
 SUMMARY_EVERY_S = 123.0
-AT_ONCE = frozenset({"configMap", "downwardAPI", "emptyDir", "hostPath", "projected", "secret"})
+LONGEST_HOSTNAME = 64
+"""What the kernel holds."""
+AT_ONCE = frozenset({"configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"})
 """Kinds of volumes that nobody has to be waited for."""
 
 
@@ -119,18 +121,17 @@ class Preparation:
 
     def _sandbox_spec(self, pod: Pod) -> SandboxSpec:
         spec = pod.spec
-        security = spec.get("securityContext") or {}
         scripts = {key: text for key, text in pod.annotations.items() if key.startswith(SCRIPT_PREFIX)}
         return SandboxSpec(
             pod_uid=pod.uid,
             name=pod.name,
             namespace=pod.namespace,
-            hostname=self.hostname(pod),
+            hostname=_that_fits(self.hostname(pod)),
             host_network=pod.is_host_network,
             host_pid=bool(spec.get("hostPID")),
             host_ipc=bool(spec.get("hostIPC")),
             share_process_namespace=bool(spec.get("shareProcessNamespace")),
-            sysctls={sysctl["name"]: sysctl["value"] for sysctl in security.get("sysctls") or ()},
+            sysctls=sysctls.of_pod(pod),
             labels={**pod.labels, **scripts},
             resources=pod_resources(pod),
         )
@@ -138,3 +139,13 @@ class Preparation:
 
 def _come_at_once(pod: Pod) -> bool:
     return all(volume.keys() & AT_ONCE for volume in pod.spec.get("volumes") or ())
+
+
+def _that_fits(hostname: str) -> str:
+    if len(hostname) <= LONGEST_HOSTNAME:
+        return hostname
+    raise RuntimeFailure(
+        "CreatePodSandboxError",
+        f"failed to construct FQDN from pod hostname and cluster domain, FQDN {hostname} is too long "
+        f"({LONGEST_HOSTNAME} characters is the max, {len(hostname)} characters requested)",
+    )

@@ -139,7 +139,7 @@ class Registration:
         new = node_status.node_status(
             self._config,
             self._machine,
-            (self._runtime.name, self._runtime.version),
+            self._runtime,
             images,
             self.server_port,
             now,

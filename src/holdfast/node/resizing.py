@@ -20,12 +20,32 @@ from .status import old_entry
 RESIZABLE = ("cpu", "memory")
 
 Granted = Mapping[str, Manifest]
-"""Requests and limits by container name."""
+"""Requests and limits by container name; those of the pod as a whole by `OF_POD`."""
+OF_POD = ""
 
 
 def granted_before(pod: Pod) -> dict[str, Manifest]:
     """What an agent of before has granted, out of the status it wrote; else what the spec asks for."""
-    return {container.name: _granted(pod, container) for container in _resizable(pod)}
+    return {OF_POD: _granted_as_a_whole(pod)} | {one.name: _granted(pod, one) for one in _resizable(pod)}
+
+
+def _granted_as_a_whole(pod: Pod) -> Manifest:
+    own, status = _own(pod), pod.status
+    if pod.spec.get("overhead"):
+        return own  # what was told includes it
+    told = {
+        "limits": (status.get("resources") or {}).get("limits") or {},
+        "requests": status.get("allocatedResources") or {},
+    }
+    return {
+        kind: {name: amounts.get(name, amount) for name, amount in own[kind].items()}
+        for kind, amounts in told.items()
+        if kind in own
+    }
+
+
+def _own(pod: Pod) -> Manifest:
+    return pod.spec.get("resources") or {}
 
 
 def _granted(pod: Pod, container: Container) -> Manifest:
@@ -48,14 +68,16 @@ def _replaced(wanted: Manifest, told: Manifest) -> Manifest:
 
 def granted_to(pod: Pod) -> dict[str, Manifest]:
     """All that the spec asks for."""
-    return {container.name: container.resources for container in _resizable(pod)}
+    return {OF_POD: _own(pod)} | {container.name: container.resources for container in _resizable(pod)}
 
 
 def as_granted(pod: Pod, granted: Granted) -> Pod:
     """The pod as the node runs it; itself if it has all it asks for."""
-    if all(container.resources == granted.get(container.name, container.resources) for container in _resizable(pod)):
+    own = granted.get(OF_POD, _own(pod))
+    is_whole = not changed(own, _own(pod))
+    if is_whole and all(one.resources == granted.get(one.name, one.resources) for one in _resizable(pod)):
         return pod
-    spec = dict(pod.spec)
+    spec = dict(pod.spec) if is_whole else {**pod.spec, "resources": own}
     for field in ("initContainers", "containers"):
         if field in spec:
             spec[field] = [
@@ -65,7 +87,7 @@ def as_granted(pod: Pod, granted: Granted) -> Pod:
 
 
 def _resizable(pod: Pod) -> Iterator[Container]:
-    yield from pod.sidecars
+    yield from pod.init_containers
     yield from pod.app_containers
 
 

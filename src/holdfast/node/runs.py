@@ -14,7 +14,7 @@ from .plan import LimitPod, ResizeContainer, StopContainer, next_attempt, restar
 from .pod import Container, Pod
 from .preparing import Preparation
 from .runtime import ContainerRecord, ContainerState, RuntimeFailure
-from .shared import Shared
+from .shared import Shared, whole
 from .starting import RETRY_S, Place, Starter, StartFailure
 from .termination import Stopper
 from .volumes import MountFailure
@@ -77,6 +77,26 @@ class Runs:
             text = f"error killing container {stop.container.name}: {error.message}"
             self._shared.tell(pod, "Warning", "FailedKillPod", text, stop.container)
             await self._shared.world.clock.sleep(AFTER_FAILED_STOP_S)
+
+    async def restart_all(self, pod: Pod) -> None:
+        """Ends and forgets every run but of ephemeral containers; the next plan tries again what cannot be ended."""
+        runs = [
+            (container, record)
+            for container in pod.restartable
+            for record in self._shared.runtime.containers(pod.uid)
+            if record.name == container.name
+        ]
+        try:
+            await self._stopper.end(
+                [(one, record) for one, record in runs if record.state is ContainerState.RUNNING], pod
+            )
+            for _, record in runs:
+                await whole(self._shared.runtime.remove_container(record.id))
+        except RuntimeFailure as error:
+            self._shared.tell(pod, "Warning", "FailedKillPod", f"error killing pod: {error.message}")
+            await self._shared.world.clock.sleep(AFTER_FAILED_STOP_S)
+        else:
+            self._memory.start_anew({container.name for container, _ in runs})
 
     async def resize(self, pod: Pod, resize: ResizeContainer) -> str:
         """Gives a run what the container asks for. What went wrong comes back, empty if nothing did (N148)."""

@@ -30,7 +30,6 @@ from holdfast.wire.http import Answer, Request, Response, Upgrade
 from holdfast.wire.pumping import streamed
 
 from .asked import (
-    NoCommonVersion,
     Query,
     choose_subprotocol,
     choose_version,
@@ -39,13 +38,14 @@ from .asked import (
     log_options,
     parse_query,
     ports,
+    refusal,
     running_container,
     spdy_headers,
     waiting_text,
     wanted_streams,
 )
 from .logs import read_log
-from .streaming import PodSource, PodView
+from .streaming import NotRunning, PodSource, PodView
 
 if TYPE_CHECKING:
     from holdfast.wire.websocket import WebSocket
@@ -53,8 +53,7 @@ if TYPE_CHECKING:
     from .runtime import Process, Runtime
     from .statistics.sampling import Statistics
     from .streaming.channels import Subprotocol
-    from .streaming.command import Wanted
-    from .streaming.outcome import Status
+    from .streaming.command import Wanted, Work
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +117,7 @@ class AgentServer:
 
     def handle(self, request: Request) -> Answer | Awaitable[Answer]:
         if not self._admits():
-            return _refusal(ServiceUnavailable("the node is cut off"))
+            return refusal(ServiceUnavailable("the node is cut off"))
         if self._started is None or self._started.is_set():
             return self._answer(request)
         return self._answer_later(request, self._started)
@@ -131,8 +130,10 @@ class AgentServer:
     def _answer(self, request: Request) -> Answer | Awaitable[Answer]:
         try:
             return self._route(request)
+        except NotRunning as absence:
+            return Response(500, str(absence).encode(), "text/plain; charset=utf-8")
         except ApiError as error:
-            return _refusal(error)
+            return refusal(error)
 
     def _route(self, request: Request) -> Answer | Awaitable[Answer]:
         if request.path == "/healthz":
@@ -208,72 +209,71 @@ class AgentServer:
 
     def _exec(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
         from .streaming import outcome
+        from .streaming.command import Work
 
         command = query.get("command", ())
         if not command:
             raise BadRequest("you must specify at least one command for the container")
-        container_id = running_container(pod, name)
+        container_of(pod, name)
         wanted = wanted_streams(query)
 
         def start() -> Awaitable[Process]:
+            run = running_container(pod, name)
             return self._runtime.exec(
-                container_id, command, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr, tty=wanted.tty
+                run, command, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr, tty=wanted.tty
             )
 
-        return self._command(
-            request, wanted, start, "executing command in", lambda exit_code: outcome.of_exit(exit_code, command)
-        )
+        work = Work(start, "executing command in", lambda exit_code: outcome.of_exit(exit_code, command))
+        return self._command(request, wanted, work, lambda: running_container(pod, name))
 
     def _attach(self, request: Request, query: Query, pod: PodView, name: str) -> Answer:
         from .streaming import outcome
+        from .streaming.command import Work
 
-        container_id = running_container(pod, name)
-        container = pod.containers[name]
+        container = container_of(pod, name)
         wanted = wanted_streams(query)
 
         def start() -> Awaitable[Process]:
             # A174: a first process has the input and the terminal that its container was given.
             return self._runtime.attach(
-                container_id,
+                running_container(pod, name),
                 stdin=wanted.stdin and container.stdin,
                 stdout=wanted.stdout,
                 stderr=wanted.stderr and not container.tty,
                 tty=container.tty,
             )
 
-        return self._command(request, wanted, start, "attaching to", lambda exit_code: outcome.SUCCESS)
+        work = Work(start, "attaching to", lambda exit_code: outcome.SUCCESS)
+        return self._command(request, wanted, work, lambda: running_container(pod, name))
 
-    def _command(
-        self,
-        request: Request,
-        wanted: Wanted,
-        start: Callable[[], Awaitable[Process]],
-        doing: str,
-        tell: Callable[[int], Status],
-    ) -> Answer:
+    def _command(self, request: Request, wanted: Wanted, work: Work, check: Callable[[], object]) -> Answer:
+        """Only the newest protocol is told of a container that does not run after the upgrade: see `NotRunning`."""
         from .streaming import channels, spdy_command
         from .streaming.command import serve_command
 
         if request.upgrade == "websocket":
             subprotocol = choose_subprotocol(request, channels.COMMAND, channels.V1)
+            if not subprotocol.can_half_close:
+                check()
 
             async def in_messages(socket: WebSocket) -> None:
                 client = channels.WebSocketCommandClient(socket, subprotocol, wanted)
                 async with asyncio.TaskGroup() as group:
                     reading = group.create_task(client.run())
-                    await serve_command(client, start, doing, tell)
+                    await serve_command(client, work)
                     reading.cancel()
 
             return self._websocket(request, subprotocol, in_messages, reads=True)
 
         version = choose_version(request, spdy_command.choose_version, spdy_command.VERSIONS)
+        check()
 
         async def in_streams(duplex: Duplex) -> None:
             client = spdy_command.SpdyCommandClient(duplex, version, wanted)
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(client.run())
                 if await client.ready():
-                    await serve_command(client, start, doing, tell)
+                    await serve_command(client, work)
                 reading.cancel()
 
         return self._upgrade(spdy_headers(version), in_streams)
@@ -385,15 +385,5 @@ async def _until_either_ends(socket: WebSocket, session: Callable[[WebSocket], C
         receiving.cancel()
 
 
-# Refusals
-
-
-def _refusal(error: ApiError) -> Response:
-    headers: list[tuple[str, str]] = []
-    if isinstance(error, NoCommonVersion):
-        headers = [("X-Accepted-Stream-Protocol-Versions", version) for version in error.accepted]
-    return Response(error.code, msgspec.json.encode(error.status()), "application/json", headers)
-
-
 def _failed(request: Request, error: Exception) -> Response:
-    return _refusal(InternalError(f"Internal error occurred: {error}"))
+    return refusal(InternalError(f"Internal error occurred: {error}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from .runtime import (
     SandboxFailure,
 )
 from .shared import Shared, whole
-from .volumes import Mounted, bounded
+from .volumes import Mounted, Source, bounded
 from .volumes.pod_volumes import MAY_HANG
 from .volumes.subpath import SubpathFailure, read_text
 from .volumes.subpath import resolve as resolve_subpath
@@ -66,7 +66,8 @@ class Starter:
 
     async def start(self, pod: Pod, container: Container, attempt: int, place: Place) -> ContainerRecord:
         """The run, running; its postStart hook is the caller's. Raises StartFailure, events told."""
-        image = await self._image(pod, container)
+        place = await self._with_images(pod, container, place)
+        image = await self._image(pod, container, container)
         try:
             spec = await self._spec(pod, container, attempt, place, image)
         except environment.ConfigError as error:
@@ -106,14 +107,31 @@ class Starter:
             self._shared.tell(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", container)
             raise StartFailure("PostStartHookError", str(error), self._shared.world.clock.now()) from error
 
-    async def _image(self, pod: Pod, container: Container) -> ImageRecord:
+    async def _with_images(self, pod: Pod, container: Container, place: Place) -> Place:
+        """The same, with the images that are volumes of the container where it can have them."""
+        volumes = dict(place.volumes)
+        for name in {entry["name"] for entry in container.manifest.get("volumeMounts") or ()} & volumes.keys():
+            mounted = volumes[name]
+            if mounted.source.kind != "image":
+                continue
+            image = await self._image(pod, container, as_container(mounted.source))
+            path = mounted.path / image.id.removeprefix("sha256:")[:12]
+            try:
+                await whole(self._shared.runtime.mount_image(image.id, path))
+            except RuntimeFailure as error:
+                raise self._failed(pod, container, error.reason, error.message) from error
+            volumes[name] = Mounted(mounted.source, path)
+        return replace(place, volumes=volumes)
+
+    async def _image(self, pod: Pod, container: Container, wanted: Container) -> ImageRecord:
+        """What `wanted` names: the container itself, or a volume of its that is told of as the pod's."""
         shared = self._shared
 
-        def tell(container: Container | None, type: str, reason: str, message: str) -> None:
-            shared.tell(pod, type, reason, message, container)
+        def tell(of: Container | None, type: str, reason: str, message: str) -> None:
+            shared.tell(pod, type, reason, message, of if wanted is container else None)
 
         try:
-            return await shared.images.ensure(pod, container, tell)
+            return await shared.images.ensure(pod, wanted, tell)
         except ImageUnavailable as error:
             shared.tell(pod, "Warning", "Failed", f"Error: {error.reason}", container)
             now = shared.world.clock.now()
@@ -185,7 +203,14 @@ class Starter:
                 subpath = environment.expand_strictly(expression, variables)
             if subpath:
                 path = await self._subpath(container, entry["name"], mounted, subpath)
-            mounts.append(container_spec.mount_of(entry, str(path), is_read_only=mounted.source.is_read_only))
+            mounts.append(
+                container_spec.mount_of(
+                    entry,
+                    str(path),
+                    is_read_only=mounted.source.is_read_only,
+                    has_recursive=self._shared.runtime.has_recursive_read_only,
+                )
+            )
         taken = {mount.container_path for mount in mounts}
         return (*mounts, *self._own_files(pod, container, attempt, place, taken))
 
@@ -274,6 +299,13 @@ def read_files(volumes: Mapping[str, Mounted], wanted: Iterable[tuple[str, str]]
         if text is not None:
             found[name, path] = text
     return found
+
+
+def as_container(source: Source) -> Container:
+    """A volume's image as if a container ran it, for who brings images."""
+    details = source.details
+    manifest = {"name": source.name, "image": details.get("reference"), "imagePullPolicy": details.get("pullPolicy")}
+    return Container(manifest, Role.APP)
 
 
 def target(container: Container, record: ContainerRecord, ips: tuple[str, ...]) -> Target:

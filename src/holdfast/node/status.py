@@ -11,10 +11,14 @@ from holdfast.api.resource import Manifest
 from holdfast.api.times import format_time
 
 from .conditions import conditions
-from .observed import Observed, Seen, Verdict
+from .container_spec import is_recursive
+from .observed import STARTED_ANEW, Observed, Seen, Verdict
 from .pod import TERMINAL_PHASES, Container, Pod, Role
+from .pod_level import pod_level
 from .runtime import ContainerRecord, ContainerState, RunsAs
 
+NEVER_STARTED = "1970-01-01T00:00:00Z"
+"""Container runtimes tell no time as the first there was, and so it is told on."""
 LOST_CODE = 137
 LOST_REASON = "ContainerStatusUnknown"
 LOST_MESSAGE = "The container could not be located when the pod was terminated"
@@ -63,7 +67,7 @@ def pod_status(pod: Pod, observed: Observed, runtime: str, old: Manifest | None 
     status.update({field: entries for field, entries in lists.items() if entries})
     if qos := (old.get("qosClass") or pod.status.get("qosClass")):
         status["qosClass"] = qos
-    return status
+    return status | pod_level(pod, observed, status["phase"], old)
 
 
 def _rejected(pod: Pod, verdict: Verdict, observed: Observed) -> Manifest:
@@ -103,16 +107,23 @@ def container_status(pod: Pod, container: Container, observed: Observed, runtime
         "image": current.image if current else container.image,
         "imageID": image_id,
     }
-    if shown is not None and shown.id and shown.started is not None:
+    if shown is not None and shown.id and shown.state is not ContainerState.CREATED:
         entry["containerID"] = f"{runtime}://{shown.id}"
     elif before.get("containerID") and current is None:
         entry["containerID"] = before["containerID"]
-    entry["started"] = is_running and seen.is_started
+    if container.role is not Role.EPHEMERAL:
+        entry["started"] = is_running and seen.is_started
     if shown is not None and shown.runs_as is not None:
         entry["user"] = {"linux": _user(shown.runs_as)}
     elif before.get("user") and current is None:
         entry["user"] = before["user"]
-    _add_resources(container, entry, seen.resources if is_running else None, is_running=is_running)
+    if shown is not None and shown.state is not ContainerState.CREATED:
+        entry |= _resources(container, seen.resources if is_running else None)
+    else:
+        entry |= {member: before[member] for member in ("allocatedResources", "resources") if member in before}
+    if mounts := container.manifest.get("volumeMounts"):
+        has_recursive = observed.has_recursive_read_only
+        entry["volumeMounts"] = [_mount_status(mount, has_recursive=has_recursive) for mount in mounts]
     return entry
 
 
@@ -137,6 +148,9 @@ def _states(
     last = _last_state(seen, observed, before, runtime)
     waiting = _waiting_state(pod, container, seen)
     match seen.current:
+        case None if seen.waiting == STARTED_ANEW and not observed.has_ended:
+            ended = {"exitCode": LOST_CODE, "reason": STARTED_ANEW.reason, "message": STARTED_ANEW.message}
+            return waiting, {"terminated": {**ended, "startedAt": None, "finishedAt": None}}
         case None if "terminated" in (before.get("state") or {}) and (seen.waiting is None or observed.has_ended):
             return before["state"], dict(before.get("lastState") or {})  # N52: the runtime forgot it
         case None if observed.has_ended and may_have_run(pod, container, observed, old):
@@ -215,9 +229,9 @@ def _terminated_state(run: ContainerRecord, observed: Observed, runtime: str) ->
     }
     if message := observed.messages.get(run.id) or run.message:
         terminated["message"] = message
-    terminated["startedAt"] = format_time(run.started or run.created)
+    terminated["startedAt"] = format_time(run.started) if run.started else NEVER_STARTED
     terminated["finishedAt"] = format_time(run.finished or run.started or run.created)
-    if run.started is not None:
+    if run.id:
         terminated["containerID"] = f"{runtime}://{run.id}"
     return {"terminated": terminated}
 
@@ -244,6 +258,8 @@ def _restart_count(seen: Seen, before: Manifest, last: Manifest) -> int:
     said = int(before.get("restartCount") or 0)
     if seen.current is not None:
         return max(seen.current.attempt, said)
+    if seen.waiting == STARTED_ANEW:
+        return said + ("waiting" not in (before.get("state") or {}))
     was_running = "running" in (before.get("state") or {})
     is_lost = (last.get("terminated") or {}).get("reason") == LOST_REASON
     return said + 1 if was_running and is_lost and seen.previous is None else said
@@ -257,25 +273,24 @@ def _is_ready(container: Container, seen: Seen, state: Manifest) -> bool:
     return "running" in state and seen.is_started and seen.is_ready
 
 
-def _add_resources(container: Container, entry: Manifest, given: Manifest | None, *, is_running: bool) -> None:
+def _resources(container: Container, given: Manifest | None) -> Manifest:
     """What is granted and what the run has: not the same while a resize is under way (N148)."""
-    if container.role is not Role.EPHEMERAL and is_running:
-        if requests := container.resources.get("requests"):
-            entry["allocatedResources"] = requests
-        resources = container.resources if given is None else given
-        entry["resources"] = {key: resources[key] for key in ("limits", "requests") if resources.get(key)}
-    if mounts := container.manifest.get("volumeMounts"):
-        entry["volumeMounts"] = [_mount_status(mount) for mount in mounts]
+    resources = container.resources if given is None else given
+    told: Manifest = {"resources": {kind: resources[kind] for kind in ("limits", "requests") if resources.get(kind)}}
+    if requests := container.resources.get("requests"):
+        told["allocatedResources"] = requests
+    return told
 
 
 def _user(runs_as: RunsAs) -> Manifest:
     return {"uid": runs_as.uid, "gid": runs_as.gid, "supplementalGroups": list(runs_as.supplementary_gids)}
 
 
-def _mount_status(mount: Manifest) -> dict[str, Any]:
+def _mount_status(mount: Manifest, *, has_recursive: bool) -> dict[str, Any]:
     shown = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
-        shown |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
+        mode = "Enabled" if is_recursive(mount, has_recursive=has_recursive) else "Disabled"
+        shown |= {"readOnly": True, "recursiveReadOnly": mode}
     return shown
 
 

@@ -23,6 +23,8 @@ FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 10.0
 SOON_S = 0.02
 MERGED_BY_IP = frozenset({"podIPs", "hostIPs"})
+AMOUNTS = frozenset({"allocatedResources", "resources"})
+"""Maps in which a name may be one that is no more."""
 NOT_OURS = frozenset({"qosClass", "nominatedNodeName"})
 
 
@@ -165,6 +167,7 @@ class StatusWriter:
     async def _patch(self, status: Manifest, core: Manifest) -> None:
         changes = difference(self._written_core, core, status)
         if changes:
+            changes |= {field: {} for field in status.keys() - self._written.keys() if status[field] == {}}
             patch = {"metadata": {"uid": self._pod.uid}, "status": changes}
             answer = await self._client.patch(
                 PODS, self._pod.name, patch, self._pod.namespace, type=PatchType.STRATEGIC, subresource="status"
@@ -205,6 +208,8 @@ def difference(old: Manifest, new: Manifest, status: Manifest) -> Manifest:
             patch |= _conditions(old.get(field) or [], new.get(field) or [], value)
         elif field in MERGED_BY_IP and old.get(field):
             patch[field] = [*value, {"$patch": "replace"}]
+        elif field in AMOUNTS and old.get(field):
+            patch[field] = {**value, "$patch": "replace"}
         else:
             patch[field] = value
     return patch

@@ -35,13 +35,22 @@ class Stopper:
         self, pod: Pod, container: Container, id: str, ips: tuple[str, ...], grace_period_s: float, message: str
     ) -> None:
         """One run, with its Killing event; returns when it has ended."""
-        if id not in self._told:
-            self._told.add(id)
-            self._shared.tell(pod, "Normal", "Killing", message, container)
+        self._tell(pod, container, id, message)
         deadline_s = self._now_s() + grace_period_s
         await self._pre_stop(pod, container, id, ips, grace_period_s)
         left_s = max(LEAST_AFTER_HOOK_S, deadline_s - self._now_s())
         await self._shared.runtime.stop_container(id, left_s)
+
+    async def end(self, runs: Sequence[tuple[Container, ContainerRecord]], pod: Pod) -> None:
+        """All at once, without hooks and in the least time there is. Raises RuntimeFailure."""
+        for container, record in runs:
+            self._tell(pod, container, record.id, f"Stopping container {container.name}")
+        await asyncio.gather(*(self._shared.runtime.stop_container(one.id, LEAST_AFTER_HOOK_S) for _, one in runs))
+
+    def _tell(self, pod: Pod, container: Container, id: str, message: str) -> None:
+        if id not in self._told:
+            self._told.add(id)
+            self._shared.tell(pod, "Normal", "Killing", message, container)
 
     def _runs(self, pod: Pod) -> list[tuple[Container, ContainerRecord]]:
         """Every run that may still be alive, in spec order."""

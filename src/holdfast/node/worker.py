@@ -28,6 +28,7 @@ from .plan import (
     Plan,
     RemoveSandbox,
     ResizeContainer,
+    RestartAll,
     StartContainer,
     StopContainer,
     is_over,
@@ -255,6 +256,8 @@ class PodWorker:
                     self._allocation.failed(await self._runs.resize(self.pod, action))
                 case LimitPod():
                     self._allocation.failed(await self._runs.limit(self.pod, action))
+                case RestartAll():
+                    await self._runs.restart_all(self.pod)
                 case EndPod(verdict):
                     self._end_by(verdict, "Normal")
                     return

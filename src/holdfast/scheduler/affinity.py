@@ -5,7 +5,7 @@ A domain is all nodes with the same value of a label; nodes without the label ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 Domain = tuple[str, str]
 """(label key, label value)."""
+Namespaces = Callable[[LabelSelector], frozenset[str]]
+"""The names of those with such labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,10 @@ class PodRules:
         return None
 
 
-def gather(pod: Manifest, nodes: Sequence[NodeView]) -> PodRules:
+def gather(pod: Manifest, nodes: Sequence[NodeView], namespaces: Namespaces) -> PodRules:
     """Everything about other pods that decides where `pod` may go."""
-    affinity = _terms(pod, "podAffinity")
-    anti = _terms(pod, "podAntiAffinity")
+    affinity = _terms(pod, "podAffinity", namespaces)
+    anti = _terms(pod, "podAntiAffinity", namespaces)
     rules = PodRules(
         affinity=affinity,
         affinity_domains=[set() for _ in affinity],
@@ -110,7 +112,7 @@ def gather(pod: Manifest, nodes: Sequence[NodeView]) -> PodRules:
         (term.topology_key, value)
         for node in nodes
         for other in node.guarded.values()
-        for term in _terms(other, "podAntiAffinity")
+        for term in _terms(other, "podAntiAffinity", namespaces)
         if term.matches(pod) and (value := node.labels.get(term.topology_key)) is not None
     }
     return rules
@@ -122,12 +124,12 @@ def _note(found: set[Domain], term: Term, other: Manifest, node: NodeView) -> No
         found.add((term.topology_key, value))
 
 
-def preference(pod: Manifest, node: NodeView, nodes: Sequence[NodeView]) -> int:
+def preference(pod: Manifest, node: NodeView, nodes: Sequence[NodeView], namespaces: Namespaces) -> int:
     """Weights of the preferred terms, those of anti-affinity negative, once for each pod that matches."""
     total = 0
     for kind, sign in (("podAffinity", 1), ("podAntiAffinity", -1)):
         for entry in _affinity(pod, kind).get(PREFERRED) or ():
-            term = _term(pod, entry["podAffinityTerm"])
+            term = _term(pod, entry["podAffinityTerm"], namespaces)
             total += sign * entry["weight"] * _matching_in_domain(term, node, nodes)
     return total
 
@@ -148,21 +150,25 @@ def _affinity(pod: Manifest, kind: str) -> Mapping[str, Any]:
     return found
 
 
-def _terms(pod: Manifest, kind: str) -> list[Term]:
-    return [_term(pod, term) for term in _affinity(pod, kind).get(REQUIRED) or ()]
+def _terms(pod: Manifest, kind: str, namespaces: Namespaces) -> list[Term]:
+    return [_term(pod, term, namespaces) for term in _affinity(pod, kind).get(REQUIRED) or ()]
 
 
-def _term(pod: Manifest, term: Mapping[str, Any]) -> Term:
-    """A namespace selector reaches every namespace if it is empty; labels of namespaces are not looked at."""
-    namespaces = frozenset(term.get("namespaces") or ())
-    is_everywhere = term.get("namespaceSelector") is not None and not namespaces
+def _term(pod: Manifest, term: Mapping[str, Any], namespaces: Namespaces) -> Term:
     labels = pod["metadata"].get("labels") or {}
-    requirements = selector_from_manifest(_with_label_keys(term, labels))
-    return Term(
-        term["topologyKey"],
-        requirements,
-        None if is_everywhere else namespaces or frozenset({pod["metadata"]["namespace"]}),
-    )
+    selector = selector_from_manifest(_with_label_keys(term, labels))
+    return Term(term["topologyKey"], selector, _scope(pod, term, namespaces))
+
+
+def _scope(pod: Manifest, term: Mapping[str, Any], namespaces: Namespaces) -> frozenset[str] | None:
+    """The pod's own namespace, if the term names none and selects none; an empty selector selects all."""
+    named = frozenset(term.get("namespaces") or ())
+    selector = term.get("namespaceSelector")
+    if selector is None:
+        return named or frozenset({pod["metadata"]["namespace"]})
+    if not any(selector.values()):
+        return None
+    return named | namespaces(selector_from_manifest(selector))
 
 
 def _with_label_keys(term: Mapping[str, Any], labels: Mapping[str, str]) -> Mapping[str, Any] | None:

@@ -6,12 +6,15 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
+from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.node import NODES
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.core.pod import PODS
 from holdfast.api.errors import ApiError, Conflict, NotFound
+from holdfast.api.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from holdfast.api.resource import Manifest
+from holdfast.api.selectors import LabelSelector
 from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.api.times import format_time
@@ -22,6 +25,7 @@ from holdfast.world import World
 
 from .filters import is_ready
 from .plan import Assign, Unschedulable, decide
+from .preemption import BY_SCHEDULER, Preemption
 from .queue import SchedulingQueue
 from .view import ClusterView, has_ended
 from .volumes import Reservation, StorageView
@@ -68,8 +72,9 @@ class Scheduler:
 
     def _start(self, informers: Informers) -> None:
         self._pods, self._nodes = informers.of(PODS), informers.of(NODES)
+        self._namespaces = informers.of(NAMESPACES)
         self._claims, self._volumes = informers.of(PERSISTENT_VOLUME_CLAIMS), informers.of(PERSISTENT_VOLUMES)
-        self._classes = informers.of(STORAGE_CLASSES)
+        self._classes, self._budgets = informers.of(STORAGE_CLASSES), informers.of(POD_DISRUPTION_BUDGETS)
         self._pods.add_index(BY_CLAIM, binding.claim_keys)
         self._volumes.add_index(FREE_BY_CLASS, binding.free_classes)
         self._volumes.add_index(BY_CLAIM, lambda volume: filter(None, (binding.claim_key(volume),)))
@@ -84,6 +89,7 @@ class Scheduler:
         self._pods.subscribe(self._on_pod)
         self._claims.subscribe(self._on_claim)
         self._volumes.subscribe(self._on_volume)
+        self._namespaces.subscribe(self._on_namespace)
         self._classes.subscribe(lambda old, new: self.queue.wake_all())
 
     def _candidates(self, claim: Manifest) -> Sequence[Manifest]:
@@ -97,6 +103,15 @@ class Scheduler:
             for pod in pods
             if not has_ended(pod) and (pod["spec"].get("nodeName") or self._view.assumed_node(pod["metadata"]["uid"]))
         ]
+
+    def _namespaces_with(self, selector: LabelSelector) -> frozenset[str]:
+        metadata = (namespace["metadata"] for namespace in self._namespaces.list())
+        return frozenset(each["name"] for each in metadata if selector.matches(each.get("labels")))
+
+    def _on_namespace(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Pods may want to be near those of a namespace with certain labels, or away from them."""
+        if old is not None and new is not None and old["metadata"].get("labels") != new["metadata"].get("labels"):
+            self.queue.wake_all()
 
     def _on_node(self, old: Manifest | None, new: Manifest | None) -> None:
         node = new or old
@@ -161,11 +176,21 @@ class Scheduler:
             return
         preferred = self._view.assumed_node(uid)
         self._view.forget(pod)
-        match decide(pod, self._view.nodes, self._storage, self._world.random, preferred):
-            case Unschedulable(message):
-                log.info("unschedulable pod=%s reason=%r", key, message)
+        nominated = self._view.nominated_node(uid)
+        nodes, budgets = self._view.nodes_for(pod), self._budgets.list()
+        random, namespaces = self._world.random, self._namespaces_with
+        match decide(pod, nodes, self._storage, random, preferred, nominated, budgets, namespaces):
+            case Unschedulable() as refusal:
+                log.info("unschedulable pod=%s reason=%r", key, refusal.message)
                 self.queue.park(key)
-                await self._refuse(pod, message)
+                if refusal.preemption:
+                    nominated = refusal.preemption.node
+                elif not refusal.keeps_nomination:
+                    nominated = ""
+                self._view.nominate(pod, nominated)
+                if refusal.preemption:
+                    await self._preempt(pod, refusal.preemption)
+                await self._refuse(pod, refusal.message, nominated)
             case Assign(node, reservation, waits_for_volumes=True):
                 self._view.assume(pod, node)
                 self._wait(pod, key)
@@ -175,10 +200,37 @@ class Scheduler:
                 self._binding.add(uid)
                 self._group.create_task(self._bind(pod, node), name=f"bind {key}")
 
-    async def _refuse(self, pod: Manifest, message: str) -> None:
+    async def _preempt(self, pod: Manifest, preemption: Preemption) -> None:
+        """Ends the victims, which keep their place until they are gone (N227)."""
+        uid = pod["metadata"]["uid"]
+        told = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": BY_SCHEDULER,
+            "message": f"{NAME}: preempting to accommodate a higher priority pod",
+            "lastTransitionTime": format_time(self._world.clock.now()),
+        }
+        for victim in preemption.victims:
+            metadata = victim["metadata"]
+            patch = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [told]}}
+            try:
+                await self._patch_status(victim, patch)
+                await self._client.delete(PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+            except (NotFound, Conflict):
+                continue  # it has gone by itself
+            self.events.record(victim, "Normal", "Preempted", f"Preempted by pod {uid} on node {preemption.node}")
+
+    async def _patch_status(self, pod: Manifest, patch: Manifest) -> None:
+        metadata = pod["metadata"]
+        await self._client.patch(
+            PODS, metadata["name"], patch, metadata["namespace"], type=PatchType.STRATEGIC, subresource="status"
+        )
+
+    async def _refuse(self, pod: Manifest, message: str, nominated: str) -> None:
         self.events.record(pod, "Warning", "FailedScheduling", message)
         condition = _scheduled_condition(pod)
-        if (condition.get("reason"), condition.get("message")) == ("Unschedulable", message):
+        is_told = (condition.get("reason"), condition.get("message")) == ("Unschedulable", message)
+        if is_told and nominated == ((pod.get("status") or {}).get("nominatedNodeName") or ""):
             return
         is_flip = condition.get("status") != "False"
         at = format_time(self._world.clock.now()) if is_flip else condition.get("lastTransitionTime")
@@ -190,16 +242,9 @@ class Scheduler:
             "lastTransitionTime": at,
         }
         metadata = pod["metadata"]
-        patch = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [refused]}}
+        status = {"conditions": [refused], "nominatedNodeName": nominated or None}
         try:
-            await self._client.patch(
-                PODS,
-                metadata["name"],
-                patch,
-                metadata["namespace"],
-                type=PatchType.STRATEGIC,
-                subresource="status",
-            )
+            await self._patch_status(pod, {"metadata": {"uid": metadata["uid"]}, "status": status})
         except (NotFound, Conflict):
             return  # the pod is gone: its deletion is on its way here
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -11,16 +11,17 @@ from holdfast.api.core import node_affinity
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
 
-from . import affinity, volumes
+from . import affinity, preemption, volumes
 from .filters import FILTERS, Objection, Wanted, first_objection
+from .preemption import NOT_HELPFUL, Preemption
 from .scores import score
 from .view import NodeView
 from .volumes import ClaimsOf, Reservation, StorageView
 
 NOT_NAMED = Objection(("node(s) didn't satisfy plugin(s) [NodeAffinity]",), is_final=True)
 """Of nodes that are not looked at, because the pod is for others by name, as daemons are (W40)."""
-NO_VICTIMS = "No preemption victims found for incoming pod"
-NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NEVER_PREEMPTS = "preemption: not eligible due to preemptionPolicy=Never."
+WAITS_FOR_VICTIMS = "preemption: not eligible due to a terminating pod on the nominated node."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,24 @@ class Unschedulable:
     """Nowhere, for now."""
 
     message: str
+    preemption: Preemption | None = None
+    """Who goes so that it can be tried again."""
+    keeps_nomination: bool = False
+    """Whether it waits for such to be gone."""
 
 
 def decide(
-    pod: Manifest, nodes: Sequence[NodeView], storage: StorageView, random: Random, preferred: str = ""
+    pod: Manifest,
+    nodes: Sequence[NodeView],
+    storage: StorageView,
+    random: Random,
+    preferred: str = "",
+    nominated: str = "",
+    budgets: Sequence[Manifest] = (),
+    namespaces: affinity.Namespaces = lambda selector: frozenset(),
 ) -> Assign | Unschedulable:
-    """Filters, then scores; equals are drawn by lot. The `preferred` node wins if it will do."""
+    """Filters, then scores; equals are drawn by lot. The `preferred` node wins if it will do, else that where others
+    made room for the pod."""
     if not nodes:
         return Unschedulable("no nodes available to schedule pods")
     if node_affinity.named_nodes(pod) == frozenset():
@@ -50,45 +63,76 @@ def decide(
     claims = volumes.sort_out(pod, storage)
     if isinstance(claims, str):
         return Unschedulable(_refused_everywhere(claims, pod, len(nodes)))
-    feasible, objections = _filter(pod, nodes, claims, storage)
+    search = _Search(pod, Wanted.of(pod), nodes, claims, storage, namespaces)
+    feasible, refused = search.run()
     if not feasible:
-        return Unschedulable(_message(pod, objections))
-    node = _choose(pod, feasible, nodes, _wished(claims, preferred), random)
+        return _preempt(search, refused, nominated, budgets)
+    node = _choose(search, feasible, _wished(claims, preferred or nominated), random)
     reservation = volumes.reserve(claims, node, storage)
     assert reservation is not None  # a filter saw to it
     return Assign(node.name, reservation, bool(claims.delayed))
 
 
-def _filter(
-    pod: Manifest, nodes: Sequence[NodeView], claims: ClaimsOf, storage: StorageView
-) -> tuple[list[NodeView], list[Objection]]:
-    wanted = Wanted.of(pod)
-    rules = affinity.gather(pod, nodes)
-    named = node_affinity.named_nodes(pod)
-    feasible, objections = [], []
-    for node in nodes:
-        if named is not None and node.name not in named:
-            objections.append(NOT_NAMED)
-            continue
-        objection = (
-            first_objection(wanted, node, FILTERS) or volumes.objection(claims, node, storage) or rules.objection(node)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One pod's filters."""
+
+    pod: Manifest
+    wanted: Wanted
+    nodes: Sequence[NodeView]
+    claims: ClaimsOf
+    storage: StorageView
+    namespaces: affinity.Namespaces
+
+    def run(self) -> tuple[list[NodeView], dict[str, tuple[NodeView, Objection]]]:
+        """The nodes that will do, and the others with what is in the way, by name."""
+        rules = affinity.gather(self.pod, self.nodes, self.namespaces)
+        named = node_affinity.named_nodes(self.pod)
+        feasible, refused = [], {}
+        for node in self.nodes:
+            is_other = named is not None and node.name not in named
+            if objection := NOT_NAMED if is_other else self._objection(node, rules):
+                refused[node.name] = (node, objection)
+            else:
+                feasible.append(node)
+        return feasible, refused
+
+    def with_changed(self, changed: NodeView) -> Objection | None:
+        """What would be in the way on a node if only these pods were on it."""
+        nodes = [changed if node.name == changed.name else node for node in self.nodes]
+        return self._objection(changed, affinity.gather(self.pod, nodes, self.namespaces))
+
+    def _objection(self, node: NodeView, rules: affinity.PodRules) -> Objection | None:
+        return (
+            first_objection(self.wanted, node, FILTERS)
+            or volumes.objection(self.claims, node, self.storage)
+            or rules.objection(node)
         )
-        if objection:
-            objections.append(objection)
-        else:
-            feasible.append(node)
-    return feasible, objections
 
 
-def _choose(
-    pod: Manifest, feasible: Sequence[NodeView], nodes: Sequence[NodeView], wished: set[str], random: Random
-) -> NodeView:
+def _preempt(
+    search: _Search, refused: Mapping[str, tuple[NodeView, Objection]], nominated: str, budgets: Sequence[Manifest]
+) -> Unschedulable:
+    pod = search.pod
+    problem = _problem([objection for _, objection in refused.values()])
+    if pod["spec"].get("preemptionPolicy") == "Never":
+        return Unschedulable(f"{problem} {NEVER_PREEMPTS}")
+    there = next((node for node in search.nodes if node.name == nominated), None)
+    if preemption.waits_for_victims(pod, there):
+        return Unschedulable(f"{problem} {WAITS_FOR_VICTIMS}", keeps_nomination=True)
+    found = preemption.look(pod, refused, search.with_changed, budgets)
+    if isinstance(found, Preemption):
+        return Unschedulable(problem, found)
+    return Unschedulable(f"{problem} {_preemption_note(len(refused), found)}")
+
+
+def _choose(search: _Search, feasible: Sequence[NodeView], wished: set[str], random: Random) -> NodeView:
     for node in feasible:
         if node.name in wished:
             return node
     if len(feasible) == 1:
         return feasible[0]
-    scores = score(pod, feasible, nodes)
+    scores = score(search.pod, feasible, search.nodes, search.namespaces)
     best = max(scores.values())
     return random.choice([node for node in feasible if scores[node.name] == best])
 
@@ -99,22 +143,21 @@ def _wished(claims: ClaimsOf, preferred: str) -> set[str]:
     return {*selected, preferred} - {""}
 
 
-def _message(pod: Manifest, objections: Sequence[Objection]) -> str:
+def _problem(objections: Sequence[Objection]) -> str:
     """N221: counted reasons in the order of their texts."""
-    count = len(objections)
     reasons = Counter(reason for objection in objections for reason in objection.reasons)
-    listed = ", ".join(sorted(f"{times} {reason}" for reason, times in reasons.items()))
-    helpless = Counter(NOT_HELPFUL if objection.is_final else NO_VICTIMS for objection in objections)
-    return f"0/{count} nodes are available: {listed}. {_preemption_note(pod, count, helpless)}"
+    return f"0/{len(objections)} nodes are available: {_counted(reasons)}."
 
 
 def _refused_everywhere(problem: str, pod: Manifest, count: int) -> str:
-    note = _preemption_note(pod, count, Counter({NOT_HELPFUL: count}))
+    is_eligible = pod["spec"].get("preemptionPolicy") != "Never"
+    note = _preemption_note(count, Counter({NOT_HELPFUL: count})) if is_eligible else NEVER_PREEMPTS
     return f"0/{count} nodes are available: {problem}. {note}"
 
 
-def _preemption_note(pod: Manifest, count: int, reasons: Counter[str]) -> str:
-    if pod["spec"].get("preemptionPolicy") == "Never":
-        return "preemption: not eligible due to preemptionPolicy=Never."
-    listed = ", ".join(sorted(f"{times} {reason}" for reason, times in reasons.items()))
-    return f"preemption: 0/{count} nodes are available: {listed}."
+def _preemption_note(count: int, reasons: Counter[str]) -> str:
+    return f"preemption: 0/{count} nodes are available: {_counted(reasons)}."
+
+
+def _counted(reasons: Counter[str]) -> str:
+    return ", ".join(sorted(f"{times} {reason}" for reason, times in reasons.items()))

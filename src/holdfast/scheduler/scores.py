@@ -16,12 +16,14 @@ MOST = 100.0
 SPREAD_WEIGHT, AFFINITY_WEIGHT, POD_AFFINITY_WEIGHT, TAINT_WEIGHT = 2.0, 2.0, 2.0, 3.0
 
 
-def score(pod: Manifest, feasible: Sequence[NodeView], nodes: Sequence[NodeView]) -> dict[str, float]:
+def score(
+    pod: Manifest, feasible: Sequence[NodeView], nodes: Sequence[NodeView], namespaces: affinity.Namespaces
+) -> dict[str, float]:
     """The score of every feasible node; the highest is best."""
     requests = requests_of(pod)
     spread = _normalised({node.name: -_siblings(pod, node) for node in feasible})
     preferred = _normalised({node.name: node_affinity.preference(pod, node.manifest) for node in feasible})
-    company = _normalised({node.name: affinity.preference(pod, node, nodes) for node in feasible})
+    company = _normalised({node.name: affinity.preference(pod, node, nodes, namespaces) for node in feasible})
     repelled = _normalised({node.name: -_soft_taints(pod, node) for node in feasible})
     return {
         node.name: _least_allocated(requests, node)

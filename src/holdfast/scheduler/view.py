@@ -39,6 +39,10 @@ class NodeView:
         return self.manifest["metadata"].get("labels") or {}
 
 
+def priority_of(pod: Manifest) -> int:
+    return pod["spec"].get("priority") or 0
+
+
 def has_ended(pod: Manifest) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
@@ -57,6 +61,7 @@ class ClusterView:
         self._node_of: dict[str, str] = {}
         self._pods: dict[str, Manifest] = {}
         self._assumed: dict[str, str] = {}
+        self._nominated: dict[str, tuple[Manifest, str]] = {}
 
     @property
     def nodes(self) -> list[NodeView]:
@@ -72,6 +77,10 @@ class ClusterView:
 
     def set_pod(self, uid: str, pod: Manifest | None) -> None:
         """The pod as it is now; None when it is gone."""
+        if pod is None or has_ended(pod) or pod["spec"].get("nodeName"):
+            self._nominated.pop(uid, None)
+        elif node := (pod.get("status") or {}).get("nominatedNodeName"):
+            self._nominated[uid] = (pod, node)
         if pod is None or has_ended(pod):
             self._assumed.pop(uid, None)
             self._place(uid, None, "")
@@ -92,6 +101,26 @@ class ClusterView:
         uid = pod["metadata"]["uid"]
         if self._assumed.pop(uid, None):
             self._place(uid, None, "")
+
+    def nominate(self, pod: Manifest, node: str) -> None:
+        """Others make room for it there. Without a node: no more."""
+        uid = pod["metadata"]["uid"]
+        self._nominated.pop(uid, None)
+        if node:
+            self._nominated[uid] = (pod, node)
+
+    def nominated_node(self, uid: str) -> str:
+        return self._nominated[uid][1] if uid in self._nominated else ""
+
+    def nodes_for(self, pod: Manifest) -> list[NodeView]:
+        """The nodes, with what is being made room for there as if it had come, unless the pod is more important."""
+        uid, mine = pod["metadata"]["uid"], priority_of(pod)
+        coming: dict[str, list[Manifest]] = {}
+        for other, node in self._nominated.values():
+            other_uid = other["metadata"]["uid"]
+            if other_uid != uid and priority_of(other) >= mine and other_uid not in self._node_of:
+                coming.setdefault(node, []).append(other)
+        return [_with(node, coming[node.name]) if node.name in coming else node for node in self.nodes]
 
     def assumed_node(self, uid: str) -> str:
         return self._assumed.get(uid, "")
@@ -123,6 +152,14 @@ class ClusterView:
         view = self._nodes[name]
         if not view.manifest and not view.pods:
             del self._nodes[name]
+
+
+def _with(node: NodeView, pods: Iterable[Manifest]) -> NodeView:
+    view = ClusterView()
+    view.set_node(node.name, node.manifest)
+    for pod in (*node.pods.values(), *pods):
+        view.assume(pod, node.name)
+    return view.nodes[0]
 
 
 def running_pods(nodes: Iterable[NodeView]) -> Iterable[tuple[NodeView, Manifest]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import struct
 import threading
@@ -127,6 +128,12 @@ def open_unmounted(source: str, kind: str, options: Sequence[str] = ()) -> int:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mounted)
     finally:
         os.close(mounted)
+
+
+def is_at_least(major: int, minor: int) -> bool:
+    """Whether the kernel is of that version or of a later one."""
+    numbers = [int(number) for number in re.findall(r"\d+", os.uname().release)[:2]]
+    return numbers >= [major, minor]
 
 
 def filesystem_magic(path: str) -> int:

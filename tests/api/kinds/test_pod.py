@@ -208,7 +208,7 @@ def test_a_plain_pod_is_valid() -> None:
         (
             {"env": [{"name": "A", "valueFrom": {}}]},
             'env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, '
-            "`configMapKeyRef` or `secretKeyRef`",
+            "`configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
         ),
         (
             {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.phase"}}}]},
@@ -219,6 +219,22 @@ def test_a_plain_pod_is_valid() -> None:
         (
             {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": ""}}}]},
             "env[0].valueFrom.secretKeyRef.key: Required value",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "", "path": "a", "key": "k"}}}]},
+            "env[0].valueFrom.fileKeyRef.volumeName: Required value",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "", "key": "k"}}}]},
+            "env[0].valueFrom.fileKeyRef.path: Required value",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "../a", "key": "k"}}}]},
+            "env[0].valueFrom.fileKeyRef.path: Invalid value: \"../a\": must not contain '..'",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "a", "key": ""}}}]},
+            "env[0].valueFrom.fileKeyRef.key: Required value",
         ),
         (
             {"envFrom": [{"prefix": "A_"}]},
@@ -431,6 +447,52 @@ def test_n12_a_container_that_ended_for_good_does_not_run_again() -> None:
     )
     always = {**old, "spec": {**old["spec"], "restartPolicy": "Always"}}
     assert PODS.validate_status_update({**new, "spec": always["spec"]}, always) == []
+
+
+ON_42 = {"operator": "In", "values": [42]}
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "is_refused"), [("Restart", 42, False), ("Restart", 1, True), ("RestartAllContainers", 1, False)]
+)
+def test_n85_n12_a_container_that_its_own_rules_restart_may_run_again(action, code, is_refused) -> None:
+    rule = {"action": action, "exitCodes": ON_42}
+    ruled = {"name": "main", "image": "app:1", "restartPolicy": "Never", "restartPolicyRules": [rule]}
+    ended = {"name": "main", "state": {"terminated": {"exitCode": code}}}
+    old = {**pod(restartPolicy="Never", containers=[ruled]), "status": {"containerStatuses": [ended]}}
+    new = {**old, "status": {"containerStatuses": [{"name": "main", "state": {"waiting": {}}}]}}
+    assert bool(PODS.validate_status_update(new, old)) is is_refused
+
+
+def test_n205_an_ephemeral_container_that_ended_does_not_run_again() -> None:
+    ended, running = ({"name": "debug", "state": {state: {}}} for state in ("terminated", "running"))
+    old = {**pod(), "status": {"ephemeralContainerStatuses": [ended]}}
+    (error,) = PODS.validate_status_update({**old, "status": {"ephemeralContainerStatuses": [running]}}, old)
+    assert str(error).startswith("status.ephemeralContainerStatuses[0].state: Forbidden")
+
+
+@pytest.mark.parametrize(
+    ("members", "refusals"),
+    [
+        ({"restartPolicy": None}, ["restartPolicy: Required value: must specify restartPolicy when restart rules are "
+         "used"]),
+        ({"action": "Stop"}, ['restartPolicyRules[0].action: Unsupported value: "Stop": supported values: "Restart", '
+         '"RestartAllContainers"']),
+        ({"exitCodes": None}, ["restartPolicyRules[0].exitCodes: Required value: must be specified"]),
+        ({"exitCodes": {"values": [1]}}, ['restartPolicyRules[0].exitCodes.operator: Unsupported value: "": '
+         'supported values: "In", "NotIn"']),
+        ({"exitCodes": {"operator": "In", "values": [1] * 256}}, ["restartPolicyRules[0].exitCodes.values: Too many: "
+         "256: must have at most 255 items"]),
+        ({}, []),
+    ],
+)  # fmt: skip
+def test_n85_rules_for_restarts_are_whole(members, refusals) -> None:
+    rule = {"action": "Restart", "exitCodes": ON_42, **members}
+    rule = {key: value for key, value in rule.items() if value is not None and key != "restartPolicy"}
+    ruled = {"name": "main", "image": "app:1", "restartPolicyRules": [rule]}
+    if "restartPolicy" not in members:
+        ruled["restartPolicy"] = "Never"
+    assert errors(containers=[ruled]) == [f"spec.containers[0].{refusal}" for refusal in refusals]
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,26 @@ def test_n184_a_cordoned_node_is_tainted_as_long_as_it_is():
         cluster.patch(NODES, "n1", {"spec": {"unschedulable": None}})
         cluster.run_for(2)
         assert taints(cluster, "n1") == []
+
+
+def test_n187_a_toleration_of_some_seconds_ends_also_where_the_taint_does_not_say_since_when():
+    taint = {"key": "maintenance", "effect": "NoExecute"}
+    tolerations = [{"key": "maintenance", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "patient"},
+        "spec": {"containers": [{"name": "main", "image": "host"}], "tolerations": tolerations},
+    }
+    with simulate(0, nodes=1) as cluster:
+        cluster.apply(pod)
+        cluster.run_for(30)
+        cluster.patch(NODES, "n1", {"spec": {"taints": [taint]}})
+        cluster.run_for(20)
+        cluster.patch(NODES, "n1", {"spec": {"taints": None}})
+        cluster.run_for(5)
+        cluster.patch(NODES, "n1", {"spec": {"taints": [taint]}})
+        cluster.run_for(20)
+        assert "deletionTimestamp" not in cluster.get(PODS, "patient")["metadata"]
+        cluster.run_until(lambda: cluster.get(PODS, "patient") is None, within_s=45)
+        assert "TaintManagerEviction" in reasons(cluster, "patient")

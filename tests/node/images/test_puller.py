@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_registry import PASSWORD, USER, FakeRegistry, stalled_after
 from layers import digest, file, tar
 
+from holdfast.cluster.loop import run
 from holdfast.node.images.puller import Puller
 from holdfast.node.images.store import ImageStore
 from holdfast.node.runtime import Credentials, ImageMissing, RegistryUnreachable
@@ -142,3 +145,32 @@ async def test_a_name_that_is_none(puller):
     with pytest.raises(ImageMissing) as caught:
         await puller.pull("Not a name")
     assert caught.value.reason == "InvalidImageName"
+
+
+def test_a_pull_closes_no_descriptor_twice(puller, monkeypatch):
+    """The second time it may be another thread's, which then waits for what never comes."""
+    closed: list[bool] = []
+    really_close = os.close
+
+    def close(descriptor):
+        closed.append(os.path.exists(f"/proc/self/fd/{descriptor}"))
+        really_close(descriptor)
+
+    class Watched(subprocess.Popen):
+        def __init__(self, *arguments, **members):
+            super().__init__(*arguments, **members)
+            if self.stdout is not None:
+                descriptor = os.dup(self.stdout.fileno())
+                self.stdout.close()
+                self.stdout = SimpleNamespace(fileno=lambda: descriptor, close=lambda: close(descriptor))
+
+    async def scenario() -> None:
+        with pytest.raises(ImageMissing):
+            await puller.pull("127.0.0.1:1/none:1")
+        await asyncio.sleep(0.05)  # what is left to be closed is closed by the loop
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
+    monkeypatch.setattr(os, "close", close)
+    run(scenario())
+    assert closed
+    assert all(closed)

@@ -267,7 +267,6 @@ async def test_spdy_without_a_common_version_is_refused(streaming, versions, cod
         ([("command", "x")], "you must specify at least 1 of stdin, stdout, stderr"),
         ([("command", "x"), ("stderr", "1"), ("tty", "1")], "you must specify at least 1 of stdin, stdout, stderr"),
         ([("command", "x"), ("stdout", "1"), ("container", "zz")], "container zz is not valid for pod web-0"),
-        ([("command", "x"), ("stdout", "1"), ("container", "init")], 'container not found ("init")'),
     ],
 )
 async def test_what_cannot_be_is_refused_with_a_status(streaming, query, text):
@@ -275,6 +274,30 @@ async def test_what_cannot_be_is_refused_with_a_status(streaming, query, text):
     assert socket is None
     status = json.loads(response.body)
     assert (response.status, status["reason"], status["message"]) == (400, "BadRequest", text)
+
+
+INIT = [("command", "x"), ("stdout", "1"), ("container", "init")]
+
+
+@pytest.mark.parametrize("verb", ["exec", "attach"])
+async def test_n206_n207_a_container_that_does_not_run_is_told_through_the_channel_of_errors(streaming, verb):
+    socket, _ = await streaming.websocket(verb, *INIT)
+    text = 'unable to upgrade connection: container not found ("init")'
+    assert json.loads(channel(await messages(socket), 3)) == {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"Internal error occurred: {text}",
+        "reason": "InternalError",
+        "details": {"causes": [{"message": text}]},
+        "code": 500,
+    }
+
+
+@pytest.mark.parametrize("verb", ["exec", "attach"])
+async def test_n206_n207_older_protocols_are_told_before_the_upgrade(streaming, verb):
+    _, older = await streaming.websocket(verb, *INIT, subprotocols=["v4.channel.k8s.io"])
+    _, spdy = await streaming.spdy(verb, *INIT)
+    assert (older.status, older.body) == (spdy.status, spdy.body) == (500, b'container not found ("init")')
 
 
 async def test_a_pod_that_has_gone_from_the_agent_is_not_found(streaming):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from holdfast.api import names
-from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, not_found, required
+from holdfast.api.errors import FieldError, duplicate, forbidden, invalid, not_found, required, too_many
 from holdfast.api.field_rules import (
     named,
     port_number,
@@ -26,6 +26,8 @@ from .security_validation import validate_container_security_context
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
+_MOST_RESTART_RULES = 20
+_MOST_EXIT_CODES = 255
 _NOT_FOR_EPHEMERAL = ("ports", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "resizePolicy")
 
 
@@ -145,8 +147,26 @@ def _unique_name(field: str, container: Manifest, seen: set[str]) -> Iterator[Fi
 
 
 def _restart_policy(field: str, container: Manifest) -> Iterator[FieldError]:
+    rules = container.get("restartPolicyRules", [])
     if policy := container.get("restartPolicy"):
         yield from supported(f"{field}.restartPolicy", policy, ("Always", "Never", "OnFailure"))
+    elif rules:
+        yield required(f"{field}.restartPolicy", "must specify restartPolicy when restart rules are used")
+    at = f"{field}.restartPolicyRules"
+    if len(rules) > _MOST_RESTART_RULES:
+        yield too_many(at, len(rules), _MOST_RESTART_RULES)
+    for i, rule in enumerate(rules):
+        yield from supported(f"{at}[{i}].action", rule.get("action", ""), ("Restart", "RestartAllContainers"))
+        yield from _exit_codes(f"{at}[{i}].exitCodes", rule.get("exitCodes"))
+
+
+def _exit_codes(field: str, codes: Manifest | None) -> Iterator[FieldError]:
+    if codes is None:
+        yield required(field, "must be specified")
+        return
+    yield from supported(f"{field}.operator", codes.get("operator", ""), ("In", "NotIn"))
+    if len(values := codes.get("values", [])) > _MOST_EXIT_CODES:
+        yield too_many(f"{field}.values", len(values), _MOST_EXIT_CODES)
 
 
 def _ports(field: str, ports: list[Manifest]) -> Iterator[FieldError]:

@@ -9,6 +9,8 @@ from holdfast.api.errors import FieldError, invalid, not_supported, required
 from holdfast.api.field_rules import named, present, required_name
 from holdfast.api.resource import Manifest
 
+from .path_validation import descending_path
+
 _POD_FIELDS = frozenset(
     {"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"}
     | {"spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName"}
@@ -36,7 +38,7 @@ _RESOURCES = (
 )
 _CPU_DIVISORS = ("1m", "1")
 _BYTE_DIVISORS = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
-_SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")
+_SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 
 
 def validate_environment(field: str, variables: list[Manifest]) -> Iterator[FieldError]:
@@ -108,15 +110,24 @@ def _value_from(field: str, variable: Manifest) -> Iterator[FieldError]:
     for kind in ("configMapKeyRef", "secretKeyRef"):
         if kind in source:
             yield from validate_key_reference(f"{field}.{kind}", source[kind])
+    if "fileKeyRef" in source:
+        yield from _file_key_reference(f"{field}.fileKeyRef", source["fileKeyRef"])
     given = sum(kind in source for kind in _SOURCES)
     if not given:
-        yield invalid(
-            field, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
-        )
+        *others, last = (f"`{kind}`" for kind in _SOURCES)
+        yield invalid(field, "", f"must specify one of: {', '.join(others)} or {last}")
     elif variable.get("value"):
         yield invalid(field, "", "may not be specified when `value` is not empty")
     elif given > 1:
         yield invalid(field, "", "may not have more than one field specified at a time")
+
+
+def _file_key_reference(field: str, reference: Manifest) -> Iterator[FieldError]:
+    """A variable in a file of one of the pod's volumes."""
+    yield from required_name(f"{field}.key", reference.get("key", ""), names.environment_name)
+    yield from required_name(f"{field}.volumeName", reference.get("volumeName", ""), names.dns_label)
+    path = reference.get("path", "")
+    yield from descending_path(f"{field}.path", path) if path else present(f"{field}.path", path)
 
 
 def _split(path: str) -> tuple[str, str | None]:

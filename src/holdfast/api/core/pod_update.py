@@ -11,6 +11,7 @@ from holdfast.api.meaning import same
 from holdfast.api.resource import Manifest
 
 from .pod_structure import pod_spec_difference
+from .restarts import may_restart_all, should_restart
 
 _REFUSAL = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -38,7 +39,7 @@ def validate_status_update(new: Manifest, old: Manifest) -> list[FieldError]:
     errors: list[FieldError] = []
     if new.get("spec", {}).get("nodeName") != spec.get("nodeName"):
         errors.append(forbidden("status.nodeName", "may not be changed directly"))
-    for kind in ("containerStatuses", "initContainerStatuses"):
+    for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         before = {c.get("name"): c for c in old.get("status", {}).get(kind, ())}
         errors += _transitions(f"status.{kind}", status.get(kind, []), before, spec)
     for i, condition in enumerate(status.get("conditions", ())):
@@ -108,13 +109,13 @@ def _transitions(
     field: str, statuses: list[Manifest], before: dict[str, Manifest], spec: Manifest
 ) -> Iterator[FieldError]:
     """A container that ended and must not restart stays ended."""
-    policy = spec.get("restartPolicy", "Always")
-    if policy == "Always":
+    if may_restart_all(spec):
         return
-    restartable = {c.get("name") for c in spec.get("initContainers", ()) if c.get("restartPolicy") == "Always"}
+    containers = {c.get("name"): c for c in (*spec.get("initContainers", ()), *spec.get("containers", ()))}
     for i, status in enumerate(statuses):
+        container = containers.get(status.get("name"))
         ended = before.get(status.get("name", ""), {}).get("state", {}).get("terminated")
-        if ended is None or status.get("name") in restartable or "terminated" in status.get("state", {}):
+        if ended is None or "terminated" in status.get("state", {}):
             continue
-        if policy == "Never" or ended.get("exitCode", 0) == 0:
+        if container is None or not should_restart(container, spec, ended.get("exitCode", 0)):
             yield forbidden(f"{field}[{i}].state", "may not be transitioned to non-terminated state")

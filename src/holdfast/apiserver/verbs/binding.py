@@ -49,7 +49,7 @@ def _bound(api: Api, call: Call, metadata: Manifest, node: str, pod: Manifest) -
         raise _conflict(call, f"pod {call.name} is being deleted, cannot be assigned to a host")
     if spec.get("nodeName"):
         raise _conflict(call, f'pod {call.name} is already assigned to node "{spec["nodeName"]}"')
-    status = pod.get("status") or {}
+    status = {name: value for name, value in (pod.get("status") or {}).items() if name != "nominatedNodeName"}
     conditions = [one for one in status.get("conditions") or () if one.get("type") != "PodScheduled"]
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": api.now()}
     new_metadata = {**pod["metadata"]}

@@ -9,8 +9,8 @@ from holdfast.api.certificates.certificate_signing_request import (
     timed,
     validate_approval,
 )
-from holdfast.api.core.quality_of_service import qos_class
-from holdfast.api.errors import FieldError, invalid
+from holdfast.api.core.pod_resize import resized_spec, validate_resize
+from holdfast.api.errors import FieldError
 from holdfast.api.metadata import validate_metadata, validate_metadata_update
 from holdfast.api.resource import Manifest
 from holdfast.apiserver.bodies import copied
@@ -38,17 +38,10 @@ def errors(call: Call, new: Manifest, old: Manifest) -> Sequence[FieldError]:
     if call.subresource == "approval":
         return [*found, *validate_approval(new, old)]
     if call.subresource == "resize":
-        found += _class_errors(new, old)
+        found += validate_resize(new, old)
     if call.subresource in ("ephemeralcontainers", "resize"):
         found += call.resource.validate(new)
     return found
-
-
-def _class_errors(new: Manifest, old: Manifest) -> list[FieldError]:
-    before, after = qos_class(old), qos_class(new)
-    if before == after:
-        return []
-    return [invalid("spec", before, "Pod QOS Class may not change as a result of resizing")]
 
 
 def _status(call: Call, new: Manifest, old: Manifest) -> None:
@@ -104,27 +97,11 @@ def _resize(call: Call, new: Manifest, old: Manifest) -> None:
     _restore(new, old)
     for member in _METADATA:
         _keep(new["metadata"], old["metadata"], member)
-    new["spec"] = {**before, "containers": _resized(before["containers"], wanted.get("containers") or ())}
-    if "initContainers" in before:
-        first = _resized(before["initContainers"], wanted.get("initContainers") or ())
-        new["spec"]["initContainers"] = [
-            given if given.get("restartPolicy") == "Always" else kept  # one that ends is as it was
-            for given, kept in zip(first, before["initContainers"], strict=True)
-        ]
+    new["spec"] = resized_spec(wanted, before)
     strategy.bump_generation(call, new, old)
 
 
 _METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
-
-
-def _resized(containers: Sequence[Manifest], wanted: Sequence[Manifest]) -> list[Manifest]:
-    """The containers with the resources that are wanted of them."""
-    named = {one.get("name"): one for one in wanted}
-    return [{**container, **_resources_of(named.get(container["name"]) or {})} for container in containers]
-
-
-def _resources_of(container: Manifest) -> Manifest:
-    return {member: container[member] for member in ("resources", "resizePolicy") if container.get(member)}
 
 
 _MERGE: Mapping[str, Callable[[Call, Manifest, Manifest], None]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from holdfast.api.coordination.lease import LEASES
 from holdfast.api.core.node import NODES
@@ -128,6 +129,9 @@ class TaintEviction:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._since: dict[str, datetime] = {}
+        """When pods, by uid, were first seen to have such taints to tolerate: of most taints nobody notes when they
+        were added."""
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._nodes, self._pods = informers.of(NODES), pods_by_node(informers)
@@ -138,8 +142,11 @@ class TaintEviction:
                     queue.add(key_of(pod))
 
         def on_pod(old: Manifest | None, new: Manifest | None) -> None:
-            node = self._nodes.get(new["spec"].get("nodeName") or "") if new is not None else None
-            if new is not None and node is not None and _evicting(node):
+            if new is None:
+                self._since.pop((old or {})["metadata"]["uid"], None)
+                return
+            node = self._nodes.get(new["spec"].get("nodeName") or "")
+            if node is not None and _evicting(node):
                 queue.add(key_of(new))
 
         self._nodes.subscribe(on_node)
@@ -148,9 +155,14 @@ class TaintEviction:
     def observe(self, key: str) -> ObservedEviction | None:
         pod = self._pods.get(key)
         node = self._nodes.get(pod["spec"].get("nodeName") or "") if pod is not None else None
-        if pod is None or node is None or not _evicting(node):
+        if pod is None:
             return None
-        return ObservedEviction(pod, _evicting(node), self._clock.now())
+        uid = pod["metadata"]["uid"]
+        if node is None or not _evicting(node):
+            self._since.pop(uid, None)
+            return None
+        now = self._clock.now()
+        return ObservedEviction(pod, _evicting(node), self._since.setdefault(uid, now), now)
 
     def plan(self, observed: ObservedEviction) -> Plan:
         return plan_eviction(observed)

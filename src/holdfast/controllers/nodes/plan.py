@@ -168,16 +168,18 @@ class ObservedEviction:
 
     pod: Manifest
     taints: Sequence[Taint]
+    since: datetime
+    """When it was first seen to have such taints to tolerate."""
     now: datetime
 
 
 def plan_eviction(observed: ObservedEviction) -> Plan:
-    """Deletes a pod when the shortest of its tolerations is over, counted from the taint, so that a restart of the
-    controller changes nothing (N187, W118)."""
+    """Deletes a pod when the shortest of its tolerations is over, counted from the taint where it says since when, so
+    that a restart of the controller changes nothing (N187, W118)."""
     pod, now = observed.pod, observed.now
     if pod["metadata"].get("deletionTimestamp"):
         return Plan("on its way out", subject=pod)
-    due = [_due(pod, taint, now) for taint in observed.taints]
+    due = [_due(pod, taint, observed.since, now) for taint in observed.taints]
     moments = [each for each in due if each is not None]
     if not moments:
         return Plan("tolerates its node", subject=pod)
@@ -189,7 +191,7 @@ def plan_eviction(observed: ObservedEviction) -> Plan:
     return Plan("does not tolerate its node", _evict(pod, now), subject=pod)
 
 
-def _due(pod: Manifest, taint: Taint, now: datetime) -> datetime | None:
+def _due(pod: Manifest, taint: Taint, seen: datetime, now: datetime) -> datetime | None:
     """When the pod has to go because of the taint; None if never."""
     matching = [each for each in pod["spec"].get("tolerations") or () if covers(each, taint)]
     if not matching:
@@ -197,7 +199,7 @@ def _due(pod: Manifest, taint: Taint, now: datetime) -> datetime | None:
     limits = [each["tolerationSeconds"] for each in matching if each.get("tolerationSeconds") is not None]
     if not limits:
         return None
-    since = parse_time(taint["timeAdded"]) if taint.get("timeAdded") else now
+    since = parse_time(taint["timeAdded"]) if taint.get("timeAdded") else seen
     return since + timedelta(seconds=max(min(limits), 0))
 
 

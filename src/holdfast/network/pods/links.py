@@ -132,15 +132,19 @@ def _add_address(netlink: RtNetlink, index: int, address: Address, prefix: int) 
 
 
 def _look_until(holds: Callable[[], bool]) -> None:
-    """Returns once it does, or after a while.
+    """Returns once it does, or after a while. TimeoutError if the kernel does not even answer.
 
     The kernel passes packets to a new link, and takes those to a new address of IPv6, a moment later than it says:
     whoever sends some before loses them, and waits for a second.
     """
     for _ in range(MOST_LOOKS):
-        with contextlib.suppress(OSError):
+        try:
             if holds():
                 return
+        except TimeoutError:
+            raise
+        except OSError:
+            pass
         os.sched_yield()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 
 from holdfast.node.runtime import Credentials, ImageMissing, ImageRecord, Progress, RegistryUnreachable
 from holdfast.node.runtime.oci.processes import Child
+from holdfast.node.runtime.oci.streams import reader_of
 
 from .pull_worker import Line, Request
 from .references import HOST, InvalidReference, normalise
@@ -62,17 +63,12 @@ class Puller:
     async def _outcome(self, name: str, credentials: Sequence[Credentials], progress: Progress | None) -> Line:
         request = Request(str(self._directory), str(self._settings), name, list(credentials))
         command = [sys.executable, "-m", "holdfast.node.images.pull_worker"]
-        worker = await self._outside(lambda: Child(command, stdin=PIPE, stdout=PIPE, stderr=None))
-        given, told = worker.popen.stdin, worker.popen.stdout
+        worker, lines = await self._start(command)
+        given = worker.popen.stdin
         assert given is not None
-        assert told is not None
-        pipe = None
         try:
             given.write(msgspec.json.encode(request) + b"\n")
             given.flush()
-            lines = asyncio.StreamReader()
-            reading = functools.partial(asyncio.StreamReaderProtocol, lines)
-            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(reading, told)
             async for text in lines:
                 line = msgspec.json.decode(text, type=Line)
                 if line.progress is None:
@@ -82,6 +78,21 @@ class Puller:
         finally:
             with contextlib.suppress(BrokenPipeError):
                 given.close()
-            (pipe or told).close()
             code = await worker.wait()
         return Line(failure=f'the process that pulled image "{name}" ended with exit code {code}')
+
+    async def _start(self, command: Sequence[str]) -> tuple[Child, asyncio.StreamReader]:
+        """The process and what it says.
+
+        Not by way of a file object that the loop is given: uvloop closes the descriptor of such a one itself, and then
+        again with the object, by when another thread may have it.
+        """
+        told, telling = os.pipe2(os.O_CLOEXEC)
+        try:
+            worker = await self._outside(lambda: Child(command, stdin=PIPE, stdout=telling, stderr=None))
+        except BaseException:
+            os.close(told)
+            raise
+        finally:
+            os.close(telling)
+        return worker, reader_of(told)

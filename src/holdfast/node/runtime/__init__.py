@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 
@@ -31,6 +32,8 @@ class Mount:
     container_path: str
     read_only: bool = False
     propagation: str = "private"
+    is_recursive: bool = False
+    """Whether what is mounted below it is read-only, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ class ContainerSpec:
     no_new_privileges: bool = False
     seccomp: str = ""
     """Empty for none, `runtime/default`, or the path of a profile on this machine."""
+    unmet: tuple[str, ...] = ()
+    """What it asks for and no runtime gives, in words for an event."""
     process_namespace_of: str = ""
     """The id of a running container whose processes this one shares (N205)."""
     resources: ContainerResources = field(default_factory=ContainerResources)
@@ -283,6 +288,8 @@ class Runtime(Protocol):
 
     name: str
     version: str
+    has_recursive_read_only: bool
+    """Whether a mount can be read-only with all that is mounted below it."""
 
     async def open(self) -> None:
         """Recovers what exists from earlier runs of the agent: running containers are adopted and watched."""
@@ -363,6 +370,9 @@ class Runtime(Protocol):
         """
 
     async def images(self) -> Sequence[ImageRecord]: ...
+
+    async def mount_image(self, image_id: str, directory: Path) -> None:
+        """What is in the image, to be read on `directory`, whose removal frees the image. Raises RuntimeFailure."""
 
     async def remove_image(self, reference: str) -> None:
         """By a name or, with all its names, by its id. Raises RuntimeFailure if it is in use or not there."""

@@ -80,6 +80,7 @@ class ProcessRuntime:
 
     name = "process"
     version = "1.0.0"
+    has_recursive_read_only = False
 
     def __init__(self, run_dir: Path, world: World, network: str = "") -> None:
         """`network` is the first two bytes of the pods' loopback addresses; default: by the directory's name."""
@@ -160,7 +161,7 @@ class ProcessRuntime:
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
         """What this container asks for and does not get, in words for an event."""
-        missing = []
+        missing = list(spec.unmet)
         if any(is_missing(mount) for mount in spec.mounts):
             missing.append("volumes are found below $HOLDFAST_ROOT and the working directory, not at their mountPath")
         if spec.resources.memory_limit_bytes or spec.resources.cpu_quota_us:
@@ -375,6 +376,9 @@ class ProcessRuntime:
 
     async def images(self) -> Sequence[ImageRecord]:
         return []
+
+    async def mount_image(self, image_id: str, directory: Path) -> None:
+        raise RuntimeFailure("CreateContainerError", "images cannot be volumes where there are no containers")
 
     async def remove_image(self, reference: str) -> None: ...
 

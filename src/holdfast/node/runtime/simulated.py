@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 from holdfast.world import World
 
@@ -63,6 +64,7 @@ class SimulatedRuntime:
 
     name = "simulated"
     version = "1.0.0"
+    has_recursive_read_only = True
 
     def __init__(
         self,
@@ -345,6 +347,8 @@ class SimulatedRuntime:
 
     async def images(self) -> Sequence[ImageRecord]:
         return list(self._images.values())
+
+    async def mount_image(self, image_id: str, directory: Path) -> None: ...
 
     async def remove_image(self, reference: str) -> None:
         self._images.pop(reference, None)

@@ -36,6 +36,13 @@ class PodView:
     """By name; init and ephemeral ones too."""
 
 
+class NotRunning(Exception):
+    """There is no run of the container to do anything with."""
+
+    def __init__(self, container: str) -> None:
+        super().__init__(f'container not found ("{container}")')
+
+
 class PodSource(Protocol):
     """What the agent tells about its pods. Called on the event loop; must not block."""
 

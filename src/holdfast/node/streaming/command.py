@@ -11,7 +11,7 @@ from typing import Protocol
 
 from holdfast.node.runtime import Process, RuntimeFailure
 
-from . import outcome
+from . import NotRunning, outcome
 from .outcome import Status
 
 SLICE_BYTES = 32 << 10
@@ -56,21 +56,34 @@ class CommandClient(Protocol):
         """Tells how it ended, behind all output, and closes the connection."""
 
 
-async def serve_command(
-    client: CommandClient, start: Callable[[], Awaitable[Process]], doing: str, tell: Callable[[int], Status]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a session is about."""
+
+    start: Callable[[], Awaitable[Process]]
+    """Raises RuntimeFailure, or NotRunning."""
+    doing: str
+    """What failed if it cannot start, such as `attaching to`."""
+    tell: Callable[[int], Status]
+    """What the client hears of an exit code."""
+
+
+async def serve_command(client: CommandClient, work: Work) -> None:
     """Runs one session from the program's start to its end, or to the client's leaving, which ends the program."""
     try:
-        process = await start()
+        process = await work.start()
+    except NotRunning as absence:
+        await client.finish(outcome.of_failure(f"unable to upgrade connection: {absence}"))
+        return
     except RuntimeFailure as failure:
-        await client.finish(outcome.of_failure(doing, failure.message))
+        await client.finish(outcome.of_failure(f"error {work.doing} container: {failure.message}"))
         return
     try:
         exit_code = await _carry(client, process)
     finally:
         await process.kill()
     if exit_code is not None:
-        await client.finish(tell(exit_code))
+        await client.finish(work.tell(exit_code))
 
 
 async def _carry(client: CommandClient, process: Process) -> int | None:

@@ -23,9 +23,8 @@ def of_exit(exit_code: int, command: Sequence[str]) -> Status:
     }
 
 
-def of_failure(doing: str, message: str) -> Status:
+def of_failure(cause: str) -> Status:
     """The command could not be run at all."""
-    cause = f"error {doing} container: {message}"
     return {
         "metadata": {},
         "status": "Failure",

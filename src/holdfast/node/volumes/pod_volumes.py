@@ -20,6 +20,7 @@ from .attached import Attachments
 from .contents import KINDS, Lookup, contents, for_group
 from .directories import EmptyDir, HostPath, Local
 from .growth import Tell
+from .images import ImageDirectory
 from .memory import InMemory
 from .ownership import give_to_group
 from .sized import SizedVolumes
@@ -65,6 +66,7 @@ class Volumes:
             **{kind: plugin for kind, plugin in (plugins or {}).items() if kind in MAY_HANG},
             "emptyDir": EmptyDir(),
             "hostPath": HostPath(),
+            "image": ImageDirectory(),
             "local": Local(),
             **(plugins or {}),
         }

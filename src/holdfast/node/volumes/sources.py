@@ -24,7 +24,7 @@ async def resolve(client: Client, pod: Pod, volume: Manifest, node: Manifest) ->
     if kind == "ephemeral":
         return await _claimed(client, pod, name, f"{pod.name}-{name}", False, True, node)
     kind, details = _mounted_as(kind, details)
-    return Source(name, kind, details, is_read_only=bool(details.get("readOnly")))
+    return Source(name, kind, details, is_read_only=kind == "image" or bool(details.get("readOnly")))
 
 
 def claim_of(pod: Pod, volume: Manifest) -> str:

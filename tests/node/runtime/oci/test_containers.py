@@ -145,6 +145,13 @@ async def test_writes_are_private_to_the_container(node):
     assert (await node.finish("cat /usr/hf-test"))[0] == 1
 
 
+@pytest.mark.parametrize("place", ["/tmp", "/etc", "/home"])
+async def test_n145_what_a_container_writes_anywhere_in_its_root_is_measured(node, place):
+    record = await node.start(f"{{ head -c 3000000 /dev/zero > {place}/much; }} && echo written; {FOREVER}")
+    await node.says(record, "written")
+    assert 3_000_000 <= await node.runtime.written_bytes(record.id) < 3_500_000
+
+
 async def test_n180_containers_of_a_pod_share_address_name_and_memory(node):
     one = await node.start(FOREVER, name="one")
     two = await node.start(FOREVER, name="two")
@@ -584,6 +591,13 @@ async def test_n207_attach_follows_output_and_feeds_input(node):
     assert output == b"got one\ngot two\nend\n"
     assert (await node.ended(record)).exit_code == 0
     assert node.log(record).count("err") == 2
+
+
+async def test_n207_who_attaches_too_late_is_told_so(node):
+    record = await node.start(FOREVER)
+    (node.runtime._containers.directory(record.id) / "attach").unlink()
+    with pytest.raises(RuntimeFailure, match="container is in CONTAINER_EXITED state"):
+        await node.runtime.attach(record.id, stdin=False, stdout=True, stderr=True, tty=False)
 
 
 async def test_attach_to_a_terminal_resizes_it(node):

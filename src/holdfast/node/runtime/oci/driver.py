@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from holdfast.node.disk import tree_bytes
 from holdfast.node.images.references import pinned
 from holdfast.node.images.store import ImageInUse
 from holdfast.node.runtime import (
@@ -51,7 +50,7 @@ from holdfast.node.runtime.oci.spec import Surroundings, configuration
 from holdfast.node.runtime.oci.supervisor import Conmon
 from holdfast.node.runtime.oci.users import resolve_user
 from holdfast.node.runtime.process_usage import usage_of
-from holdfast.world import World
+from holdfast.world import World, linux
 
 
 class Images(Protocol):
@@ -97,6 +96,7 @@ class OciRuntime:
         hidden: Sequence[Path] = (),
     ) -> None:
         self.version = ""
+        self.has_recursive_read_only = linux.is_at_least(5, 12)
         self._run_dir = run_dir
         self._images = images
         self._puller = puller
@@ -162,9 +162,10 @@ class OciRuntime:
             return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
+        lacks = list(spec.unmet)
         if self._machine.has_cgroups:
-            return []
-        lacks, cause = [], "since there are no control groups (see holdfast doctor)"
+            return lacks
+        cause = "since there are no control groups (see holdfast doctor)"
         if spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None:
             lacks.append(f"resource limits are not enforced, {cause}")
         if any(device.read_only for device in spec.devices):
@@ -340,6 +341,8 @@ class OciRuntime:
         directory = self._containers.directory(container_id)
         try:
             connection = self._conmon.connect(directory)
+        except (FileNotFoundError, ConnectionRefusedError) as error:  # its supervisor has gone, too lately to be known
+            raise RuntimeFailure("", "container is in CONTAINER_EXITED state") from error
         except OSError as error:
             raise RuntimeFailure("", f"cannot attach: {error}") from error
 
@@ -380,7 +383,7 @@ class OciRuntime:
         )
 
     async def written_bytes(self, container_id: str) -> int:
-        return await asyncio.to_thread(tree_bytes, self._containers.directory(container_id) / "upper")
+        return await asyncio.to_thread(rootfs.written_bytes, self._containers.directory(container_id))
 
     async def reopen_log(self, container_id: str) -> None:
         self._containers.running(container_id)
@@ -398,6 +401,19 @@ class OciRuntime:
 
     async def images(self) -> Sequence[ImageRecord]:
         return self._images.records()
+
+    async def mount_image(self, image_id: str, directory: Path) -> None:
+        try:
+            await asyncio.to_thread(self._mount_image, image_id, directory)
+        except OSError as error:
+            raise RuntimeFailure("CreateContainerError", str(error)) from error
+
+    def _mount_image(self, image_id: str, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        layers = self._images.hold(image_id, directory)
+        if not layers:
+            raise RuntimeFailure("CreateContainerError", "the image `host` is this machine: it cannot be a volume")
+        rootfs.mount_contents(directory, layers, directory.with_name("empty"))
 
     async def remove_image(self, reference: str) -> None:
         try:

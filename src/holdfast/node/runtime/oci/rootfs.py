@@ -12,7 +12,6 @@ import contextlib
 import errno
 import functools
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.node.disk import tree_bytes
 from holdfast.node.runtime import RuntimeFailure
 from holdfast.world import linux, user_namespace
 from holdfast.world.removal import require_no_mounts
@@ -61,7 +61,10 @@ class Root:
 
 def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
     """Mount options; `lower` is topmost first. Raises RuntimeFailure if they exceed a page (R24)."""
-    text = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}{_in_attributes()}"
+    return _checked(f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{_unsynced()}{_in_attributes()}", lower)
+
+
+def _checked(text: str, lower: Sequence[str]) -> str:
     if len(text) > _LONGEST_OPTIONS:
         raise RuntimeFailure(
             "CreateContainerError",
@@ -74,13 +77,23 @@ def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
 def _unsynced() -> str:
     """A container's private top is never used again after a crash of the machine, so nothing in it is worth
     waiting for a disk: without this the end of each container writes out the whole file system. Linux 5.10."""
-    major, minor = (int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
-    return ",volatile" if (major, minor) >= (5, 10) else ""
+    return ",volatile" if linux.is_at_least(5, 10) else ""
 
 
 def _in_attributes() -> str:
     """Inside a user namespace overlayfs keeps its notes where users may have theirs. Linux 5.11."""
     return ",userxattr" if user_namespace.is_inside() else ""
+
+
+def written_bytes(directory: Path) -> int:
+    """What a container has added to its root. Of the `host` image's the directory itself may be written to as well;
+    an image's is another file system's."""
+    root = directory / "root"
+    try:
+        is_plain = root.stat().st_dev == directory.stat().st_dev
+    except OSError:
+        return 0
+    return tree_bytes(directory / "upper") + (tree_bytes(root) if is_plain else 0)
 
 
 def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
@@ -93,6 +106,18 @@ def mount_layers(directory: Path, layers: Sequence[str]) -> Root:
         options = overlay_options(layers, str(upper), str(work))
         linux.mount("overlay", str(root), "overlay", linux.MS_NODEV, options)
     return Root(str(root), is_mounted=True)
+
+
+def mount_contents(directory: Path, layers: Sequence[str], empty: Path) -> None:
+    """The merged view of `layers` (topmost first) on `directory`, to be read only.
+
+    Overlayfs wants two of them at least: the lowest is `empty`.
+    """
+    for path in (directory, empty):
+        path.mkdir(parents=True, exist_ok=True)
+    if not os.path.ismount(directory):
+        options = _checked(f"lowerdir={':'.join((*layers, str(empty)))}{_in_attributes()}", layers)
+        linux.mount("overlay", str(directory), "overlay", linux.MS_NODEV | linux.MS_RDONLY, options)
 
 
 class HostSystem:

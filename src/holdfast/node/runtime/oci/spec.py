@@ -302,9 +302,8 @@ def _bind(mount: Mount) -> dict[str, Any]:
     propagation = {"private": "rprivate", "slave": "rslave", "shared": "rshared"}.get(
         mount.propagation, mount.propagation
     )
-    return _mount(
-        mount.container_path, "bind", mount.host_path, "rbind", propagation, "ro" if mount.read_only else "rw"
-    )
+    mode = ("rro" if mount.is_recursive else "ro") if mount.read_only else "rw"
+    return _mount(mount.container_path, "bind", mount.host_path, "rbind", propagation, mode)
 
 
 def _root_propagation(mounts: Sequence[Mount]) -> str:
