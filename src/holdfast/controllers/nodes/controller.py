@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from holdfast.api.coordination.lease import LEASES
 from holdfast.api.core.node import NODES
@@ -21,9 +21,11 @@ from .plan import (
     ObservedEviction,
     ObservedNode,
     ObservedOrphan,
+    due_at,
     plan_eviction,
     plan_node,
     plan_orphan,
+    plan_removed,
     ready_status,
 )
 
@@ -39,6 +41,13 @@ def pods_by_node(informers: Informers) -> Informer:
     return pods
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A node that is there no more."""
+
+    node: Manifest
+
+
 class NodeLifecycle:
     """Watches heartbeats. Keys are nodes.
 
@@ -52,6 +61,8 @@ class NodeLifecycle:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard: dict[str, tuple[object, float]] = {}
+        self._registered: dict[str, Manifest] = {}
+        """Nodes that have been told of, as they were then."""
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._nodes, self._pods = informers.of(NODES), pods_by_node(informers)
@@ -59,7 +70,9 @@ class NodeLifecycle:
 
         def on_node(old: Manifest | None, new: Manifest | None) -> None:
             if new is None:
-                self._heard.pop((old or {})["metadata"]["name"], None)
+                assert old is not None
+                self._heard.pop(key_of(old), None)
+                queue.add(key_of(old))
                 return
             self._silence_of(new)
             queue.add(key_of(new))
@@ -88,16 +101,20 @@ class NodeLifecycle:
         self._leases.subscribe(on_lease)
         self._pods.subscribe(on_pod)
 
-    def observe(self, key: str) -> ObservedNode | None:
+    def observe(self, key: str) -> ObservedNode | Removed | None:
         node = self._nodes.get(key)
         if node is None:
-            return None
+            registered = self._registered.pop(key, None)
+            return Removed(registered) if registered is not None else None
+        is_new = key not in self._registered
+        self._registered.setdefault(key, node)
         return ObservedNode(
             node=node,
             silent_s=self._silence_of(node),
             pods=self._pods.by_index(BY_NODE, key),
             is_disrupted=all(ready_status(other) != "True" for other in self._nodes.list()),
             now=self._clock.now(),
+            is_new=is_new,
         )
 
     def _silence_of(self, node: Manifest) -> float:
@@ -116,18 +133,22 @@ class NodeLifecycle:
             return 0.0
         return now_s - since_s
 
-    def plan(self, observed: ObservedNode) -> Plan:
-        return plan_node(observed)
+    def plan(self, observed: ObservedNode | Removed) -> Plan:
+        return plan_removed(observed.node) if isinstance(observed, Removed) else plan_node(observed)
 
 
 class TaintEviction:
-    """Deletes pods from nodes whose taints they do not tolerate any longer. Keys are pods."""
+    """Deletes pods from nodes whose taints they do not tolerate any longer. Keys are pods.
+
+    It remembers which ones wait for that only to tell of those that need not go after all.
+    """
 
     name = "taint-eviction-controller"
     concurrency = 4
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._waiting: dict[str, Manifest] = {}
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._nodes, self._pods = informers.of(NODES), pods_by_node(informers)
@@ -138,19 +159,28 @@ class TaintEviction:
                     queue.add(key_of(pod))
 
         def on_pod(old: Manifest | None, new: Manifest | None) -> None:
-            node = self._nodes.get(new["spec"].get("nodeName") or "") if new is not None else None
-            if new is not None and node is not None and _evicting(node):
-                queue.add(key_of(new))
+            pod = new or old
+            assert pod is not None
+            if key_of(pod) in self._waiting or (new is not None and self._taints_of(new)):
+                queue.add(key_of(pod))
 
         self._nodes.subscribe(on_node)
         self._pods.subscribe(on_pod)
 
+    def _taints_of(self, pod: Manifest) -> list[Manifest]:
+        node = self._nodes.get(pod["spec"].get("nodeName") or "")
+        return _evicting(node) if node is not None else []
+
     def observe(self, key: str) -> ObservedEviction | None:
-        pod = self._pods.get(key)
-        node = self._nodes.get(pod["spec"].get("nodeName") or "") if pod is not None else None
-        if pod is None or node is None or not _evicting(node):
+        pod, waited, now = self._pods.get(key), self._waiting.pop(key, None), self._clock.now()
+        taints = self._taints_of(pod) if pod is not None else []
+        subject = pod or waited
+        if subject is None or not (taints or waited):
             return None
-        return ObservedEviction(pod, _evicting(node), self._clock.now())
+        due = due_at(subject, taints, now)
+        if due is not None and due > now:
+            self._waiting[key] = subject
+        return ObservedEviction(subject, taints, now, was_waiting=waited is not None)
 
     def plan(self, observed: ObservedEviction) -> Plan:
         return plan_eviction(observed)
