@@ -98,13 +98,13 @@ class ControlPlane:
         node may have a certificate for: those of the cluster itself.
         `dns_addresses` are where cluster DNS answers, by sockets of `dns_bind`; without any, none is run.
         """
-        self.informers = Informers(client_for("controller-manager"), world)
+        self.informers = Informers(client_for("kube-controller-manager"), world)
         self._world = world
         self._parts: list[tuple[str, Callable[[], Part]]] = []
         self._broken: Counter[str] = Counter()
         self._runs = False
         if "controllers" not in without:
-            client = client_for("controller-manager")
+            client = client_for("kube-controller-manager")
             making = controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
             self._parts += [(CONTROLLERS, make) for make in making]
             if pod_ranges:
@@ -118,7 +118,7 @@ class ControlPlane:
             serving = partial(ServingApproval, reserved)
             self._parts.append((CONTROLLERS, lambda: Runner(serving(), client, self.informers, world)))
         if "scheduler" not in without:
-            self._parts.append((SCHEDULER, lambda: Scheduler(client_for("scheduler"), self.informers, world)))
+            self._parts.append((SCHEDULER, lambda: Scheduler(client_for("kube-scheduler"), self.informers, world)))
         if "dns" not in without and dns_addresses:
             upstreams = host_resolvers()
             serve = partial(DnsServer, self.informers, world, dns_addresses, upstreams=upstreams, bind=dns_bind)
