@@ -253,7 +253,8 @@ def things(scale):
     version = {"name": "v1", "served": True, "storage": True, "schema": schema}
     version |= {"subresources": {"scale": scale}} if scale else {}
     spec = {"group": "example.com", "names": names, "scope": "Namespaced", "versions": [version]}
-    (kind,) = resources_of({"metadata": {"name": "things.example.com"}, "spec": spec, "status": {"acceptedNames": names}})
+    status = {"acceptedNames": names}
+    (kind,) = resources_of({"metadata": {"name": "things.example.com"}, "spec": spec, "status": status})
     return kind
 
 
