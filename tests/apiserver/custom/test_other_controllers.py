@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.api.resource import Resource
 from holdfast.client.informer import Informers
+from holdfast.controllers.disruption.controller import DisruptionController
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion
 from holdfast.controllers.quota.controller import QuotaController
@@ -19,12 +20,13 @@ from .conftest import DEFINITIONS, GEARS, Define, definition, eventually, gear, 
 
 MAPS = "/api/v1/namespaces/ns/configmaps"
 QUOTAS = "/api/v1/namespaces/ns/resourcequotas"
+BUDGETS = "/apis/policy/v1/namespaces/ns/poddisruptionbudgets"
 
 
 @pytest.fixture
 def controllers() -> list[Controller[Any]]:
     clock = real_world().clock
-    return [GarbageCollector(), NamespaceDeletion(clock), QuotaController(clock)]
+    return [GarbageCollector(), NamespaceDeletion(clock), QuotaController(clock), DisruptionController(clock)]
 
 
 def owned(manifest: dict[str, Any], owner: Any) -> dict[str, Any]:
@@ -93,6 +95,30 @@ async def test_a243_quotas_count_custom_objects(web: Any, define: Define) -> Non
     await eventually(is_counted)
     await web("DELETE", f"{GEARS}/one")
     assert (await web("POST", GEARS, gear("two"))).code == 201
+
+
+async def test_w75_a_budget_expects_as_many_pods_as_a_custom_object_is_scaled_to(web: Any, define: Define) -> None:
+    await define(definition())
+    owner = await web("POST", GEARS, gear())
+    container = {"name": "a", "image": "a:1"}
+    pod = {"metadata": {"name": "a", "labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    pod = owned(pod, owner)
+    pod["metadata"]["ownerReferences"][0]["controller"] = True
+    assert (await web("POST", "/api/v1/namespaces/ns/pods", pod)).code == 201
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "maxUnavailable": "50%"}
+    await web("POST", BUDGETS, {"metadata": {"name": "b"}, "spec": spec})
+
+    async def expects(pods: int, healthy: int) -> None:
+        async def holds() -> bool:
+            status = (await web("GET", f"{BUDGETS}/b"))["status"]
+            return (status["expectedPods"], status["desiredHealthy"]) == (pods, healthy)
+
+        await eventually(holds)
+
+    await expects(3, 1)
+    merge = {"content-type": "application/merge-patch+json"}
+    await web("PATCH", f"{GEARS}/one/scale", {"spec": {"replicas": 7}}, headers=merge)
+    await expects(7, 3)
 
 
 async def test_a_right_to_a_custom_kind_is_a_right_like_any_other(web: Any, define: Define, jane_token: str) -> None:
