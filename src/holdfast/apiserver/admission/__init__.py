@@ -42,6 +42,7 @@ from . import (
     pod_security,
     pods,
     runtime_classes,
+    topology,
 )
 from .quotas import Quotas
 
@@ -51,7 +52,14 @@ Plugin = Callable[[Cache, Call, Manifest, Manifest | None], None]
 MUTATING: dict[Resource, Sequence[Plugin]] = {
     NAMESPACES: (namespaces.label,),
     NODES: (nodes.own_only, nodes.taint_until_ready),
-    PODS: (limits.fill, pods.service_account, pods.priority, pods.default_tolerations, runtime_classes.apply),
+    PODS: (
+        limits.fill,
+        pods.service_account,
+        pods.priority,
+        pods.default_tolerations,
+        runtime_classes.apply,
+        topology.label,
+    ),
     PERSISTENT_VOLUME_CLAIMS: (claims.default_class, claims.protect_claim),
     PERSISTENT_VOLUMES: (claims.protect_volume,),
     CERTIFICATE_SIGNING_REQUESTS: (certificates.set_requestor,),
