@@ -37,6 +37,7 @@ from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodeipam.controller import NodeIpam
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
+from holdfast.controllers.nodes.ended import EndedPods
 from holdfast.controllers.nodes.ttl import NodeTtl
 from holdfast.controllers.policytypes.controller import PolicyTypes
 from holdfast.controllers.quota.controller import QuotaController
@@ -192,6 +193,7 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
+        EndedPods,
         lambda: DefinitionController(clock),
         lambda: DisruptionController(clock),
         lambda: DisruptionMarks(clock),
