@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from holdfast.api.admissionregistration.validating_admission_policy_binding import (
@@ -11,9 +13,13 @@ from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
-from holdfast.api.errors import Forbidden
+from holdfast.api.errors import Forbidden, InternalError
+from holdfast.client import ObjectList
+from holdfast.controllers.namespaces.controller import NamespaceDeletion
+from holdfast.controllers.namespaces.plan import ObservedNamespace
 from holdfast.simulation.cluster import simulate
 from holdfast.simulation.scenarios import web
+from holdfast.world import real_world
 
 
 def namespace(cluster, name="x"):
@@ -173,6 +179,29 @@ def _no_deletions(*plurals):
             "spec": binding,
         },
     )
+
+
+async def test_w97_a_kind_that_cannot_be_read_keeps_the_namespace_and_is_told_of():
+    going = {"name": "x", "uid": "u", "resourceVersion": "1", "deletionTimestamp": "2026-01-01T12:00:00Z"}
+    live = {"metadata": going, "spec": {"finalizers": ["kubernetes"]}}
+    error = "conversion webhook for example.com/v1, Kind=Gear failed: no answer"
+
+    class Reader:
+        async def list(self, resource, namespace=""):
+            if resource is CONFIG_MAPS:
+                raise InternalError(error)
+            return ObjectList([], "1")
+
+        async def get(self, resource, name):
+            return live
+
+    controller = NamespaceDeletion(real_world().clock)
+    observed = await controller.verify(ObservedNamespace(live, {}, datetime(2026, 1, 1, 12, tzinfo=UTC)), Reader())
+    plan = controller.plan(observed)
+    (write,) = plan.actions
+    told = {each["type"]: each["message"] for each in write.patch["status"]["conditions"]}
+    assert told["NamespaceDeletionContentFailure"] == f"Failed to delete all resource types, 1 remaining: {error}"
+    assert plan.again_after_s == 5
 
 
 def test_w95_pods_that_do_not_go_in_their_time_are_not_expected():

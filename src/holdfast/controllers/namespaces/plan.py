@@ -21,6 +21,8 @@ from .conditions import updated
 FINALIZER = "kubernetes"
 AGAIN_S = 1.0
 """How often the rest is counted while something keeps it."""
+UNREAD_AGAIN_S = 5.0
+"""The same where somebody else is asked in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,21 @@ class ObservedNamespace:
     content: Mapping[Resource, Sequence[Manifest]]
     """Kinds that have objects here. Only pods, as long as there are any."""
     now: datetime
+    unread: Sequence[str] = ()
+    """Why it cannot be said of some kinds whether they have any."""
 
 
 def plan_deletion(observed: ObservedNamespace) -> Plan:
     namespace = observed.namespace
     if FINALIZER not in (namespace["spec"].get("finalizers") or ()):
         return Plan("others' finalizers keep the namespace", subject=namespace)
-    if not observed.content:
+    if not observed.content and not observed.unread:
         return _release(observed)
     deletes = [_deletion(resource, manifests) for resource, manifests in observed.content.items()]
     if not any(deletes):
-        actions = _tell(observed, _unexpected(observed))
-        return Plan("waiting for what is in it", actions, subject=namespace, again_after_s=AGAIN_S)
+        actions = _tell(observed, [*_unexpected(observed), *observed.unread])
+        again_s = UNREAD_AGAIN_S if observed.unread else AGAIN_S
+        return Plan("waiting for what is in it", actions, subject=namespace, again_after_s=again_s)
     each = Each(tuple(Waves([deletes_of_kind]) for deletes_of_kind in deletes if deletes_of_kind))
     refused = _refused(observed)
     return Plan("deleting what is in it", (each,), subject=namespace, again_after_s=0, failed_status=refused)
