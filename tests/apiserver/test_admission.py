@@ -103,6 +103,12 @@ async def test_v11_claims_and_volumes_are_protected_while_in_use(web: Any) -> No
     assert volume["metadata"]["finalizers"] == ["kubernetes.io/pv-protection"]
 
 
+async def test_v11_classes_of_attributes_are_protected_too(web: Any) -> None:
+    fast = {"metadata": {"name": "fast"}, "driverName": "a.example", "parameters": {"iops": "100"}}
+    made = await web("POST", "/apis/storage.k8s.io/v1/volumeattributesclasses", fast)
+    assert made["metadata"]["finalizers"] == ["kubernetes.io/vac-protection"]
+
+
 @pytest.mark.parametrize(("expands", "code"), [(True, 200), (False, 403)])
 async def test_v65_a_bound_claim_grows_if_its_class_can(web: Any, expands: bool, code: int) -> None:
     await make_class(web, "s", allowVolumeExpansion=expands)

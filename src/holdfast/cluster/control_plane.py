@@ -49,7 +49,13 @@ from holdfast.controllers.snapshots.controller import SnapshotContents, Snapshot
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.abandoned import AbandonedVolumes
-from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
+from holdfast.controllers.volumes.controller import (
+    AttributesClassProtection,
+    ClaimBinder,
+    ClaimProtection,
+    VolumePhases,
+    VolumeProtection,
+)
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
 from holdfast.controllers.volumes.expander import VolumeExpander
@@ -179,6 +185,7 @@ def controllers(
         lambda: VolumePhases(clock),
         ClaimProtection,
         VolumeProtection,
+        AttributesClassProtection,
         EphemeralVolumes,
         lambda: VolumeAttacher(clock),
         NodeAttachments,

@@ -25,6 +25,7 @@ from holdfast.api.core.replication_controller import REPLICATION_CONTROLLERS
 from holdfast.api.networking.ingress import INGRESSES
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.scheduling.priority_class import PRIORITY_CLASSES
+from holdfast.api.storage.volume_attributes_class import VOLUME_ATTRIBUTES_CLASSES
 from holdfast.apiserver.auth import escalation
 from holdfast.apiserver.auth.authorization import Authorizer
 from holdfast.apiserver.cache import Cache
@@ -62,6 +63,7 @@ MUTATING: dict[Resource, Sequence[Plugin]] = {
     ),
     PERSISTENT_VOLUME_CLAIMS: (claims.default_class, claims.protect_claim),
     PERSISTENT_VOLUMES: (claims.protect_volume,),
+    VOLUME_ATTRIBUTES_CLASSES: (claims.protect_attributes_class,),
     CERTIFICATE_SIGNING_REQUESTS: (certificates.set_requestor,),
     INGRESSES: (ingresses.default_class,),
 }
