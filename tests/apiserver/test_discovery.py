@@ -34,6 +34,18 @@ async def test_what_is_listed_is_served(web: Any) -> None:
                     assert (await web("GET", path)).code == 200, path
 
 
+async def test_the_root_lists_every_path_that_says_more(web: Any) -> None:
+    paths = (await web("GET", "/"))["paths"]
+    assert paths == sorted(paths)
+    groups = (await web("GET", "/apis"))["groups"]
+    named = {f"/apis/{group['name']}" for group in groups}
+    versions = {f"/apis/{one['groupVersion']}" for group in groups for one in group["versions"]}
+    checks = {f"/{endpoint}/{check}" for endpoint in ("healthz", "livez", "readyz") for check in ("etcd", "ping")}
+    assert {*paths} >= {"/api", "/api/v1", "/apis", "/apis/", "/metrics", "/version"} | named | versions | checks
+    for path in paths:
+        assert (await web("GET", path)).code == 200, path
+
+
 async def test_an_entry_has_what_clients_act_on(web: Any) -> None:
     resources = {one["name"]: one for one in (await web("GET", "/apis/apps/v1"))["resources"]}
     entry = resources["statefulsets"]

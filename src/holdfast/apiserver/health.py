@@ -37,6 +37,11 @@ def version() -> dict[str, Any]:
     }
 
 
+def paths(checks: Collection[str]) -> list[str]:
+    """Of what `report` answers."""
+    return [path for name in NAMES for path in (f"/{name}", *(f"/{name}/{check}" for check in checks))]
+
+
 def report(
     endpoint: str, checks: Mapping[str, Check], *, only: str = "", excluded: Collection[str] = (), verbose: bool = False
 ) -> tuple[int, str] | None:
