@@ -172,6 +172,7 @@ class Plan:
     """When to look again although nothing happened; 0 is as soon as the view shows what was written."""
     failed_status: Update | None = None
     """Written in the place of `status` if one of `actions` failed; `{error}` in a message is the failure's text,
-    `{count}` and `{errors}` are how many there are and all of them, sorted."""
+    `{first}` that of the first one of several, `{count}` and `{errors}` are how many there are and all of them,
+    sorted."""
     status_may_wait: bool = False
     """Of `status`: nothing but counts changed, and they will change again in a moment: see `pace.Pace`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -366,12 +367,20 @@ def _is_success(action: Create | Update | Patch | Delete, error: ApiError) -> bo
     return isinstance(error, action.ignore)
 
 
+_PLACES = re.compile(r"\{(?:count|errors|first|error)\}")
+
+
 def _with_errors(status: Update, failed: Failed) -> Update:
     """The write with the errors' texts in the conditions that ask for them."""
-    count, errors = str(len(failed.errors)), ", ".join(sorted(failed.errors))
+    texts = {
+        "{count}": str(len(failed.errors)),
+        "{errors}": ", ".join(sorted(failed.errors)),
+        "{first}": failed.errors[0],
+        "{error}": str(failed),
+    }
 
     def filled(message: str) -> str:
-        return message.replace("{count}", count).replace("{errors}", errors).replace("{error}", str(failed))
+        return _PLACES.sub(lambda found: texts[found[0]], message)
 
     written = status.manifest["status"]
     conditions = [
