@@ -98,12 +98,14 @@ class ControlPlane:
         dns_bind: Bind = bind,
         pod_ranges: Sequence[Network] = (),
         without: Collection[str] = (),
+        host: str = "localhost",
     ) -> None:
         """`token_for` makes the tokens that secrets ask for, `sign` the certificates; without it they wait.
 
         Machines that join get their slices of `pod_ranges`; without any, none can. `reserved` are addresses that no
         node may have a certificate for: those of the cluster itself.
         `dns_addresses` are where cluster DNS answers, by sockets of `dns_bind`; without any, none is run.
+        `host` is the name of this machine.
         """
         self.informers = Informers(client_for("kube-controller-manager"), world)
         self._world = world
@@ -125,7 +127,9 @@ class ControlPlane:
             serving = partial(ServingApproval, reserved)
             self._parts.append((CONTROLLERS, lambda: Runner(serving(), client, self.informers, world)))
         if "scheduler" not in without:
-            self._parts.append((SCHEDULER, lambda: Scheduler(client_for("kube-scheduler"), self.informers, world)))
+            self._parts.append(
+                (SCHEDULER, lambda: Scheduler(client_for("kube-scheduler"), self.informers, world, host))
+            )
         if "dns" not in without and dns_addresses:
             upstreams = host_resolvers()
             serve = partial(DnsServer, self.informers, world, dns_addresses, upstreams=upstreams, bind=dns_bind)

@@ -191,6 +191,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         pod_ranges=settings.pod_networks() if facts.can_be_joined(settings) else (),
         dns_bind=lambda address: in_pods_network(home, settings, lambda: bind(address)),
         without=settings.without,
+        host=os.uname().nodename,
     )
     for component in (CONTROLLERS, SCHEDULER):
         server.api.components[component] = functools.partial(plane.problem, component)

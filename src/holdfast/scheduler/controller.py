@@ -16,7 +16,8 @@ from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.api.times import format_time
 from holdfast.client import Client, PatchType, Unreachable
-from holdfast.client.events import AFTER_WORK_S, EventRecorder
+from holdfast.client.event_series import SeriesRecorder
+from holdfast.client.events import AFTER_WORK_S
 from holdfast.client.informer import Informers, key_of
 from holdfast.world import World
 
@@ -40,9 +41,10 @@ BY_CLAIM, FREE_BY_CLASS = "claim", "free, by storage class"
 class Scheduler:
     """Gives a node to each pod that asks for this scheduler. `run` until cancelled; to start over, make it anew."""
 
-    def __init__(self, client: Client, informers: Informers, world: World) -> None:
+    def __init__(self, client: Client, informers: Informers, world: World, host: str = "localhost") -> None:
+        """`host` is the machine that it says in events to be on."""
         self.queue = SchedulingQueue()
-        self.events = EventRecorder(client, NAME, world, after_s=AFTER_WORK_S)
+        self.events = SeriesRecorder(client, NAME, world, host, after_s=AFTER_WORK_S)
         self._client = client
         self._world = world
         self._informers = informers
@@ -176,7 +178,7 @@ class Scheduler:
                 self._group.create_task(self._bind(pod, node), name=f"bind {key}")
 
     async def _refuse(self, pod: Manifest, message: str) -> None:
-        self.events.record(pod, "Warning", "FailedScheduling", message)
+        self.events.record(pod, "Warning", "FailedScheduling", message, action="Scheduling")
         condition = _scheduled_condition(pod)
         if (condition.get("reason"), condition.get("message")) == ("Unschedulable", message):
             return
@@ -208,7 +210,7 @@ class Scheduler:
         since_s = self._waits_since_s.setdefault(uid, now_s)
         if now_s - since_s >= BIND_LIMIT_S:
             message = 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
-            self.events.record(pod, "Warning", "FailedScheduling", message)
+            self.events.record(pod, "Warning", "FailedScheduling", message, action="Scheduling")
             self._waits_since_s[uid] = now_s
         self.queue.wait(key, BIND_LIMIT_S)
 
@@ -246,7 +248,8 @@ class Scheduler:
             self.queue.retry(key)
         else:
             log.info("bound pod=%s node=%s", key, node)
-            self.events.record(pod, "Normal", "Scheduled", f"Successfully assigned {key} to {node}")
+            told = f"Successfully assigned {key} to {node}"
+            self.events.record(pod, "Normal", "Scheduled", told, action="Binding")
 
     async def _insist_on_binding(self, manifest: Manifest) -> None:
         """A call without an answer may have bound the pod: until that is known, its place must not be given away."""
