@@ -103,6 +103,12 @@ async def test_v11_claims_and_volumes_are_protected_while_in_use(web: Any) -> No
     assert volume["metadata"]["finalizers"] == ["kubernetes.io/pv-protection"]
 
 
+async def test_v11_classes_of_attributes_are_protected_too(web: Any) -> None:
+    fast = {"metadata": {"name": "fast"}, "driverName": "a.example", "parameters": {"iops": "100"}}
+    made = await web("POST", "/apis/storage.k8s.io/v1/volumeattributesclasses", fast)
+    assert made["metadata"]["finalizers"] == ["kubernetes.io/vac-protection"]
+
+
 @pytest.mark.parametrize(("expands", "code"), [(True, 200), (False, 403)])
 async def test_v65_a_bound_claim_grows_if_its_class_can(web: Any, expands: bool, code: int) -> None:
     await make_class(web, "s", allowVolumeExpansion=expands)
@@ -230,3 +236,42 @@ async def test_d15_d16_some_services_need_no_address(web: Any, server: Any, spec
     before = taken(server)
     assert (await create_service(web, "a", **spec)).code == 201
     assert taken(server) == before
+
+
+# -- classes of which one is the default
+
+
+async def test_a236_only_one_priority_class_is_for_all(web: Any) -> None:
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+
+    async def make(name: str, is_default: bool) -> Any:
+        return await web("POST", path, {"metadata": {"name": name}, "value": 5, "globalDefault": is_default})
+
+    assert [(await make(name, is_default)).code for name, is_default in (("a", True), ("b", False))] == [201, 201]
+    refusal = "is forbidden: PriorityClass a is already marked as default. Only one default can exist"
+    answer = await make("c", True)
+    assert (answer.code, answer["message"]) == (403, f'priorityclasses.scheduling.k8s.io "c" {refusal}')
+    merge = {"content-type": "application/merge-patch+json"}
+    answer = await web("PATCH", f"{path}/b", {"globalDefault": True}, headers=merge)
+    assert (answer.code, answer["message"]) == (403, f'priorityclasses.scheduling.k8s.io "b" {refusal}')
+    assert (await web("PATCH", f"{path}/a", {"description": "for all"}, headers=merge)).code == 200
+
+
+async def test_a239_an_ingress_without_a_class_gets_the_default_one(web: Any) -> None:
+    group = "/apis/networking.k8s.io/v1"
+    for name, is_default in (("b", "true"), ("a", "true"), ("c", "false")):
+        annotations = {"ingressclass.kubernetes.io/is-default-class": is_default}
+        body = {"metadata": {"name": name, "annotations": annotations}, "spec": {"controller": "example.com/c"}}
+        assert (await web("POST", f"{group}/ingressclasses", body)).code == 201
+
+    async def chosen(name: str, annotations: dict[str, str] | None = None, **spec: Any) -> Any:
+        backend = {"service": {"name": "web", "port": {"number": 80}}}
+        body = {
+            "metadata": {"name": name, "annotations": annotations or {}},
+            "spec": {"defaultBackend": backend, **spec},
+        }
+        return (await web("POST", f"{group}/namespaces/ns/ingresses", body))["spec"].get("ingressClassName")
+
+    assert await chosen("one") == "a"
+    assert await chosen("two", ingressClassName="c") == "c"
+    assert await chosen("three", {"kubernetes.io/ingress.class": "x"}) is None

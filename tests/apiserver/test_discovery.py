@@ -34,6 +34,18 @@ async def test_what_is_listed_is_served(web: Any) -> None:
                     assert (await web("GET", path)).code == 200, path
 
 
+async def test_the_root_lists_every_path_that_says_more(web: Any) -> None:
+    paths = (await web("GET", "/"))["paths"]
+    assert paths == sorted(paths)
+    groups = (await web("GET", "/apis"))["groups"]
+    named = {f"/apis/{group['name']}" for group in groups}
+    versions = {f"/apis/{one['groupVersion']}" for group in groups for one in group["versions"]}
+    checks = {f"/{endpoint}/{check}" for endpoint in ("healthz", "livez", "readyz") for check in ("etcd", "ping")}
+    assert {*paths} >= {"/api", "/api/v1", "/apis", "/apis/", "/metrics", "/version"} | named | versions | checks
+    for path in paths:
+        assert (await web("GET", path)).code == 200, path
+
+
 async def test_an_entry_has_what_clients_act_on(web: Any) -> None:
     resources = {one["name"]: one for one in (await web("GET", "/apis/apps/v1"))["resources"]}
     entry = resources["statefulsets"]
@@ -75,16 +87,30 @@ async def test_the_older_aggregated_form_differs_in_its_version_only(web: Any) -
     assert old["items"] == new["items"]
 
 
-async def test_health_says_more_when_asked(web: Any, server: Any) -> None:
+async def test_a27_health_says_more_when_asked(web: Any, server: Any) -> None:
     assert (await web("GET", "/readyz")).body == "ok"
     verbose = await web("GET", "/readyz?verbose")
-    assert verbose.body == "[+]ping ok\n[+]store ok\nreadyz check passed\n"
+    assert verbose.body == "[+]ping ok\n[+]etcd ok\nreadyz check passed\n"
     server.checks["broken"] = lambda: False
     failing = await web("GET", "/readyz")
     assert failing.code == 500
-    assert "[-]broken failed: reason withheld" in failing.body
+    assert failing.body == "[+]ping ok\n[+]etcd ok\n[-]broken failed: reason withheld\nreadyz check failed\n"
     assert (await web("GET", "/readyz?exclude=broken")).code == 200
     assert (await web("GET", "/readyz/nothing")).code == 404
+
+
+async def test_a27_a_check_that_is_excluded_keeps_its_place_and_one_that_is_not_there_is_told_of(web: Any) -> None:
+    told = await web("GET", "/livez?verbose&exclude=ping&exclude=nothing&exclude=log")
+    unknown = 'warn: some health checks cannot be excluded: no matches for "log","nothing"'
+    assert told.body == f"[+]ping excluded: ok\n[+]etcd ok\n{unknown}\nlivez check passed\n"
+    assert (await web("GET", "/livez?exclude=nothing")).body == "ok"
+
+
+async def test_a27_one_check_has_a_page_of_its_own(web: Any, server: Any) -> None:
+    server.checks["broken"] = lambda: False
+    assert (await web("GET", "/livez/etcd?verbose")).body == "ok"
+    failing = await web("GET", "/livez/broken")
+    assert (failing.code, failing.body) == (500, "internal server error: reason withheld\n")
 
 
 async def test_the_version_is_kubernetes_with_a_mark(web: Any) -> None:

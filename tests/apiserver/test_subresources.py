@@ -87,6 +87,19 @@ async def test_n7_binding_puts_a_pod_on_a_node_once(web: Any) -> None:
     )
 
 
+async def test_n7_a_pod_is_told_the_zone_and_region_of_its_node(web: Any) -> None:
+    """Where it has a label of that name, the node knows better; other labels of the node are its own."""
+    place = {"topology.kubernetes.io/zone": "z1", "topology.kubernetes.io/region": "r1"}
+    await web("POST", "/api/v1/nodes", {"metadata": {"name": "n1", "labels": {**place, "disk": "fast"}}})
+    labels = {"app": "a", "topology.kubernetes.io/zone": "z2"}
+    await web("POST", PODS, {"metadata": {"name": "a", "labels": labels}, "spec": {"containers": CONTAINERS}})
+    await bind(web, "n1", labels={"by": "scheduler"})
+    assert (await web("GET", f"{PODS}/a"))["metadata"]["labels"] == {"app": "a", "by": "scheduler", **place}
+    spec = {"containers": CONTAINERS, "nodeName": "n1"}
+    placed = await web("POST", PODS, {"metadata": {"name": "b"}, "spec": spec})
+    assert placed["metadata"]["labels"] == place
+
+
 async def test_n7_n229_a_pod_that_leaves_is_not_bound(web: Any) -> None:
     body = {"metadata": {"name": "a", "finalizers": ["x.example/y"]}, "spec": {"containers": CONTAINERS}}
     await web("POST", PODS, body)

@@ -95,6 +95,18 @@ def test_a_paused_rollout_waits_until_it_is_resumed(kubectl, web):
     assert len(kubectl("get", "rs", "-o", "name").split()) == 2
 
 
+def test_a143_what_the_cluster_writes_belongs_to_the_parts_that_everybody_knows(kubectl, web):
+    """Tools are told by these names whose fields they shall not care about."""
+
+    def managers(name):
+        shown = () if kubectl.minor < 21 else ("--show-managed-fields",)
+        fields = json.loads(kubectl("get", name, "-o", "json", *shown))["metadata"]["managedFields"]
+        return sorted((one["manager"], one.get("subresource", "")) for one in fields if one["operation"] == "Update")
+
+    assert ("kube-controller-manager", "status") in managers(web)
+    assert managers("pod/web-0") == [("kube-controller-manager", ""), ("kubelet", "status")]
+
+
 def test_wait_for_a_condition_a_value_and_an_end(kubectl, web):
     assert kubectl("wait", "--for=condition=Ready", "pod/web-0", "--timeout=120s") == "pod/web-0 condition met\n"
     if kubectl.minor >= 23:

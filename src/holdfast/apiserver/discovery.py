@@ -43,6 +43,13 @@ class Discovery:
         return _encode({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]})
 
     @property
+    def paths(self) -> list[str]:
+        """Of all that is told here."""
+        groups = [f"/apis/{group}" for group in self.groups if group]
+        versions = [f"/apis/{group}/{version}" for group in self.groups if group for version in self.groups[group]]
+        return ["/api", "/api/v1", "/apis", "/apis/", *groups, *versions]
+
+    @property
     def group_list(self) -> bytes:
         """`/apis`."""
         groups = [self._group(group) for group in self.groups if group]

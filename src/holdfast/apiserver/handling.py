@@ -49,19 +49,16 @@ CONNECTING = ("log", "exec", "attach", "portforward")
 
 STARTING = ("pods/exec", "pods/attach", "pods/portforward")
 
-ROOT_PATHS = (
+OTHER_PATHS = (
     issuer.CONFIGURATION_PATH,
-    "/api",
-    "/apis",
-    "/healthz",
-    "/livez",
     "/metrics",
     issuer.KEYS_PATH,
     "/openapi/v2",
     "/openapi/v3",
-    "/readyz",
+    "/openapi/v3/",
     "/version",
 )
+"""Neither of discovery nor of health."""
 
 
 _A = TypeVar("_A", bound=Answer)
@@ -160,7 +157,8 @@ class Handler:
         if path == "/metrics":
             return Response(200, self._server.tally.text(self._server.cache).encode(), CONTENT_TYPE)
         if path == "/":
-            return responses.document(200, {"paths": list(ROOT_PATHS)}, style)
+            paths = (*OTHER_PATHS, *self._server.discovery.paths, *health.paths(self._server.checks))
+            return responses.document(200, {"paths": sorted(paths)}, style)
         if path.startswith("/openapi/"):
             return self._server.openapi(request) or responses.not_found_page()
         if found := issuer.handle(path, self._server.config.address, self._server.tokens.accounts.key):

@@ -17,7 +17,10 @@ Told = Callable[[Resource], None]
 
 
 class DefinedKinds:
-    """Each kind once, in the served version that clients prefer; known as long as its definition is established."""
+    """Each kind once, in the served version that clients prefer; known as long as its definition is established.
+
+    One that is served or scaled in another way goes, and comes anew.
+    """
 
     def __init__(self, informers: Informers) -> None:
         self._informers = informers
@@ -45,7 +48,7 @@ class DefinedKinds:
         assert definition is not None
         name = definition["metadata"]["name"]
         before, after = self._kinds.get(name), None if new is None else kind_of(new)
-        if before is not None and after is not None and _names(before) == _names(after):
+        if before is not None and after is not None and _told(before) == _told(after):
             return
         if before is not None:
             del self._kinds[name]
@@ -67,5 +70,7 @@ def kind_of(definition: Manifest) -> Resource | None:
     return next(served, None)
 
 
-def _names(resource: Resource) -> tuple[object, ...]:
-    return resource.group, resource.version, resource.plural, resource.kind, resource.namespaced
+def _told(resource: Resource) -> tuple[object, ...]:
+    """What its followers go by."""
+    names = resource.group, resource.version, resource.plural, resource.kind, resource.namespaced
+    return (*names, resource.custom and resource.custom.scale)

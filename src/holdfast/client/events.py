@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from holdfast.api.core.event import EVENTS
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 
+Write = Callable[[], Awaitable[None]]
+"""Raises ApiError."""
+
 QUEUE_LENGTH = 1000
 REMEMBERED = 4096
 SIMILAR_BEFORE_COMBINED = 10
@@ -37,12 +41,13 @@ AFTER_WORK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class _Occurrence:
+class Occurrence:
     subject: Manifest
     type: str
     reason: str
     message: str
     field_path: str
+    action: str
     at: datetime
     at_s: float
 
@@ -82,15 +87,20 @@ class EventRecorder:
         self._world = world
         self._after_s = after_s
         self._last_number = 0
-        self._queue: asyncio.Queue[_Occurrence] = asyncio.Queue(QUEUE_LENGTH)
+        self._queue: asyncio.Queue[Occurrence] = asyncio.Queue(QUEUE_LENGTH)
         self._similar: OrderedDict[tuple[str, ...], _Similar] = OrderedDict()
         self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
         self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
 
-    def record(self, subject: Manifest, type: str, reason: str, message: str, *, field_path: str = "") -> None:
-        """`type` is `Normal` or `Warning`. Returns at once; nothing is raised, whatever becomes of the event."""
+    def record(
+        self, subject: Manifest, type: str, reason: str, message: str, *, field_path: str = "", action: str = ""
+    ) -> None:
+        """`type` is `Normal` or `Warning`, `action` is told by events of the newer form (`SeriesRecorder`).
+
+        Returns at once; nothing is raised, whatever becomes of the event.
+        """
         clock = self._world.clock
-        occurrence = _Occurrence(subject, type, reason, message, field_path, clock.now(), clock.monotonic_s())
+        occurrence = Occurrence(subject, type, reason, message, field_path, action, clock.now(), clock.monotonic_s())
         try:
             self._queue.put_nowait(occurrence)
         except asyncio.QueueFull:
@@ -109,31 +119,39 @@ class EventRecorder:
         """Returns when everything recorded so far has been written or given up; for tests and an orderly end."""
         await self._queue.join()
 
-    async def _until_due(self, occurrence: _Occurrence) -> None:
+    async def _until_due(self, occurrence: Occurrence) -> None:
         left_s = occurrence.at_s + self._after_s - self._world.clock.monotonic_s()
         if left_s > 0:
             await self._world.clock.sleep(left_s)
 
-    async def _write(self, occurrence: _Occurrence) -> None:
-        if not self._is_allowed(occurrence):
-            return
-        key, message = self._combine(occurrence)
-        event = self._event(occurrence, message)
+    async def _write(self, occurrence: Occurrence) -> None:
+        write = self._telling(occurrence)
+        if write is not None:
+            await self._attempt(write, occurrence.reason)
+
+    async def _attempt(self, write: Write, reason: str) -> None:
         for _ in range(ATTEMPTS):
             try:
-                await self._count_or_create(key, event)
+                await write()
             except ApiError as error:
                 if error.code and error.code < 500 and error.code != 429:
-                    log.debug("event refused reason=%s error=%s", occurrence.reason, error)
+                    log.debug("event refused reason=%s error=%s", reason, error)
                     return
                 await self._world.clock.sleep(ATTEMPT_EVERY_S * self._world.random.random())
             else:
                 return
-        log.warning("event given up reason=%s message=%r", occurrence.reason, message)
+        log.warning("event given up reason=%s", reason)
 
-    def _is_allowed(self, occurrence: _Occurrence) -> bool:
+    def _telling(self, occurrence: Occurrence) -> Write | None:
+        """What is to be written of it, if anything is."""
+        if not self._is_allowed(occurrence):
+            return None
+        key, message = self._combine(occurrence)
+        return partial(self._count_or_create, key, self._event(occurrence, message))
+
+    def _is_allowed(self, occurrence: Occurrence) -> bool:
         uid = occurrence.subject["metadata"].get("uid", "") or occurrence.subject["metadata"]["name"]
-        allowance = _remember(self._allowances, uid, lambda: _Allowance(at_s=occurrence.at_s))
+        allowance = remember(self._allowances, uid, lambda: _Allowance(at_s=occurrence.at_s))
         allowance.tokens = min(BURST_PER_OBJECT, allowance.tokens + (occurrence.at_s - allowance.at_s) * REFILL_PER_S)
         allowance.at_s = occurrence.at_s
         if allowance.tokens < 1:
@@ -141,7 +159,7 @@ class EventRecorder:
         allowance.tokens -= 1
         return True
 
-    def _combine(self, occurrence: _Occurrence) -> tuple[tuple[str, ...], str]:
+    def _combine(self, occurrence: Occurrence) -> tuple[tuple[str, ...], str]:
         """What identical events have in common, and the message to write."""
         metadata = occurrence.subject["metadata"]
         alike = (
@@ -153,7 +171,7 @@ class EventRecorder:
             occurrence.type,
             occurrence.reason,
         )
-        similar = _remember(self._similar, alike, _Similar)
+        similar = remember(self._similar, alike, _Similar)
         if occurrence.at_s - similar.last_s > SIMILAR_WITHIN_S:
             similar.messages.clear()
         similar.last_s = occurrence.at_s
@@ -175,9 +193,12 @@ class EventRecorder:
             else:
                 known.count += 1
                 return
+        await self._create(event)
+        remember(self._written, key, lambda: _Written(event["metadata"]["name"], 1))
+
+    async def _create(self, event: Manifest) -> None:
         with contextlib.suppress(AlreadyExists):  # written before, and the answer got lost
-            await self._client.create(EVENTS, event, namespace)
-        _remember(self._written, key, lambda: _Written(event["metadata"]["name"], 1))
+            await self._client.create(EVENTS, event, event["metadata"]["namespace"])
 
     def _next_number(self, at: datetime) -> int:
         """Rises with time: a list by name shows what happened in the same second in its order, as upstream's does."""
@@ -185,18 +206,13 @@ class EventRecorder:
         self._last_number = max(number, self._last_number + 1)
         return self._last_number
 
-    def _event(self, occurrence: _Occurrence, message: str) -> Manifest:
+    def _event(self, occurrence: Occurrence, message: str) -> Manifest:
         at = format_time(occurrence.at)
-        namespace = occurrence.subject["metadata"].get("namespace") or "default"
         source = {"component": self._component}
         if self._host:
             source["host"] = self._host
-        name = occurrence.subject["metadata"]["name"]
         return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{name}.{self._next_number(occurrence.at):016x}", "namespace": namespace},
-            "involvedObject": _reference(occurrence),
+            **self._identified(occurrence),
             "reason": occurrence.reason,
             "message": message,
             "source": source,
@@ -209,20 +225,30 @@ class EventRecorder:
             "reportingInstance": self._host,
         }
 
+    def _identified(self, occurrence: Occurrence) -> Manifest:
+        namespace = occurrence.subject["metadata"].get("namespace") or "default"
+        name = occurrence.subject["metadata"]["name"]
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{name}.{self._next_number(occurrence.at):016x}", "namespace": namespace},
+            "involvedObject": reference(occurrence),
+        }
 
-def _reference(occurrence: _Occurrence) -> Manifest:
+
+def reference(occurrence: Occurrence) -> Manifest:
     subject = occurrence.subject
     metadata = subject["metadata"]
-    reference = {"kind": subject.get("kind", ""), "apiVersion": subject.get("apiVersion", ""), "name": metadata["name"]}
+    found = {"kind": subject.get("kind", ""), "apiVersion": subject.get("apiVersion", ""), "name": metadata["name"]}
     for member in ("namespace", "uid", "resourceVersion"):
         if metadata.get(member):
-            reference[member] = metadata[member]
+            found[member] = metadata[member]
     if occurrence.field_path:
-        reference["fieldPath"] = occurrence.field_path
-    return reference
+        found["fieldPath"] = occurrence.field_path
+    return found
 
 
-def _remember(cache: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
+def remember(cache: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
     """The value at `key`, made if need be; the longest unused one makes room."""
     value = cache.get(key)
     if value is None:

@@ -71,8 +71,10 @@ _decode_frame = msgspec.json.Decoder(_Frame).decode
 class RemoteClient:
     """See `Client`. A reply that is not understood counts as none: Unreachable."""
 
-    def __init__(self, connection: Connection) -> None:
-        headers = [("Accept", "application/json"), ("User-Agent", f"{FIELD_MANAGER}/{__version__}")]
+    def __init__(self, connection: Connection, manager: str = FIELD_MANAGER) -> None:
+        """`manager` is to whom the fields belong that it writes."""
+        self._manager = manager
+        headers = [("Accept", "application/json"), ("User-Agent", f"{manager}/{__version__}")]
         if connection.token:
             headers.append(("Authorization", f"Bearer {connection.token}"))
         self._http = HttpClient(connection.server, connection.ssl_context(), headers=headers)
@@ -144,7 +146,7 @@ class RemoteClient:
         type: PatchType = PatchType.MERGE,
         subresource: str = "",
     ) -> Manifest:
-        query = _query(fieldManager=FIELD_MANAGER, force="true") if type is PatchType.APPLY else ""
+        query = _query(fieldManager=self._manager, force="true") if type is PatchType.APPLY else ""
         path = _path(resource, namespace, name, subresource) + query
         return await self._object("PATCH", path, patch, content_type=type.value)
 

@@ -37,6 +37,7 @@ from holdfast.controllers.job.orphans import OrphanedPods
 from holdfast.controllers.namespaces.controller import NamespaceDeletion, NamespaceGifts
 from holdfast.controllers.nodeipam.controller import NodeIpam
 from holdfast.controllers.nodes.controller import NodeLifecycle, PodGarbageCollector, TaintEviction
+from holdfast.controllers.nodes.ended import EndedPods
 from holdfast.controllers.nodes.ttl import NodeTtl
 from holdfast.controllers.policytypes.controller import PolicyTypes
 from holdfast.controllers.quota.controller import QuotaController
@@ -48,7 +49,13 @@ from holdfast.controllers.snapshots.controller import SnapshotContents, Snapshot
 from holdfast.controllers.statefulset.controller import StatefulSetController
 from holdfast.controllers.ttl.controller import TtlAfterFinished
 from holdfast.controllers.volumes.abandoned import AbandonedVolumes
-from holdfast.controllers.volumes.controller import ClaimBinder, ClaimProtection, VolumePhases, VolumeProtection
+from holdfast.controllers.volumes.controller import (
+    AttributesClassProtection,
+    ClaimBinder,
+    ClaimProtection,
+    VolumePhases,
+    VolumeProtection,
+)
 from holdfast.controllers.volumes.effects import VolumeDirectories
 from holdfast.controllers.volumes.ephemeral import EphemeralVolumes
 from holdfast.controllers.volumes.expander import VolumeExpander
@@ -91,20 +98,22 @@ class ControlPlane:
         dns_bind: Bind = bind,
         pod_ranges: Sequence[Network] = (),
         without: Collection[str] = (),
+        host: str = "localhost",
     ) -> None:
         """`token_for` makes the tokens that secrets ask for, `sign` the certificates; without it they wait.
 
         Machines that join get their slices of `pod_ranges`; without any, none can. `reserved` are addresses that no
         node may have a certificate for: those of the cluster itself.
         `dns_addresses` are where cluster DNS answers, by sockets of `dns_bind`; without any, none is run.
+        `host` is the name of this machine.
         """
-        self.informers = Informers(client_for("controller-manager"), world)
+        self.informers = Informers(client_for("kube-controller-manager"), world)
         self._world = world
         self._parts: list[tuple[str, Callable[[], Part]]] = []
         self._broken: Counter[str] = Counter()
         self._runs = False
         if "controllers" not in without:
-            client = client_for("controller-manager")
+            client = client_for("kube-controller-manager")
             making = controllers(client, self.informers, world, directories, volumes_root, ca_certificate)
             self._parts += [(CONTROLLERS, make) for make in making]
             if pod_ranges:
@@ -118,7 +127,9 @@ class ControlPlane:
             serving = partial(ServingApproval, reserved)
             self._parts.append((CONTROLLERS, lambda: Runner(serving(), client, self.informers, world)))
         if "scheduler" not in without:
-            self._parts.append((SCHEDULER, lambda: Scheduler(client_for("scheduler"), self.informers, world)))
+            self._parts.append(
+                (SCHEDULER, lambda: Scheduler(client_for("kube-scheduler"), self.informers, world, host))
+            )
         if "dns" not in without and dns_addresses:
             upstreams = host_resolvers()
             serve = partial(DnsServer, self.informers, world, dns_addresses, upstreams=upstreams, bind=dns_bind)
@@ -178,6 +189,7 @@ def controllers(
         lambda: VolumePhases(clock),
         ClaimProtection,
         VolumeProtection,
+        AttributesClassProtection,
         EphemeralVolumes,
         lambda: VolumeAttacher(clock),
         NodeAttachments,
@@ -192,6 +204,7 @@ def controllers(
         lambda: NodeLifecycle(clock),
         lambda: TaintEviction(clock),
         lambda: PodGarbageCollector(clock),
+        EndedPods,
         lambda: DefinitionController(clock),
         lambda: DisruptionController(clock),
         lambda: DisruptionMarks(clock),

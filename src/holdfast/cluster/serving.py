@@ -88,15 +88,15 @@ async def api_server(
     server.streams = PodStreams(dialer, world.clock)
     server.dialer = dialer
     if is_new:
-        await create_first_classes(server.client("controller-manager"))
-    await facts.publish(server.client("controller-manager"), settings)
+        await create_first_classes(server.client("kube-controller-manager"))
+    await facts.publish(server.client("kube-controller-manager"), settings)
     if has_pods(settings) and "dns" not in settings.without:
-        client = server.client("controller-manager")
+        client = server.client("kube-controller-manager")
         await dns_service.ensure(
             client, settings.service_networks(), [address for address, _ in dns_addresses(settings)]
         )
     await cluster_info.ensure(
-        server.client("controller-manager"), f"https://{config.address}", home.ca_certificate.read_text()
+        server.client("kube-controller-manager"), f"https://{config.address}", home.ca_certificate.read_text()
     )
     context = _serving_context(home)
     listen = functools.partial(serve, server.handler, ssl=context, too_large=server.too_large, failed=server.failed)
@@ -230,6 +230,7 @@ def control_plane(home: Home, settings: Settings, world: World, server: ApiServe
         pod_ranges=settings.pod_networks() if facts.can_be_joined(settings) else (),
         dns_bind=lambda address: in_pods_network(home, settings, lambda: bind(address)),
         without=settings.without,
+        host=os.uname().nodename,
     )
     for component in (CONTROLLERS, SCHEDULER):
         server.api.components[component] = functools.partial(plane.problem, component)

@@ -89,7 +89,7 @@ class Identity:
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[RemoteClient]:
         """One for as long as the block lasts."""
-        client = RemoteClient(as_node(self._home, self._url, self.name))
+        client = RemoteClient(as_node(self._home, self._url, self.name), "kubelet")
         with self._as_client.by(client.show):
             try:
                 yield client

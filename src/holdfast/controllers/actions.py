@@ -171,6 +171,8 @@ class Plan:
     again_after_s: float | None = None
     """When to look again although nothing happened; 0 is as soon as the view shows what was written."""
     failed_status: Update | None = None
-    """Written in the place of `status` if one of `actions` failed; `{error}` in a message is the failure's text."""
+    """Written in the place of `status` if one of `actions` failed; `{error}` in a message is the failure's text,
+    `{first}` that of the first one of several, `{count}` and `{errors}` are how many there are and all of them,
+    sorted."""
     status_may_wait: bool = False
     """Of `status`: nothing but counts changed, and they will change again in a moment: see `pace.Pace`."""

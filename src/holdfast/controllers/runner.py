@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -157,7 +158,7 @@ class Runner(Generic[T]):
         errors: list[str] = []
         await self._perform_all(plan.actions, step, errors)
         if errors and plan.failed_status is not None:
-            await self._perform_all([_with_error(plan.failed_status, str(Failed(errors)))], step, errors)
+            await self._perform_all([_with_errors(plan.failed_status, Failed(errors))], step, errors)
         elif plan.status is not None and not (plan.status_may_wait and self._is_put_off(step.key)):
             self._pace.note(step.key)
             await self._perform_all([plan.status], step, errors)
@@ -366,11 +367,23 @@ def _is_success(action: Create | Update | Patch | Delete, error: ApiError) -> bo
     return isinstance(error, action.ignore)
 
 
-def _with_error(status: Update, error: str) -> Update:
-    """The write with the error's text in the conditions that ask for it."""
+_PLACES = re.compile(r"\{(?:count|errors|first|error)\}")
+
+
+def _with_errors(status: Update, failed: Failed) -> Update:
+    """The write with the errors' texts in the conditions that ask for them."""
+    texts = {
+        "{count}": str(len(failed.errors)),
+        "{errors}": ", ".join(sorted(failed.errors)),
+        "{first}": failed.errors[0],
+        "{error}": str(failed),
+    }
+
+    def filled(message: str) -> str:
+        return _PLACES.sub(lambda found: texts[found[0]], message)
+
     written = status.manifest["status"]
     conditions = [
-        {**condition, "message": condition.get("message", "").replace("{error}", error)}
-        for condition in written.get("conditions") or ()
+        {**condition, "message": filled(condition.get("message", ""))} for condition in written.get("conditions") or ()
     ]
     return replace(status, manifest={**status.manifest, "status": {**written, "conditions": conditions}})

@@ -19,7 +19,8 @@ from holdfast.api.storage import binding
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.api.times import format_time
 from holdfast.client import Client, PatchType, Unreachable
-from holdfast.client.events import AFTER_WORK_S, EventRecorder
+from holdfast.client.event_series import SeriesRecorder
+from holdfast.client.events import AFTER_WORK_S
 from holdfast.client.informer import Informers, key_of
 from holdfast.world import World
 
@@ -44,9 +45,10 @@ BY_CLAIM, FREE_BY_CLASS = "claim", "free, by storage class"
 class Scheduler:
     """Gives a node to each pod that asks for this scheduler. `run` until cancelled; to start over, make it anew."""
 
-    def __init__(self, client: Client, informers: Informers, world: World) -> None:
+    def __init__(self, client: Client, informers: Informers, world: World, host: str = "localhost") -> None:
+        """`host` is the machine that it says in events to be on."""
         self.queue = SchedulingQueue()
-        self.events = EventRecorder(client, NAME, world, after_s=AFTER_WORK_S)
+        self.events = SeriesRecorder(client, NAME, world, host, after_s=AFTER_WORK_S)
         self._client = client
         self._world = world
         self._informers = informers
@@ -218,7 +220,8 @@ class Scheduler:
                 await self._client.delete(PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"])
             except (NotFound, Conflict):
                 continue  # it has gone by itself
-            self.events.record(victim, "Normal", "Preempted", f"Preempted by pod {uid} on node {preemption.node}")
+            said = f"Preempted by pod {uid} on node {preemption.node}"
+            self.events.record(victim, "Normal", "Preempted", said, action="Preempting")
 
     async def _patch_status(self, pod: Manifest, patch: Manifest) -> None:
         metadata = pod["metadata"]
@@ -227,7 +230,7 @@ class Scheduler:
         )
 
     async def _refuse(self, pod: Manifest, message: str, nominated: str) -> None:
-        self.events.record(pod, "Warning", "FailedScheduling", message)
+        self.events.record(pod, "Warning", "FailedScheduling", message, action="Scheduling")
         condition = _scheduled_condition(pod)
         is_told = (condition.get("reason"), condition.get("message")) == ("Unschedulable", message)
         if is_told and nominated == ((pod.get("status") or {}).get("nominatedNodeName") or ""):
@@ -253,7 +256,7 @@ class Scheduler:
         since_s = self._waits_since_s.setdefault(uid, now_s)
         if now_s - since_s >= BIND_LIMIT_S:
             message = 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
-            self.events.record(pod, "Warning", "FailedScheduling", message)
+            self.events.record(pod, "Warning", "FailedScheduling", message, action="Scheduling")
             self._waits_since_s[uid] = now_s
         self.queue.wait(key, BIND_LIMIT_S)
 
@@ -291,7 +294,8 @@ class Scheduler:
             self.queue.retry(key)
         else:
             log.info("bound pod=%s node=%s", key, node)
-            self.events.record(pod, "Normal", "Scheduled", f"Successfully assigned {key} to {node}")
+            told = f"Successfully assigned {key} to {node}"
+            self.events.record(pod, "Normal", "Scheduled", told, action="Binding")
 
     async def _insist_on_binding(self, manifest: Manifest) -> None:
         """A call without an answer may have bound the pod: until that is known, its place must not be given away."""

@@ -9,22 +9,24 @@ import pytest
 
 from holdfast.api.resource import Resource
 from holdfast.client.informer import Informers
+from holdfast.controllers.disruption.controller import DisruptionController
 from holdfast.controllers.garbage.controller import GarbageCollector
 from holdfast.controllers.namespaces.controller import NamespaceDeletion
 from holdfast.controllers.quota.controller import QuotaController
 from holdfast.controllers.runner import Controller
 from holdfast.world import real_world
 
-from .conftest import DEFINITIONS, GEARS, Define, definition, eventually, gear, gone
+from .conftest import DEFINITIONS, GEARS, Define, definition, eventually, gear, gone, version
 
 MAPS = "/api/v1/namespaces/ns/configmaps"
 QUOTAS = "/api/v1/namespaces/ns/resourcequotas"
+BUDGETS = "/apis/policy/v1/namespaces/ns/poddisruptionbudgets"
 
 
 @pytest.fixture
 def controllers() -> list[Controller[Any]]:
     clock = real_world().clock
-    return [GarbageCollector(), NamespaceDeletion(clock), QuotaController(clock)]
+    return [GarbageCollector(), NamespaceDeletion(clock), QuotaController(clock), DisruptionController(clock)]
 
 
 def owned(manifest: dict[str, Any], owner: Any) -> dict[str, Any]:
@@ -93,6 +95,58 @@ async def test_a243_quotas_count_custom_objects(web: Any, define: Define) -> Non
     await eventually(is_counted)
     await web("DELETE", f"{GEARS}/one")
     assert (await web("POST", GEARS, gear("two"))).code == 201
+
+
+async def add_pod_of(web: Any, owner: Any) -> None:
+    container = {"name": "a", "image": "a:1"}
+    pod = {"metadata": {"name": "a", "labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    pod = owned(pod, owner)
+    pod["metadata"]["ownerReferences"][0]["controller"] = True
+    assert (await web("POST", "/api/v1/namespaces/ns/pods", pod)).code == 201
+
+
+async def add_budget(web: Any, **spec: Any) -> None:
+    spec["selector"] = {"matchLabels": {"a": "b"}}
+    assert (await web("POST", BUDGETS, {"metadata": {"name": "b"}, "spec": spec})).code == 201
+
+
+async def test_w75_a_budget_expects_as_many_pods_as_a_custom_object_is_scaled_to(web: Any, define: Define) -> None:
+    await define(definition())
+    await add_pod_of(web, await web("POST", GEARS, gear()))
+    await add_budget(web, maxUnavailable="50%")
+
+    async def expects(pods: int, healthy: int) -> None:
+        async def holds() -> bool:
+            status = (await web("GET", f"{BUDGETS}/b"))["status"]
+            return (status["expectedPods"], status["desiredHealthy"]) == (pods, healthy)
+
+        await eventually(holds)
+
+    await expects(3, 1)
+    merge = {"content-type": "application/merge-patch+json"}
+    await web("PATCH", f"{GEARS}/one/scale", {"spec": {"replicas": 7}}, headers=merge)
+    await expects(7, 3)
+
+
+async def test_w75_a_budget_goes_by_a_scale_that_a_definition_gains(web: Any, define: Define) -> None:
+    scaled = definition()
+    bare = definition(version(subresources={"status": {}}))
+    await define(bare)
+    await add_pod_of(web, await web("POST", GEARS, gear()))
+    await add_budget(web, maxUnavailable="50%")
+
+    async def has_failed() -> bool:
+        conditions = (await web("GET", f"{BUDGETS}/b"))["status"].get("conditions") or ()
+        return [one["reason"] for one in conditions] == ["SyncFailed"]
+
+    await eventually(has_failed)
+    merge = {"content-type": "application/merge-patch+json"}
+    await web("PATCH", f"{DEFINITIONS}/gears.example.com", {"spec": scaled["spec"]}, headers=merge)
+
+    async def expects_three() -> bool:
+        return bool((await web("GET", f"{BUDGETS}/b"))["status"]["expectedPods"] == 3)
+
+    await eventually(expects_three)
 
 
 async def test_a_right_to_a_custom_kind_is_a_right_like_any_other(web: Any, define: Define, jane_token: str) -> None:

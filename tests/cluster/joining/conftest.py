@@ -72,7 +72,7 @@ async def running(path: Any, sign: Any = sign) -> Any:
     await server.open()
     sockets = open_sockets(["127.0.0.2"], quiet_port())  # the certificate names only the first address
     address = f"127.0.0.1:{sockets[0].getsockname()[1]}"
-    client = server.client("controller-manager")
+    client = server.client("kube-controller-manager")
     await cluster_info.ensure(client, f"https://{address}", home.ca_certificate.read_text())
     files = certificates.pair(home, "apiserver")
     context = server_context(str(files.certificate), str(files.key), client_ca=str(home.ca_certificate))

@@ -166,7 +166,9 @@ def test_w66_what_can_no_longer_start_in_time_is_missed():
     world = World(startingDeadlineSeconds=60)
     world.step(11.5)
     assert not world.jobs
-    assert world.events == ["Warning MissSchedule Missed scheduled time to start a job: Thu, 01 Jan 2026 12:10:00 UTC"]
+    assert world.events == [
+        "Warning MissSchedule Missed scheduled time to start a job: Thu, 01 Jan 2026 12:10:00 +0000"
+    ]
     world.step(21)
     assert list(world.jobs) == [name(20)]
 

@@ -1,6 +1,7 @@
 """Deployments, ReplicaSets and ReplicationControllers on a real API server in this process, with played nodes."""
 
 import asyncio
+import re
 from contextlib import aclosing
 
 import pytest
@@ -10,6 +11,7 @@ from holdfast.api.apps.replica_set import REPLICA_SETS
 from holdfast.api.core.event import EVENTS
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.replication_controller import REPLICATION_CONTROLLERS
+from holdfast.api.core.resource_quota import RESOURCE_QUOTAS
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
 from holdfast.api.errors import NotFound
 from holdfast.apiserver.auth.user import MASTERS, User
@@ -242,6 +244,21 @@ async def test_w14_a_pod_that_is_refused_is_told_in_events_and_in_both_condition
     (condition,) = one["status"]["conditions"]
     assert condition["message"].startswith('pods "'), condition
     assert f"Error creating: {condition['message']}" in await cluster.messages()
+
+
+async def test_w14_of_several_pods_that_are_refused_the_conditions_tell_of_one(cluster):
+    quota = {"metadata": {"name": "few", "namespace": "default"}, "spec": {"hard": {"pods": "1"}}}
+    await cluster.client.create(RESOURCE_QUOTAS, quota)
+    await cluster.deploy(replicas=3)
+
+    async def is_told():
+        return cluster.reason(await cluster.deployment(), "ReplicaFailure") == "FailedCreate"
+
+    await cluster.until(is_told)
+    (one,) = await cluster.list(REPLICA_SETS)
+    (condition,) = one["status"]["conditions"]
+    refused = r'pods "[^"]+" is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1'
+    assert re.fullmatch(refused, condition["message"])
 
 
 async def test_w2_pods_are_adopted_and_released_by_their_labels(cluster):

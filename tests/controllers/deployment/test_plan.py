@@ -155,8 +155,19 @@ def test_w21_a_first_set_is_created_with_the_hash_in_name_labels_selector_and_po
     assert emitted.report.message == f"Scaled up replica set web-{suffix} from 0 to 3"
     assert conditions(planned)["Progressing"]["reason"] == "NewReplicaSetCreated"
     assert planned.status.manifest["metadata"]["annotations"] == {sets.REVISION: "1"}
-    failed = planned.failed_status.manifest["status"]["conditions"]
-    assert [one["reason"] for one in failed if one["type"] == "Progressing"] == ["ReplicaSetCreateError"]
+
+
+def test_w26_a_set_that_cannot_be_created_is_all_that_the_status_tells_then():
+    known = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+    counts = {"observedGeneration": 1, "replicas": 3}
+    one = {**deployment(3), "status": {**counts, "conditions": [known]}}
+    failed = look(one, []).failed_status.manifest["status"]
+    told = failed.pop("conditions")
+    assert failed == counts
+    assert [(each["type"], each["status"], each["reason"]) for each in told] == [
+        ("Available", "True", "MinimumReplicasAvailable"),
+        ("Progressing", "False", "ReplicaSetCreateError"),
+    ]
 
 
 def test_w21_a_name_that_another_template_has_is_avoided_and_counted():

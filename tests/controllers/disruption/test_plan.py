@@ -8,6 +8,7 @@ from holdfast.api.apps.deployment import DEPLOYMENTS
 from holdfast.api.apps.replica_set import REPLICA_SETS
 from holdfast.api.apps.stateful_set import STATEFUL_SETS
 from holdfast.api.core.replication_controller import REPLICATION_CONTROLLERS
+from holdfast.api.custom.definition import resources_of
 from holdfast.api.times import format_time
 from holdfast.controllers.actions import Emit, Patch
 from holdfast.controllers.disruption.plan import Observed, ObservedMark, plan, plan_mark
@@ -48,14 +49,23 @@ def leaving(name, by=None):
     return pod(name, by, deletionTimestamp=ago(0))
 
 
-def look(spec, pods, owners=(), status=None, generation=1):
+def look(spec, pods, owners=(), status=None, generation=1, defined=()):
     there = {(resource.kind, one["metadata"]["name"]): one for resource, one in owners}
     budget = {
         "metadata": {"name": "b", "namespace": "default", "generation": generation},
         "spec": {"selector": {"matchLabels": {"app": "web"}}, **spec},
         "status": status or {},
     }
-    return plan(Observed(budget, pods, lambda kind, key: there.get((kind.kind, key.split("/")[1])), NOW))
+    kinds = {(kind.group, kind.kind): kind for kind in defined}
+    return plan(
+        Observed(
+            budget,
+            pods,
+            lambda kind, key: there.get((kind.kind, key.split("/")[1])),
+            NOW,
+            lambda group, kind: kinds.get((group, kind)),
+        )
+    )
 
 
 def counts(planned):
@@ -218,6 +228,34 @@ def test_a_controller_that_does_not_scale_or_is_unknown_makes_the_sync_fail():
 
     assert error("v1", "Node") == "nodes does not implement the scale subresource"
     assert error("example.com/v1", "Thing") == 'no matches for kind "Thing" in version "example.com/v1"'
+
+
+def test_w75_a_kind_that_an_operator_defines_is_asked_where_its_definition_says_how_it_scales():
+    def expected(scale, spec):
+        kind = things(scale)
+        by = kind, {"metadata": {"name": "web", "namespace": "default", "uid": "web-Thing"}, "spec": spec}
+        pods = [pod(name, by) for name in "ab"]
+        status = look({"maxUnavailable": "50%"}, pods, [by], defined=[kind]).status.manifest["status"]
+        return status.get("expectedPods"), status["disruptionsAllowed"], status["conditions"][0]["message"]
+
+    scale = {"specReplicasPath": ".spec.members", "statusReplicasPath": ".status.members"}
+    assert expected(scale, {"members": 4}) == (4, 0, "")
+    assert expected(scale, {"members": 2}) == (2, 1, "")
+    lacking = 'Internal error occurred: the spec replicas field ".spec.members" does not exist'
+    assert expected(scale, {}) == (None, 0, lacking)
+    refused = "things.example.com does not implement the scale subresource"
+    assert expected(None, {"members": 4}) == (None, 0, refused)
+
+
+def things(scale):
+    names = {"plural": "things", "kind": "Thing", "singular": "thing", "listKind": "ThingList"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    version |= {"subresources": {"scale": scale}} if scale else {}
+    spec = {"group": "example.com", "names": names, "scope": "Namespaced", "versions": [version]}
+    status = {"acceptedNames": names}
+    (kind,) = resources_of({"metadata": {"name": "things.example.com"}, "spec": spec, "status": status})
+    return kind
 
 
 # -- marks

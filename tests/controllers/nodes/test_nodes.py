@@ -36,6 +36,48 @@ def reasons(cluster, name, namespace="default"):
     return [each["reason"] for each in cluster.objects(EVENTS, namespace) if each["involvedObject"]["name"] == name]
 
 
+def told(cluster, name, reason, namespace="default"):
+    found = [each for each in cluster.objects(EVENTS, namespace) if each["involvedObject"]["name"] == name]
+    return [each["message"] for each in found if each["reason"] == reason]
+
+
+def test_n218_a_node_is_told_of_when_it_comes_and_when_it_is_removed():
+    with simulate(0, nodes=1) as cluster:
+        cluster.run_for(30)
+        assert told(cluster, "n1", "RegisteredNode") == ["Node n1 event: Registered Node n1 in Controller"]
+        assert told(cluster, "n1", "RemovingNode") == []
+        cluster.kill(cluster.nodes[0].process)
+        cluster.delete(NODES, "n1")
+        cluster.run_for(5)
+        assert told(cluster, "n1", "RemovingNode") == ["Node n1 event: Removing Node n1 from Controller"]
+
+
+def test_n187_pods_that_need_not_go_after_all_are_told_of():
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        cluster.kill(host.process)
+        cluster.run_for(120)
+        assert told(cluster, "web-0", "TaintManagerEviction") == []
+        cluster.start(host.process)
+        cluster.run_for(30)
+        assert told(cluster, "web-0", "TaintManagerEviction") == ["Cancelling deletion of Pod default/web-0"]
+        cluster.run_for(600)
+        assert len(told(cluster, "web-0", "TaintManagerEviction")) == 1
+
+
+def test_n187_a_pod_that_somebody_else_has_removed_need_not_go_any_more():
+    with simulate(0, nodes=2) as cluster:
+        settled(cluster)
+        host = host_of(cluster)
+        cluster.kill(host.process)
+        host.runtime.crash()
+        cluster.run_for(120)
+        cluster.delete(PODS, "web-0", grace_period_s=0)
+        cluster.run_for(10)
+        assert "Cancelling deletion of Pod default/web-0" in told(cluster, "web-0", "TaintManagerEviction")
+
+
 def test_n183_n184_n186_a_silent_node_is_unknown_after_its_grace_and_its_pods_are_not_ready():
     with simulate(0, nodes=2) as cluster:
         settled(cluster)

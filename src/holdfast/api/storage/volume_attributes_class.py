@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +36,18 @@ def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:
 def cells(attributes_class: Manifest, now: datetime) -> list[Any]:
     metadata = attributes_class["metadata"]
     return [metadata["name"], attributes_class.get("driverName", ""), age(metadata.get("creationTimestamp"), now)]
+
+
+def of_claim(claim: Manifest) -> Iterable[str]:
+    """Names of those that it asks for, has, and is about to get."""
+    status = claim.get("status") or {}
+    target = (status.get("modifyVolumeStatus") or {}).get("targetVolumeAttributesClassName")
+    names = (claim["spec"].get("volumeAttributesClassName"), status.get("currentVolumeAttributesClassName"), target)
+    return set(filter(None, names))
+
+
+def of_volume(volume: Manifest) -> Iterable[str]:
+    return filter(None, (volume["spec"].get("volumeAttributesClassName"),))
 
 
 VOLUME_ATTRIBUTES_CLASSES = Resource(

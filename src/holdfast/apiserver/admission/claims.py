@@ -11,6 +11,7 @@ from holdfast.apiserver.call import Call
 IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 CLAIM_PROTECTION, VOLUME_PROTECTION = "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"
+ATTRIBUTES_CLASS_PROTECTION = "kubernetes.io/vac-protection"
 
 
 def default_class(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None:
@@ -38,6 +39,10 @@ def protect_claim(cache: Cache, call: Call, new: Manifest, old: Manifest | None)
 
 def protect_volume(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None:
     _protect(new, old, VOLUME_PROTECTION)
+
+
+def protect_attributes_class(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None:
+    _protect(new, old, ATTRIBUTES_CLASS_PROTECTION)
 
 
 def _protect(new: Manifest, old: Manifest | None, finalizer: str) -> None:

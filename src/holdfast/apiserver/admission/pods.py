@@ -85,6 +85,14 @@ def priority(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> N
     spec["preemptionPolicy"] = preemption
 
 
+def one_default_class(cache: Cache, call: Call, new: Manifest, old: Manifest | None) -> None:
+    """Of priority classes only one may be for pods that name none. Raises Forbidden."""
+    present = _class(cache, "") if new.get("globalDefault") else None
+    if present is not None and (old is None or present["metadata"]["name"] != call.name):
+        name = present["metadata"]["name"]
+        raise call.forbidden(f"PriorityClass {name} is already marked as default. Only one default can exist")
+
+
 def _class(cache: Cache, name: str) -> Manifest | None:
     """The class of that name, or without a name the one that is default for all."""
     classes = cache.of(PRIORITY_CLASSES)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.api.errors import BadRequest, Conflict
 from holdfast.api.resource import Manifest
+from holdfast.apiserver.admission import topology
 from holdfast.apiserver.cache import Stored
 from holdfast.apiserver.call import Call
 
@@ -53,8 +54,9 @@ def _bound(api: Api, call: Call, metadata: Manifest, node: str, pod: Manifest) -
     conditions = [one for one in status.get("conditions") or () if one.get("type") != "PodScheduled"]
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": api.now()}
     new_metadata = {**pod["metadata"]}
-    for member in ("annotations", "labels"):
-        if added := metadata.get(member):
+    labels = {**(metadata.get("labels") or {}), **topology.labels_of(api.cache, node)}
+    for member, added in (("annotations", metadata.get("annotations")), ("labels", labels)):
+        if added:
             new_metadata[member] = {**(new_metadata.get(member) or {}), **added}
     return {
         **pod,

@@ -170,7 +170,7 @@ class Sync:
         cron_job, deadline_s = self._cron_job, self._cron_job.starting_deadline_s
         name = job_name(cron_job, due)
         if deadline_s is not None and due + timedelta(seconds=deadline_s) < self._now:
-            at = due.strftime("%a, %d %b %Y %H:%M:%S UTC")
+            at = due.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S %z")
             self._say("Warning", "MissSchedule", f"Missed scheduled time to start a job: {at}")
             return False
         if due == self._last_scheduled or any(each.get("name") == name for each in self._active):

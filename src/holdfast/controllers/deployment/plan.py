@@ -155,7 +155,7 @@ class Sync:
             before=before,
             actions=[action for one in self._sets if one.is_changed or one.is_new for action in self._write(one)],
             status=status.write(self._deployment, counts, self._conditions, revision),
-            failed_status=self._failed_status(counts),
+            failed_status=self._failed_status(),
             cleanup=[_delete(one) for one in gone],
             subject=self._deployment.manifest,
             again_after_s=self._again_after_s(counts),
@@ -175,15 +175,13 @@ class Sync:
         created = Create(REPLICA_SETS, one.wanted(), on_failure=failed, quiet=quiet, error=failed.message)
         return [created, *([Emit(report)] if report else [])]
 
-    def _failed_status(self, counts: Manifest) -> Update | None:
-        """If the new set cannot be created, and only then, its failure is a condition."""
+    def _failed_status(self) -> Update | None:
+        """If the new set cannot be created, and only then, its failure is a condition; nothing else is told anew."""
         if self._new is None or not self._new.is_new or self._deployment.deadline_s is None:
             return None
         conditions = Conditions(self._deployment.status.get("conditions") or (), self._observed.now)
         conditions.set(PROGRESSING, "False", "ReplicaSetCreateError", "{error}")
-        status.judge_availability(self._deployment, counts, conditions)
-        counts = {name: value for name, value in counts.items() if name != "unavailableReplicas"}
-        return status.write_always(self._deployment, counts, conditions, "")
+        return status.write_always(self._deployment, self._deployment.status, conditions, "")
 
     def _again_after_s(self, counts: Manifest) -> float | None:
         """When the deadline will have passed."""

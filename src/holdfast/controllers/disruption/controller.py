@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from holdfast.api import conditions
@@ -10,13 +11,13 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from holdfast.api.resource import Manifest, Resource
 from holdfast.api.selectors import LabelSelector, selector_from_manifest
-from holdfast.client.informer import Informers, key_of
+from holdfast.client.informer import Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
 from holdfast.controllers.owners import BY_CONTROLLER, controller_uid, of_controller
 from holdfast.world import Clock
 
-from .expected import SCALED
+from .expected import SCALED, Uncountable, scale_of
 from .plan import Observed, ObservedMark, is_marked, plan, plan_mark
 
 
@@ -36,11 +37,21 @@ class DisruptionController:
         self._budgets = informers.of(POD_DISRUPTION_BUDGETS)
         self._pods = informers.of(PODS)
         self._pods.add_index(BY_CONTROLLER, of_controller)
-        self._owners = {resource: informers.of(resource) for resource in SCALED}
+        self._owners: dict[str, Informer] = {each.qualified: informers.of(each) for each in SCALED}
         self._budgets.subscribe(self._on_budget)
         self._pods.subscribe(self._on_pod)
         for informer in self._owners.values():
-            informer.subscribe(self._on_owner)
+            informer.subscribe(partial(self._on_owner, informer.resource))
+        self._defined = informers.follow_defined(partial(self._came, informers), self._went)
+
+    def _came(self, informers: Informers, resource: Resource) -> None:
+        """A kind was defined: if it scales, budgets go by what its objects want."""
+        if resource.custom is not None and resource.custom.scale is not None:
+            informer = self._owners[resource.qualified] = informers.of(resource)
+            informer.subscribe(partial(self._on_owner, resource))
+
+    def _went(self, resource: Resource) -> None:
+        self._owners.pop(resource.qualified, None)
 
     def observe(self, key: str) -> Observed | None:
         budget = self._budgets.get(key)
@@ -49,10 +60,11 @@ class DisruptionController:
         namespace = budget["metadata"]["namespace"]
         selector = selector_from_manifest(budget["spec"].get("selector"))
         pods = [pod for pod in self._pods.list(namespace) if selector.matches(pod["metadata"].get("labels"))]
-        return Observed(budget, pods, self._owner, self._clock.now())
+        return Observed(budget, pods, self._owner, self._clock.now(), self._defined.by_group_kind)
 
     def _owner(self, resource: Resource, key: str) -> Manifest | None:
-        return self._owners[resource].get(key)
+        informer = self._owners.get(resource.qualified)
+        return informer.get(key) if informer is not None else None
 
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
@@ -72,9 +84,9 @@ class DisruptionController:
         if old is None or new is None or _counted(old) != _counted(new):
             self._wake(pod for pod in (old, new) if pod is not None)
 
-    def _on_owner(self, old: Manifest | None, new: Manifest | None) -> None:
+    def _on_owner(self, resource: Resource, old: Manifest | None, new: Manifest | None) -> None:
         """Another scale is another number of pods to expect; what becomes of a Deployment shows in its sets."""
-        if new is not None and (old is None or _replicas(old) != _replicas(new)):
+        if new is not None and (old is None or _scale(resource, old) != _scale(resource, new)):
             self._wake(self._pods.by_index(BY_CONTROLLER, new["metadata"]["uid"]))
 
     def _wake(self, pods: Iterable[Manifest]) -> None:
@@ -90,8 +102,11 @@ def _counted(pod: Manifest) -> tuple[Any, ...]:
     return labels, controller_uid(pod), conditions.is_ready(pod), conditions.is_terminating(pod)
 
 
-def _replicas(owner: Manifest) -> Any:
-    return (owner.get("spec") or {}).get("replicas")
+def _scale(resource: Resource, owner: Manifest) -> int | None:
+    try:
+        return scale_of(resource, owner)
+    except Uncountable:
+        return None
 
 
 class DisruptionMarks:

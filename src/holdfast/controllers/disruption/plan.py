@@ -17,7 +17,7 @@ from holdfast.api.selectors import go_text
 from holdfast.api.times import format_time, parse_time
 from holdfast.controllers.actions import Action, Emit, Patch, Plan, Report, Update
 
-from .expected import Expected, Lookup, Uncountable, expected_pods
+from .expected import Defined, Expected, Lookup, Uncountable, expected_pods, none_defined
 
 DELETION_WITHIN_S = 120
 """A pod that was to be evicted and is still there after this time is counted again."""
@@ -36,6 +36,7 @@ class Observed:
     """Those it selects, in any order."""
     lookup: Lookup
     now: datetime
+    defined: Defined = none_defined
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def plan(observed: Observed) -> Plan:
 def _wanted(observed: Observed) -> Wanted:
     spec = observed.budget["spec"]
     if "maxUnavailable" in spec:
-        expected = expected_pods(observed.pods, observed.lookup)
+        expected = expected_pods(observed.pods, observed.lookup, observed.defined)
         most = _scaled(spec["maxUnavailable"], expected)
         return Wanted(expected.count, max(0, expected.count - most), expected.unmanaged)
     least = spec.get("minAvailable")
@@ -77,7 +78,7 @@ def _wanted(observed: Observed) -> Wanted:
         return Wanted(len(observed.pods), least)
     if least is None:
         return Wanted(0, 0)
-    expected = expected_pods(observed.pods, observed.lookup)
+    expected = expected_pods(observed.pods, observed.lookup, observed.defined)
     return Wanted(expected.count, _scaled(least, expected), expected.unmanaged)
 
 

@@ -10,7 +10,7 @@ from holdfast.api.core.config_map import CONFIG_MAPS
 from holdfast.api.core.namespace import NAMESPACES
 from holdfast.api.core.pod import PODS
 from holdfast.api.core.service_account import SERVICE_ACCOUNTS
-from holdfast.api.errors import Forbidden, NotFound
+from holdfast.api.errors import ApiError, Forbidden, NotFound
 from holdfast.api.resource import Manifest, Resource
 from holdfast.client import Client
 from holdfast.client.defined_kinds import kind_of
@@ -70,16 +70,25 @@ class NamespaceDeletion:
     async def verify(self, observed: ObservedNamespace, client: Client) -> ObservedNamespace | None:
         name = observed.namespace["metadata"]["name"]
         content: dict[Resource, list[Manifest]] = {}
+        unread = []
         for resource in (PODS, *self._kinds, *await self._defined(client)):
             if PODS in content:
                 break
-            if items := await _items(client, resource, name):
-                content[resource] = items
+            try:
+                items = (await client.list(resource, name)).items
+            except NotFound:
+                continue  # its definition has just gone
+            except ApiError as error:
+                unread.append(str(error))
+            else:
+                content |= {resource: items} if items else {}
         try:
             live = await client.get(NAMESPACES, name)
         except NotFound:
             return None
-        return replace(observed, namespace=live, content=first_pods(content)) if is_going(live) else None
+        if not is_going(live):
+            return None
+        return replace(observed, namespace=live, content=first_pods(content), unread=unread)
 
     async def _defined(self, client: Client) -> list[Resource]:
         """The namespaced kinds that definitions have established."""
@@ -88,14 +97,6 @@ class NamespaceDeletion:
 
     def plan(self, observed: ObservedNamespace) -> Plan:
         return plan_deletion(observed)
-
-
-async def _items(client: Client, resource: Resource, namespace: str) -> list[Manifest]:
-    """What is there; nothing of a kind whose definition has just gone."""
-    try:
-        return (await client.list(resource, namespace)).items
-    except NotFound:
-        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from holdfast.api.coordination.lease import LEASES
@@ -22,9 +22,11 @@ from .plan import (
     ObservedEviction,
     ObservedNode,
     ObservedOrphan,
+    due_at,
     plan_eviction,
     plan_node,
     plan_orphan,
+    plan_removed,
     ready_status,
 )
 
@@ -40,6 +42,13 @@ def pods_by_node(informers: Informers) -> Informer:
     return pods
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A node that is there no more."""
+
+    node: Manifest
+
+
 class NodeLifecycle:
     """Watches heartbeats. Keys are nodes.
 
@@ -53,6 +62,8 @@ class NodeLifecycle:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard: dict[str, tuple[object, float]] = {}
+        self._registered: dict[str, Manifest] = {}
+        """Nodes that have been told of, as they were then."""
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._nodes, self._pods = informers.of(NODES), pods_by_node(informers)
@@ -60,7 +71,9 @@ class NodeLifecycle:
 
         def on_node(old: Manifest | None, new: Manifest | None) -> None:
             if new is None:
-                self._heard.pop((old or {})["metadata"]["name"], None)
+                assert old is not None
+                self._heard.pop(key_of(old), None)
+                queue.add(key_of(old))
                 return
             self._silence_of(new)
             queue.add(key_of(new))
@@ -89,16 +102,20 @@ class NodeLifecycle:
         self._leases.subscribe(on_lease)
         self._pods.subscribe(on_pod)
 
-    def observe(self, key: str) -> ObservedNode | None:
+    def observe(self, key: str) -> ObservedNode | Removed | None:
         node = self._nodes.get(key)
         if node is None:
-            return None
+            registered = self._registered.pop(key, None)
+            return Removed(registered) if registered is not None else None
+        is_new = key not in self._registered
+        self._registered.setdefault(key, node)
         return ObservedNode(
             node=node,
             silent_s=self._silence_of(node),
             pods=self._pods.by_index(BY_NODE, key),
             is_disrupted=all(ready_status(other) != "True" for other in self._nodes.list()),
             now=self._clock.now(),
+            is_new=is_new,
         )
 
     def _silence_of(self, node: Manifest) -> float:
@@ -117,21 +134,23 @@ class NodeLifecycle:
             return 0.0
         return now_s - since_s
 
-    def plan(self, observed: ObservedNode) -> Plan:
-        return plan_node(observed)
+    def plan(self, observed: ObservedNode | Removed) -> Plan:
+        return plan_removed(observed.node) if isinstance(observed, Removed) else plan_node(observed)
 
 
 class TaintEviction:
-    """Deletes pods from nodes whose taints they do not tolerate any longer. Keys are pods."""
+    """Deletes pods from nodes whose taints they do not tolerate any longer. Keys are pods.
+
+    It remembers which ones wait for that only to tell of those that need not go after all.
+    """
 
     name = "taint-eviction-controller"
     concurrency = 4
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._since: dict[str, datetime] = {}
-        """When pods, by uid, were first seen to have such taints to tolerate: of most taints nobody notes when they
-        were added."""
+        self._waiting: dict[str, tuple[Manifest, datetime]] = {}
+        """Pods whose deletion is a matter of time, and when they were first seen to have such taints to tolerate."""
 
     def start(self, informers: Informers, queue: WorkQueue) -> None:
         self._nodes, self._pods = informers.of(NODES), pods_by_node(informers)
@@ -142,27 +161,31 @@ class TaintEviction:
                     queue.add(key_of(pod))
 
         def on_pod(old: Manifest | None, new: Manifest | None) -> None:
-            if new is None:
-                self._since.pop((old or {})["metadata"]["uid"], None)
-                return
-            node = self._nodes.get(new["spec"].get("nodeName") or "")
-            if node is not None and _evicting(node):
-                queue.add(key_of(new))
+            pod = new or old
+            assert pod is not None
+            if key_of(pod) in self._waiting or (new is not None and self._taints_of(new)):
+                queue.add(key_of(pod))
 
         self._nodes.subscribe(on_node)
         self._pods.subscribe(on_pod)
 
+    def _taints_of(self, pod: Manifest) -> list[Manifest]:
+        node = self._nodes.get(pod["spec"].get("nodeName") or "")
+        return _evicting(node) if node is not None else []
+
     def observe(self, key: str) -> ObservedEviction | None:
-        pod = self._pods.get(key)
-        node = self._nodes.get(pod["spec"].get("nodeName") or "") if pod is not None else None
-        if pod is None:
+        pod, now = self._pods.get(key), self._clock.now()
+        waited, since = self._waiting.pop(key, (None, now))
+        if waited is not None and pod is not None and waited["metadata"]["uid"] != pod["metadata"]["uid"]:
+            since = now
+        taints = self._taints_of(pod) if pod is not None else []
+        subject = pod or waited
+        if subject is None or not (taints or waited):
             return None
-        uid = pod["metadata"]["uid"]
-        if node is None or not _evicting(node):
-            self._since.pop(uid, None)
-            return None
-        now = self._clock.now()
-        return ObservedEviction(pod, _evicting(node), self._since.setdefault(uid, now), now)
+        due = due_at(subject, taints, since, now)
+        if due is not None and due > now:
+            self._waiting[key] = subject, since
+        return ObservedEviction(subject, taints, since, now, was_waiting=waited is not None)
 
     def plan(self, observed: ObservedEviction) -> Plan:
         return plan_eviction(observed)

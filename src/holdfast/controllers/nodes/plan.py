@@ -54,6 +54,8 @@ class ObservedNode:
     is_disrupted: bool
     """No node is Ready: the fault is more likely here than with all of them (N185)."""
     now: datetime
+    is_new: bool = False
+    """It has not been looked at before."""
 
 
 def ready_status(node: Manifest) -> str:
@@ -73,15 +75,26 @@ def grace_s(node: Manifest) -> float:
 def plan_node(observed: ObservedNode) -> Plan:
     """Conditions first; taints and pods follow from them when they are seen."""
     node = observed.node
+    told = [_event(node, "RegisteredNode", "Registered Node {} in Controller")] if observed.is_new else []
     limit_s = grace_s(node)
     if observed.silent_s >= limit_s:
         if unknown := _unknown(observed):
-            return Plan(f"silent for {observed.silent_s:.0f} s", unknown, subject=node, again_after_s=0)
+            return Plan(f"silent for {observed.silent_s:.0f} s", [*told, *unknown], subject=node, again_after_s=0)
         again_s = None
     else:
         again_s = max(limit_s - observed.silent_s, SOONEST_S)
-    actions = [*_taints(observed), *_pods(observed)]
+    actions = [*told, *_taints(observed), *_pods(observed)]
     return Plan("taints or pods are to follow" if actions else "as it should be", actions, None, (), (), node, again_s)
+
+
+def plan_removed(node: Manifest) -> Plan:
+    """The node is gone."""
+    return Plan("removed", [_event(node, "RemovingNode", "Removing Node {} from Controller")], subject=node)
+
+
+def _event(node: Manifest, reason: str, what: str) -> Emit:
+    name = node["metadata"]["name"]
+    return Emit(Report("Normal", reason, f"Node {name} event: {what.format(name)}"))
 
 
 def _unknown(observed: ObservedNode) -> list[Action]:
@@ -169,21 +182,27 @@ class ObservedEviction:
     pod: Manifest
     taints: Sequence[Taint]
     since: datetime
-    """When it was first seen to have such taints to tolerate."""
+    """When it was first seen to have such taints to tolerate: of most taints nobody notes when they were added."""
     now: datetime
+    was_waiting: bool = False
+    """Its deletion was a matter of time when it was last looked at."""
+
+
+def due_at(pod: Manifest, taints: Sequence[Taint], since: datetime, now: datetime) -> datetime | None:
+    """When the shortest of the pod's tolerations is over; None if it may stay."""
+    moments = [moment for taint in taints if (moment := _due(pod, taint, since, now)) is not None]
+    return min(moments, default=None)
 
 
 def plan_eviction(observed: ObservedEviction) -> Plan:
-    """Deletes a pod when the shortest of its tolerations is over, counted from the taint where it says since when, so
-    that a restart of the controller changes nothing (N187, W118)."""
+    """Deletes a pod when its time is over, counted from the taint where it says since when, so that a restart of the
+    controller changes nothing (N187, W118)."""
     pod, now = observed.pod, observed.now
+    first = due_at(pod, observed.taints, observed.since, now)
+    if first is None:
+        return Plan("tolerates its node", _cancelled(pod) if observed.was_waiting else (), subject=pod)
     if pod["metadata"].get("deletionTimestamp"):
         return Plan("on its way out", subject=pod)
-    due = [_due(pod, taint, observed.since, now) for taint in observed.taints]
-    moments = [each for each in due if each is not None]
-    if not moments:
-        return Plan("tolerates its node", subject=pod)
-    first = min(moments)
     if first > now:
         return Plan(
             "tolerates its node for a while", subject=pod, again_after_s=max((first - now).total_seconds(), SOONEST_S)
@@ -203,13 +222,20 @@ def _due(pod: Manifest, taint: Taint, seen: datetime, now: datetime) -> datetime
     return since + timedelta(seconds=max(min(limits), 0))
 
 
+def _cancelled(pod: Manifest) -> list[Action]:
+    return [Emit(Report("Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {_name(pod)}"))]
+
+
+def _name(pod: Manifest) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
 def _evict(pod: Manifest, now: datetime) -> list[Action]:
     metadata = pod["metadata"]
-    name = f"{metadata['namespace']}/{metadata['name']}"
     disruption = disrupted("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", now)
     patch = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [disruption]}}
     return [
-        Emit(Report("Normal", "TaintManagerEviction", f"Marking for deletion Pod {name}")),
+        Emit(Report("Normal", "TaintManagerEviction", f"Marking for deletion Pod {_name(pod)}")),
         Patch(PODS, metadata["namespace"], metadata["name"], patch, STRATEGIC, "status"),
         Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"]),
     ]

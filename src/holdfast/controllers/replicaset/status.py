@@ -54,6 +54,6 @@ def _conditions(replica_set: Manifest, failure: str, now: datetime) -> list[Mani
         "status": "True",
         "lastTransitionTime": format_time(now),
         "reason": failure,
-        "message": "{error}",
+        "message": "{first}",
     }
     return [*others, condition]

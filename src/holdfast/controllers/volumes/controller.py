@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
@@ -11,22 +11,30 @@ from holdfast.api.core.pod import PODS
 from holdfast.api.errors import NotFound
 from holdfast.api.resource import Manifest
 from holdfast.api.storage import binding
+from holdfast.api.storage import volume_attributes_class as attributes
 from holdfast.api.storage.storage_class import STORAGE_CLASSES
 from holdfast.client import Client
-from holdfast.client.informer import Informer, Informers, key_of
+from holdfast.client.informer import Handler, Informer, Informers, key_of
 from holdfast.client.queue import WorkQueue
 from holdfast.controllers.actions import Plan
 from holdfast.world import Clock
 
 from .origin import source_key
 from .plan import ObservedClaim, ObservedVolume, plan_claim, plan_volume
-from .protection import ProtectedClaim, plan_claim_protection, plan_volume_protection
+from .protection import (
+    ProtectedClaim,
+    ProtectedClass,
+    plan_claim_protection,
+    plan_class_protection,
+    plan_volume_protection,
+)
 
 BY_CLASS = "storage class"
 FREE_BY_CLASS = "free, by storage class"
 BY_CLAIM = "claim"
 BY_VOLUME = "volume"
 BY_SOURCE = "source"
+BY_ATTRIBUTES = "class of attributes"
 NO_CLASS_NAMED = "\0"
 """In the index of unbound claims: those that leave the choice of a class to the cluster (V8)."""
 
@@ -261,3 +269,41 @@ class VolumeProtection:
 
     def plan(self, observed: Manifest) -> Plan:
         return plan_volume_protection(observed)
+
+
+class AttributesClassProtection:
+    """Keeps classes of attributes while claims or volumes name them. Keys are such classes."""
+
+    name = "vac-protection-controller"
+    concurrency = 1
+
+    def start(self, informers: Informers, queue: WorkQueue) -> None:
+        self._queue = queue
+        self._classes = informers.of(attributes.VOLUME_ATTRIBUTES_CLASSES)
+        self._claims, self._volumes = claims_in(informers), volumes_of(informers)
+        self._claims.add_index(BY_ATTRIBUTES, attributes.of_claim)
+        self._volumes.add_index(BY_ATTRIBUTES, attributes.of_volume)
+        self._classes.subscribe(self._on_class)
+        self._claims.subscribe(self._no_longer_naming(attributes.of_claim))
+        self._volumes.subscribe(self._no_longer_naming(attributes.of_volume))
+
+    def _on_class(self, old: Manifest | None, new: Manifest | None) -> None:
+        if new is not None:
+            self._queue.add(key_of(new))
+
+    def _no_longer_naming(self, names: Callable[[Manifest], Iterable[str]]) -> Handler:
+        def on_change(old: Manifest | None, new: Manifest | None) -> None:
+            for name in set(names(old) if old else ()) - set(names(new) if new else ()):
+                self._queue.add(name)
+
+        return on_change
+
+    def observe(self, key: str) -> ProtectedClass | None:
+        found = self._classes.get(key)
+        if found is None:
+            return None
+        naming = self._claims.by_index(BY_ATTRIBUTES, key) or self._volumes.by_index(BY_ATTRIBUTES, key)
+        return ProtectedClass(found, bool(naming))
+
+    def plan(self, observed: ProtectedClass) -> Plan:
+        return plan_class_protection(observed)

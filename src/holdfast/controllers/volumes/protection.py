@@ -1,4 +1,5 @@
-"""Finalizers that keep a claim while a pod uses it, and a volume while it is bound (V11, V50-V52)."""
+"""Finalizers that keep a claim while a pod uses it, a volume while it is bound (V11, V50-V52), and a class of
+attributes while claims or volumes name it."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from dataclasses import dataclass
 from holdfast.api.core.persistent_volume import PERSISTENT_VOLUMES
 from holdfast.api.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from holdfast.api.resource import Manifest, Resource
+from holdfast.api.storage.volume_attributes_class import VOLUME_ATTRIBUTES_CLASSES
 from holdfast.controllers.actions import Patch, Plan
 
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
 VOLUME_FINALIZER = "kubernetes.io/pv-protection"
+CLASS_FINALIZER = "kubernetes.io/vac-protection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,13 @@ class ProtectedClaim:
     claim: Manifest
     is_used: bool
     """Whether a pod that has a node refers to it, in whatever phase the pod is (V50)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedClass:
+    attributes_class: Manifest
+    is_named: bool
+    """By a claim or a volume."""
 
 
 def plan_claim_protection(observed: ProtectedClaim) -> Plan:
@@ -35,6 +45,15 @@ def plan_volume_protection(volume: Manifest) -> Plan:
     if (volume.get("status") or {}).get("phase") == "Bound":
         return Plan("the volume is bound")
     return _remove(PERSISTENT_VOLUMES, volume, VOLUME_FINALIZER)
+
+
+def plan_class_protection(observed: ProtectedClass) -> Plan:
+    attributes_class = observed.attributes_class
+    if not attributes_class["metadata"].get("deletionTimestamp"):
+        return _add(VOLUME_ATTRIBUTES_CLASSES, attributes_class, CLASS_FINALIZER)
+    if observed.is_named:
+        return Plan("a claim or a volume names the class")
+    return _remove(VOLUME_ATTRIBUTES_CLASSES, attributes_class, CLASS_FINALIZER)
 
 
 def _add(resource: Resource, manifest: Manifest, finalizer: str) -> Plan:
