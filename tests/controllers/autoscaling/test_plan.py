@@ -202,18 +202,6 @@ def test_w82_a_container_of_its_own():
     assert told(decision)["currentMetrics"][0]["containerResource"]["current"] == shown
 
 
-def test_w83_a_container_that_is_not_measured_is_named():
-    source = {"name": "cpu", "container": "main", "target": {"type": "Utilization", "averageUtilization": 50}}
-    metric = {"type": "ContainerResource", "containerResource": source}
-    decision = decided(autoscaler(metric), target(1, measured(0, "900m", container="other")))
-    assert events(decision)[0] == (
-        "Warning",
-        "FailedGetContainerResourceMetric",
-        "failed to get cpu utilization: unable to get metrics for resource cpu: failed to get container metrics: "
-        "container main not present in metrics for pod default/web-0",
-    )
-
-
 def test_w82_an_amount_of_memory():
     source = {"name": "memory", "target": {"type": "AverageValue", "averageValue": "32Mi"}}
     decision = decided(autoscaler({"type": "Resource", "resource": source}), target(1, measured(0, "1")))

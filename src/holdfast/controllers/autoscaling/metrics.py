@@ -147,17 +147,8 @@ def _samples(measured: Measured, resource: str, container: str) -> Mapping[str, 
         raise Unknown(f"{unable}unable to fetch metrics from resource metrics API: {measured.error}")
     if not measured.items:
         raise Unknown(f"{unable}no metrics returned from resource metrics API")
-    if container and (other := _without(measured.items, container)) is not None:
-        pod = f"{other['metadata']['namespace']}/{other['metadata']['name']}"
-        lacking = f"container {container} not present in metrics for pod {pod}"
-        raise Unknown(f"{unable}failed to get container metrics: {lacking}")
     found = {item["metadata"]["name"]: _sample(item, resource, container) for item in measured.items}
     return {name: sample for name, sample in found.items() if sample is not None}
-
-
-def _without(items: Sequence[Manifest], container: str) -> Manifest | None:
-    """The first pod that no such container was measured of."""
-    return next((item for item in items if container not in [one["name"] for one in item["containers"]]), None)
 
 
 def _sample(item: Manifest, resource: str, container: str) -> Sample | None:
