@@ -14,7 +14,7 @@ import pytest
 from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Damaged, Home, default_home
-from holdfast.cluster.locks import Held, ProcessLock, holder
+from holdfast.cluster.locks import Held, ProcessLock, holder, last_words
 from holdfast.cluster.settings import Settings
 from holdfast.world import SystemClock
 
@@ -81,6 +81,18 @@ def test_what_a_lock_tells_is_whole_at_every_moment(tmp_path, monkeypatch):
     lock.describe(url="https://b")
     lock.release()
     assert seen == [{"pid": os.getpid(), "url": "https://b"}]
+
+
+def test_what_a_process_said_last_is_there_until_the_next_one_holds_the_lock(tmp_path):
+    path = tmp_path / "daemon.lock"
+    assert (last_words(path), launch.was_stopped(path)) == ({}, False)
+    lock = ProcessLock(path)
+    lock.acquire()
+    lock.describe(stopped=True)
+    lock.release()
+    assert (holder(path), launch.was_stopped(path)) == (None, True)
+    ProcessLock(path).acquire()
+    assert not launch.was_stopped(path)
 
 
 def test_nobody_holds_a_lock_that_was_never_made(tmp_path):

@@ -29,6 +29,7 @@ COMMANDS = {
     "fork": "fork",
     "why": "why",
     "page": "page",
+    "service": "service",
     "doctor": "doctor",
 }
 """Command name -> module of this package that defines `command`; loaded when it is asked for."""

@@ -8,6 +8,7 @@ import click
 
 from holdfast.cluster import kubeconfig, launch
 from holdfast.cluster import settings as saved
+from holdfast.cluster.boot import Boot, NotDone
 from holdfast.cluster.home import Home
 
 from .output import Failure, Interrupted, home_option, step
@@ -15,7 +16,11 @@ from .output import Failure, Interrupted, home_option, step
 
 @click.command("down")
 @home_option
-@click.option("--purge", is_flag=True, help="Remove the data directory too: objects, volumes, images.")
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="Remove the data directory too: objects, volumes, images; its unit (`holdfast service`) goes with it.",
+)
 def command(home: Home, purge: bool) -> None:
     """Stop the pods within their grace periods, then the daemon.
 
@@ -30,9 +35,11 @@ def command(home: Home, purge: bool) -> None:
         stopped = _stop(home)
         has_left = _leave(home, settings) if settings is not None and settings.is_joined else ""
         removed = _purge(home) if purge else ""
-    except launch.LaunchFailed as error:
+    except (launch.LaunchFailed, NotDone) as error:
         raise Failure(str(error)) from error
     click.echo(("stopped" if stopped else "was not running") + has_left + removed)
+    if (found := Boot(home).find()) is not None and found.enabled:
+        step(f"{found.unit} starts it again with the machine; not any more: holdfast service remove")
 
 
 def _stop(home: Home) -> bool:
@@ -44,6 +51,7 @@ def _stop(home: Home) -> bool:
 
 def _purge(home: Home) -> str:
     """What was removed."""
+    Boot(home).forget()
     try:
         kubeconfig.remove_from_users_own(home, kubeconfig.user_path())
     except (OSError, RuntimeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import click
 from click.core import ParameterSource
@@ -37,7 +38,8 @@ def command(
     holdfast down                    it leaves again
 
     Returns when the Node is Ready; what it runs outlives this command. After a restart of the machine, or should the
-    process be killed, the same command (it needs no token any more) finds what is there.
+    process be killed, the same command (it needs no token any more) finds what is there; `holdfast service install` has
+    systemd do that.
 
     \b
     holdfast up --nodes 3
@@ -58,10 +60,20 @@ def command(
     if server is None:
         click.echo(context.get_help())
         return
-    _join(home, server, token, ca_hash, name, wait_s)
+    click.echo(join_cluster(home, server, token=token, ca_hash=ca_hash, name=name, wait_s=wait_s))
 
 
-def _join(home: Home, server: str, token: str, ca_hash: str, name: str, wait_s: float) -> None:
+def join_cluster(
+    home: Home,
+    server: str,
+    *,
+    token: str = "",
+    ca_hash: str = "",
+    name: str = "",
+    wait_s: float,
+    report: Callable[[str], None] = step,
+) -> str:
+    """Returns when the Node is Ready, with the line to print."""
     from holdfast.cluster.joining.join import Asked, join
     from holdfast.cluster.joining.refusal import CannotJoin
     from holdfast.world import real_world
@@ -69,11 +81,11 @@ def _join(home: Home, server: str, token: str, ca_hash: str, name: str, wait_s: 
     world = real_world()
     begin = world.clock.monotonic_s()
     try:
-        settings = asyncio.run(join(home, Asked(server, token, ca_hash, name, wait_s), world, step))
+        settings = asyncio.run(join(home, Asked(server, token, ca_hash, name, wait_s), world, report))
     except CannotJoin as error:
         raise Failure(str(error)) from error
     taken_s = world.clock.monotonic_s() - begin
-    click.echo(f"{settings.name} has joined {settings.server}, pods {settings.slices(0)[0].node}, in {taken_s:.1f} s")
+    return f"{settings.name} has joined {settings.server}, pods {settings.slices(0)[0].node}, in {taken_s:.1f} s"
 
 
 command.add_command(token_command)

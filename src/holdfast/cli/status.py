@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from holdfast.api.errors import ApiError
 from holdfast.client import Client
 from holdfast.cluster import launch, overview
 from holdfast.cluster import settings as saved
+from holdfast.cluster.boot import Boot
 from holdfast.cluster.home import Home, none_is_up
 
 from .output import Failure, bold, home_option, output_option, print_json, table
@@ -31,7 +33,7 @@ def command(home: Home, output: str) -> None:
     found = launch.running(home)
     if found is None:
         if output == "json":
-            print_json({"daemon": None, "nodes": [], "statefulsets": []})
+            print_json({"daemon": None, "nodes": [], "statefulsets": [], "service": _service(home)})
             raise SystemExit(1)
         raise Failure(none_is_up(home))
     try:
@@ -39,11 +41,12 @@ def command(home: Home, output: str) -> None:
     except ApiError as error:
         raise Failure(f"the API at {found.url} does not answer: {error}") from error
     agents = launch.agents_pid(home)
-    state = {"daemon": {"pid": found.pid, "url": found.url, "agents_pid": agents, "home": str(home.path)}, **state}
+    daemon = {"pid": found.pid, "url": found.url, "agents_pid": agents, "home": str(home.path)}
+    state = {"daemon": daemon, **state}
     if output == "json":
-        print_json(state)
+        print_json({**state, "service": _service(home)})
     else:
-        _show(state)
+        _show(home, state)
 
 
 def _show_joined(home: Home, settings: saved.Settings, output: str) -> None:
@@ -65,12 +68,36 @@ def _show_joined(home: Home, settings: saved.Settings, output: str) -> None:
         raise Failure(f"the API at {settings.server} does not answer for {settings.name}: {error}") from error
     if output == "json":
         print_json(
-            {"daemon": None, "server": settings.server, "agents_pid": agents, "nodes": nodes, "statefulsets": []}
+            {
+                "daemon": None,
+                "server": settings.server,
+                "agents_pid": agents,
+                "nodes": nodes,
+                "statefulsets": [],
+                "service": _service(home),
+            }
         )
         return
     work = f"pid {agents}" if agents else click.style("not at work", fg="red")
     click.echo(f"{bold('holdfast')} a machine of {settings.server}  {work}  {home.path}")
+    _show_service(home)
     _show_nodes(nodes)
+
+
+def _service(home: Home) -> dict[str, Any] | None:
+    found = Boot(home).find()
+    return None if found is None else asdict(found)
+
+
+def _show_service(home: Home) -> None:
+    boot = Boot(home)
+    found = boot.find()
+    if found is None:
+        return
+    started = "started at boot" if found.enabled else click.style("not started at boot", fg="yellow")
+    watched = "watched" if found.active else click.style("not watched", fg="yellow")
+    cure = "" if found.active else f": {boot.command('start')}"
+    click.echo(f"{started} and {watched} by {found.unit}{cure}")
 
 
 async def _gather(home: Home) -> dict[str, Any]:
@@ -81,9 +108,10 @@ async def _gather(home: Home) -> dict[str, Any]:
         return await overview.gather(client)
 
 
-def _show(state: dict[str, Any]) -> None:
+def _show(home: Home, state: dict[str, Any]) -> None:
     daemon = state["daemon"]
     click.echo(f"{bold('holdfast')} {daemon['url']}  pid {daemon['pid']}  {daemon['home']}")
+    _show_service(home)
     _show_nodes(state["nodes"])
     show_sets(state["statefulsets"])
     if not state["statefulsets"]:

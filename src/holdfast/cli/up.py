@@ -8,7 +8,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -18,7 +18,7 @@ from holdfast.cluster import launch
 from holdfast.cluster import settings as saved
 from holdfast.cluster.home import Home
 from holdfast.cluster.settings import IP_FAMILIES, PARTS, RUNTIMES, Settings
-from holdfast.cluster.settling import found_or_started, is_starting, settled
+from holdfast.cluster.settling import found_or_started, is_starting
 from holdfast.node import sysctls
 from holdfast.node.eviction import thresholds
 from holdfast.world import SystemClock
@@ -127,54 +127,99 @@ class _Pairs(click.ParamType[dict[str, Any]]):
     "to volumes made by hand. Also of a cluster that is up. [standard]",
 )
 @click.option("--no-merge", is_flag=True, help="Leave your own kubeconfig alone.")
-@click.option("--foreground", is_flag=True, help="Run the daemon here, its log on the terminal.")
+@click.option(
+    "--foreground",
+    is_flag=True,
+    help="Stay until the cluster is down, for whoever supervises (`holdfast service`). SIGTERM ends the daemon and "
+    "leaves the pods to the next start; SIGINT stops the pods first.",
+)
 @click.option("--wait", "wait_s", type=Seconds(), default=60, show_default=True, help="Seconds to wait until ready.")
-def command(
-    home: Home,
-    gates: Sequence[dict[str, bool]],
-    eviction_hard: dict[str, str],
-    shutdown_grace: timedelta | None,
-    default_class: str | None,
-    no_merge: bool,
-    foreground: bool,
-    wait_s: float,
-    **given: Any,
-) -> None:
+def command(home: Home, foreground: bool, **wanted: Any) -> None:
     """Start the cluster and return when it is ready.
 
     The API answers on loopback with TLS, elsewhere only with --listen; the kubeconfig is written to the data directory
     and added as context `holdfast` to your own. A second `up` finds the first. What was chosen is remembered for the
     next start.
     """
+    with _failing(home):
+        if foreground:
+            raise SystemExit(_stay(home, wanted))
+        _bring_up(home, step, **wanted)
+    _tell_of_service(home)
+
+
+def _stay(home: Home, wanted: dict[str, Any]) -> int:
+    from holdfast.cluster.foreground import stay
+    from holdfast.cluster.supervisor import Supervisor
+
+    supervisor = Supervisor.of()
+
+    def report(text: str) -> None:
+        supervisor.status(text)
+        step(text)
+
+    return stay(home, supervisor, report, lambda: _bring_up(home, report, is_joined_too=True, **wanted))
+
+
+def _bring_up(
+    home: Home,
+    report: launch.Report,
+    *,
+    gates: Sequence[dict[str, bool]],
+    eviction_hard: dict[str, str],
+    shutdown_grace: timedelta | None,
+    default_class: str | None,
+    no_merge: bool,
+    wait_s: float,
+    is_joined_too: bool = False,
+    **given: Any,
+) -> str:
+    """Returns when it is ready, or was, with the line that has been printed about it. Raises LaunchFailed."""
     clock = SystemClock()
     begin = clock.monotonic_s()
-    if foreground and default_class:
-        raise click.UsageError("--default-class: once the cluster is up, with another `holdfast up`")
+    before = saved.load(home.settings) or Settings()
+    if before.is_joined:
+        return _said(_join_again(home, before, report, wait_s, is_joined_too, given))
     given["without"] = given["without"] or None
     given["shutdown_grace_s"] = None if shutdown_grace is None else shutdown_grace.total_seconds()
-    settings = saved.load(home.settings) or Settings()
-    _refuse_if_joined(home, settings)
 
     def wanted(before: Settings) -> Settings:
         return before.changed(**given).with_gates(dict(ChainMap(*reversed(gates)))).with_thresholds(eviction_hard)
 
-    with _failing(home):
-        if foreground and settled(home, clock, wait_s=wait_s, report=step) is None:
-            _in_foreground(home, wanted(settings))
-        found, is_new = found_or_started(home, wanted, clock, wait_s=wait_s, report=step)
+    found, is_new = found_or_started(home, wanted, clock, wait_s=wait_s, report=report)
     is_merged = not no_merge and _merge(home, found.url)
     _mark_default_class(home, default_class)
     settings = saved.load(home.settings) or Settings()
     if not is_new:
         _refuse_changes(settings, wanted(settings))
-        click.echo(f"holdfast is up already at {found.url} (pid {found.pid})")
         if found.version not in ("", __version__):
             step(f"what is up is version {found.version}: `holdfast down`, then `holdfast up`, for {__version__}")
-        return
+        return _said(f"holdfast is up already at {found.url} (pid {found.pid})")
     _tell_of_limits(settings)
     nodes = f"{settings.nodes} node{'s' * (settings.nodes != 1)} ready"
-    click.echo(f"holdfast is up at {found.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
+    line = _said(f"holdfast is up at {found.url}, {nodes}, in {clock.monotonic_s() - begin:.1f} s")
     click.echo(f"kubeconfig: {home.kubeconfig}" + ("   (context holdfast in your own)" if is_merged else ""))
+    return line
+
+
+def _join_again(
+    home: Home, before: Settings, report: launch.Report, wait_s: float, is_joined_too: bool, given: dict[str, Any]
+) -> str:
+    """Who supervises need not know which kind of machine this is; who types is told what it is."""
+    server = before.server.removeprefix("https://")
+    if not is_joined_too:
+        again = f"holdfast node --join {server}"
+        raise Failure(f"{home.path} is of a machine that has joined {before.server}: {again}")
+    if any(value not in (None, ()) for value in given.values()):
+        raise click.UsageError(f"this machine has joined {before.server}: how the cluster is to be is said there")
+    from .node import join_cluster
+
+    return join_cluster(home, server, wait_s=wait_s, report=report)
+
+
+def _said(line: str) -> str:
+    click.echo(line)
+    return line
 
 
 @contextlib.contextmanager
@@ -187,12 +232,6 @@ def _failing(home: Home) -> Iterator[None]:
         if not is_starting(home):
             raise
         raise Interrupted("the cluster goes on starting, `holdfast down` stops it") from error
-
-
-def _refuse_if_joined(home: Home, settings: Settings) -> None:
-    if settings.is_joined:
-        again = f"holdfast node --join {settings.server.removeprefix('https://')}"
-        raise Failure(f"{home.path} is of a machine that has joined {settings.server}: {again}")
 
 
 def _refuse_changes(before: Settings, settings: Settings) -> None:
@@ -212,12 +251,12 @@ def _tell_of_limits(found: Settings) -> None:
         step("no containers on this machine, pods are plain processes: `holdfast doctor` says what is missing")
 
 
-def _in_foreground(home: Home, settings: Settings) -> NoReturn:
-    from holdfast.cluster.daemon import main
+def _tell_of_service(home: Home) -> None:
+    from holdfast.cluster.boot import Boot
 
-    launch.make(home)
-    saved.save(home.settings, settings)
-    raise SystemExit(main(["--home", str(home.path)]))
+    boot = Boot(home)
+    if (found := boot.find()) is not None and not found.active:
+        step(f"nobody starts it again should it die, before: {boot.command('start')}")
 
 
 def _mark_default_class(home: Home, name: str | None) -> None:

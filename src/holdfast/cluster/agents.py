@@ -72,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     namespace = mount_namespace(home, settings)
     outside = move(home, settings)
     run(Agents(home, settings, options.url, lambda told: lock.describe(**facts, conditions=told), outside).run())
+    lock.describe(**facts, stopped=True)
     if namespace is not None:
         namespace.remove()
     return 0

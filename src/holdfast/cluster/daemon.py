@@ -31,7 +31,7 @@ from .agents_process import AgentsProcess
 from .choice import CannotRun, decide
 from .cycles import collect_when_idle
 from .home import Damaged, Home
-from .launch import LOCK, NOTIFY, STARTING, STOPPING, agents_lock, daemon_lock, daemon_log, has_records
+from .launch import LEAVE, LOCK, NOTIFY, STARTING, STOPPING, agents_lock, daemon_lock, daemon_log, has_records
 from .locks import Held, ProcessLock, holder
 from .logs import keep_small
 from .loop import run
@@ -145,16 +145,23 @@ class Daemon:
         self._lock = lock
         self._world = real_world()
         self._stop = asyncio.Event()
+        self._leave = asyncio.Event()
         self._holds: list[address_ranges.Hold] = []
         """What keeps other clusters from our addresses."""
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT; then stops the pods, then itself. Raises StartFailed."""
+        """Until SIGTERM or SIGINT, then stops the pods, then itself; or until LEAVE, and the pods go on.
+
+        Raises StartFailed.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(LEAVE, self._leave.set)
         try:
             await self._run()
+            if self._stop.is_set():
+                self._lock.describe(state=STOPPING, stopped=True)
         finally:
             self._lock.release()
 
@@ -221,16 +228,18 @@ class Daemon:
         supervision = asyncio.create_task(agents.run() if self._settings.nodes else self._stop.wait())
         ready = asyncio.create_task(self._tell_when_ready(server, agents, url))
         stop = asyncio.create_task(self._stop.wait())
+        leave = asyncio.create_task(self._leave.wait())
         try:
-            done, _ = await asyncio.wait({stop, plane, supervision}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stop, leave, plane, supervision}, return_when=asyncio.FIRST_COMPLETED)
             await _cancel(ready)
             self._lock.describe(url=url, version=__version__, state=STOPPING)
-            for task in done - {stop}:
+            for task in done - {stop, leave}:
                 task.result()
-            await _cancel(plane)
-            await agents.stop()
+            if self._stop.is_set():
+                await _cancel(plane)
+                await agents.stop()
         finally:
-            for task in (ready, stop, plane, supervision, collector, small):
+            for task in (ready, stop, leave, plane, supervision, collector, small):
                 await _cancel(task)
 
     def _make_credentials(self, url: str) -> None:

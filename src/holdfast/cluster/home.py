@@ -30,6 +30,11 @@ def default_home() -> Path:
     """
     if home := os.environ.get("HOLDFAST_HOME"):
         return Path(home).absolute()
+    return usual_home()
+
+
+def usual_home() -> Path:
+    """The one where nothing else was said."""
     if os.geteuid() == 0:
         return OF_ROOT
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "holdfast"

@@ -18,7 +18,7 @@ from holdfast.world import Clock, mount_table, user_namespace
 
 from . import settings as saved
 from .home import LOST, Home
-from .locks import Held, ProcessLock, holder
+from .locks import Held, ProcessLock, holder, last_words
 from .settings import Settings
 
 NOTIFY = "HOLDFAST_NOTIFY_FD"
@@ -31,6 +31,11 @@ QUICK_S = 2.0
 """What takes longer than this is told of."""
 
 NOT_IN_PATHS = frozenset(":,\\\n")
+
+LEAVE = signal.SIGUSR1
+"""Has the daemon end and leave the pods to the next one. SIGTERM stops them first."""
+
+LEAVES_WITHIN_S = 10.0
 
 LITTLE_BYTES = 1 << 20
 """A start that fails with less than this free on its disk has failed for that: a new cluster takes a third of it."""
@@ -270,6 +275,28 @@ def _end(pid: int, lock: Path, what: str, report: Report, timeout_s: float) -> N
             raise LaunchFailed(f"{what} (pid {pid}) did not stop within {timeout_s:g} s")
     finally:
         os.close(descriptor)
+
+
+def leave(pid: int) -> None:
+    """Ends the daemon `pid`; the agents and the pods go on, and the next daemon finds them."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number in (LEAVE, signal.SIGKILL):  # it may be killed at any moment, but has connections to close
+            signal.pidfd_send_signal(descriptor, number)
+            if select.select([descriptor], [], [], LEAVES_WITHIN_S)[0]:
+                return
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def was_stopped(lock: Path) -> bool:
+    """Whether the last process that held the lock was asked to stop the pods, and did; else it died or was to leave."""
+    return bool(last_words(lock).get("stopped"))
 
 
 def purge(home: Home) -> list[str]:

@@ -88,3 +88,12 @@ def holder(path: Path) -> dict[str, Any] | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def last_words(path: Path) -> dict[str, Any]:
+    """What the last process that held the lock said of itself: how it ended, if it came to say so."""
+    try:
+        words: dict[str, Any] = json.loads(path.read_bytes() or b"{}")
+    except FileNotFoundError:
+        return {}
+    return words

@@ -170,6 +170,7 @@ def _beyond(within: Within, is_rootless: bool) -> list[Capability]:
         _program("slirp4netns", "ways out of the pod network without root", "apt install slirp4netns"),
         _program("zstd", "images with zstd layers", "apt install zstd"),
         _program("proot", "images where nothing else can run", "apt install proot"),
+        _systemd(),
     ]
 
 
@@ -326,6 +327,15 @@ def _subordinate_cure() -> str:
         name = str(uid)
     line = f"{name}:100000:65536"
     return f"apt install uidmap; echo {line} >> /etc/subuid; echo {line} >> /etc/subgid"
+
+
+def _systemd(running: Path = Path("/run/systemd/system")) -> Capability:
+    """As sd_booted(3) finds it."""
+    serves = "a cluster that is there at boot (holdfast service)"
+    if running.is_dir():
+        return Capability("systemd", True, serves)
+    cure = "have what starts services here run what `holdfast service install` tells"
+    return Capability("systemd", False, serves, "does not run this machine", cure)
 
 
 def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
