@@ -34,6 +34,7 @@ from .launch import NOTIFY, agents_lock, daemon_lock, has_records
 from .locks import Held, ProcessLock, holder
 from .loop import run
 from .node_parts import has_ipv6
+from .own_groups import OwnGroups
 from .rootless import Namespaces, in_pods_network
 from .settings import IPV6, Settings, networks
 
@@ -100,6 +101,7 @@ def namespaces(home: Home, settings: Settings) -> Iterator[None]:
     if not settings.is_rootless:
         yield
         return
+    OwnGroups(home).enter()
     own = Namespaces(home)
     try:
         own.enter()

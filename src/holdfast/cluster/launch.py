@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.node import delegation
 from holdfast.world import Clock, mount_table, user_namespace
 
 from . import settings as saved
 from .home import Home
 from .locks import holder
+from .own_groups import OwnGroups
 from .settings import Settings
 
 NOTIFY = "HOLDFAST_NOTIFY_FD"
@@ -71,28 +73,36 @@ def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report
     saved.save(home.settings, settings)
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as progress:
-        daemon = _spawn(home, writing)
+        daemon = _spawn(home, settings, writing)
         os.close(writing)
         return _follow(home, daemon, progress.fileno(), clock, wait_s, report)
 
 
-def _spawn(home: Home, notify: int) -> subprocess.Popen[bytes]:
+def _spawn(home: Home, settings: Settings, notify: int) -> subprocess.Popen[bytes]:
     """The daemon in a session of its own, so that nothing that happens to this terminal reaches it."""
+    through = _through(settings)
     log = home.logs / "daemon.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "holdfast.cluster.daemon", "--home", str(home.path)],
+            [*through, sys.executable, "-m", "holdfast.cluster.daemon", "--home", str(home.path)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             cwd="/",
             start_new_session=True,
             pass_fds=(notify,),
-            env={**os.environ, NOTIFY: str(notify)},
+            env={**(delegation.manager_environment() if through else os.environ), NOTIFY: str(notify)},
         )
     finally:
         os.close(descriptor)
+
+
+def _through(settings: Settings) -> list[str]:
+    """The words before the daemon's command by which an ordinary user's containers can be limited, where they help."""
+    may_be_rootless = os.geteuid() != 0 and settings.nodes > 0 and settings.runtime in ("auto", "oci")
+    helps = may_be_rootless and not delegation.handed_by_manager().isdisjoint(delegation.LIMITING)
+    return list(delegation.THROUGH_MANAGER) if helps else []
 
 
 def _follow(
@@ -160,7 +170,9 @@ def stop(home: Home, report: Report, *, timeout_s: float = 900) -> bool:
         stopped = True
         _end(facts["pid"], lock, what, report, timeout_s)
     node_faults.forget(home)
-    return _end_leftovers(home) or stopped
+    stopped = _end_leftovers(home) or stopped
+    OwnGroups(home).remove()
+    return stopped
 
 
 def _end_leftovers(home: Home) -> bool:
