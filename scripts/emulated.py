@@ -58,6 +58,7 @@ exec $b switch_root /new /sbin/init
 INIT = f"""#!/bin/bash
 export PATH=/root/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t cgroup2 cgroup2 /sys/fs/cgroup
+touch /etc/subuid /etc/subgid
 mkdir -p /dev/pts /dev/shm; ln -s /proc/self/fd /dev/fd
 mount -t devpts devpts /dev/pts; mount -t tmpfs tmpfs /dev/shm; mount -t tmpfs tmpfs /run
 # As systemd has it: no process in the root of the hierarchy.

@@ -48,7 +48,19 @@ def test_the_nodes_event_says_what_there_is_not(monkeypatch, ids, obstacle, told
     monkeypatch.setattr(node_parts.user_namespace, "ids", lambda: ids)
     monkeypatch.setattr(node_parts.way_out, "obstacle", lambda: obstacle)
     always = ["limits of CPU and memory do not hold", "volumes are as large as their disk"]
-    found = node_parts.limits_without_root()
+    found = node_parts.limits_without_root(frozenset())
     assert found[:2] == always
     assert len(found) == 2 + len(told)
     assert all(words in limit for words, limit in zip(told, found[2:], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("controllers", "told"),
+    [
+        ({"cpu", "memory", "pids"}, "volumes are as large as their disk"),
+        ({"memory"}, "limits of CPU do not hold"),
+        ({"cpu"}, "limits of memory do not hold"),
+    ],
+)
+def test_the_nodes_event_says_which_limits_do_not_hold(controllers, told):
+    assert node_parts.limits_without_root(frozenset(controllers))[0] == told

@@ -22,6 +22,7 @@ UIDS = itertools.count(4242 + 20 * (os.getpid() % 2000))
 FIRST, COUNT = 700_000_000, 65_536
 """Ids that are handed to a user where there are to be several."""
 DEVICES = {"tun": ("/dev/net/tun", (10, 200)), "fuse": ("/dev/fuse", (10, 229))}
+GROUPS = Path("/sys/fs/cgroup")
 SITE = Path(msgspec.__file__).parents[1]
 """Where the packages are that holdfast needs."""
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -30,8 +31,11 @@ PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 class User:
     """`place` is a new directory that everybody may enter. Nobody else in this run has the user's own id."""
 
-    def __init__(self, place, *, has_many_ids, devices=(), before=()):
-        """`devices`, of `DEVICES`, may be opened by the user; `before` is what all that the user runs is run by."""
+    def __init__(self, place, *, has_many_ids, devices=(), before=(), group=None):
+        """`devices`, of `DEVICES`, may be opened by the user; `before` is what all that the user runs is run by.
+
+        `group` is the `Group` in which it runs.
+        """
         self.uid = next(UIDS)
         self.first = FIRST + COUNT * self.uid
         """Of the ids handed to it, if any."""
@@ -39,6 +43,9 @@ class User:
         self.home = place / "home"
         self._before = list(before)
         self._mounts = self._prepare(has_many_ids, devices)
+        if group is not None:
+            group.give(self.uid)
+            self._mounts.append(f"echo $$ > {group.shell}/cgroup.procs")
 
     def _prepare(self, has_many_ids, devices):
         """The lines of a shell that make this machine one that knows the user, and lets it see this Python."""
@@ -104,6 +111,33 @@ class User:
             if (uid == self.uid or self.has(uid)) and not fields["State"].startswith("Z"):
                 found.append(f"{status.parent.name} {words}")
         return found
+
+
+class Group:
+    """A control group of version 2 that is a user's: what systemd does where it delegates."""
+
+    def __init__(self, name, controllers):
+        """Raises OSError if it cannot be made with these."""
+        self.path = GROUPS / name / "user"
+        self.name = f"{name}/user"
+        self.shell = self.path / "shell"
+        """Where the user's commands are when they begin."""
+        self.shell.mkdir(parents=True)
+        for place in (GROUPS, GROUPS / name):
+            (place / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in controllers))
+
+    def give(self, uid):
+        for place in (self.path, self.shell):
+            for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+                os.chown(place / name, uid, uid)
+
+    def left(self):
+        """What is in it beside the shell's."""
+        return sorted(path.name for path in self.path.iterdir() if path.is_dir() and path != self.shell)
+
+    def remove(self):
+        for place in (self.shell, self.path, self.path.parent):
+            place.rmdir()
 
 
 class UsersCluster(Cluster):

@@ -36,6 +36,7 @@ from .locks import Held, ProcessLock, holder
 from .logs import keep_small
 from .loop import run
 from .node_parts import has_ipv6
+from .own_groups import OwnGroups
 from .private_files import set_usual_umask
 from .rootless import Namespaces, in_pods_network
 from .settings import IPV6, Settings, host_name, networks
@@ -123,6 +124,7 @@ def namespaces(home: Home, settings: Settings) -> Iterator[None]:
     if not settings.is_rootless:
         yield
         return
+    OwnGroups(home).enter()
     own = Namespaces(home)
     try:
         own.enter()

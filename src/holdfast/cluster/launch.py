@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.node import delegation
 from holdfast.world import Clock, mount_table, user_namespace
 
 from . import settings as saved
 from .home import LOST, Home
 from .locks import Held, ProcessLock, holder, last_words
+from .own_groups import OwnGroups
 from .settings import Settings
 
 NOTIFY = "HOLDFAST_NOTIFY_FD"
@@ -115,7 +117,7 @@ def start(home: Home, settings: Settings, clock: Clock, *, wait_s: float, report
         try:
             lock.describe(state=STARTING)
             saved.save(home.settings, settings)
-            daemon = _spawn(home, writing, lock.outlive_exec())
+            daemon = _spawn(home, settings, writing, lock.outlive_exec())
             lock.describe(pid=daemon.pid, state=STARTING)
         finally:
             os.close(writing)
@@ -158,23 +160,32 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
     return ", ".join([*names[:shown], "..."] if len(names) > shown else names)
 
 
-def _spawn(home: Home, notify: int, lock: int) -> subprocess.Popen[bytes]:
+def _spawn(home: Home, settings: Settings, notify: int, lock: int) -> subprocess.Popen[bytes]:
     """The daemon in a session of its own, so that nothing that happens to this terminal reaches it."""
+    through = _through(settings)
+    environment = delegation.manager_environment() if through else os.environ
     log = daemon_log(home)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, *MODULE, "--home", str(home.path)],
+            [*through, sys.executable, *MODULE, "--home", str(home.path)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             cwd="/",
             start_new_session=True,
             pass_fds=(notify, lock),
-            env={**os.environ, NOTIFY: str(notify), LOCK: str(lock)},
+            env={**environment, NOTIFY: str(notify), LOCK: str(lock)},
         )
     finally:
         os.close(descriptor)
+
+
+def _through(settings: Settings) -> list[str]:
+    """The words before the daemon's command by which an ordinary user's containers can be limited, where they help."""
+    may_be_rootless = os.geteuid() != 0 and settings.nodes > 0 and settings.runtime in ("auto", "oci")
+    helps = may_be_rootless and not delegation.handed_by_manager().isdisjoint(delegation.LIMITING)
+    return list(delegation.THROUGH_MANAGER) if helps else []
 
 
 def _follow(
@@ -244,7 +255,9 @@ def stop(home: Home, report: Report, *, timeout_s: float = 900) -> bool:
         stopped = True
         _end(facts["pid"], lock, what, report, timeout_s)
     node_faults.forget(home)
-    return _end_leftovers(home) or stopped
+    stopped = _end_leftovers(home) or stopped
+    OwnGroups(home).remove()
+    return stopped
 
 
 def _end_leftovers(home: Home) -> bool:

@@ -23,6 +23,7 @@ from .home import Home
 from .launch import LaunchFailed, agents_lock, agents_log, has_records
 from .locks import ProcessLock
 from .outside import Outside
+from .own_groups import OwnGroups
 from .private_files import set_usual_umask
 from .rootless import Namespaces
 from .settings import Settings
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     lock = ProcessLock(agents_lock(home))
     lock.acquire()
     if settings.is_rootless:
+        OwnGroups(home).enter()
         Namespaces(home).enter()
     namespace = mount_namespace(home, settings)
     run(_end_all(home, settings, move(home, settings)))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from holdfast.api.core.machines import MACHINE
 from holdfast.network.pods.ranges import Network
+from holdfast.node import delegation
 from holdfast.node.config import AgentConfig
 from holdfast.node.eviction.thresholds import HARD
 from holdfast.node.runtime import Runtime
@@ -26,6 +27,7 @@ from . import way_out
 from .certificates import serving_pair
 from .home import Home
 from .outside import Outside
+from .own_groups import OwnGroups, groups_name
 from .settings import Settings
 
 ENOUGH_BYTES, ENOUGH_INODES = 1 << 30, 20_000
@@ -97,7 +99,7 @@ def agent_config(home: Home, settings: Settings, number: int, kind: str, outside
         allowed_sysctls=settings.allowed_unsafe_sysctls,
         shutdown_grace_s=settings.shutdown_grace_s,
         nfs_begin=nfs_begin(settings, outside) if settings.is_rootless else None,
-        limits=limits_without_root() if settings.is_rootless else (),
+        limits=limits_without_root(OwnGroups(home).controllers) if settings.is_rootless else (),
     )
 
 
@@ -118,9 +120,14 @@ def _is_in(server: str, network: Network) -> bool:
         return False  # a name that this machine resolves
 
 
-def limits_without_root() -> list[str]:
-    """What pods do without where the agents are not root outside of their user namespace."""
-    found = ["limits of CPU and memory do not hold", "volumes are as large as their disk"]
+def limits_without_root(controllers: frozenset[str]) -> list[str]:
+    """What pods do without where the agents are not root outside of their user namespace.
+
+    `controllers` are those of the control groups that are the user's.
+    """
+    unlimited = " and ".join(delegation.missing(controllers))
+    found = [f"limits of {unlimited} do not hold"] if unlimited else []
+    found.append("volumes are as large as their disk")
     if user_namespace.ids() == 1:
         found.append("images and volumes know one user only")
     if why_not := way_out.obstacle():
@@ -171,6 +178,7 @@ def _containers(
         network,
         world,
         group=control_group(home, number),
+        below=OwnGroups(home).group if settings.is_rootless else None,
         host_dir=run_dir / "host",
         hidden=[home.path],
     )
@@ -205,10 +213,8 @@ async def _unmount_volumes(home: Home, number: int) -> None:
 
 
 def control_group(home: Home, number: int) -> str:
-    """The name of the node's control groups: not shared by two clusters of one machine."""
-    import hashlib
-
-    return f"holdfast-{hashlib.sha256(str(home.path).encode()).hexdigest()[:8]}-{number}"
+    """The name of the node's control groups."""
+    return f"{groups_name(home)}-{number}"
 
 
 def node_addresses(settings: Settings, number: int) -> tuple[str, ...]:

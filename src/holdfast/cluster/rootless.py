@@ -24,11 +24,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from holdfast.node import delegation
 from holdfast.world import linux, user_namespace
 
 from .home import Home
 from .launch import agents_lock
 from .locks import ProcessLock, holder
+from .own_groups import OwnGroups
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -134,12 +136,17 @@ class Namespaces:
     def _furnish(self) -> None:
         """Mounts reach in from outside, and none goes out.
 
-        Below /sys are the links of this network. In the place of control groups is nothing, in the form in which crun
-        accepts it: it refuses some layouts even if it is not to use them (R31).
+        Below /sys are the links of this network. Where no control groups are the user's, nothing is in their place, in
+        the form in which crun accepts it: it refuses some layouts even if it is not to use them (R31).
         """
+        groups = os.open(delegation.ROOT, os.O_PATH | os.O_DIRECTORY) if OwnGroups(self._home).group else None
         linux.mount("none", "/", flags=linux.MS_REC | linux.MS_SLAVE)
         linux.mount("sysfs", "/sys", "sysfs", linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
-        linux.mount("none", "/sys/fs/cgroup", "tmpfs", linux.MS_RDONLY | linux.MS_NOSUID)
+        if groups is None:
+            linux.mount("none", "/sys/fs/cgroup", "tmpfs", linux.MS_RDONLY | linux.MS_NOSUID)
+        else:
+            linux.mount(f"/proc/self/fd/{groups}", str(delegation.ROOT), flags=linux.MS_BIND)
+            os.close(groups)
         Path(self.network).touch()
         linux.mount("/proc/self/ns/net", self.network, flags=linux.MS_BIND)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.nfs import FILE_SYSTEM
+from holdfast.node import delegation
 from holdfast.world import linux, user_namespace
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -28,6 +29,9 @@ _ALLOW = (
     "sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
     "kernel.apparmor_restrict_unprivileged_userns=0 (those that are there)"
 )
+_LIMITS = "limits and usage of containers"
+_NO_LIMITS = "run as root with a writable /sys/fs/cgroup; without, containers run, limits do not hold"
+_DELEGATE = "Delegate=cpu memory pids in the section [Service] of /etc/systemd/system/user@.service.d/delegate.conf"
 _ENOUGH_IDS = 1000
 """Images' users are below: Debian's system users are."""
 _DNAT_RULES = b"""table ip probe {
@@ -76,7 +80,8 @@ def probe(directory: Path | None = None) -> Capabilities:
     """Everything, in about a tenth of a second. `directory` is on the file system that will hold containers."""
     found = probe_containers(directory)
     within = _within(found.is_rootless)
-    items = (*found.items, *_network(within), *_volumes(directory), *_beyond(within, found.is_rootless))
+    groups = _delegated_groups() if found.is_rootless else _cgroups()
+    items = (*found.items, groups, *_network(within), *_volumes(directory), *_beyond(within, found.is_rootless))
     return Capabilities(items, found.is_rootless)
 
 
@@ -117,7 +122,6 @@ def _for_containers(directory: Path | None, within: Within) -> list[Capability]:
             required=True,
         ),
         _attempted("veth", within(_make_veth), "links of pods to this machine", "modprobe veth", required=True),
-        _cgroups(),
     ]
 
 
@@ -247,7 +251,7 @@ def _hand_out_ids() -> None:
 # Turning attempts into findings
 
 
-def attempt(function: Callable[[], None]) -> str:
+def attempt(function: Callable[[], object]) -> str:
     """Runs `function` in a forked child: empty if it went well, else the reason in words."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -338,9 +342,28 @@ def _systemd(running: Path = Path("/run/systemd/system")) -> Capability:
     return Capability("systemd", False, serves, "does not run this machine", cure)
 
 
+def _delegated_groups() -> Capability:
+    """A group that the user's systemd makes, else the process' own or one above, if it is the user's (R35)."""
+    if controllers := delegation.handed_by_manager():
+        return _of_groups("those of the user's systemd", controllers)
+    leaf = f"holdfast-probe-{os.getpid()}"
+    before = delegation.state()
+    if failure := attempt(lambda: delegation.enter(leaf)):
+        linger = "loginctl enable-linger, or " if delegation.could_linger() else ""
+        return Capability("cgroups", False, _LIMITS, failure, f"{linger}{_NO_LIMITS}")
+    group, controllers = delegation.undo(leaf, before)
+    return _of_groups(f"below {group}", controllers)
+
+
+def _of_groups(which: str, controllers: frozenset[str]) -> Capability:
+    if lacking := " and ".join(delegation.missing(controllers)):
+        return Capability("cgroups", False, _LIMITS, f"v2, {which}: not of {lacking}", _DELEGATE)
+    return Capability("cgroups", True, _LIMITS, f"v2, {which}: {', '.join(sorted(controllers))}")
+
+
 def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
     """A group made and removed in each hierarchy that limits need (R30)."""
-    name, serves = "cgroups", "limits and usage of containers"
+    name, serves = "cgroups", _LIMITS
     try:
         version_2 = linux.filesystem_magic(str(root)) == _CGROUP2_MAGIC
         controllers: Sequence[str] = ("",) if version_2 else ("memory", "cpu", "pids")
@@ -349,6 +372,5 @@ def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> Capability:
             place.mkdir()
             place.rmdir()
     except OSError as error:
-        cure = "run as root with a writable /sys/fs/cgroup; without, containers run, limits do not hold"
-        return Capability(name, False, serves, os.strerror(error.errno or 0), cure)
+        return Capability(name, False, serves, os.strerror(error.errno or 0), _NO_LIMITS)
     return Capability(name, True, serves, "v2" if version_2 else "v1")

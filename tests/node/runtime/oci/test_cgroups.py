@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.node.runtime import ContainerResources
 from holdfast.node.runtime.oci import cgroups
-from holdfast.node.runtime.oci.cgroups import Groups, Layout, weight
+from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_groups, weight
 
 FULL = ContainerResources(memory_limit_bytes=96 << 20, cpu_quota_us=50_000, cpu_shares=1024)
 
@@ -101,3 +101,26 @@ def test_a_move_is_prepared_by_one_that_changes_nothing(root, tmp_path, monkeypa
 def test_a_move_that_cannot_be_prepared_is_none(root, tmp_path, monkeypatch):
     monkeypatch.setattr(cgroups, "OWN", tmp_path / "none")
     Groups("pods", Layout.V1).prepare_move()
+
+
+def test_r35_below_a_group_of_the_users_only_that_one_hands_on(root):
+    groups = Groups("pods", Layout.V2, "/user/own")
+    (root / "user/own").mkdir(parents=True)
+    groups.limit_pod("a", FULL)
+    assert groups.path("a", "c") == "/user/own/pods/a/c"
+    assert (root / "user/own/pods/a/memory.max").read_text() == str(96 << 20)
+    handing = [str(path.parent.relative_to(root)) for path in root.rglob("cgroup.subtree_control")]
+    assert sorted(handing) == ["user/own", "user/own/pods"]
+
+
+@pytest.mark.parametrize(
+    ("controllers", "written"), [({"memory"}, {"memory.max"}), ({"cpu"}, {"cpu.max", "cpu.weight"}), (set(), set())]
+)
+def test_n141_only_what_is_handed_on_is_limited(root, controllers, written):
+    Groups("pods", Layout.V2, controllers=frozenset(controllers)).limit("/pods/a", FULL)
+    assert {path.name for path in (root / "pods/a").iterdir()} == written
+
+
+def test_r30_without_a_group_of_the_users_there_are_none(root):
+    assert find_groups("pods", "").layout is Layout.NONE
+    assert find_groups("pods", "/gone").layout is Layout.NONE

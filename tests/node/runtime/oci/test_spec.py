@@ -282,3 +282,23 @@ def test_without_root_what_is_this_machines_own_is_bound_for_it_cannot_be_mounte
     as_root = mounts(configured(around=around))
     assert as_root["/proc"]["type"] == "proc"
     assert as_root["/dev/mqueue"]["type"] == "mqueue"
+
+
+def test_n141_what_is_not_the_users_to_limit_is_left_out() -> None:
+    resources = ContainerResources(memory_limit_bytes=64 << 20, cpu_quota_us=50_000, cpu_shares=512)
+    delegated = replace(MACHINE, is_rootless=True, ends_whole_groups=True)
+    for controllers, limited in ({"memory"}, "memory"), ({"cpu"}, "cpu"):
+        machine = replace(delegated, controllers=frozenset(controllers))
+        found = configured(machine=machine, resources=resources)["linux"]["resources"]
+        assert {"memory", "cpu"} & set(found) == {limited}
+        assert ("unified" in found) is (limited == "memory")
+
+
+def test_r35_without_root_a_container_sees_its_own_groups_only() -> None:
+    machine = replace(MACHINE, is_rootless=True, has_many_ids=False)
+    nested = configured_as(Identity(999, 999, (), "/"), machine)
+    of_node = configured(machine=machine, around=replace(AROUND, host_network=True))
+    for configuration in (nested, of_node):
+        assert mounts(configuration)["/sys"]["type"] == "bind"
+        assert mounts(configuration)["/sys/fs/cgroup"]["type"] == "cgroup"
+        assert "ro" in mounts(configuration)["/sys/fs/cgroup"]["options"]

@@ -18,6 +18,8 @@ from holdfast.world import linux
 
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
+CONTROLLERS = frozenset({"memory", "cpu"})
+"""Those that limit."""
 LEAST_SHARES, MOST_SHARES = 2, 262_144
 _CGROUP2_MAGIC = 0x63677270
 _ITSELF = "0"
@@ -60,12 +62,26 @@ def find_layout(probe_name: str) -> Layout:
     return Layout.V2 if version_2 else Layout.V1
 
 
-class Groups:
-    """The groups of one cluster, all below `/<parent>` of each hierarchy."""
+def find_delegated(below: str, probe_name: str) -> frozenset[str] | None:
+    """The same below a group that is the user's: what groups there can limit; None if there can be none."""
+    directory = ROOT / below.lstrip("/") / probe_name
+    try:
+        directory.mkdir(exist_ok=True)
+        controllers = (directory / "cgroup.controllers").read_text().split()
+        directory.rmdir()
+    except OSError:
+        return None
+    return CONTROLLERS.intersection(controllers)
 
-    def __init__(self, parent: str, layout: Layout) -> None:
-        self.parent = parent
+
+class Groups:
+    """The groups of one cluster, all below `<below>/<parent>` of each hierarchy."""
+
+    def __init__(self, parent: str, layout: Layout, below: str = "", controllers: frozenset[str] = CONTROLLERS) -> None:
         self.layout = layout
+        self.controllers = controllers
+        self._below = below.strip("/")
+        self.parent = f"{self._below}/{parent}".lstrip("/")
 
     def prepare_move(self) -> None:
         """Has the next process that is moved to another group moved at once, if that is within some 10 ms. Blocks.
@@ -95,8 +111,10 @@ class Groups:
         """
         if path and self.layout is not Layout.NONE:
             memory, cpu = self._directory("memory", path), self._directory("cpu", path)
-            change = _limit_v2 if self.layout is Layout.V2 else _limit_v1
-            change(memory, cpu, limits)
+            if self.layout is Layout.V1:
+                _limit_v1(memory, cpu, limits)
+            else:
+                _limit_v2(memory, limits, self.controllers)
 
     def limit_pod(self, pod_uid: str, limits: ContainerResources) -> None:
         """Makes the level of the pod, if it is not there, with these limits. Raises OSError.
@@ -109,8 +127,16 @@ class Groups:
         directories = [self._directory(controller, path) for controller in ("memory", "cpu")]
         for directory in directories:
             directory.mkdir(parents=True, exist_ok=True)
-        if self.layout is Layout.V1 or all(map(_passes_on, (ROOT, ROOT / self.parent))):
+        if self.layout is Layout.V1 or all(map(self._passes_on, (ROOT / self._below, ROOT / self.parent))):
             self.limit(path, limits)
+
+    def _passes_on(self, group: Path) -> bool:
+        """Whether groups below have the controllers of version 2."""
+        try:
+            (group / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in sorted(self.controllers)))
+        except OSError:
+            return False
+        return True
 
     def oom_kills(self, path: str) -> int:
         """Processes of the group killed for want of memory since it was made; the group must still be there (R62)."""
@@ -174,13 +200,13 @@ class Groups:
                 yield from [Path(entry.path, self.parent) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
-def _passes_on(group: Path) -> bool:
-    """Whether groups below have the controllers of version 2."""
-    try:
-        (group / "cgroup.subtree_control").write_text("+cpu +memory")
-    except OSError:
-        return False
-    return True
+def find_groups(parent: str, below: str | None) -> Groups:
+    """The groups named `parent`, as far as there can be any; see `OciRuntime`."""
+    probe = f"{parent}-probe"
+    if below is None:
+        return Groups(parent, find_layout(probe))
+    controllers = find_delegated(below, probe) if below else None
+    return Groups(parent, Layout.NONE) if controllers is None else Groups(parent, Layout.V2, below, controllers)
 
 
 def said_by_kernel(error: OSError) -> str:
@@ -201,11 +227,14 @@ def _limit_v1(memory: Path, cpu: Path, limits: ContainerResources) -> None:
     (cpu / "cpu.shares").write_text(str(limits.cpu_shares or LEAST_SHARES))
 
 
-def _limit_v2(memory: Path, cpu: Path, limits: ContainerResources) -> None:
-    (memory / "memory.max").write_text("max" if limits.memory_limit_bytes is None else str(limits.memory_limit_bytes))
-    quota = "max" if limits.cpu_quota_us is None else str(limits.cpu_quota_us)
-    (cpu / "cpu.max").write_text(f"{quota} {limits.cpu_period_us}")
-    (cpu / "cpu.weight").write_text(str(weight(limits.cpu_shares or LEAST_SHARES)))
+def _limit_v2(group: Path, limits: ContainerResources, controllers: frozenset[str]) -> None:
+    if "memory" in controllers:
+        most = "max" if limits.memory_limit_bytes is None else str(limits.memory_limit_bytes)
+        (group / "memory.max").write_text(most)
+    if "cpu" in controllers:
+        quota = "max" if limits.cpu_quota_us is None else str(limits.cpu_quota_us)
+        (group / "cpu.max").write_text(f"{quota} {limits.cpu_period_us}")
+        (group / "cpu.weight").write_text(str(weight(limits.cpu_shares or LEAST_SHARES)))
 
 
 def weight(shares: int) -> int:

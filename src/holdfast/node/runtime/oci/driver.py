@@ -39,10 +39,10 @@ from holdfast.node.runtime import (
 )
 from holdfast.node.runtime.listening import ListeningPorts
 from holdfast.node.runtime.oci import records, rootfs, sessions
-from holdfast.node.runtime.oci.cgroups import Groups, Layout, find_layout
+from holdfast.node.runtime.oci.cgroups import Layout, find_groups
 from holdfast.node.runtime.oci.containers import Containers, container_id
 from holdfast.node.runtime.oci.dialing import dial
-from holdfast.node.runtime.oci.machine import find_machine
+from holdfast.node.runtime.oci.machine import find_machine, shortcomings
 from holdfast.node.runtime.oci.pod_sandboxes import Network, Sandboxes
 from holdfast.node.runtime.oci.processes import run
 from holdfast.node.runtime.oci.records import StoredContainer, StoredSandbox
@@ -78,7 +78,8 @@ class ImagePuller(Protocol):
 class OciRuntime:
     """`run_dir` holds what runs (kept short: sockets live below it), `host_dir` what `host` containers share.
 
-    `group` names the control groups of this node; `hidden` are directories that `host` containers must not see.
+    `group` names the control groups of this node. They are in root's own tree, or `below` the group that is the user's,
+    or nowhere if that is empty. `hidden` are directories that `host` containers must not see.
     """
 
     name = "crun"
@@ -92,6 +93,7 @@ class OciRuntime:
         world: World,
         *,
         group: str,
+        below: str | None = None,
         host_dir: Path,
         hidden: Sequence[Path] = (),
     ) -> None:
@@ -103,6 +105,7 @@ class OciRuntime:
         self._network = network
         self._world = world
         self._group = group
+        self._below = below
         self._host = rootfs.HostSystem(host_dir, hidden)
         self._pod_locks: dict[str, asyncio.Lock] = {}
         self._listening: dict[str, ListeningPorts] = {}
@@ -114,11 +117,10 @@ class OciRuntime:
     async def open(self) -> None:
         crun, conmon = _program("crun"), _program("conmon")
         await asyncio.to_thread(self._run_dir.mkdir, parents=True, exist_ok=True)
-        layout = find_layout(f"{self._group}-probe")
-        self._groups = Groups(self._group, layout)
-        self._machine = find_machine(layout)
+        self._groups = find_groups(self._group, self._below)
+        self._machine = find_machine(self._groups)
         self._crun = [crun, "--root", str(self._run_dir / "crun")]
-        if layout is Layout.NONE:
+        if self._groups.layout is Layout.NONE:
             self._crun.append("--cgroup-manager=disabled")
         self._conmon = Conmon(conmon, self._crun, self._run_dir / "exits")
         self._sandboxes = Sandboxes(self._run_dir / "p", self._network, self._groups, self._world.clock)
@@ -162,15 +164,7 @@ class OciRuntime:
             return None
 
     def shortcomings(self, spec: ContainerSpec) -> list[str]:
-        lacks = list(spec.unmet)
-        if self._machine.has_cgroups:
-            return lacks
-        cause = "since there are no control groups (see holdfast doctor)"
-        if spec.resources.memory_limit_bytes is not None or spec.resources.cpu_quota_us is not None:
-            lacks.append(f"resource limits are not enforced, {cause}")
-        if any(device.read_only for device in spec.devices):
-            lacks.append(f"block volumes can be written to, {cause}")
-        return lacks
+        return [*spec.unmet, *shortcomings(spec, self._machine)]
 
     def containers(self, pod_uid: str = "") -> Sequence[ContainerRecord]:
         return [stored.as_record() for stored in self._containers.all(pod_uid)]
@@ -368,7 +362,7 @@ class OciRuntime:
         stored = self._containers.get(container_id)
         if stored is None:
             return None
-        if self._groups.layout is Layout.NONE:
+        if "memory" not in self._machine.controllers:
             return usage_of(stored.process, self._world.clock.now())
         reading = self._groups.read(stored.cgroup)
         if reading is None:

@@ -8,7 +8,9 @@ import resource
 import stat
 from pathlib import Path
 
-from holdfast.node.runtime.oci.cgroups import Layout
+from holdfast.node import delegation
+from holdfast.node.runtime import ContainerSpec
+from holdfast.node.runtime.oci.cgroups import Groups, Layout
 from holdfast.node.runtime.oci.spec import Device, Machine
 from holdfast.world import user_namespace
 
@@ -72,7 +74,7 @@ def effective_capabilities() -> frozenset[str]:
     return frozenset()
 
 
-def find_machine(layout: Layout) -> Machine:
+def find_machine(groups: Groups) -> Machine:
     held = effective_capabilities()
     _, nofile_hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     may_raise = "CAP_SYS_RESOURCE" in held and not user_namespace.is_inside()  # limits are the whole machine's
@@ -81,12 +83,31 @@ def find_machine(layout: Layout) -> Machine:
         capabilities=held,
         nofile_hard=1 << 30 if may_raise or nofile_hard == resource.RLIM_INFINITY else nofile_hard,
         oom_score_floor=floor,
-        has_cgroups=layout is not Layout.NONE,
-        ends_whole_groups=layout is Layout.V2,
+        has_cgroups=groups.layout is not Layout.NONE,
+        controllers=groups.controllers if groups.layout is not Layout.NONE else frozenset(),
+        ends_whole_groups=groups.layout is Layout.V2,
         devices=tuple(_devices()),
         is_rootless=user_namespace.is_inside(),
         has_many_ids=user_namespace.ids() > 1,
     )
+
+
+def shortcomings(spec: ContainerSpec, machine: Machine) -> list[str]:
+    """What the container asks for and cannot have here."""
+    lacks = []
+    none = "since there are no control groups (see holdfast doctor)"
+    wanted = {"cpu": spec.resources.cpu_quota_us, "memory": spec.resources.memory_limit_bytes}
+    limited = {name for name, limit in wanted.items() if limit is not None}
+    if limited and not machine.has_cgroups:
+        lacks.append(f"resource limits are not enforced, {none}")
+    elif words := " and ".join(delegation.missing(machine.controllers | wanted.keys() - limited)):
+        lacks.append(
+            f"limits of {words} are not enforced, since these are not the user's to limit (see holdfast doctor)"
+        )
+    if any(device.read_only for device in spec.devices) and (machine.is_rootless or not machine.has_cgroups):
+        why = none if not machine.has_cgroups else "since only root can refuse it"
+        lacks.append(f"block volumes can be written to, {why}")
+    return lacks
 
 
 def _devices() -> list[Device]:

@@ -10,6 +10,7 @@ import msgspec
 
 from holdfast.node.runtime import BlockDevice, ContainerResources, ContainerSpec, ImageRecord, Mount, RuntimeFailure
 from holdfast.node.runtime.oci import seccomp
+from holdfast.node.runtime.oci.cgroups import CONTROLLERS
 from holdfast.node.runtime.oci.users import Identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -70,6 +71,8 @@ class Machine:
     oom_score_floor: int
     """The lowest oom_score_adj a child may get; -1000 if any."""
     has_cgroups: bool
+    controllers: frozenset[str] = CONTROLLERS
+    """What groups can limit; not all, where they are an ordinary user's."""
     ends_whole_groups: bool = False
     """Whether the kernel can end a whole container when its memory runs out, not just one process (v2)."""
     devices: tuple[Device, ...] = ()
@@ -180,8 +183,8 @@ def configuration(
         linux["gidMappings"] = [{"containerID": identity.gid, "hostID": 0, "size": 1}]
     if machine.has_cgroups:
         linux["cgroupsPath"] = around.cgroup
-        linux["resources"] = resources(spec)
-        if machine.ends_whole_groups:
+        linux["resources"] = resources(spec, machine)
+        if machine.ends_whole_groups and "memory" in machine.controllers:
             linux["resources"]["unified"] = {"memory.oom.group": "1"}  # N141
     if profile := _seccomp(spec, machine):
         linux["seccomp"] = profile
@@ -221,8 +224,8 @@ def _seccomp(spec: ContainerSpec, machine: Machine) -> dict[str, Any] | None:
         raise RuntimeFailure("CreateContainerError", message) from error
 
 
-def resources(spec: ContainerSpec) -> dict[str, Any]:
-    """Limits and the device rules; swap is held to the memory limit (R62)."""
+def resources(spec: ContainerSpec, machine: Machine) -> dict[str, Any]:
+    """Limits, as far as they can be had, and the device rules; swap is held to the memory limit (R62)."""
     rules: list[dict[str, Any]] = [{"allow": spec.privileged, "access": "rwm"}]
     if not spec.privileged:
         rules += [
@@ -237,7 +240,7 @@ def resources(spec: ContainerSpec) -> dict[str, Any]:
         ]
     result: dict[str, Any] = {"devices": rules}
     limits: ContainerResources = spec.resources
-    if limits.memory_limit_bytes is not None:
+    if limits.memory_limit_bytes is not None and "memory" in machine.controllers:
         result["memory"] = {"limit": limits.memory_limit_bytes, "swap": limits.memory_limit_bytes}
     cpu: dict[str, int] = {}
     if limits.cpu_shares is not None:
@@ -245,7 +248,7 @@ def resources(spec: ContainerSpec) -> dict[str, Any]:
     if limits.cpu_quota_us is not None:
         cpu["quota"] = max(1000, limits.cpu_quota_us)
         cpu["period"] = limits.cpu_period_us
-    if cpu:
+    if cpu and "cpu" in machine.controllers:
         result["cpu"] = cpu
     return result
 
@@ -276,13 +279,14 @@ def _base_mounts(
     ]
     if around.shm or not machine.is_rootless:
         mounts.append(_mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"))
-    if around.host_network or _is_nested(identity, machine):
+    is_machines = around.host_network or _is_nested(identity, machine)
+    if is_machines:
         # sysfs shows the network of whoever mounts it, and only its owner may mount it: the machine's own is bound.
         mounts.append(_mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", writable))
     else:
         mounts.append(_mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", writable))
-        if machine.has_cgroups:
-            mounts.append(_mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", writable))
+    if machine.has_cgroups and (machine.is_rootless or not is_machines):
+        mounts.append(_mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", writable))
     given = {mount.container_path.rstrip("/") for mount in spec.mounts}
     return [mount for mount in mounts if mount["destination"] not in given]
 
