@@ -170,7 +170,7 @@ LINES = {
     "sa/web": ["Mountable secrets: <none>"],
     "secret/web": ["Type: example.com/x", "a: 3 bytes"],
     "cm/web": ["b", "c: 3 bytes"],
-    "events": ["Reason: Scheduled", "Component: default-scheduler", "Reporting Component: default-scheduler"],
+    "events": ["Reason: Scheduled", "Reporting Component: default-scheduler"],
     "endpointslice": ["AddressType: IPv4", "Conditions:", "Ready: true", "TargetRef: Pod/web-0", "<unset> 80 TCP"],
     "endpoints/web": ["<unset> 80 TCP"],
     "controllerrevision": ["Revision: 1", "Kind: ControllerRevision"],
