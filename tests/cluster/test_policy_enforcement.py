@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from holdfast.cluster import policy_enforcement
+from holdfast.cluster import network_part
 from holdfast.cluster.home import Home
 from holdfast.cluster.policy_enforcement import PolicyEnforcement
 from holdfast.cluster.policy_enforcement import machine as machine_of
@@ -57,8 +57,8 @@ async def test_enforcement_that_breaks_is_begun_anew(tmp_path, monkeypatch):
         attempts.append(1)
         raise ValueError("broken") if len(attempts) < 3 else asyncio.CancelledError
 
-    monkeypatch.setattr(policy_enforcement, "RESTART_AFTER_S", 0)
-    monkeypatch.setattr(made, "_obstacle", lambda: "")
+    monkeypatch.setattr(network_part, "RESTART_AFTER_S", 0)
+    monkeypatch.setattr(nftables, "open_nftables", object)
     monkeypatch.setattr(made, "_run", breaks)
     with pytest.raises(asyncio.CancelledError):
         await made.run()

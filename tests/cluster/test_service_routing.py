@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from holdfast.cluster import service_routing
+from holdfast.cluster import network_part
 from holdfast.cluster.home import Home
 from holdfast.cluster.service_routing import ServiceRouting, machines
 from holdfast.cluster.settings import Settings
@@ -57,8 +57,8 @@ async def test_routing_that_breaks_is_begun_anew(tmp_path, monkeypatch, caplog):
         attempts.append(1)
         raise ValueError("broken") if len(attempts) < 3 else asyncio.CancelledError
 
-    monkeypatch.setattr(service_routing, "RESTART_AFTER_S", 0)
-    monkeypatch.setattr(made, "_obstacle", lambda: "")
+    monkeypatch.setattr(network_part, "RESTART_AFTER_S", 0)
+    monkeypatch.setattr(nftables, "open_nftables", object)
     monkeypatch.setattr(made, "_run", breaks)
     with pytest.raises(asyncio.CancelledError):
         await made.run()

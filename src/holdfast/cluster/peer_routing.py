@@ -7,7 +7,6 @@ used: on machines with containers.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from holdfast.client.remote import RemoteClient
@@ -15,21 +14,13 @@ from holdfast.network.pods.masquerade import table_name
 from holdfast.world import World
 
 from .home import Home
+from .network_part import Run, keep_running
 from .node_parts import server_address
 from .settings import Settings
 from .shown import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
     from holdfast.client.informer import Informers
-
-    Run = Callable[[], Coroutine[Any, Any, None]]
-
-log = logging.getLogger(__name__)
-
-RESTART_AFTER_S = 1.0
 
 
 class PeerRouting:
@@ -47,12 +38,8 @@ class PeerRouting:
             from .joining.parts import pick_up
 
             await asyncio.to_thread(pick_up, self._home)
-        while self._settings.driver == "oci":
-            try:
-                await self._run()
-            except Exception:
-                log.exception("what is done for other machines broke restarting_after_s=%s", RESTART_AFTER_S)
-            await self._world.clock.sleep(RESTART_AFTER_S)
+        if self._settings.driver == "oci":
+            await keep_running(self._run, "what is done for other machines", self._world.clock)
 
     async def _run(self) -> None:
         from holdfast.client.informer import Informers

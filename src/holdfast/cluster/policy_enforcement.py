@@ -12,6 +12,7 @@ from holdfast.network.pods.masquerade import table_name
 from holdfast.world import World
 
 from .home import Home
+from .network_part import Obstacle, keep_running, nftables_for
 from .settings import Settings
 from .shown import Identity
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from holdfast.network.tables.nftables import Nftables
 
 log = logging.getLogger(__name__)
-
-RESTART_AFTER_S = 1.0
 
 
 class PolicyEnforcement:
@@ -45,25 +44,13 @@ class PolicyEnforcement:
         self._nftables: Nftables | None = None
 
     async def run(self) -> None:
-        if reason := self._obstacle():
-            log.info("network policies are not enforced on this machine reason=%r", reason)
+        try:
+            self._nftables = self._nftables or nftables_for(self._settings)
+        except Obstacle as obstacle:
+            log.info("network policies are not enforced on this machine reason=%r", str(obstacle))
             self.gate.open()
             return
-        while True:
-            try:
-                await self._run()
-            except Exception:
-                log.exception("enforcing network policies broke restarting_after_s=%s", RESTART_AFTER_S)
-            await self._world.clock.sleep(RESTART_AFTER_S)
-
-    def _obstacle(self) -> str:
-        """Why policies cannot be enforced here; empty if they can."""
-        if self._settings.driver != "oci":
-            return f"pods of the runtime {self._settings.driver!r} have no network of their own"
-        from holdfast.network.tables.nftables import open_nftables
-
-        self._nftables = self._nftables or open_nftables()
-        return "" if self._nftables else "nftables is not installed"
+        await keep_running(self._run, "enforcing network policies", self._world.clock)
 
     async def _run(self) -> None:
         from holdfast.client.informer import Informers
@@ -88,12 +75,14 @@ class PolicyEnforcement:
 
     async def close(self) -> None:
         """Takes away what a `run` that has ended has set up, in this process or in one that was killed."""
-        if self._obstacle() or self._nftables is None:
+        try:
+            nftables = self._nftables or nftables_for(self._settings)
+        except Obstacle:
             return
         from holdfast.network.policies.kept import remove
 
         for here in machine(self._home, self._settings):
-            await asyncio.to_thread(remove, self._nftables, f"{here.family.word} {self._table}")
+            await asyncio.to_thread(remove, nftables, f"{here.family.word} {self._table}")
 
 
 def machine(home: Home, settings: Settings) -> list[Here]:

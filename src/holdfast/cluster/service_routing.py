@@ -13,24 +13,18 @@ from holdfast.world import World
 from . import address_ranges
 from .address_ranges import OF_AGENTS, SERVICES, hold_name
 from .home import Home
+from .network_part import Obstacle, Run, keep_running, nftables_for
 from .node_parts import node_addresses
 from .settings import Settings
 from .shown import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
     from holdfast.client.remote import RemoteClient
     from holdfast.network.services.router import Opened
     from holdfast.network.services.rules import Machine
     from holdfast.network.tables.nftables import Nftables
 
-    Run = Callable[[], Coroutine[Any, Any, None]]
-
 log = logging.getLogger(__name__)
-
-RESTART_AFTER_S = 1.0
 
 
 class ServiceRouting:
@@ -59,30 +53,18 @@ class ServiceRouting:
         self._holds: list[address_ranges.Hold] = []
 
     async def run(self) -> None:
-        if reason := self._obstacle():
-            log.info("services are not routed on this machine reason=%r", reason)
+        try:
+            self._nftables = self._nftables or nftables_for(self._settings)
+        except Obstacle as obstacle:
+            log.info("services are not routed on this machine reason=%r", str(obstacle))
             return
         self._hold()
-        while True:
-            try:
-                await self._run()
-            except Exception:
-                log.exception("service routing broke restarting_after_s=%s", RESTART_AFTER_S)
-            await self._world.clock.sleep(RESTART_AFTER_S)
+        await keep_running(self._run, "service routing", self._world.clock)
 
     def _hold(self) -> None:
         """Keeps the ranges of services from clusters that start while the daemon is away."""
         held = (hold_name(SERVICES, network, OF_AGENTS) for network in self._settings.service_networks())
         self._holds = [each for each in held if each is not None]
-
-    def _obstacle(self) -> str:
-        """Why services cannot be routed here; empty if they can."""
-        if self._settings.driver != "oci":
-            return f"pods of the runtime {self._settings.driver!r} have no network of their own"
-        from holdfast.network.tables.nftables import open_nftables
-
-        self._nftables = self._nftables or open_nftables()
-        return "" if self._nftables else "nftables is not installed"
 
     async def _run(self) -> None:
         async with self._identity.client() as client:
@@ -131,12 +113,14 @@ class ServiceRouting:
 
     async def close(self) -> None:
         """Takes away what a `run` that has ended has set up, in this process or in one that was killed."""
-        if self._obstacle() or self._nftables is None:
+        try:
+            nftables = self._nftables or nftables_for(self._settings)
+        except Obstacle:
             return
         from holdfast.network.services.router import remove
 
         for here in machines(self._settings):
-            await asyncio.to_thread(remove, self._nftables, self._table, here)
+            await asyncio.to_thread(remove, nftables, self._table, here)
         for holding in self._holds:
             holding.close()
 
