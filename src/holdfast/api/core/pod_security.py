@@ -15,6 +15,7 @@ from holdfast.api.resource import Manifest
 from . import pod_security_baseline as baseline
 from . import pod_security_restricted as restricted
 from .pod_security_words import Refusal
+from .safe_sysctls import SAFE_SINCE
 
 PREFIX = "pod-security.kubernetes.io/"
 LEVELS = ("privileged", "baseline", "restricted")
@@ -100,7 +101,7 @@ _CHECKS = (
     _Check("seLinuxOptions", BASELINE, 31, baseline.se_linux(31)),
     _Check("seccompProfile_baseline", BASELINE, 0, baseline.seccomp_annotations),
     _Check("seccompProfile_baseline", BASELINE, 19, baseline.seccomp),
-    *(_Check("sysctls", BASELINE, since, baseline.sysctls(since)) for since in baseline.SYSCTLS),
+    *(_Check("sysctls", BASELINE, since, baseline.sysctls(since)) for since in SAFE_SINCE),
     _Check("windowsHostProcess", BASELINE, 0, baseline.host_process),
     _Check("allowPrivilegeEscalation", RESTRICTED, 8, restricted.escalation),
     _Check("allowPrivilegeEscalation", RESTRICTED, 25, restricted.unless_windows(restricted.escalation)),

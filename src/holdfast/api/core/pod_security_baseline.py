@@ -11,6 +11,7 @@ from holdfast.api.errors import show
 from holdfast.api.resource import Manifest
 
 from .pod_security_words import Refusal, containers, context, contexts, listed, naming, quoted, setters
+from .safe_sysctls import SAFE_SINCE
 
 _CAPABILITIES = frozenset(
     {
@@ -34,24 +35,6 @@ _APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _SECCOMP_OF_POD = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
 _SE_LINUX_TYPES = {0: ("", "container_t", "container_init_t", "container_kvm_t"), 31: ("container_engine_t",)}
-SYSCTLS = {
-    0: (
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.ip_unprivileged_port_start",
-    ),
-    27: ("net.ipv4.ip_local_reserved_ports",),
-    29: (
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-    ),
-    32: ("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
-}
-"""By the version in which they were found to be safe."""
 
 
 def app_armor(metadata: Manifest, spec: Manifest) -> Refusal | None:
@@ -199,7 +182,7 @@ def seccomp(metadata: Manifest, spec: Manifest) -> Refusal | None:
 
 
 def sysctls(minor: int) -> Callable[[Manifest, Manifest], Refusal | None]:
-    allowed = {name for since, names in SYSCTLS.items() if since <= minor for name in names}
+    allowed = {name for since, names in SAFE_SINCE.items() if since <= minor for name in names}
 
     def refuse(metadata: Manifest, spec: Manifest) -> Refusal | None:
         bad = [each["name"] for each in context(spec).get("sysctls") or () if each["name"] not in allowed]
