@@ -21,7 +21,7 @@ FULL = "0/1 nodes are available: 1 Insufficient cpu."
 def victims(wanted: dict[str, Any], *pods: dict[str, Any], nodes: Any = None, budgets: Any = ()) -> Any:
     """Node and names of those that go; else the message."""
     view = cluster(*(nodes or [node()]), pods=pods)
-    decision = decide(wanted, view.nodes_for(wanted), storage(), random.Random(0), budgets=budgets)
+    decision = decide(wanted, view.nodes_for(wanted), storage(), random.Random(0), budgets=lambda: budgets)
     if isinstance(decision, Assign):
         return decision.node
     if decision.preemption is None:

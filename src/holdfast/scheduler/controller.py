@@ -179,7 +179,7 @@ class Scheduler:
         preferred = self._view.assumed_node(uid)
         self._view.forget(pod)
         nominated = self._view.nominated_node(uid)
-        nodes, budgets = self._view.nodes_for(pod), self._budgets.list()
+        nodes, budgets = self._view.nodes_for(pod), self._budgets.list
         random, namespaces = self._world.random, self._namespaces_with
         match decide(pod, nodes, self._storage, random, preferred, nominated, budgets, namespaces):
             case Unschedulable() as refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -44,6 +44,10 @@ class Unschedulable:
     """Whether it waits for such to be gone."""
 
 
+Budgets = Callable[[], Sequence[Manifest]]
+"""Asked for only where somebody may have to go."""
+
+
 def decide(
     pod: Manifest,
     nodes: Sequence[NodeView],
@@ -51,7 +55,7 @@ def decide(
     random: Random,
     preferred: str = "",
     nominated: str = "",
-    budgets: Sequence[Manifest] = (),
+    budgets: Budgets = tuple,
     namespaces: affinity.Namespaces = lambda selector: frozenset(),
 ) -> Assign | Unschedulable:
     """Filters, then scores; equals are drawn by lot. The `preferred` node wins if it will do, else that where others
@@ -111,7 +115,7 @@ class _Search:
 
 
 def _preempt(
-    search: _Search, refused: Mapping[str, tuple[NodeView, Objection]], nominated: str, budgets: Sequence[Manifest]
+    search: _Search, refused: Mapping[str, tuple[NodeView, Objection]], nominated: str, budgets: Budgets
 ) -> Unschedulable:
     pod = search.pod
     problem = _problem([objection for _, objection in refused.values()])
@@ -120,7 +124,7 @@ def _preempt(
     there = next((node for node in search.nodes if node.name == nominated), None)
     if preemption.waits_for_victims(pod, there):
         return Unschedulable(f"{problem} {WAITS_FOR_VICTIMS}", keeps_nomination=True)
-    found = preemption.look(pod, refused, search.with_changed, budgets)
+    found = preemption.look(pod, refused, search.with_changed, budgets())
     if isinstance(found, Preemption):
         return Unschedulable(problem, found)
     return Unschedulable(f"{problem} {_preemption_note(len(refused), found)}")
